@@ -1,0 +1,203 @@
+//! What can go wrong when the coordinator is asked something, and whose move it then is.
+
+use std::error::Error as _;
+
+use longshore_proto::v1::Coverage;
+use prost::Message;
+use tonic::{Code, Status};
+
+use crate::escape;
+
+/// Whose move it is after an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The caller must change something: a name, a spec, a file.
+    Refused,
+    /// The caller may not do this.
+    Forbidden,
+    /// Nothing is wrong with the request; it may succeed later.
+    Unavailable,
+    /// A fault on this side or the other.
+    Broken,
+}
+
+/// A call to the coordinator failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The address cannot be one of a coordinator.
+    #[error("`{address}` is not the address of a coordinator: {reason}")]
+    BadAddress {
+        /// As given.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No connection could be made.
+    #[error("no coordinator answers at {address}")]
+    NoCoordinator {
+        /// Where it was looked for.
+        address: String,
+        /// Why the connection failed.
+        source: tonic::transport::Error,
+    },
+    /// The connection was lost and did not come back in time.
+    #[error("cannot {doing}: the coordinator at {address} went away ({cause})")]
+    Lost {
+        /// Where it was.
+        address: String,
+        /// What was asked, as a verb phrase.
+        doing: String,
+        /// What the transport said.
+        cause: String,
+    },
+    /// The coordinator answered with an error.
+    #[error("cannot {doing}: {}", escape::line(.status.message()))]
+    Answered {
+        /// What was asked, as a verb phrase.
+        doing: String,
+        /// What it answered.
+        status: Box<Status>,
+    },
+}
+
+impl CallError {
+    pub(crate) fn new(address: &str, doing: &str, status: Status) -> CallError {
+        let doing = doing.to_owned();
+        match cause_of_loss(&status) {
+            Some(cause) => CallError::Lost {
+                address: address.to_owned(),
+                doing,
+                cause,
+            },
+            None => CallError::Answered {
+                doing,
+                status: Box::new(status),
+            },
+        }
+    }
+
+    /// Whose move it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            CallError::BadAddress { .. } => Kind::Refused,
+            CallError::NoCoordinator { .. } | CallError::Lost { .. } => Kind::Unavailable,
+            CallError::Answered { status, .. } => kind_of(status.code()),
+        }
+    }
+
+    /// The gRPC code, when the coordinator answered one.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            CallError::Answered { status, .. } => Some(status.code()),
+            _ => None,
+        }
+    }
+
+    /// What became of each shard, when a query failed for want of parts.
+    pub fn coverage(&self) -> Option<Coverage> {
+        let CallError::Answered { status, .. } = self else {
+            return None;
+        };
+        Coverage::decode(status.details())
+            .ok()
+            .filter(|coverage| coverage.shards > 0)
+    }
+
+    /// The next thing to type or to do, where there is an obvious one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            CallError::NoCoordinator { .. } => Some(
+                "start one with `longshore up`, or name another with --addr or LONGSHORE_ADDR"
+                    .to_owned(),
+            ),
+            CallError::Lost { .. } => {
+                Some("what was submitted goes on once the coordinator is back".to_owned())
+            }
+            CallError::Answered { status, .. } => match status.code() {
+                Code::Unimplemented => Some(
+                    "coordinator and client are of different versions; run the same one".to_owned(),
+                ),
+                Code::ResourceExhausted => {
+                    Some("try again later, or make room on the coordinator's disk".to_owned())
+                }
+                _ => None,
+            },
+            CallError::BadAddress { .. } => None,
+        }
+    }
+
+    /// Whether asking again, unchanged, is reasonable at once.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            CallError::NoCoordinator { .. } | CallError::Lost { .. } => true,
+            CallError::Answered { status, .. } => status.code() == Code::Unavailable,
+            CallError::BadAddress { .. } => false,
+        }
+    }
+}
+
+fn kind_of(code: Code) -> Kind {
+    match code {
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::OutOfRange => Kind::Refused,
+        Code::PermissionDenied | Code::Unauthenticated => Kind::Forbidden,
+        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => {
+            Kind::Unavailable
+        }
+        _ => Kind::Broken,
+    }
+}
+
+/// A status that was made on this side because the transport failed carries the failure as its source; one that the
+/// coordinator sent has none.
+fn cause_of_loss(status: &Status) -> Option<String> {
+    let mut deepest = status.source()?;
+    while let Some(next) = deepest.source() {
+        deepest = next;
+    }
+    Some(deepest.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: Status) -> CallError {
+        CallError::new("http://127.0.0.1:7077", "show job `x`", status)
+    }
+
+    #[test]
+    fn an_answer_names_what_was_asked_and_escapes_what_was_said() {
+        let error = answered(Status::not_found("no such job: \u{1b}[31mx"));
+        assert_eq!(
+            error.to_string(),
+            "cannot show job `x`: no such job: \\x1b[31mx"
+        );
+        assert_eq!(error.kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn a_broken_transport_is_a_loss_and_worth_another_try() {
+        let io = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "reset by peer");
+        let error = answered(Status::from_error(Box::new(io)));
+        assert!(matches!(error, CallError::Lost { .. }), "{error:?}");
+        assert!(error.is_transient());
+        assert!(error.to_string().contains("reset by peer"));
+    }
+
+    #[test]
+    fn coverage_is_read_from_the_details_and_nothing_else_is_taken_for_it() {
+        let coverage = Coverage {
+            shards: 4,
+            answered: 1,
+            parts: Vec::new(),
+        };
+        let details = coverage.encode_to_vec().into();
+        let error = answered(Status::with_details(Code::Unavailable, "1 of 4", details));
+        assert_eq!(error.coverage(), Some(coverage));
+        assert_eq!(answered(Status::unavailable("x")).coverage(), None);
+    }
+}

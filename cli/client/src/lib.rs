@@ -1,0 +1,42 @@
+//! The typed Rust client of a Longshore coordinator.
+//!
+//! ```text
+//! inputs ──► upload ──► jobs ──► watch ──► outputs ──► out_dir
+//!               │                             │
+//!               └────────── blobs ────────────┘       services, shards, workers
+//! ```
+//!
+//! [`Client`] speaks the wire contract; [`inputs`] turns what a person typed into named items; [`outputs`] brings results
+//! back into one directory and never writes outside it. Nothing here prints: progress goes to callbacks, errors are values.
+
+mod address;
+mod blobs;
+mod client;
+mod digest;
+mod error;
+pub mod escape;
+mod hash;
+pub mod inputs;
+mod item_path;
+mod jobs;
+mod out_dir;
+pub mod outputs;
+mod retry;
+mod services;
+pub mod shards;
+mod upload;
+mod watch;
+
+pub use address::DEFAULT_ADDRESS;
+pub use blobs::{BlobError, BlobStream, Piece};
+pub use client::Client;
+pub use digest::Digest;
+pub use error::{CallError, Kind};
+pub use item_path::{BadPath, MAX_PATH_BYTES, check_path};
+pub use jobs::Items;
+pub use out_dir::{OutDir, OutDirError};
+pub use upload::{ProgressFn, UploadError, UploadProgress};
+pub use watch::JobWatch;
+
+/// The messages of the wire contract, which this crate's API speaks in.
+pub use longshore_proto::v1;

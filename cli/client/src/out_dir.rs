@@ -1,0 +1,289 @@
+//! The one directory outputs are written below.
+//!
+//! Every directory on the way is opened by itself, from the one before, refusing links (`O_NOFOLLOW`): whatever stands in
+//! the directory, nothing is written outside it. A file is written under a name of its own and renamed when whole.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags},
+    io::Errno,
+};
+use uuid::Uuid;
+
+use crate::escape;
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Something could not be written below the directory.
+#[derive(Debug, thiserror::Error)]
+pub enum OutDirError {
+    /// The directory cannot be made or opened.
+    #[error("cannot open output directory {}", escape::path(path))]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A link or another thing that is no directory stands where a directory is needed.
+    #[error("{} is in the way: {what}", escape::path(path))]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with what stands there.
+        what: &'static str,
+    },
+    /// A file or directory cannot be written.
+    #[error("cannot write {}", escape::path(path))]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A directory that outputs are written below.
+#[derive(Debug)]
+pub struct OutDir {
+    root: Arc<OwnedFd>,
+    shown: PathBuf,
+    /// The directory written to last; outputs come in order of path, so it is mostly the right one.
+    last: Option<(String, Arc<OwnedFd>)>,
+}
+
+impl OutDir {
+    /// Opens `path`, and makes it and its parents if need be. `path` itself may lead through links: it is the user's.
+    pub fn open(path: &Path) -> Result<OutDir, OutDirError> {
+        let failed = |source: io::Error| OutDirError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(path).map_err(failed)?;
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        Ok(OutDir {
+            root: Arc::new(root),
+            shown: path.to_owned(),
+            last: None,
+        })
+    }
+
+    /// Begins the file `path`, which must have passed [`crate::check_path`]. It appears under that name when committed.
+    pub(crate) fn create(&mut self, path: &str) -> Result<OutFile, OutDirError> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let parent = self.parent(parent)?;
+        let shown = self.shown.join(path);
+        check_target(&parent, name, &shown)?;
+        let temporary = format!(".longshore-{}.part", Uuid::new_v4().simple());
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o666);
+        match rustix::fs::openat(&parent, &temporary, flags, mode) {
+            Ok(file) => Ok(OutFile {
+                file: file.into(),
+                parent,
+                temporary,
+                name: name.to_owned(),
+                shown,
+                committed: false,
+            }),
+            Err(error) => Err(write_error(&shown, error)),
+        }
+    }
+
+    fn parent(&mut self, path: &str) -> Result<Arc<OwnedFd>, OutDirError> {
+        if path.is_empty() {
+            return Ok(self.root.clone());
+        }
+        if let Some((_, directory)) = self.last.as_ref().filter(|(last, _)| last == path) {
+            return Ok(directory.clone());
+        }
+        let (mut directory, mut shown) = (self.root.clone(), self.shown.clone());
+        for component in path.split('/') {
+            shown.push(component);
+            directory = Arc::new(enter(&directory, component, &shown)?);
+        }
+        self.last = Some((path.to_owned(), directory.clone()));
+        Ok(directory)
+    }
+}
+
+/// Opens the directory `name` of `parent`, and makes it if it is not there.
+fn enter(parent: &OwnedFd, name: &str, shown: &Path) -> Result<OwnedFd, OutDirError> {
+    match rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) => {}
+        opened => return opened.map_err(|error| enter_error(shown, error)),
+    }
+    match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o777)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(write_error(shown, error)),
+    }
+    rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())
+        .map_err(|error| enter_error(shown, error))
+}
+
+fn enter_error(shown: &Path, error: Errno) -> OutDirError {
+    match error {
+        // Linux says ENOTDIR also for a link under O_DIRECTORY | O_NOFOLLOW.
+        Errno::LOOP | Errno::NOTDIR => in_the_way(
+            shown,
+            "a directory is needed there, and links are not followed",
+        ),
+        error => write_error(shown, error),
+    }
+}
+
+/// As `cp` does, a regular file is replaced; anything else stays.
+fn check_target(parent: &OwnedFd, name: &str, shown: &Path) -> Result<(), OutDirError> {
+    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(write_error(shown, error)),
+        Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(()),
+            FileType::Directory => Err(in_the_way(
+                shown,
+                "it is a directory, and the output a file",
+            )),
+            FileType::Symlink => Err(in_the_way(
+                shown,
+                "it is a link, and links are not followed or replaced",
+            )),
+            _ => Err(in_the_way(shown, "it is not a regular file")),
+        },
+    }
+}
+
+fn in_the_way(shown: &Path, what: &'static str) -> OutDirError {
+    OutDirError::InTheWay {
+        path: shown.to_owned(),
+        what,
+    }
+}
+
+fn write_error(shown: &Path, error: Errno) -> OutDirError {
+    OutDirError::Write {
+        path: shown.to_owned(),
+        source: error.into(),
+    }
+}
+
+/// A file under way. Dropped before it is committed, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct OutFile {
+    file: File,
+    parent: Arc<OwnedFd>,
+    temporary: String,
+    name: String,
+    shown: PathBuf,
+    committed: bool,
+}
+
+impl OutFile {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), OutDirError> {
+        self.file
+            .write_all(bytes)
+            .map_err(|source| OutDirError::Write {
+                path: self.shown.clone(),
+                source,
+            })
+    }
+
+    /// Puts the file in place under its own name.
+    pub fn commit(mut self) -> Result<(), OutDirError> {
+        // Looked at again, for something may have come in the meantime. A race after this cannot lead outside: rename
+        // replaces a link, it does not follow it.
+        check_target(&self.parent, &self.name, &self.shown)?;
+        rustix::fs::renameat(&self.parent, &self.temporary, &self.parent, &self.name)
+            .map_err(|error| write_error(&self.shown, error))?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for OutFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Nothing more can be done about a temporary file that cannot be removed.
+            let _ = rustix::fs::unlinkat(&self.parent, &self.temporary, AtFlags::empty());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    fn put(dir: &Path, path: &str, bytes: &[u8]) -> Result<(), OutDirError> {
+        let mut file = OutDir::open(dir)?.create(path)?;
+        file.write(bytes)?;
+        file.commit()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn directories_are_made_and_regular_files_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("new/out");
+        put(&root, "a/b/c.txt", b"1").unwrap();
+        put(&root, "a/b/c.txt", b"2").unwrap();
+        assert_eq!(fs::read(root.join("a/b/c.txt")).unwrap(), b"2");
+        assert_eq!(names(&root.join("a/b")), ["c.txt"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_committed_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = OutDir::open(dir.path()).unwrap().create("x").unwrap();
+        file.write(b"half").unwrap();
+        drop(file);
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_written_through_links_or_over_what_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, outside) = (dir.path().join("out"), dir.path().join("outside"));
+        fs::create_dir_all(root.join("d")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("f"), "kept").unwrap();
+        symlink(&outside, root.join("link")).unwrap();
+        symlink(outside.join("f"), root.join("file")).unwrap();
+        fs::write(root.join("plain"), "").unwrap();
+        for path in ["link/f", "file", "d", "plain/x", "link"] {
+            let error = put(&root, path, b"x").unwrap_err();
+            assert!(
+                matches!(error, OutDirError::InTheWay { .. }),
+                "{path}: {error:?}"
+            );
+        }
+        assert_eq!(fs::read(outside.join("f")).unwrap(), b"kept");
+        assert_eq!(names(&outside), ["f"]);
+    }
+
+    #[test]
+    fn the_directory_itself_may_be_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        symlink("real", dir.path().join("link")).unwrap();
+        put(&dir.path().join("link"), "x", b"1").unwrap();
+        assert_eq!(fs::read(dir.path().join("real/x")).unwrap(), b"1");
+    }
+}

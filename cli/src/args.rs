@@ -1,0 +1,107 @@
+//! The command line, as typed. What it means is worked out by the commands.
+
+pub mod container;
+pub mod servers;
+pub mod submission;
+
+use clap::{Args, Parser, Subcommand};
+use longshore_client::DEFAULT_ADDRESS;
+
+use crate::{
+    commands::{
+        completions::CompletionsArgs,
+        job::{JobCommand, cancel::CancelArgs, logs::LogsArgs, wait::WaitArgs},
+        query::QueryArgs,
+        run::RunArgs,
+        service::ServiceCommand,
+        submit::SubmitArgs,
+        worker::WorkerCommand,
+    },
+    demo::DemoArgs,
+    printer::Format,
+};
+
+use self::servers::{CoordinatorArgs, UpArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  longshore up                                        coordinator and worker on this machine
+  longshore run alpine 'texts/*.txt' -o counts/ -- sh -c 'wc -w < {in} > {out}'
+  longshore run -f pipeline.yaml photos/ -o out/      several stages
+  longshore service deploy search.yaml
+  longshore query search -d 'white whale'
+
+Exit codes:
+  0 everything committed   1 infrastructure     2 usage                 3 some items failed, or a partial answer
+  4 not allowed            9 cancelled          124 wait timed out      130 detached by Ctrl-C (the job goes on)";
+
+/// Run any container image over files and requests: work queue and scatter/gather.
+#[derive(Debug, Parser)]
+#[command(name = "longshore", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Address of the coordinator
+    #[arg(long, global = true, env = "LONGSHORE_ADDR", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    pub addr: String,
+    /// How listings look
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub format: Format,
+    /// No progress and no remarks; listings are names only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an image over inputs, watch, and fetch the outputs
+    Run(Box<RunArgs>),
+    /// Submit a job and print its id
+    Submit(Box<SubmitArgs>),
+    /// Look at jobs, stop them, try them again
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// List jobs (the same as `job ls`)
+    Ps,
+    /// Show what items wrote (the same as `job logs`)
+    Logs(LogsArgs),
+    /// Wait until a job has ended (the same as `job wait`)
+    Wait(WaitArgs),
+    /// Cancel a job (the same as `job cancel`)
+    Cancel(CancelArgs),
+    /// Deploy, look at and remove services
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// Ask a service
+    Query(QueryArgs),
+    /// Run a worker, or list workers
+    Worker(WorkerCommand),
+    /// Run coordinator and worker on this machine
+    Up(UpArgs),
+    /// Run a coordinator alone
+    Coordinator(CoordinatorArgs),
+    /// Find out what keeps this machine from working
+    #[command(
+        after_help = "Examples:\n  longshore doctor\n  longshore --addr 10.0.0.5:7077 doctor"
+    )]
+    Doctor,
+    /// See both patterns on real files, from nothing
+    #[command(after_help = "Examples:\n  longshore demo\n  longshore demo --runtime process")]
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}

@@ -1,0 +1,108 @@
+//! Flags of the servers.
+
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, thread};
+
+use clap::{Args, ValueEnum};
+
+/// Where a coordinator listens unless told otherwise: only this machine can reach it.
+const LISTEN: &str = "127.0.0.1:7077";
+
+/// How containers are run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Runtime {
+    /// By the Docker Engine.
+    #[default]
+    Docker,
+    /// As plain processes, with no isolation at all: for trying things where no Docker is.
+    Process,
+}
+
+/// Flags of `up`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longshore up
+  longshore up --data /srv/longshore --slots 16
+  longshore up --runtime process")]
+pub struct UpArgs {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value_os_t = data_dir())]
+    pub data: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR:PORT", default_value = LISTEN)]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub capacity: CapacityArgs,
+}
+
+/// Flags of `coordinator`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longshore coordinator
+  longshore coordinator --data /srv/longshore --listen 127.0.0.1:7000")]
+pub struct CoordinatorArgs {
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value_os_t = data_dir())]
+    pub data: PathBuf,
+    /// Address to listen on
+    #[arg(long, value_name = "ADDR:PORT", default_value = LISTEN)]
+    pub listen: SocketAddr,
+}
+
+/// Flags of `worker`.
+#[derive(Debug, Args)]
+pub struct WorkerArgs {
+    /// Coordinator to join
+    #[arg(long, value_name = "HOST:PORT")]
+    pub join: String,
+    /// Where the worker keeps what it needs
+    #[arg(long, value_name = "DIR", default_value_os_t = data_dir().join("worker"))]
+    pub data: PathBuf,
+    /// Name shown in listings; the host's unless set
+    #[arg(long, value_name = "NAME", default_value_t = host_name())]
+    pub name: String,
+    #[command(flatten)]
+    pub capacity: CapacityArgs,
+}
+
+/// What a worker may run, and how much at once.
+#[derive(Debug, Clone, Args)]
+pub struct CapacityArgs {
+    /// Attempts to run at once; one for each core unless set
+    #[arg(long, value_name = "N", default_value_t = cores())]
+    pub slots: NonZeroU32,
+    /// How containers are run
+    #[arg(long, value_enum, default_value_t)]
+    pub runtime: Runtime,
+    /// Network that containers may ask for; may be repeated
+    #[arg(long, value_name = "NET")]
+    pub allow_network: Vec<String>,
+}
+
+/// `/var/lib/longshore` for root, else `$XDG_DATA_HOME/longshore`, which is `~/.local/share/longshore` unless set
+/// (XDG Base Directory Specification).
+pub fn data_dir() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/longshore");
+    }
+    // The specification has relative paths ignored.
+    let xdg = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    xdg.or_else(home).unwrap_or_default().join("longshore")
+}
+
+/// The host's name.
+pub fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn cores() -> NonZeroU32 {
+    let cores = thread::available_parallelism().ok();
+    cores
+        .and_then(|cores| cores.try_into().ok())
+        .unwrap_or(NonZeroU32::MIN)
+}

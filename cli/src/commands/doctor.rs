@@ -1,0 +1,145 @@
+//! `longshore doctor`: what keeps this machine from working, and what to do about it.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    exit::Exit,
+    printer::{Values, View},
+    table,
+};
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Works, but not as well as it could.
+    #[allow(dead_code, reason = "the checks of the Docker Engine use it")]
+    Doubtful,
+    /// Does not work.
+    Bad,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty when nothing.
+    pub advice: String,
+}
+
+#[derive(Debug)]
+struct Checks(Vec<Check>);
+
+impl View for Checks {
+    fn text(&self) -> String {
+        table::table(
+            ["CHECK", "VERDICT", "FOUND", "ADVICE"],
+            self.0.iter().map(|check| {
+                [
+                    check.name.to_owned(),
+                    word(check.verdict).to_owned(),
+                    check.found.clone(),
+                    check.advice.clone(),
+                ]
+            }),
+        )
+    }
+
+    fn values(&self) -> Values {
+        let value = |check: &Check| {
+            json!({
+                "name": check.name,
+                "verdict": word(check.verdict),
+                "found": check.found,
+                "advice": check.advice,
+            })
+        };
+        Values::Many(self.0.iter().map(value).collect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let bad = self.0.iter().filter(|check| check.verdict == Verdict::Bad);
+        bad.map(|check| check.name.to_owned()).collect()
+    }
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "ok",
+        Verdict::Doubtful => "warning",
+        Verdict::Bad => "FAILED",
+    }
+}
+
+/// Looks at everything; exit code 1 when something does not work.
+pub async fn run(context: &Context) -> Result<Exit> {
+    let mut checks = crate::doctor::docker().await;
+    checks.extend(coordinator(context).await);
+    let bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
+    context.printer.view(&Checks(checks))?;
+    Ok(if bad { Exit::Failed } else { Exit::Done })
+}
+
+async fn coordinator(context: &Context) -> Vec<Check> {
+    let client = match context.connect().await {
+        Ok(client) => client,
+        Err(error) => {
+            return vec![Check {
+                name: "coordinator",
+                verdict: Verdict::Bad,
+                found: error.to_string(),
+                advice: error.hint().unwrap_or_default(),
+            }];
+        }
+    };
+    let answers = Check {
+        name: "coordinator",
+        verdict: Verdict::Good,
+        found: format!("answers at {}", client.address()),
+        advice: String::new(),
+    };
+    let workers = match client.workers().await {
+        Ok(workers) => workers,
+        Err(error) => {
+            let advice = error.hint().unwrap_or_default();
+            let (name, verdict, found) = ("workers", Verdict::Bad, error.to_string());
+            return vec![
+                answers,
+                Check {
+                    name,
+                    verdict,
+                    found,
+                    advice,
+                },
+            ];
+        }
+    };
+    let connected: Vec<_> = workers.iter().filter(|worker| worker.connected).collect();
+    let slots: u32 = connected.iter().map(|worker| worker.slots).sum();
+    let nobody = connected.is_empty();
+    let workers = Check {
+        name: "workers",
+        verdict: if nobody { Verdict::Bad } else { Verdict::Good },
+        found: format!(
+            "{} of {} connected, {slots} slots",
+            connected.len(),
+            workers.len()
+        ),
+        advice: match nobody {
+            true => format!(
+                "start one with `longshore worker --join {}`",
+                client.address()
+            ),
+            false => String::new(),
+        },
+    };
+    vec![answers, workers]
+}

@@ -1,0 +1,46 @@
+//! `longshore job cancel`.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{context::Context, exit::Exit, views::JobDetail};
+
+/// Longest reason in bytes, as the coordinator keeps it.
+const REASON_BYTES: usize = 256;
+
+/// Which job, and why.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longshore cancel last
+  longshore cancel 0198c2 --reason 'wrong pictures'")]
+pub struct CancelArgs {
+    /// The job's id, an unambiguous beginning of it, or last
+    #[arg(value_name = "JOB")]
+    id: String,
+    /// Kept and shown with the job
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = reason)]
+    reason: String,
+}
+
+/// Cancels. Nothing of the job commits afterwards.
+pub async fn run(args: CancelArgs, context: &Context) -> Result<Exit> {
+    let job = context
+        .connect()
+        .await?
+        .cancel(&args.id, &args.reason)
+        .await?;
+    context
+        .printer
+        .note(&format!("job {} cancelled", job.job_id));
+    if context.printer.format() != crate::printer::Format::Table {
+        context.printer.view(&JobDetail(job))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    match text.len() <= REASON_BYTES {
+        true => Ok(text.to_owned()),
+        false => Err(format!("a reason has at most {REASON_BYTES} bytes")),
+    }
+}

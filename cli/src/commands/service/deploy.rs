@@ -1,0 +1,284 @@
+//! `longshore service deploy`: divide the data, upload it, deploy, wait until ready.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Result;
+use clap::Args;
+use longshore_client::{
+    Client, escape,
+    inputs::{Collector, Input},
+    shards,
+    v1::{ReplicaState, ReplicaView, ServiceSpec, ServiceView},
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{
+    amounts,
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    interrupt::Interrupt,
+    progress::Progress,
+    spec::{
+        SpecText,
+        quantity::Millis,
+        service::{self, ServicePlan},
+    },
+    views::{Named, replica_line},
+};
+
+/// Pause between two looks at a service that is not ready.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// What to deploy, and how long to wait.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longshore service deploy search.yaml
+  longshore service deploy search.yaml --no-wait
+  longshore service deploy search.yaml --dry-run
+
+The files of `data` are divided among the shards so that these are about equally large.")]
+pub struct DeployArgs {
+    /// The service's spec; - is standard input
+    #[arg(value_name = "SPEC")]
+    spec: PathBuf,
+    /// Do not wait until the service is ready
+    #[arg(long)]
+    no_wait: bool,
+    /// Longest wait for the service to be ready
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    timeout: Millis,
+    /// Check the spec and its data, show the shards, and stop
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Deploys and waits.
+pub async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
+    let (plan, data) = tokio::task::block_in_place(|| prepare(&args.spec))?;
+    if args.dry_run {
+        return dry_run(&plan.spec, &data, context);
+    }
+    let interrupt = Interrupt::listen();
+    let client = context.connect().await?;
+    let progress = Progress::new(&context.printer);
+    let work = async {
+        let service = deploy(&client, plan.spec, data, &progress).await?;
+        match args.no_wait {
+            true => Ok(service),
+            false => wait_ready(&client, service, args.timeout, &progress).await,
+        }
+    };
+    let service = tokio::select! {
+        service = work => service,
+        () = interrupt.typed() => {
+            progress.finish();
+            progress.warn("interrupted; what was deployed goes on: longshore service ls");
+            return Ok(Exit::Interrupted);
+        }
+    };
+    progress.finish();
+    let service = service?;
+    let name = name_of(&service);
+    context.printer.view(&Named {
+        value: json!({ "name": name, "generation": service.generation, "ready": service.ready }),
+        name,
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Reads the spec and the names of its data.
+fn prepare(path: &Path) -> Result<(ServicePlan, Vec<Input>)> {
+    let plan = service::parse(&SpecText::read(path)?)?;
+    let Some(data) = &plan.data else {
+        return Ok((plan, Vec::new()));
+    };
+    // A spec means the same wherever it is deployed from.
+    let base = path
+        .parent()
+        .filter(|_| path != Path::new("-"))
+        .unwrap_or(Path::new(""));
+    let directory = base.join(data);
+    if directory.is_file() {
+        return Err(Failure::usage(format!(
+            "data {} is a file, not a directory",
+            escape::path(&directory)
+        ))
+        .into());
+    }
+    let mut collector = Collector::new();
+    collector.argument(directory.as_os_str())?;
+    Ok((plan, collector.finish()?))
+}
+
+fn dry_run(spec: &ServiceSpec, data: &[Input], context: &Context) -> Result<Exit> {
+    let shards = shards_of(spec);
+    context.printer.note(&format!(
+        "service {}: {}, {}; nothing was deployed",
+        spec.name,
+        amounts::some(u64::from(shards), "shard"),
+        amounts::some(data.len() as u64, "file of data").replace("datas", "data")
+    ));
+    context.printer.view(&Named {
+        value: json!({ "name": spec.name, "shards": shards, "files": data.len() }),
+        name: spec.name.clone(),
+    })?;
+    Ok(Exit::Done)
+}
+
+async fn deploy(
+    client: &Client,
+    mut spec: ServiceSpec,
+    data: Vec<Input>,
+    progress: &Progress,
+) -> Result<ServiceView> {
+    let (shards, files) = (shards_of(&spec), data.len() as u64);
+    if files > 0 {
+        if files < u64::from(shards) {
+            progress.warn(&format!(
+                "note: {shards} shards share {}; some stay empty",
+                amounts::some(files, "file")
+            ));
+        }
+        let divide = |files: &[(&str, u64)]| shards::divide(files, shards);
+        let lists = client
+            .upload_shards(data, divide, progress.upload())
+            .await?;
+        progress.uploaded(&format!("{} uploaded", amounts::some(files, "file")));
+        if let Some(leaf) = spec.leaf.as_mut() {
+            leaf.data = lists;
+        }
+    }
+    Ok(client.deploy(spec).await?)
+}
+
+async fn wait_ready(
+    client: &Client,
+    mut service: ServiceView,
+    timeout: Millis,
+    progress: &Progress,
+) -> Result<ServiceView> {
+    let end = Instant::now() + Duration::from_millis(timeout.0);
+    let name = name_of(&service);
+    let mut said = HashMap::new();
+    let mut ready_before = None;
+    while !service.ready {
+        let ready = count_ready(&service);
+        if ready_before.replace(ready) != Some(ready) {
+            progress.say(&format!(
+                "{name}: {ready} of {} ready",
+                amounts::some(service.replicas.len() as u64, "replica")
+            ));
+        }
+        for line in news(&service, &mut said) {
+            progress.say(&line);
+        }
+        if Instant::now() >= end {
+            return Err(not_ready(&service, &name, timeout).into());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        service = client.service(&name).await?;
+    }
+    progress.say(&format!(
+        "service {name} is ready: longshore query {name} -d TEXT"
+    ));
+    Ok(service)
+}
+
+/// Replicas that have a new message, one line each.
+fn news(service: &ServiceView, said: &mut HashMap<(bool, u32, u32), String>) -> Vec<String> {
+    let troubled = service
+        .replicas
+        .iter()
+        .filter(|replica| replica.state() == ReplicaState::Failed);
+    let mut lines = Vec::new();
+    for replica in troubled {
+        let line = replica_line(replica);
+        let key = (replica.merge, replica.shard, replica.number);
+        if said.insert(key, line.clone()).as_ref() != Some(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+fn not_ready(service: &ServiceView, name: &str, timeout: Millis) -> Failure {
+    let mut message = format!(
+        "service {name} is not ready after {}",
+        amounts::took(timeout.0)
+    );
+    let waiting = service
+        .replicas
+        .iter()
+        .filter(|replica| replica.state() != ReplicaState::Ready);
+    for replica in waiting {
+        message.push_str(&format!("\n  {}", replica_line(replica)));
+    }
+    Failure::new(Exit::Failed, message).hint(format!(
+        "it keeps trying: longshore service show {name}; or remove it: longshore service rm {name}"
+    ))
+}
+
+fn count_ready(service: &ServiceView) -> usize {
+    let ready = |replica: &&ReplicaView| replica.state() == ReplicaState::Ready;
+    service.replicas.iter().filter(ready).count()
+}
+
+fn shards_of(spec: &ServiceSpec) -> u32 {
+    spec.leaf.as_ref().map_or(0, |leaf| leaf.shards)
+}
+
+fn name_of(service: &ServiceView) -> String {
+    service
+        .spec
+        .as_ref()
+        .map(|spec| spec.name.clone())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(message: &str) -> ServiceView {
+        let failed = ReplicaView {
+            shard: 1,
+            state: ReplicaState::Failed.into(),
+            message: message.to_owned(),
+            ..ReplicaView::default()
+        };
+        let ready = ReplicaView {
+            state: ReplicaState::Ready.into(),
+            ..ReplicaView::default()
+        };
+        ServiceView {
+            replicas: vec![ready, failed],
+            ..ServiceView::default()
+        }
+    }
+
+    #[test]
+    fn a_message_is_told_once_until_it_changes() {
+        let mut said = HashMap::new();
+        assert_eq!(
+            news(&service("no image"), &mut said),
+            ["shard 1, replica 0: failed: no image"]
+        );
+        assert!(news(&service("no image"), &mut said).is_empty());
+        assert_eq!(news(&service("no memory"), &mut said).len(), 1);
+    }
+
+    #[test]
+    fn a_service_that_does_not_get_ready_says_what_every_replica_says() {
+        let failure = not_ready(&service("no image"), "find", Millis(2_000)).to_string();
+        assert_eq!(
+            failure,
+            "service find is not ready after 2.0s\n  shard 1, replica 0: failed: no image"
+        );
+    }
+}

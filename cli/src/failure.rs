@@ -1,0 +1,175 @@
+//! Where errors end: one place that prints them and chooses the exit code.
+
+use std::{error::Error, io::Write as _};
+
+use anstyle::{AnsiColor, Style};
+use longshore_client::{
+    BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError,
+    outputs::OutputError,
+};
+
+use crate::{exit::Exit, printer::StdoutClosed, spec::SpecError};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// An error of the command line's own, with its exit code and perhaps the next thing to type.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    message: String,
+    exit: Exit,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// With an exit code.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            exit,
+            hint: None,
+        }
+    }
+
+    /// The caller must change something.
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(Exit::Usage, message)
+    }
+
+    /// With the next thing to type or do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Failure {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Prints an error that ends the program, and answers the exit code.
+pub fn report(error: &anyhow::Error) -> Exit {
+    if error.is::<StdoutClosed>() {
+        // Whoever read the output has had enough.
+        return Exit::Done;
+    }
+    let (exit, hint) = judge(error);
+    // Nothing more can be done when standard error is closed as well.
+    let _ = print(error, hint.as_deref());
+    exit
+}
+
+fn print(error: &anyhow::Error, hint: Option<&str>) -> std::io::Result<()> {
+    let mut err = anstream::stderr().lock();
+    let mut said = error.to_string();
+    writeln!(
+        err,
+        "{ERROR}error:{ERROR:#} {}",
+        escape::block(said.as_bytes())
+    )?;
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some libraries repeat their source in their own text.
+        if !said.contains(&cause) {
+            writeln!(err, "  because: {}", escape::block(cause.as_bytes()))?;
+        }
+        said = cause;
+    }
+    match hint {
+        Some(hint) => writeln!(
+            err,
+            "{HINT}hint:{HINT:#} {}",
+            escape::block(hint.as_bytes())
+        ),
+        None => Ok(()),
+    }
+}
+
+/// The exit code and hint of the first error in the chain that has an opinion.
+fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
+    error
+        .chain()
+        .find_map(judge_one)
+        .unwrap_or((Exit::Failed, None))
+}
+
+fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return Some((failure.exit, failure.hint.clone()));
+    }
+    if error.is::<SpecError>() {
+        return Some((Exit::Usage, None));
+    }
+    if let Some(error) = error.downcast_ref::<InputError>() {
+        return Some((exit_of(error.kind()), error.hint().map(str::to_owned)));
+    }
+    if error.is::<OutDirError>() {
+        return Some((Exit::Failed, None));
+    }
+    judge_call(error)
+}
+
+/// Errors that carry a call's error inside, which then knows best.
+fn judge_call(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
+    let with_call = |kind: Kind, call: Option<&CallError>| {
+        Some((exit_of(kind), call.and_then(CallError::hint)))
+    };
+    if let Some(call) = error.downcast_ref::<CallError>() {
+        return with_call(call.kind(), Some(call));
+    }
+    if let Some(upload) = error.downcast_ref::<UploadError>() {
+        let call = if let UploadError::Call(call) = upload {
+            Some(call)
+        } else {
+            None
+        };
+        return with_call(upload.kind(), call);
+    }
+    if let Some(blob) = error.downcast_ref::<BlobError>() {
+        let call = if let BlobError::Call(call) = blob {
+            Some(call)
+        } else {
+            None
+        };
+        return with_call(blob.kind(), call);
+    }
+    let call = match error.downcast_ref::<OutputError>()? {
+        OutputError::Call(call) | OutputError::Blob(BlobError::Call(call)) => Some(call),
+        OutputError::Write(_) => return Some((Exit::Failed, None)),
+        _ => None,
+    };
+    with_call(error.downcast_ref::<OutputError>()?.kind(), call)
+}
+
+fn exit_of(kind: Kind) -> Exit {
+    match kind {
+        Kind::Refused => Exit::Usage,
+        Kind::Forbidden => Exit::NotAllowed,
+        Kind::Unavailable | Kind::Broken => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn exit_code_and_hint_come_from_within_the_chain() {
+        let error = Err::<(), _>(Failure::usage("bad").hint("do this"))
+            .context("while")
+            .unwrap_err();
+        assert_eq!(judge(&error), (Exit::Usage, Some("do this".to_owned())));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_infrastructure() {
+        assert_eq!(judge(&anyhow::anyhow!("disk")), (Exit::Failed, None));
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_used_is_usage() {
+        let path = PathBuf::from("x");
+        let error = anyhow::Error::from(InputError::EmptyDirectory { path });
+        assert_eq!(judge(&error).0, Exit::Usage);
+    }
+}

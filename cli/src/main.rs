@@ -1,0 +1,49 @@
+//! The `longshore` command.
+//!
+//! ```text
+//! args (what was typed) ──► commands ──► client ──► coordinator
+//!                              ├──► views ──► printer ──► standard output
+//!                              └──► progress ──────────► standard error
+//! serve: the one place that knows the servers' insides
+//! ```
+
+mod amounts;
+mod args;
+mod commands;
+mod context;
+mod demo;
+mod doctor;
+mod exit;
+mod failure;
+mod follow;
+mod interrupt;
+mod logging;
+mod printer;
+mod progress;
+mod serve;
+mod spec;
+mod summary;
+mod table;
+mod views;
+
+use std::{process::ExitCode, time::Duration};
+
+use clap::Parser;
+
+/// How long threads that write outputs may take to remove what they began.
+const TIDY_UP: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&error.into()).into(),
+    };
+    let ended = runtime.block_on(commands::run(cli));
+    // A read of standard input or of a slow disk may still block a thread; it is not waited for.
+    runtime.shutdown_timeout(TIDY_UP);
+    ended.unwrap_or_else(|error| failure::report(&error).into())
+}

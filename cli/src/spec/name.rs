@@ -1,0 +1,136 @@
+//! Names in specs, checked as they are read so that a refusal has line and column.
+
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+/// Longest name in characters.
+const MAX_CHARS: usize = 63;
+
+macro_rules! name {
+    ($(#[$meta:meta])* $name:ident, $check:expr, $($schema:tt)*) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(pub String);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<$name, String> {
+                let check: fn(&str) -> Result<(), String> = $check;
+                check(&text).map(|()| $name(text))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$name, String> {
+                $name::try_from(text.to_owned())
+            }
+        }
+
+        #[cfg(test)]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!($($schema)*)
+            }
+        }
+    };
+}
+
+name! {
+    /// A job's name: 1 to 63 characters, none of them a control character.
+    JobName, job_name, { "type": "string", "minLength": 1, "maxLength": 63 }
+}
+
+name! {
+    /// A stage's name: letters, digits, `-`, `_` and `.`, at most 63, not beginning with `.`.
+    StageName, stage_name, { "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}$" }
+}
+
+name! {
+    /// A service's name: lower-case letters, digits and `-`, at most 63, not beginning with `-`.
+    ServiceName, service_name, { "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$" }
+}
+
+name! {
+    /// An image reference as `docker run` takes it.
+    Image, image, { "type": "string", "minLength": 1 }
+}
+
+name! {
+    /// The name of an environment variable.
+    VariableName, variable_name, { "type": "string", "pattern": "^[^=]+$" }
+}
+
+impl PartialOrd for VariableName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for VariableName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+fn job_name(text: &str) -> Result<(), String> {
+    match (1..=MAX_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(format!(
+            "`{text}` is no name of a job: 1 to 63 characters, no control characters"
+        )),
+    }
+}
+
+fn stage_name(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match (1..=MAX_CHARS).contains(&text.len())
+        && text.chars().all(allowed)
+        && !text.starts_with('.')
+    {
+        true => Ok(()),
+        false => Err(format!(
+            "`{text}` is no name of a stage: letters, digits, `-`, `_` and `.`, at most 63, not beginning with `.`"
+        )),
+    }
+}
+
+fn service_name(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match (1..=MAX_CHARS).contains(&text.len())
+        && text.chars().all(allowed)
+        && !text.starts_with('-')
+    {
+        true => Ok(()),
+        false => Err(format!(
+            "`{text}` is no name of a service: lower-case letters, digits and `-`, at most 63, not beginning with `-`"
+        )),
+    }
+}
+
+fn image(text: &str) -> Result<(), String> {
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    match text.is_empty() || text.contains(odd) || text.starts_with('-') {
+        true => Err(format!("`{text}` is no image reference")),
+        false => Ok(()),
+    }
+}
+
+fn variable_name(text: &str) -> Result<(), String> {
+    match text.is_empty() || text.contains(['=', '\0']) {
+        true => Err(format!("`{text}` is no name of an environment variable")),
+        false => Ok(()),
+    }
+}

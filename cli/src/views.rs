@@ -1,0 +1,44 @@
+//! What commands answer: as columns for people, as JSON for programs, as names for scripts.
+//!
+//! JSON has one name and unit per fact: moments are RFC 3339 in UTC, lengths of time are seconds.
+
+mod answer;
+mod dry_run;
+mod item;
+mod job;
+mod service;
+mod worker;
+
+use crate::printer::{Values, View};
+
+pub use self::{
+    answer::{AnswerView, parts_table},
+    dry_run::DryRun,
+    item::OutputList,
+    job::{JobDetail, JobList, failure_line, progress_of, state_word},
+    service::{ServiceDetail, ServiceList, replica_line},
+    worker::WorkerList,
+};
+
+/// One name or id, with the value programs see.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// What people and scripts see.
+    pub name: String,
+    /// What programs see.
+    pub value: serde_json::Value,
+}
+
+impl View for Named {
+    fn text(&self) -> String {
+        longshore_client::escape::line(&self.name)
+    }
+
+    fn values(&self) -> Values {
+        Values::One(self.value.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![self.name.clone()]
+    }
+}

@@ -1,0 +1,341 @@
+//! The blobs of one directory: who holds what, putting and getting.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    io,
+    path::Path,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use blake3::Hash;
+use bytes::Bytes;
+
+use crate::{
+    Chunks, GetError, MAX_SMALL_BYTES, OpenError, PutError, Writer,
+    durability::Durability,
+    files::Layout,
+    index::{Index, Place},
+    pack::encode,
+    packs::Packs,
+};
+
+/// The blobs of one directory. Shared by `Arc` or cloned (clones are the same blobs); all calls block on the disk at most.
+#[derive(Debug, Clone)]
+pub struct Blobs {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What is shared between clones and writers.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) layout: Layout,
+    pub(crate) durability: Durability,
+    packs: Packs,
+    index: RwLock<Index>,
+    damaged: RwLock<HashSet<Hash>>,
+    next_temp: AtomicU64,
+    /// Held as long as the blobs are open.
+    _lock: File,
+}
+
+/// What is held, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Pack files.
+    pub packs: u32,
+    /// Blobs in packs.
+    pub packed_blobs: u64,
+    /// Bytes of the blobs in packs.
+    pub packed_bytes: u64,
+    /// Blobs known to be damaged and not put again since.
+    pub damaged_blobs: u64,
+    /// Bytes free on the file system.
+    pub free_bytes: u64,
+}
+
+impl Blobs {
+    /// Opens the directory and makes it if it is missing (its parent must be there or be makeable). Goes through all
+    /// packs, cuts a torn end off the newest, and removes what unfinished writers left.
+    ///
+    /// # Errors
+    /// When it is in use, or a file cannot be made, read or synced. Damaged blobs are no error here.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let (layout, lock) = Layout::open(dir.as_ref())?;
+        let (packs, contents) = Packs::open(&layout)?;
+        let damaged = contents
+            .damaged
+            .into_iter()
+            .filter(|digest| contents.index.get(digest).is_none());
+        let inner = Inner {
+            damaged: RwLock::new(damaged.collect()),
+            index: RwLock::new(contents.index),
+            layout,
+            packs,
+            durability: Durability::default(),
+            next_temp: AtomicU64::new(0),
+            _lock: lock,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Whether the blob is held and not known to be damaged. It is durable after the next [`Blobs::sync`].
+    #[must_use]
+    pub fn contains(&self, digest: &Hash) -> bool {
+        self.size(digest).is_some() && !self.inner.is_damaged(digest)
+    }
+
+    /// The blob's size in bytes, if it is held.
+    #[must_use]
+    pub fn size(&self, digest: &Hash) -> Option<u64> {
+        match self.inner.place(digest) {
+            Some(place) => Some(place.len() as u64),
+            None => fs::symlink_metadata(self.inner.layout.file(digest))
+                .ok()
+                .map(|metadata| metadata.len()),
+        }
+    }
+
+    /// Appends a blob of at most [`MAX_SMALL_BYTES`] to a pack, unless it is held; returns whether it was new. Durable
+    /// only after [`Blobs::sync`].
+    ///
+    /// # Errors
+    /// When the bytes do not have that digest, are too many, or cannot be written.
+    pub fn append_small(&self, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
+        if data.len() > MAX_SMALL_BYTES {
+            return Err(PutError::TooLarge { bytes: data.len() });
+        }
+        let found = blake3::hash(data);
+        if found != *digest {
+            return Err(PutError::Mismatch {
+                expected: *digest,
+                found,
+            });
+        }
+        self.inner.append(digest, data)
+    }
+
+    /// Returns when every blob that was held when it was called is durable. Cheap when there is nothing to do; callers at
+    /// the same time share the work.
+    ///
+    /// # Errors
+    /// When a sync failed, now or ever before: which bytes are kept is then unknown, and the process should end.
+    pub fn sync(&self) -> io::Result<()> {
+        self.inner.durability.sync()
+    }
+
+    /// Begins a blob of any size whose bytes come bit by bit.
+    ///
+    /// # Errors
+    /// None today: the first file is made when the bytes no longer fit a pack.
+    pub fn create(&self) -> Result<Writer, PutError> {
+        Ok(Writer::new(self.inner.clone()))
+    }
+
+    /// Takes over the file at `path`, which must be on the same file system, without copying it (a small one is copied
+    /// into a pack). It must be a regular file with one name; who still has it open for writing can damage the blob
+    /// later, which reading detects. On success the path is gone and the blob durable.
+    ///
+    /// # Errors
+    /// As for [`Writer::finish`]; the file is put back then.
+    pub fn adopt_file(
+        &self,
+        path: &Path,
+        expected: Option<Hash>,
+    ) -> Result<(Hash, bool), PutError> {
+        crate::writer::adopt(&self.inner, path, expected)
+    }
+
+    /// The whole blob, verified. It is held in memory: ask for the size first when it may be large.
+    ///
+    /// # Errors
+    /// When it is not held, damaged or unreadable.
+    pub fn get(&self, digest: &Hash) -> Result<Bytes, GetError> {
+        if let Some(packed) = self.inner.get_packed(digest)? {
+            return Ok(packed);
+        }
+        let path = self.inner.layout.file(digest);
+        let data = fs::read(&path).map_err(|source| self.inner.read_error(digest, source))?;
+        if blake3::hash(&data) != *digest {
+            return Err(self.inner.note_damaged(digest));
+        }
+        Ok(data.into())
+    }
+
+    /// The file of a large blob, unverified, read-only and at its start.
+    ///
+    /// # Errors
+    /// When it is not held as a file: small blobs live in packs (see [`Blobs::get`], [`Blobs::read_chunks`]).
+    pub fn open_large(&self, digest: &Hash) -> Result<File, GetError> {
+        File::open(self.inner.layout.file(digest))
+            .map_err(|source| self.inner.read_error(digest, source))
+    }
+
+    /// The blob in chunks of `chunk_bytes` (the last may be shorter). It is verified as a whole at its end: only when the
+    /// iterator has ended without an error were the bytes the blob's.
+    ///
+    /// # Errors
+    /// When it is not held or unreadable; damage shows as the iterator's last item.
+    pub fn read_chunks(&self, digest: &Hash, chunk_bytes: usize) -> Result<Chunks, GetError> {
+        match self.inner.get_packed(digest)? {
+            Some(packed) => Ok(Chunks::packed(packed, chunk_bytes)),
+            None => Ok(Chunks::file(
+                self.inner.clone(),
+                *digest,
+                self.open_large(digest)?,
+                chunk_bytes,
+            )),
+        }
+    }
+
+    /// What is held. Large blobs are not counted: the file system is their only index.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (packed_blobs, packed_bytes) = self
+            .inner
+            .index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .totals();
+        let free = rustix::fs::statvfs(self.inner.layout.packs())
+            .map_or(0, |fs| fs.f_bavail * fs.f_frsize);
+        Stats {
+            packs: self.inner.packs.count(),
+            packed_blobs,
+            packed_bytes,
+            damaged_blobs: self
+                .inner
+                .damaged
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len() as u64,
+            free_bytes: free,
+        }
+    }
+}
+
+impl Inner {
+    /// Appends a blob whose digest was verified, unless it is held.
+    pub(crate) fn append(&self, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
+        if self.is_held(digest) {
+            return Ok(false);
+        }
+        let record = encode(digest, data);
+        let held = || self.is_held(digest);
+        let placed = |place| {
+            self.index
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(digest, place);
+            self.healed(digest);
+        };
+        self.packs
+            .append(&self.layout, &self.durability, &record, held, placed)
+    }
+
+    /// Renames a file, which must be synced and whose digest was verified, to where the blob is read from, unless the blob is held.
+    pub(crate) fn publish(&self, file: &Path, digest: &Hash, size: u64) -> Result<bool, PutError> {
+        let path = self.layout.file(digest);
+        let dir = self.layout.files_dir(digest.as_bytes()[0]);
+        // The looking and the renaming are one step, so that of many putting the same blob one is the first.
+        let new = self.durability.change_name(&dir, || {
+            let there = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.len() == size);
+            if there && !self.is_damaged(digest) {
+                return fs::remove_file(file).map(|()| false);
+            }
+            fs::rename(file, &path)?;
+            self.healed(digest);
+            Ok(true)
+        });
+        let new = new.map_err(|error| PutError::io("name", &path, error))?;
+        self.durability
+            .sync()
+            .map_err(|error| PutError::io("sync", &path, error))?;
+        Ok(new)
+    }
+
+    /// A path in `temp/` that nobody else uses.
+    pub(crate) fn temp_path(&self) -> std::path::PathBuf {
+        self.layout
+            .temp()
+            .join(self.next_temp.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Remembers that the blob has to be put again.
+    pub(crate) fn note_damaged(&self, digest: &Hash) -> GetError {
+        tracing::error!(%digest, "blob is damaged");
+        self.damaged
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(*digest);
+        GetError::Damaged { digest: *digest }
+    }
+
+    /// The error for a large blob that cannot be opened or read.
+    pub(crate) fn read_error(&self, digest: &Hash, source: io::Error) -> GetError {
+        match source.kind() {
+            io::ErrorKind::NotFound if self.is_damaged(digest) => {
+                GetError::Damaged { digest: *digest }
+            }
+            io::ErrorKind::NotFound => GetError::NotFound { digest: *digest },
+            _ => GetError::Io {
+                path: self.layout.file(digest),
+                source,
+            },
+        }
+    }
+
+    fn get_packed(&self, digest: &Hash) -> Result<Option<Bytes>, GetError> {
+        let Some(place) = self.place(digest) else {
+            return Ok(None);
+        };
+        match self.packs.read(&self.layout, place) {
+            Ok(data) if blake3::hash(&data) == *digest => Ok(Some(data.into())),
+            // A pack that is gone or too short has lost the blob just as changed bytes have.
+            Ok(_) => Err(self.note_damaged(digest)),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
+                ) =>
+            {
+                Err(self.note_damaged(digest))
+            }
+            Err(source) => Err(GetError::Io {
+                path: self.layout.pack(place.pack()),
+                source,
+            }),
+        }
+    }
+
+    fn is_held(&self, digest: &Hash) -> bool {
+        (self.place(digest).is_some() || fs::symlink_metadata(self.layout.file(digest)).is_ok())
+            && !self.is_damaged(digest)
+    }
+
+    fn place(&self, digest: &Hash) -> Option<Place> {
+        self.index
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(digest)
+    }
+
+    fn is_damaged(&self, digest: &Hash) -> bool {
+        self.damaged
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(digest)
+    }
+
+    fn healed(&self, digest: &Hash) {
+        self.damaged
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(digest);
+    }
+}

@@ -1,0 +1,210 @@
+//! Many threads, leftovers, other openers, roll-over, adopted files, full disks.
+#![allow(clippy::unwrap_used)]
+
+mod workload;
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::symlink,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use longshore_blobs::{Blobs, Hash, MAX_PACK_BYTES, MAX_SMALL_BYTES, OpenError, PutError};
+use workload::Mount;
+
+#[test]
+fn one_blob_put_by_many_threads_is_new_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Arc::new(Blobs::open(dir.path()).unwrap());
+    let barrier = Barrier::new(8);
+    for size in [100, MAX_SMALL_BYTES + 100] {
+        let content = vec![3; size];
+        let digest = blake3::hash(&content);
+        let firsts = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    let mut writer = blobs.create().unwrap();
+                    writer.write(&content).unwrap();
+                    let (found, new) = writer.finish(Some(digest)).unwrap();
+                    assert_eq!(found, digest);
+                    firsts.fetch_add(usize::from(new), Ordering::Relaxed);
+                    assert_eq!(blobs.get(&digest).unwrap(), content);
+                });
+            }
+        });
+        assert!(blobs.contains(&digest));
+        assert_eq!(firsts.into_inner(), 1);
+    }
+    assert_eq!(blobs.stats().packed_blobs, 1);
+}
+
+#[test]
+fn many_threads_put_sync_and_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Arc::new(Blobs::open(dir.path()).unwrap());
+    thread::scope(|scope| {
+        for part in 0..6u64 {
+            let blobs = &blobs;
+            scope.spawn(move || {
+                for n in (1..120).filter(|n| n % 3 == part % 3) {
+                    let content = workload::content(n);
+                    let mut writer = blobs.create().unwrap();
+                    writer.write(&content).unwrap();
+                    writer.finish(None).unwrap();
+                    blobs.sync().unwrap();
+                    assert_eq!(blobs.get(&workload::digest(n)).unwrap(), content);
+                }
+            });
+        }
+    });
+    drop(blobs);
+    workload::check(&Blobs::open(dir.path()).unwrap(), 119).unwrap();
+}
+
+#[test]
+fn leftovers_of_unfinished_writers_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).unwrap();
+    let temp = dir.path().join("temp");
+    let mut writer = blobs.create().unwrap();
+    writer.write(&[1; MAX_SMALL_BYTES + 1]).unwrap();
+    assert_eq!(fs::read_dir(&temp).unwrap().count(), 1);
+    drop(writer);
+    assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
+    drop(blobs);
+    fs::write(temp.join("7"), b"left by a crash").unwrap();
+    drop(Blobs::open(dir.path()).unwrap());
+    assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
+}
+
+#[test]
+fn a_second_opener_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).unwrap();
+    assert!(matches!(
+        Blobs::open(dir.path()),
+        Err(OpenError::InUse { .. })
+    ));
+    drop(blobs);
+    Blobs::open(dir.path()).unwrap();
+}
+
+#[test]
+fn a_full_pack_is_followed_by_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = |n: u64| -> Vec<u8> {
+        let mut content = vec![0; MAX_SMALL_BYTES];
+        content[..8].copy_from_slice(&n.to_be_bytes());
+        content
+    };
+    let count = MAX_PACK_BYTES / MAX_SMALL_BYTES as u64 + 20;
+    let blobs = Blobs::open(dir.path()).unwrap();
+    let digests: Vec<Hash> = (0..count).map(|n| blake3::hash(&content(n))).collect();
+    for n in 0..count {
+        assert!(
+            blobs
+                .append_small(&digests[n as usize], &content(n))
+                .unwrap()
+        );
+    }
+    blobs.sync().unwrap();
+    drop(blobs);
+    let list = dir.path().join("packs/0000000001.list");
+    // The first time from the pack itself, the second from its listing, the third from the pack again.
+    for round in 0..3 {
+        let blobs = Blobs::open(dir.path()).unwrap();
+        let stats = blobs.stats();
+        assert_eq!((stats.packs, stats.packed_blobs), (2, count));
+        assert_eq!(stats.packed_bytes, count * MAX_SMALL_BYTES as u64);
+        for n in (0..count).step_by(97).chain(count - 30..count) {
+            assert_eq!(blobs.get(&digests[n as usize]).unwrap(), content(n));
+        }
+        if round == 1 {
+            fs::write(&list, b"not a listing").unwrap();
+        }
+        assert!(list.exists());
+    }
+}
+
+#[test]
+fn only_plain_files_are_adopted() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("target"), [1; 100]).unwrap();
+    symlink(path("target"), path("link")).unwrap();
+    fs::hard_link(path("target"), path("second name")).unwrap();
+    fs::create_dir(path("directory")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
+    for name in ["link", "second name", "directory", "fifo", "missing"] {
+        assert!(blobs.adopt_file(&path(name), None).is_err(), "{name}");
+        assert_eq!(
+            fs::symlink_metadata(path(name)).is_ok(),
+            name != "missing",
+            "{name} was put back"
+        );
+    }
+    assert!(matches!(
+        blobs.adopt_file(&path("directory"), None),
+        Err(PutError::NotAPlainFile { .. })
+    ));
+}
+
+#[test]
+fn a_full_disk_refuses_blobs_and_loses_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = match Mount::new(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"], dir.path()) {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("NOT TRIED: no small disk can be mounted here: {why}"),
+    };
+    let path = disk.0.join("blobs");
+    let blobs = Blobs::open(&path).unwrap();
+    let mut held = Vec::new();
+    let fill = |blobs: &Blobs, held: &mut Vec<u64>, from: u64| {
+        for n in from.. {
+            let put = blobs.append_small(&blake3::hash(&[n as u8; 50_000]), &[n as u8; 50_000]);
+            match put {
+                Ok(_) => held.push(n),
+                Err(error) => return error,
+            }
+        }
+        unreachable!()
+    };
+    assert!(matches!(fill(&blobs, &mut held, 1), PutError::Full { .. }));
+    let mut writer = blobs.create().unwrap();
+    let written = (0..100).try_for_each(|_| writer.write(&[0; 60_000]));
+    assert!(matches!(written, Err(PutError::Full { .. })));
+    drop(writer);
+    assert_eq!(fs::read_dir(path.join("temp")).unwrap().count(), 0);
+    drop(blobs);
+    let filler = disk.0.join("filler");
+    assert!(
+        fs::File::create(&filler)
+            .unwrap()
+            .write_all(&[0; 4 << 20])
+            .is_err()
+    );
+    let blobs = Blobs::open(&path).unwrap();
+    fs::remove_file(&filler).unwrap();
+    assert!(
+        blobs
+            .append_small(
+                &blake3::hash(b"there is room again"),
+                b"there is room again"
+            )
+            .unwrap()
+    );
+    for n in held {
+        assert_eq!(
+            blobs.get(&blake3::hash(&[n as u8; 50_000])).unwrap(),
+            vec![n as u8; 50_000]
+        );
+    }
+}

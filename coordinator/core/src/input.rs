@@ -1,0 +1,195 @@
+//! Everything that can happen to the core.
+
+use crate::{
+    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, RequestId, WorkerId},
+    job::JobSpec,
+    service::{ReplicaKey, ServicePlan},
+};
+
+/// One thing that happened. Every pair of state and input is defined; what makes no sense is refused or ignored.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A client wants a job. The blobs it names are there.
+    Submit {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// Id for the job, should it be new.
+        job: JobId,
+        /// The client's idempotency key; empty means none.
+        key: String,
+        /// The job.
+        spec: JobSpec,
+        /// Items of the first stage; at least 1.
+        inputs: u64,
+        /// The blob with the full specification.
+        detail: Digest,
+    },
+    /// A client wants a job to end.
+    Cancel {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// The job.
+        job: JobId,
+        /// Why.
+        reason: String,
+    },
+    /// A client wants the failed items of an ended job tried again.
+    Retry {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// The job.
+        job: JobId,
+    },
+    /// A worker has connected.
+    Hello {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// For people.
+        name: String,
+        /// Attempts it runs at once; at least 1.
+        slots: u32,
+        /// Attempts it holds.
+        held: Vec<Held>,
+        /// Replicas it keeps.
+        replicas: Vec<ReplicaStatus>,
+    },
+    /// A worker has said something.
+    Heard {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+    },
+    /// The link to a worker has ended. Its lease goes on.
+    LinkLost {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+    },
+    /// A worker leaves for good and runs nothing any more.
+    Goodbye {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+    },
+    /// Attempts have ended. What they left is stored already.
+    Finished {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// The attempts.
+        results: Vec<Finished>,
+    },
+    /// The state of all replicas of a worker.
+    Replicas {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// Every replica it has.
+        replicas: Vec<ReplicaStatus>,
+    },
+    /// A client wants a service.
+    Deploy {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// Its name.
+        name: String,
+        /// What the core needs of it.
+        plan: ServicePlan,
+        /// The blob with the full specification.
+        detail: Digest,
+    },
+    /// A client wants a service removed.
+    Remove {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// Its name.
+        name: String,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// An attempt a worker holds when it connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The attempt.
+    pub id: AttemptId,
+    /// Its item.
+    pub item: ItemKey,
+}
+
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// The attempt.
+    pub id: AttemptId,
+    /// Its item.
+    pub item: ItemKey,
+    /// How.
+    pub end: End,
+    /// How long it ran, microseconds.
+    pub run_us: u64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Well.
+    Succeeded {
+        /// How many outputs it left.
+        outputs: u64,
+        /// For the outcome's record.
+        detail: Vec<u8>,
+    },
+    /// Not well.
+    Failed {
+        /// Whose fault it was.
+        blame: Blame,
+        /// For the record.
+        detail: Vec<u8>,
+    },
+    /// It never started.
+    Returned,
+}
+
+/// Whose fault a failure was, which decides what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The item's: tried again while its stage allows.
+    Item,
+    /// The item's, and trying again would end the same.
+    Hopeless,
+    /// The slot went away under it: tried again, but not for ever, or a poisonous item would take down every slot.
+    Slot,
+    /// Nobody's here: tried again after a pause, with more patience.
+    Infrastructure,
+}
+
+/// The state of one replica, as its worker sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// The replica.
+    pub key: ReplicaKey,
+    /// Where it stands.
+    pub phase: ReplicaPhase,
+    /// Why it is not ready.
+    pub message: String,
+}
+
+/// Where a replica stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReplicaPhase {
+    /// Being started.
+    Starting,
+    /// Takes calls.
+    Ready,
+    /// Failed; the worker starts it again after a pause.
+    Failed,
+}

@@ -1,0 +1,43 @@
+//! The pure core of the coordinator.
+//!
+//! The core is told what happened and when ([`Input`], [`Now`]); it answers with an [`Outbox`]: facts to keep, orders
+//! to give, replies to requests, and notices of what changed. It does no IO and knows no clock, task or randomness; its
+//! manifest is the proof.
+//!
+//! **The law.**
+//! 1. Only a [`Record`] changes the [`Ledger`]. A record is the new value of one entity, so a plain ordered key-value
+//!    map keeps it, and loading is reading.
+//! 2. Records are durable before the replies and orders of the same outbox, or of a later one, leave.
+//! 3. Loading what was kept gives the same ledger as having lived through it.
+//!
+//! What is not a record is soft: which worker runs what, pauses before another try, where replicas are. It is rebuilt
+//! from what workers report when they connect.
+//!
+//! **Exactly one commit.** An attempt may run more than once, anywhere. The first valid completion of an item becomes
+//! its outcome, in one record; every other one is settled without effect.
+
+mod core;
+mod dispatch;
+mod fleet;
+mod ids;
+mod input;
+mod job;
+mod ledger;
+mod outbox;
+mod placement;
+mod queue;
+mod record;
+mod service;
+mod view;
+
+pub use crate::{
+    core::{Core, Settings},
+    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Now, RequestId, WorkerId},
+    input::{Blame, End, Finished, Held, Input, ReplicaPhase, ReplicaStatus},
+    job::{JobSpec, JobState, StageSpec},
+    ledger::{ItemState, Job, Ledger, Stage},
+    outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply, Source},
+    record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerRecord},
+    service::{ReplicaKey, Role, ServicePlan},
+    view::{JobView, ReplicaView, ServiceView, StageView, WorkerView},
+};

@@ -1,0 +1,179 @@
+//! What the core answers.
+
+use crate::{
+    ids::{AttemptId, Incarnation, ItemKey, JobId, RequestId, WorkerId},
+    record::Record,
+    service::ReplicaKey,
+};
+
+/// The answer to one input. Records first: nothing else leaves before they are durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outbox {
+    /// Facts to keep, in order; a later one of the same entity replaces an earlier one.
+    pub records: Vec<Record>,
+    /// Orders for workers.
+    pub orders: Vec<Order>,
+    /// Answers to requests.
+    pub replies: Vec<(RequestId, Reply)>,
+    /// What changed, for those who watch.
+    pub notices: Vec<Notice>,
+}
+
+/// An order for a worker. An order whose worker has gone meanwhile is dropped; its next hello settles everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Its hello is accepted. The first order of a link.
+    Welcome {
+        /// The worker.
+        worker: WorkerId,
+        /// The life that said hello.
+        incarnation: Incarnation,
+    },
+    /// Run these.
+    Assign {
+        /// The worker.
+        worker: WorkerId,
+        /// The attempts, in the order they shall start.
+        attempts: Vec<Assignment>,
+    },
+    /// Stop these and say nothing more of them.
+    Stop {
+        /// The worker.
+        worker: WorkerId,
+        /// The attempts.
+        ids: Vec<AttemptId>,
+    },
+    /// Give back those of these that have not started.
+    Return {
+        /// The worker.
+        worker: WorkerId,
+        /// The attempts.
+        ids: Vec<AttemptId>,
+    },
+    /// Forget these: their results are kept, or refused for good.
+    Settle {
+        /// The worker.
+        worker: WorkerId,
+        /// The attempts.
+        ids: Vec<AttemptId>,
+    },
+    /// Keep exactly these replicas.
+    Replicas {
+        /// The worker.
+        worker: WorkerId,
+        /// Every replica it shall keep.
+        keep: Vec<ReplicaKey>,
+    },
+    /// The job has ended.
+    ForgetJob {
+        /// The worker.
+        worker: WorkerId,
+        /// The job.
+        job: JobId,
+    },
+}
+
+impl Order {
+    /// Whom the order is for.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        match self {
+            Self::Welcome { worker, .. }
+            | Self::Assign { worker, .. }
+            | Self::Stop { worker, .. }
+            | Self::Return { worker, .. }
+            | Self::Settle { worker, .. }
+            | Self::Replicas { worker, .. }
+            | Self::ForgetJob { worker, .. } => *worker,
+        }
+    }
+}
+
+/// One attempt to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assignment {
+    /// Its id.
+    pub id: AttemptId,
+    /// Its item.
+    pub item: ItemKey,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// Where the item's input is.
+    pub source: Source,
+}
+
+/// Where an item's input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The job's input of the item's index.
+    Input,
+    /// One output of an item of the stage before.
+    Output {
+        /// That item's index.
+        parent: u64,
+        /// Which of its outputs.
+        ordinal: u64,
+    },
+    /// All outputs of the stage before, in the order of its items.
+    Everything,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The job is kept.
+    Submitted {
+        /// Its id.
+        job: JobId,
+        /// The key was known; this is the job it made then.
+        existed: bool,
+    },
+    /// The job has ended and nothing of it commits any more.
+    Cancelled,
+    /// So many items are pending again.
+    Retried {
+        /// How many.
+        items: u64,
+    },
+    /// The service is kept.
+    Deployed {
+        /// Its generation.
+        generation: u64,
+    },
+    /// The service is removed.
+    Removed,
+    /// No.
+    Refused(Refusal),
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such job.
+    #[error("no job {0}")]
+    NoSuchJob(JobId),
+    /// It has ended already.
+    #[error("job {0} has ended already")]
+    JobHasEnded(JobId),
+    /// It has not ended yet.
+    #[error("job {0} has not ended yet")]
+    JobIsRunning(JobId),
+    /// It has no failed items.
+    #[error("job {0} has no failed items")]
+    NothingFailed(JobId),
+    /// No such service.
+    #[error("no service {0:?}")]
+    NoSuchService(String),
+    /// There is a different service of that name.
+    #[error("there is a different service {0:?} already")]
+    ServiceExists(String),
+}
+
+/// Something changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Notice {
+    /// A job's counts or state.
+    Job(JobId),
+    /// A service's replicas.
+    Service(String),
+}

@@ -1,0 +1,105 @@
+//! The facts that are kept. Each is the new value of one entity; `…Gone` says that there is none any more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{Digest, ItemKey, JobId, WorkerId},
+    job::{JobSpec, JobState},
+    service::ServicePlan,
+};
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A job and its state.
+    Job(JobRecord),
+    /// How an item ended.
+    Outcome(OutcomeRecord),
+    /// An item that had failed is pending again.
+    OutcomeGone(ItemKey),
+    /// What an item that has not ended went through so far.
+    Trouble(TroubleRecord),
+    /// Its troubles no longer count.
+    TroubleGone(ItemKey),
+    /// A service, or that it was removed.
+    Service(ServiceRecord),
+    /// A worker is here.
+    Worker(WorkerRecord),
+    /// It is not expected back.
+    WorkerGone(WorkerId),
+}
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// The client's idempotency key; empty means none.
+    pub key: String,
+    /// What the core needs of its specification.
+    pub spec: JobSpec,
+    /// Items of its first stage.
+    pub inputs: u64,
+    /// The blob with its full specification.
+    pub detail: Digest,
+    /// Where it stands.
+    pub state: JobState,
+    /// Why it was cancelled.
+    pub reason: String,
+    /// Unix milliseconds.
+    pub submitted_ms: u64,
+    /// Unix milliseconds; 0 while it runs.
+    pub ended_ms: u64,
+}
+
+/// How an item ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeRecord {
+    /// The item.
+    pub item: ItemKey,
+    /// Whether it succeeded.
+    pub success: bool,
+    /// How many outputs it left.
+    pub outputs: u64,
+    /// Where they begin among the items of the next stage, if that maps over them.
+    pub first_child: u64,
+    /// Outputs with their digests, or the failure: not read by the core.
+    pub detail: Vec<u8>,
+}
+
+/// What an item went through. It outlives restarts, or a poisonous item would be tried for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TroubleRecord {
+    /// The item.
+    pub item: ItemKey,
+    /// Tries that failed by its own fault.
+    pub failures: u32,
+    /// Slots and workers that went away while it ran on them.
+    pub crashes: u32,
+    /// Failures of the infrastructure under it.
+    pub mishaps: u32,
+    /// The last failure: not read by the core.
+    pub detail: Vec<u8>,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    /// Its name.
+    pub name: String,
+    /// Rises with each deployment of the name; kept after removal for that.
+    pub generation: u64,
+    /// What the core needs of its specification; `None` once it is removed.
+    pub plan: Option<ServicePlan>,
+    /// The blob with its full specification.
+    pub detail: Digest,
+}
+
+/// A worker that is here, and would be missed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRecord {
+    /// Its id.
+    pub id: WorkerId,
+    /// For people.
+    pub name: String,
+}

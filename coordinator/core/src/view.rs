@@ -1,0 +1,203 @@
+//! What people are shown.
+
+use crate::{
+    core::Core,
+    ids::{ItemKey, JobId, WorkerId},
+    input::ReplicaPhase,
+    job::JobState,
+    outbox::Source,
+    record::JobRecord,
+    service::ReplicaKey,
+};
+
+/// A job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobView {
+    /// As kept.
+    pub record: JobRecord,
+    /// Its stages.
+    pub stages: Vec<StageView>,
+    /// Why nothing of it runs, when that is so.
+    pub idle_because: Option<&'static str>,
+}
+
+/// The counts of a stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageView {
+    /// Items by now.
+    pub items: u64,
+    /// No further items come.
+    pub is_final: bool,
+    /// Waiting for a slot.
+    pub queued: u64,
+    /// Given to workers.
+    pub running: u64,
+    /// Committed.
+    pub succeeded: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Waiting for their next try.
+    pub backing_off: u64,
+    /// Attempts that failed since the coordinator started.
+    pub failed_attempts: u64,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceView {
+    /// Its deployment.
+    pub generation: u64,
+    /// The blob with its full specification.
+    pub detail: [u8; 32],
+    /// Every replica, in order: leaves by shard, then merges.
+    pub replicas: Vec<ReplicaView>,
+}
+
+/// A replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaView {
+    /// Its name.
+    pub key: ReplicaKey,
+    /// Where it is; `None` while no worker takes it.
+    pub worker: Option<(WorkerId, String)>,
+    /// Where it stands.
+    pub phase: ReplicaPhase,
+    /// Its worker can be reached.
+    pub reachable: bool,
+    /// Why it is not ready.
+    pub message: String,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerView {
+    /// Its id.
+    pub id: WorkerId,
+    /// For people.
+    pub name: String,
+    /// Its link is up.
+    pub connected: bool,
+    /// Attempts it runs at once.
+    pub slots: u32,
+    /// Attempts it holds.
+    pub attempts: u64,
+    /// Replicas placed on it.
+    pub replicas: u64,
+}
+
+impl Core {
+    /// A job as it stands.
+    #[must_use]
+    pub fn job_view(&self, id: JobId) -> Option<JobView> {
+        let job = self.ledger.job(id)?;
+        let queues = self.queues.get(&id);
+        let stages: Vec<StageView> = (0..job.stage_count())
+            .filter_map(|at| {
+                let stage = job.stage(at)?;
+                let queue = queues.and_then(|queues| queues.get(at));
+                let items = job.items(at);
+                let running = queue.map_or(0, crate::queue::Queue::live);
+                let backing_off = queue.map_or(0, crate::queue::Queue::waiting);
+                let (succeeded, failed) = (stage.succeeded(), stage.failed());
+                Some(StageView {
+                    items,
+                    is_final: job.is_final(at),
+                    queued: items.saturating_sub(succeeded + failed + running + backing_off),
+                    running,
+                    succeeded,
+                    failed,
+                    backing_off,
+                    failed_attempts: queue.map_or(0, |queue| queue.failed_attempts),
+                })
+            })
+            .collect();
+        let idle =
+            job.record.state == JobState::Running && stages.iter().all(|stage| stage.running == 0);
+        let idle_because = idle.then(|| self.why_idle(&stages));
+        Some(JobView {
+            record: job.record.clone(),
+            stages,
+            idle_because,
+        })
+    }
+
+    fn why_idle(&self, stages: &[StageView]) -> &'static str {
+        if !self.fleet.workers.values().any(|worker| worker.connected) {
+            "no worker is connected"
+        } else if !self.missed.is_empty() {
+            "waiting for workers that were here before the coordinator's restart"
+        } else if stages.iter().any(|stage| stage.backing_off > 0)
+            && stages.iter().all(|stage| stage.queued == 0)
+        {
+            "failed items wait for their next try"
+        } else {
+            "all slots are taken"
+        }
+    }
+
+    /// Whether some job has not ended.
+    #[must_use]
+    pub fn has_running_jobs(&self) -> bool {
+        !self.queues.is_empty()
+    }
+
+    /// Where the input of an existing item is.
+    #[must_use]
+    pub fn source(&self, item: &ItemKey) -> Option<Source> {
+        let job = self.ledger.job(item.job)?;
+        let at = usize::from(item.stage);
+        if job.spec(at)?.gather {
+            return Some(Source::Everything);
+        }
+        Some(match job.stage(at)?.parent(item.index) {
+            Some((parent, ordinal)) => Source::Output { parent, ordinal },
+            None => Source::Input,
+        })
+    }
+
+    /// A deployed service as it stands.
+    #[must_use]
+    pub fn service_view(&self, name: &str) -> Option<ServiceView> {
+        let service = self.ledger.service(name)?;
+        let plan = service.plan.as_ref()?;
+        let replicas = plan
+            .replicas_of(name, service.generation)
+            .map(|key| {
+                let placed = self.placement.get(&key);
+                let worker = placed.map(|placed| placed.worker);
+                let life = worker.and_then(|worker| self.fleet.workers.get(&worker));
+                ReplicaView {
+                    worker: worker.map(|worker| {
+                        (worker, life.map_or(String::new(), |life| life.name.clone()))
+                    }),
+                    phase: placed.map_or(ReplicaPhase::Starting, |placed| placed.phase),
+                    reachable: life.is_some_and(|life| life.connected),
+                    message: placed.map_or_else(
+                        || "no worker is connected".to_owned(),
+                        |placed| placed.message.clone(),
+                    ),
+                    key,
+                }
+            })
+            .collect();
+        Some(ServiceView {
+            generation: service.generation,
+            detail: service.detail,
+            replicas,
+        })
+    }
+
+    /// Every worker whose lease runs.
+    #[must_use]
+    pub fn worker_views(&self) -> Vec<WorkerView> {
+        let view = |(id, worker): (&WorkerId, &crate::fleet::Worker)| WorkerView {
+            id: *id,
+            name: worker.name.clone(),
+            connected: worker.connected,
+            slots: worker.slots,
+            attempts: worker.attempts.len() as u64,
+            replicas: self.placement.on(*id).count() as u64,
+        };
+        self.fleet.workers.iter().map(view).collect()
+    }
+}

@@ -1,0 +1,61 @@
+//! How complete an answer is.
+
+use std::time::Duration;
+
+/// What became of every shard of a query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// One report per shard, in order.
+    pub parts: Vec<PartReport>,
+}
+
+/// What became of one shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartReport {
+    /// The shard.
+    pub shard: u32,
+    /// Why it is missing; `None` when its part is in the answer.
+    pub error: Option<String>,
+    /// Who answered, or was asked last.
+    pub worker: String,
+    /// Which replica that was.
+    pub replica: u32,
+    /// From the query's start to its part, or to giving up.
+    pub latency: Duration,
+    /// Bytes of its part.
+    pub size: u64,
+}
+
+impl Coverage {
+    /// Shards of the service.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Shards whose part is in the answer.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.parts
+            .iter()
+            .filter(|part| part.error.is_none())
+            .count()
+    }
+
+    /// Every shard is in the answer.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.answered() == self.shards()
+    }
+
+    /// The missing shards, each with its reason, in one line.
+    #[must_use]
+    pub fn missing(&self) -> String {
+        let missing: Vec<String> = self
+            .parts
+            .iter()
+            .filter_map(|part| Some(format!("shard {}: {}", part.shard, part.error.as_ref()?)))
+            .collect();
+        missing.join("; ")
+    }
+}

@@ -1,0 +1,22 @@
+//! The scatter/gather engine (Burns & Oppenheimer, section 5.3).
+//!
+//! A query walks through here in one task: [`Engine::query`] picks one replica for every shard, calls them all at once,
+//! gathers parts until its rule is met or can no longer be met or time runs out, has them merged, and answers with the
+//! [`Coverage`]. Dropping the future abandons every call that is still out.
+//!
+//! The engine never looks into a part, keeps no state but how busy and how quick replicas are, and does not know how
+//! calls travel: that is the [`Transport`]'s part.
+
+mod balance;
+mod coverage;
+mod engine;
+mod gather;
+mod require;
+mod topology;
+
+pub use crate::{
+    coverage::{Coverage, PartReport},
+    engine::{Answer, Engine, Limits, QueryError, Request},
+    require::Require,
+    topology::{Call, CallError, Candidate, Target, Topology, Transport},
+};

@@ -1,0 +1,357 @@
+//! What the records mean: specifications, inputs and outputs, read from the store and the blobs when they are needed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use blake3::Hash;
+use bytes::Bytes;
+use longshore_blobs::{Blobs, GetError, PutError};
+use longshore_core::{Digest, ItemKey, JobId, Source};
+use longshore_proto::{
+    SMALL_BLOB_BYTES,
+    v1::{BlobList, BlobListRef, NamedBlob, Outcome, ServiceSpec, SubmitRequest},
+};
+use longshore_store::Reader;
+use prost::Message;
+
+use crate::{limits, records};
+
+/// Specifications kept decoded at once.
+const SHEETS: usize = 256;
+
+/// Decoded chunks of inputs kept per job.
+const CHUNKS: usize = 4;
+
+/// Outcomes read at a time.
+const PAGE: usize = 1_000;
+
+/// Why something that is named cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A record is missing or unreadable.
+    #[error("the records of {what} cannot be read")]
+    Record {
+        /// What.
+        what: String,
+        /// Why, if it is there.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// A blob is missing or damaged.
+    #[error("{what} cannot be read")]
+    Blob {
+        /// What is in the blob.
+        what: &'static str,
+        /// Why.
+        source: GetError,
+    },
+    /// A blob does not hold what it should.
+    #[error("{what} is malformed")]
+    Malformed {
+        /// What is in the blob.
+        what: &'static str,
+        /// Why.
+        source: prost::DecodeError,
+    },
+    /// There is no such item.
+    #[error("item {index} of stage {stage} has no input")]
+    NoInput {
+        /// The stage.
+        stage: u16,
+        /// The item.
+        index: u64,
+    },
+    /// A list cannot be stored.
+    #[error("a list cannot be stored")]
+    Put(#[from] PutError),
+}
+
+impl From<records::LoadError> for CatalogError {
+    fn from(error: records::LoadError) -> Self {
+        Self::Record {
+            what: "a job".to_owned(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+/// Reads what records and blobs say.
+pub struct Catalog {
+    reader: Arc<dyn Reader>,
+    blobs: Arc<Blobs>,
+    sheets: Mutex<HashMap<JobId, Arc<Sheet>>>,
+}
+
+/// A job's submission, decoded.
+pub struct Sheet {
+    /// As the client sent it.
+    pub submission: SubmitRequest,
+    /// Index of the first entry of each list of inputs.
+    firsts: Vec<u64>,
+    chunks: Mutex<Vec<(usize, Arc<BlobList>)>>,
+}
+
+impl Sheet {
+    /// Decodes a submission.
+    pub fn new(submission: SubmitRequest) -> Self {
+        let firsts = submission
+            .inputs
+            .iter()
+            .scan(0, |next, list| {
+                let first = *next;
+                *next += list.count;
+                Some(first)
+            })
+            .collect();
+        Self {
+            submission,
+            firsts,
+            chunks: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The job's specification.
+    pub fn stages(&self) -> &[longshore_proto::v1::Stage] {
+        self.submission
+            .spec
+            .as_ref()
+            .map_or(&[], |spec| &spec.stages)
+    }
+
+    /// The job's name.
+    pub fn name(&self) -> &str {
+        self.submission.spec.as_ref().map_or("", |spec| &spec.name)
+    }
+}
+
+/// A digest from bytes that were checked to be 32.
+pub fn hash(digest: &[u8]) -> Hash {
+    Hash::from_slice(digest).unwrap_or_else(|_| Hash::from_bytes([0; 32]))
+}
+
+impl Catalog {
+    pub fn new(reader: Arc<dyn Reader>, blobs: Arc<Blobs>) -> Self {
+        Self {
+            reader,
+            blobs,
+            sheets: Mutex::new(HashMap::new()),
+        }
+    }
+
+    pub fn reader(&self) -> &dyn Reader {
+        &*self.reader
+    }
+
+    pub fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
+    /// The job's submission.
+    pub fn sheet(&self, job: JobId) -> Result<Arc<Sheet>, CatalogError> {
+        if let Some(known) = self
+            .sheets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&job)
+        {
+            return Ok(Arc::clone(known));
+        }
+        let record = records::job(self.reader(), job)?.ok_or_else(|| CatalogError::Record {
+            what: format!("job {job}"),
+            source: None,
+        })?;
+        let sheet = Arc::new(Sheet::new(
+            self.decode(&record.detail, "the job's specification")?,
+        ));
+        self.keep_sheet(job, Arc::clone(&sheet));
+        Ok(sheet)
+    }
+
+    fn keep_sheet(&self, job: JobId, sheet: Arc<Sheet>) {
+        let mut sheets = self.sheets.lock().unwrap_or_else(PoisonError::into_inner);
+        if sheets.len() >= SHEETS {
+            sheets.clear();
+        }
+        sheets.insert(job, sheet);
+    }
+
+    /// A service's specification.
+    pub fn service_spec(&self, detail: &Digest) -> Result<ServiceSpec, CatalogError> {
+        self.decode(detail, "the service's specification")
+    }
+
+    /// A list kept as a blob.
+    pub fn list(&self, digest: &[u8]) -> Result<BlobList, CatalogError> {
+        let digest: Digest = hash(digest).into();
+        self.decode(&digest, "a list of files")
+    }
+
+    fn decode<T: Message + Default>(
+        &self,
+        digest: &Digest,
+        what: &'static str,
+    ) -> Result<T, CatalogError> {
+        let bytes = self
+            .blobs
+            .get(&Hash::from_bytes(*digest))
+            .map_err(|source| CatalogError::Blob { what, source })?;
+        T::decode(bytes).map_err(|source| CatalogError::Malformed { what, source })
+    }
+
+    /// Stores a message as a blob; durable with the next commit.
+    pub fn put<T: Message>(&self, message: &T) -> Result<Digest, PutError> {
+        let bytes = message.encode_to_vec();
+        self.put_bytes(&bytes)
+    }
+
+    /// Stores bytes as a blob; durable with the next commit.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, PutError> {
+        let digest = blake3::hash(bytes);
+        if bytes.len() <= SMALL_BLOB_BYTES {
+            self.blobs.append_small(&digest, bytes)?;
+        } else if !self.blobs.contains(&digest) {
+            let mut writer = self.blobs.create()?;
+            writer.write(bytes)?;
+            writer.finish(Some(digest))?;
+        }
+        Ok(digest.into())
+    }
+
+    /// One of the job's inputs.
+    pub fn input(&self, job: JobId, index: u64) -> Result<NamedBlob, CatalogError> {
+        let sheet = self.sheet(job)?;
+        let nowhere = || CatalogError::NoInput { stage: 0, index };
+        let chunk = sheet
+            .firsts
+            .partition_point(|first| *first <= index)
+            .checked_sub(1)
+            .ok_or_else(nowhere)?;
+        let list = self.chunk(&sheet, chunk)?;
+        let at = usize::try_from(index - sheet.firsts[chunk]).map_err(|_| nowhere())?;
+        list.blobs.get(at).cloned().ok_or_else(nowhere)
+    }
+
+    fn chunk(&self, sheet: &Sheet, at: usize) -> Result<Arc<BlobList>, CatalogError> {
+        let mut chunks = sheet.chunks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = chunks.iter().find(|(known, _)| *known == at) {
+            return Ok(Arc::clone(known));
+        }
+        let list = Arc::new(self.list(&sheet.submission.inputs[at].digest)?);
+        if chunks.len() >= CHUNKS {
+            chunks.remove(0);
+        }
+        chunks.push((at, Arc::clone(&list)));
+        Ok(list)
+    }
+
+    /// How an item ended, if it has.
+    pub fn outcome(&self, item: &ItemKey) -> Result<Option<(bool, Outcome)>, CatalogError> {
+        records::outcome(self.reader(), item)?
+            .map(|record| Ok((record.success, decode_outcome(&record.detail)?)))
+            .transpose()
+    }
+
+    /// What last went wrong with an item that has not ended.
+    pub fn trouble(&self, item: &ItemKey) -> Result<Option<(u32, Outcome)>, CatalogError> {
+        records::trouble(self.reader(), item)?
+            .map(|record| {
+                Ok((
+                    record.failures + record.crashes + record.mishaps,
+                    decode_outcome(&record.detail)?,
+                ))
+            })
+            .transpose()
+    }
+
+    /// The outputs of an outcome.
+    pub fn outputs(&self, outcome: Outcome) -> Result<Vec<NamedBlob>, CatalogError> {
+        match outcome.outputs_ref {
+            Some(list) => Ok(self.list(&list.digest)?.blobs),
+            None => Ok(outcome.outputs.unwrap_or_default().blobs),
+        }
+    }
+
+    /// What an item of a map stage takes in.
+    pub fn source(&self, item: &ItemKey, source: Source) -> Result<NamedBlob, CatalogError> {
+        let nowhere = || CatalogError::NoInput {
+            stage: item.stage,
+            index: item.index,
+        };
+        match source {
+            Source::Input => self.input(item.job, item.index),
+            Source::Output { parent, ordinal } => {
+                let stage = item.stage.checked_sub(1).ok_or_else(nowhere)?;
+                let parent = ItemKey {
+                    job: item.job,
+                    stage,
+                    index: parent,
+                };
+                let (_, outcome) = self.outcome(&parent)?.ok_or_else(nowhere)?;
+                let outputs = self.outputs(outcome)?;
+                usize::try_from(ordinal)
+                    .ok()
+                    .and_then(|at| outputs.get(at))
+                    .cloned()
+                    .ok_or_else(nowhere)
+            }
+            Source::Everything => Err(nowhere()),
+        }
+    }
+
+    /// All outputs of a stage in the order of its items, as lists kept as blobs.
+    pub fn everything(&self, job: JobId, stage: u16) -> Result<Vec<BlobListRef>, CatalogError> {
+        let mut lists = Vec::new();
+        let mut list = BlobList::default();
+        let mut after = None;
+        loop {
+            let page = records::outcomes(self.reader(), job, stage, after, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.item.index);
+            for record in page.iter().filter(|record| record.success) {
+                for output in self.outputs(decode_outcome(&record.detail)?)? {
+                    list.blobs.push(output);
+                    if list.blobs.len() as u64 == limits::LIST_ENTRIES {
+                        lists.push(self.put_list(&std::mem::take(&mut list))?);
+                    }
+                }
+            }
+        }
+        if !list.blobs.is_empty() || lists.is_empty() {
+            lists.push(self.put_list(&list)?);
+        }
+        Ok(lists)
+    }
+
+    fn put_list(&self, list: &BlobList) -> Result<BlobListRef, CatalogError> {
+        let digest = self.put(list)?;
+        Ok(BlobListRef {
+            digest: Bytes::copy_from_slice(&digest),
+            count: list.blobs.len() as u64,
+            size: list.encoded_len() as u64,
+        })
+    }
+
+    /// Adds the bytes of a small blob to its name.
+    pub fn inline(&self, blob: &mut NamedBlob) -> Result<(), CatalogError> {
+        if blob.size <= SMALL_BLOB_BYTES as u64 {
+            let bytes =
+                self.blobs
+                    .get(&hash(&blob.digest))
+                    .map_err(|source| CatalogError::Blob {
+                        what: "the item's input",
+                        source,
+                    })?;
+            blob.inline = Some(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// What a record says of an outcome. An empty one is the core's own: workers went away under the item.
+pub fn decode_outcome(detail: &[u8]) -> Result<Outcome, CatalogError> {
+    Outcome::decode(detail).map_err(|source| CatalogError::Malformed {
+        what: "an outcome",
+        source,
+    })
+}

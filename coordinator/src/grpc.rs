@@ -1,0 +1,72 @@
+//! The gRPC services, and the one place where errors become statuses.
+
+mod agent;
+mod assign;
+mod blobs;
+mod items;
+mod jobs;
+mod query;
+
+use longshore_blobs::PutError;
+use longshore_core::Refusal;
+use tonic::Status;
+
+pub use self::{
+    agent::AgentService,
+    blobs::BlobsService,
+    jobs::JobsService,
+    query::{Asked, QueryFailure, ServicesService},
+};
+use crate::{catalog::CatalogError, driver::Stopped, validate::Invalid};
+
+/// An error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<Stopped> for Status {
+    fn from(stopped: Stopped) -> Self {
+        Status::unavailable(stopped.to_string())
+    }
+}
+
+impl From<Invalid> for Status {
+    fn from(invalid: Invalid) -> Self {
+        Status::invalid_argument(invalid.to_string())
+    }
+}
+
+/// A refusal of the core.
+fn refused(refusal: &Refusal) -> Status {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::NoSuchJob(_) | Refusal::NoSuchService(_) => Status::not_found(text),
+        Refusal::ServiceExists(_) => Status::already_exists(text),
+        Refusal::JobHasEnded(_) | Refusal::JobIsRunning(_) | Refusal::NothingFailed(_) => {
+            Status::failed_precondition(text)
+        }
+    }
+}
+
+impl From<CatalogError> for Status {
+    fn from(error: CatalogError) -> Self {
+        tracing::error!(error = chain(&error), "something kept cannot be read");
+        Status::data_loss(chain(&error))
+    }
+}
+
+/// Room on the disk is the client's business too: it can try again later.
+fn put_status(error: &PutError) -> Status {
+    match error {
+        PutError::Full { .. } => Status::resource_exhausted(chain(error)),
+        PutError::Mismatch { .. } => Status::invalid_argument(chain(error)),
+        _ => Status::internal(chain(error)),
+    }
+}

@@ -1,0 +1,239 @@
+//! Orders of the core as messages to a worker.
+
+use std::{collections::HashSet, sync::Arc};
+
+use bytes::Bytes;
+use longshore_core::{Assignment, ItemKey, JobId, Order, ReplicaKey, Role, Source};
+use longshore_proto::v1::{self, to_worker};
+
+use super::chain;
+use crate::{
+    catalog::{Catalog, CatalogError, hash},
+    services::Services,
+    tunnels::replica_id,
+};
+
+/// Bytes of inputs that travel in one message, beside one input that is larger.
+const MESSAGE_BYTES: usize = 1 << 20;
+
+/// Parts of a gather item that travel in the message itself.
+const INLINE_PARTS: u64 = 64;
+
+/// Attempts whose input cannot be had: the worker never sees them.
+pub struct Unreadable {
+    pub assignment: Assignment,
+    pub why: String,
+}
+
+/// What a link has told its worker already.
+pub struct Scribe {
+    pub catalog: Arc<Catalog>,
+    pub services: Arc<Services>,
+    pub epoch: u64,
+    pub lease_ms: u32,
+    told: HashSet<(JobId, u16)>,
+}
+
+impl Scribe {
+    pub fn new(catalog: Arc<Catalog>, services: Arc<Services>, epoch: u64, lease_ms: u32) -> Self {
+        Self {
+            catalog,
+            services,
+            epoch,
+            lease_ms,
+            told: HashSet::new(),
+        }
+    }
+
+    /// The messages for some orders, in order, and the attempts that cannot be sent.
+    pub fn write(&mut self, orders: Vec<Order>) -> (Vec<v1::ToWorker>, Vec<Unreadable>) {
+        let mut messages = Vec::new();
+        let mut unreadable = Vec::new();
+        for order in orders {
+            match order {
+                Order::Assign { attempts, .. } => {
+                    self.assign(attempts, &mut messages, &mut unreadable)
+                }
+                Order::ForgetJob { job, .. } => {
+                    self.told.retain(|(told, _)| *told != job);
+                    messages.push(to_worker::Message::Forget(v1::ForgetJob {
+                        job_id: job_bytes(job),
+                    }));
+                }
+                Order::Welcome { .. } => messages.push(to_worker::Message::Welcome(v1::Welcome {
+                    epoch: self.epoch,
+                    lease_ms: self.lease_ms,
+                    heartbeat_ms: self.lease_ms / 8,
+                })),
+                Order::Stop { ids, .. } => {
+                    messages.push(to_worker::Message::Stop(v1::StopAttempts {
+                        ids: attempt_ids(&ids),
+                    }));
+                }
+                Order::Return { ids, .. } => {
+                    messages.push(to_worker::Message::Return(v1::ReturnAttempts {
+                        ids: attempt_ids(&ids),
+                    }));
+                }
+                Order::Settle { ids, .. } => {
+                    messages.push(to_worker::Message::Settled(v1::Settled {
+                        ids: attempt_ids(&ids),
+                    }));
+                }
+                Order::Replicas { keep, .. } => messages.push(self.replicas(&keep)),
+            }
+        }
+        let messages = messages
+            .into_iter()
+            .map(|message| v1::ToWorker {
+                message: Some(message),
+            })
+            .collect();
+        (messages, unreadable)
+    }
+
+    fn assign(
+        &mut self,
+        assignments: Vec<Assignment>,
+        messages: &mut Vec<to_worker::Message>,
+        unreadable: &mut Vec<Unreadable>,
+    ) {
+        let mut message = v1::Assign::default();
+        let mut bytes = 0;
+        for assignment in assignments {
+            let written = self
+                .context(&assignment.item, &mut message)
+                .and_then(|()| self.attempt(&assignment));
+            match written {
+                Ok(attempt) => {
+                    let inline = attempt
+                        .inputs
+                        .iter()
+                        .filter_map(|input| input.inline.as_ref());
+                    bytes +=
+                        inline.map(Bytes::len).sum::<usize>() + 64 * (1 + attempt.inputs.len());
+                    message.attempts.push(attempt);
+                }
+                Err(error) => unreadable.push(Unreadable {
+                    assignment,
+                    why: chain(&error),
+                }),
+            }
+            if bytes > MESSAGE_BYTES {
+                messages.push(to_worker::Message::Assign(std::mem::take(&mut message)));
+                bytes = 0;
+            }
+        }
+        if !message.attempts.is_empty() || !message.contexts.is_empty() {
+            messages.push(to_worker::Message::Assign(message));
+        }
+    }
+
+    fn context(&mut self, item: &ItemKey, message: &mut v1::Assign) -> Result<(), CatalogError> {
+        if self.told.contains(&(item.job, item.stage)) {
+            return Ok(());
+        }
+        let sheet = self.catalog.sheet(item.job)?;
+        message.contexts.push(v1::StageContext {
+            job_id: job_bytes(item.job),
+            stage: u32::from(item.stage),
+            job_name: sheet.name().to_owned(),
+            spec: sheet.stages().get(usize::from(item.stage)).cloned(),
+        });
+        self.told.insert((item.job, item.stage));
+        Ok(())
+    }
+
+    fn attempt(&self, assignment: &Assignment) -> Result<v1::Attempt, CatalogError> {
+        let item = assignment.item;
+        let mut attempt = v1::Attempt {
+            id: Some(attempt_id(assignment.id)),
+            job_id: job_bytes(item.job),
+            stage: u32::from(item.stage),
+            index: item.index,
+            attempt: assignment.attempt,
+            ..v1::Attempt::default()
+        };
+        if assignment.source == Source::Everything {
+            let sheet = self.catalog.sheet(item.job)?;
+            let stage = sheet.stages().get(usize::from(item.stage));
+            attempt.path = stage.map_or(String::new(), |stage| stage.name.clone());
+            let lists = self
+                .catalog
+                .everything(item.job, item.stage.saturating_sub(1))?;
+            match lists.as_slice() {
+                [only] if only.count <= INLINE_PARTS => {
+                    attempt.inputs = self.catalog.list(&only.digest)?.blobs;
+                    let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>()
+                        <= MESSAGE_BYTES as u64;
+                    if small {
+                        attempt
+                            .inputs
+                            .iter_mut()
+                            .try_for_each(|input| self.catalog.inline(input))?;
+                    }
+                }
+                _ => attempt.inputs_refs = lists,
+            }
+        } else {
+            let mut input = self.catalog.source(&item, assignment.source)?;
+            self.catalog.inline(&mut input)?;
+            attempt.path.clone_from(&input.path);
+            attempt.inputs.push(input);
+        }
+        Ok(attempt)
+    }
+
+    fn replicas(&self, keep: &[ReplicaKey]) -> to_worker::Message {
+        let replicas = keep.iter().filter_map(|key| self.replica(key)).collect();
+        to_worker::Message::Replicas(v1::DesiredReplicas { replicas })
+    }
+
+    fn replica(&self, key: &ReplicaKey) -> Option<v1::DesiredReplica> {
+        let entry = self.services.get(&key.service)?;
+        let leaf = entry.spec.leaf.as_ref()?;
+        let id = Some(replica_id(key));
+        Some(match key.role {
+            Role::Leaf { shard } => v1::DesiredReplica {
+                id,
+                container: leaf.container.clone(),
+                shards: leaf.shards,
+                concurrency: leaf.concurrency,
+                data: leaf.data.get(shard as usize).map(|list| self.sized(list)),
+            },
+            Role::Merge => {
+                let merge = entry.spec.merge.as_ref()?;
+                v1::DesiredReplica {
+                    id,
+                    container: merge.container.clone(),
+                    shards: leaf.shards,
+                    concurrency: merge.concurrency,
+                    data: None,
+                }
+            }
+        })
+    }
+}
+
+impl Scribe {
+    /// A client's list with its size, which a worker needs to fetch it.
+    fn sized(&self, list: &v1::BlobListRef) -> v1::BlobListRef {
+        let size = self.catalog.blobs().size(&hash(&list.digest)).unwrap_or_default();
+        v1::BlobListRef { size, ..list.clone() }
+    }
+}
+
+fn job_bytes(job: JobId) -> Bytes {
+    Bytes::copy_from_slice(&job.0)
+}
+
+fn attempt_id(id: longshore_core::AttemptId) -> v1::AttemptId {
+    v1::AttemptId {
+        epoch: id.epoch,
+        number: id.number,
+    }
+}
+
+fn attempt_ids(ids: &[longshore_core::AttemptId]) -> Vec<v1::AttemptId> {
+    ids.iter().copied().map(attempt_id).collect()
+}

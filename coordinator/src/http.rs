@@ -1,0 +1,218 @@
+//! The HTTP gateway: `/healthz`, and queries for whoever has curl.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::Authority},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use longshore_proto::v1::{self, require::Rule};
+use longshore_root::{Coverage, QueryError};
+use serde::Deserialize;
+use serde_json::json;
+use tonic::{Code, Status};
+
+use crate::{
+    grpc::{Asked, QueryFailure, ServicesService},
+    limits,
+};
+
+/// How complete the answer is: `answered/shards`.
+const COVERAGE: HeaderName = HeaderName::from_static("longshore-coverage");
+/// The missing shards, each with its reason.
+const MISSING: HeaderName = HeaderName::from_static("longshore-missing");
+
+/// The routes.
+pub fn routes(services: ServicesService) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/v1/services/{name}/query", post(query))
+        .layer(DefaultBodyLimit::max(limits::QUERY_BYTES))
+        .layer(middleware::from_fn(same_origin))
+        .with_state(services)
+}
+
+/// Keeps web pages of strangers away.
+async fn same_origin(request: Request, next: Next) -> Response {
+    if is_foreign(request.headers(), request.uri()) {
+        return problem(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "requests from other origins are refused",
+            None,
+        );
+    }
+    next.run(request).await
+}
+
+/// A browser says where a page comes from and which host it believes to talk to; both have to be this machine.
+fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let local =
+        name.is_some_and(|name| matches!(name, "localhost" | "[::1]") || name.starts_with("127."));
+    let foreign = text(header::ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != host);
+    !local || foreign
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    deadline_ms: Option<u64>,
+    require: Option<String>,
+}
+
+async fn query(
+    State(services): State<ServicesService>,
+    Path(service): Path<String>,
+    Query(options): Query<Options>,
+    body: Bytes,
+) -> Response {
+    let require = match options.require.as_deref().map(parse_require).transpose() {
+        Ok(require) => require,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why, None),
+    };
+    let deadline = options.deadline_ms.map(Duration::from_millis);
+    match services
+        .ask(Asked {
+            service,
+            body,
+            deadline,
+            require,
+        })
+        .await
+    {
+        Ok(answer) => {
+            let complete = answer.coverage.is_complete();
+            let status = if complete {
+                StatusCode::OK
+            } else {
+                StatusCode::PARTIAL_CONTENT
+            };
+            (status, coverage_headers(&answer.coverage), answer.body).into_response()
+        }
+        Err(QueryFailure::Status(status)) => refused(&status),
+        Err(QueryFailure::Failed(error)) => failed(&error),
+    }
+}
+
+/// `all`, `deadline`, a share with a point in it, or a number of parts.
+fn parse_require(text: &str) -> Result<v1::Require, String> {
+    let rule = match text {
+        "all" => Rule::All(true),
+        "deadline" => Rule::Deadline(true),
+        share if share.contains('.') => Rule::Fraction(
+            share
+                .parse()
+                .map_err(|_| format!("require={share} is not a share"))?,
+        ),
+        count => Rule::Count(count.parse().map_err(|_| {
+            format!("require={count} is none of all, deadline, a share like 0.5, a count")
+        })?),
+    };
+    Ok(v1::Require { rule: Some(rule) })
+}
+
+fn coverage_headers(coverage: &Coverage) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let counts = format!("{}/{}", coverage.answered(), coverage.shards());
+    let missing: String = coverage
+        .missing()
+        .chars()
+        .map(|c| {
+            if c.is_ascii_graphic() || c == ' ' {
+                c
+            } else {
+                '?'
+            }
+        })
+        .take(2_048)
+        .collect();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if let Ok(counts) = HeaderValue::from_str(&counts) {
+        headers.insert(COVERAGE, counts);
+    }
+    if !missing.is_empty()
+        && let Ok(missing) = HeaderValue::from_str(&missing)
+    {
+        headers.insert(MISSING, missing);
+    }
+    headers
+}
+
+fn refused(status: &Status) -> Response {
+    let (code, name) = match status.code() {
+        Code::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_argument"),
+        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),
+        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    };
+    problem(code, name, status.message(), None)
+}
+
+fn failed(error: &QueryError) -> Response {
+    let text = error.to_string();
+    match error {
+        QueryError::TooFewParts {
+            refused: true,
+            coverage,
+            ..
+        } => problem(StatusCode::BAD_REQUEST, "refused", &text, Some(coverage)),
+        QueryError::TooFewParts {
+            timed_out: true,
+            coverage,
+            ..
+        } => problem(
+            StatusCode::GATEWAY_TIMEOUT,
+            "deadline_exceeded",
+            &text,
+            Some(coverage),
+        ),
+        QueryError::TooFewParts { coverage, .. } => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_few_parts",
+            &text,
+            Some(coverage),
+        ),
+        QueryError::Merge { coverage, .. } => problem(
+            StatusCode::BAD_GATEWAY,
+            "merge_failed",
+            &text,
+            Some(coverage),
+        ),
+        QueryError::PartsTooLarge { .. } => {
+            problem(StatusCode::BAD_GATEWAY, "parts_too_large", &text, None)
+        }
+    }
+}
+
+fn problem(status: StatusCode, code: &str, message: &str, coverage: Option<&Coverage>) -> Response {
+    let mut body = json!({ "error": { "code": code, "message": message } });
+    if let Some(coverage) = coverage {
+        let missing: Vec<_> = coverage
+            .parts
+            .iter()
+            .filter_map(|part| Some(json!({ "shard": part.shard, "error": part.error.as_ref()? })))
+            .collect();
+        body["error"]["coverage"] = json!({
+            "answered": coverage.answered(),
+            "shards": coverage.shards(),
+            "missing": missing,
+        });
+    }
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,31 @@
+//! The coordinator: gRPC and HTTP in front of the pure core and its store.
+//!
+//! ```text
+//! grpc, http ──► driver ──► core        (what happened, what follows)
+//!     │            ├─────► store        (records, durable before anything that depends on them leaves)
+//!     │            └─────► links        (orders to workers)
+//!     ├──► blobs, catalog               (bytes, and what the records mean)
+//!     └──► root ──► tunnels             (queries to the replicas of services)
+//! ```
+//!
+//! Everything that changes goes through the driver, one input at a time; everything here is an adapter around it.
+
+mod catalog;
+mod driver;
+mod grpc;
+mod http;
+pub mod limits;
+mod links;
+mod open;
+mod records;
+mod results;
+mod server;
+mod services;
+mod tunnels;
+mod validate;
+mod views;
+
+pub use crate::{
+    open::{Config, Coordinator, OpenError},
+    server::ServeError,
+};

@@ -1,0 +1,84 @@
+//! Every bound the coordinator puts on what it is sent, each with its reason.
+
+use std::time::Duration;
+
+/// Stages of one job: each is scanned when a job's views are made.
+pub const STAGES: usize = 64;
+
+/// Items of one job: indices stay exact everywhere, and the ledger takes one byte per item.
+pub const ITEMS: u64 = 100_000_000;
+
+/// Entries of one list of inputs: a chunk is decoded as a whole when one of its items is dispatched.
+pub const LIST_ENTRIES: u64 = 4_096;
+
+/// Bytes of one encoded list: entries with the longest paths still fit.
+pub const LIST_BYTES: u64 = 8 << 20;
+
+/// Bytes of a path below its root: `PATH_MAX` is 4,096, and workers put their own directories before it.
+pub const PATH_BYTES: usize = 1_024;
+
+/// Bytes of a path's component: `NAME_MAX` of every file system in use.
+pub const COMPONENT_BYTES: usize = 255;
+
+/// Characters of names of jobs, stages and services: those of a DNS label.
+pub const NAME_CHARS: usize = 63;
+
+/// Bytes of an idempotency key.
+pub const KEY_BYTES: usize = 128;
+
+/// Bytes of a reason given for a cancellation: part of the job's record.
+pub const REASON_BYTES: usize = 256;
+
+/// Bytes of command, entry point and environment together: half a frame to the shim, since placeholders expand.
+pub const COMMAND_BYTES: usize = 96 * 1024;
+
+/// Bytes of an outcome kept inside its record; longer lists of outputs go to a blob. A store's value has at most 4 KiB.
+pub const RECORD_DETAIL_BYTES: usize = 3_072;
+
+/// Bytes of the end of standard error kept inside a record; the whole log is a blob beside it.
+pub const STDERR_TAIL_BYTES: usize = 1_024;
+
+/// Outputs of one item: what a worker collects at most.
+pub const OUTPUTS: usize = 10_000;
+
+/// Digests asked for in one message.
+pub const DIGESTS: usize = 16_384;
+
+/// Shards of a service: the fan-out of one query.
+pub const SHARDS: u32 = 1_024;
+
+/// Replicas of a shard.
+pub const REPLICAS: u32 = 64;
+
+/// Bytes of a query: one gRPC message.
+pub const QUERY_BYTES: usize = 3 << 20;
+
+/// Bytes of one part or answer: held in memory while a query runs.
+pub const ANSWER_BYTES: usize = 64 << 20;
+
+/// Longest deadline of a query.
+pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
+
+/// Queries under way at once: each holds its parts in memory.
+pub const QUERIES: usize = 256;
+
+/// Connections open at once.
+pub const CONNECTIONS: usize = 4_096;
+
+/// Streams of one HTTP/2 connection.
+pub const STREAMS: u32 = 512;
+
+/// Bytes of the headers of a request.
+pub const HEADER_BYTES: u32 = 16 * 1024;
+
+/// Time a client has to send the headers of a request.
+pub const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// Free bytes below which new work is refused, so that running work can still be committed.
+pub const FREE_BYTES: u64 = 128 << 20;
+
+/// Slots of one worker.
+pub const SLOTS: u32 = 4_096;
+
+/// How often watchers are told of changes at most.
+pub const WATCH_PACE: Duration = Duration::from_millis(100);

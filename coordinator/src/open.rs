@@ -1,0 +1,234 @@
+//! From a data directory to a coordinator that serves.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use longshore_blobs::Blobs;
+use longshore_core::{Core, Settings};
+use longshore_root::{Engine, Limits};
+use longshore_store::{Batch, CommitError, Committer, Options, Reader, SledStore, Store};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tonic::Status;
+
+use crate::{
+    catalog::Catalog,
+    driver::{self, Clock, Handle},
+    grpc::{AgentService, BlobsService, JobsService, ServicesService},
+    limits,
+    links::Links,
+    records::{self, LoadError},
+    results::RecentFailures,
+    server::{self, ServeError, Served},
+    services::Services,
+    tunnels::Tunnels,
+};
+
+/// What a coordinator is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Directory of its store and blobs; made if it is not there.
+    pub dir: PathBuf,
+    /// Terms for everyone.
+    pub settings: Settings,
+    /// How the store is opened.
+    pub store: Options,
+}
+
+impl Config {
+    /// Defaults for a directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            settings: Settings::default(),
+            store: Options::default(),
+        }
+    }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made.
+    #[error("cannot use the data directory {}", dir.display())]
+    Directory {
+        /// The directory.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error("cannot open the store")]
+    Store(#[from] longshore_store::OpenError),
+    /// The blobs cannot be opened.
+    #[error("cannot open the blobs")]
+    Blobs(#[from] longshore_blobs::OpenError),
+    /// The records cannot be read.
+    #[error("cannot read what was kept")]
+    Load(#[from] LoadError),
+    /// The epoch cannot be kept.
+    #[error("cannot begin a new epoch")]
+    Epoch(#[from] CommitError),
+    /// A thread cannot be started.
+    #[error("cannot start the committer")]
+    Thread(#[source] io::Error),
+}
+
+/// Refuses new work while the disk is nearly full, so that running work can still be kept.
+#[derive(Debug, Clone)]
+pub struct Room {
+    dir: Arc<Path>,
+}
+
+impl Room {
+    /// Answers whether there is room for new work.
+    pub fn ensure(&self) -> Result<(), Status> {
+        let stat = rustix::fs::statvfs(&*self.dir)
+            .map_err(|error| Status::internal(format!("{}: {error}", self.dir.display())))?;
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        if free < limits::FREE_BYTES {
+            return Err(Status::resource_exhausted(format!(
+                "the coordinator's disk is nearly full: {free} bytes are free at {}, {} are needed for new work",
+                self.dir.display(),
+                limits::FREE_BYTES
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// A coordinator that knows what it kept and is ready to serve.
+pub struct Coordinator {
+    driver: Handle,
+    catalog: Arc<Catalog>,
+    services: Arc<Services>,
+    links: Arc<Links>,
+    tunnels: Arc<Tunnels>,
+    epoch: u64,
+    lease_ms: u32,
+    room: Room,
+}
+
+impl Coordinator {
+    /// Opens a data directory, begins a new epoch, and starts the driver. Call it inside a multi-threaded runtime.
+    ///
+    /// # Errors
+    /// When the directory is in use by another coordinator, damaged, or cannot be written.
+    pub fn open(config: &Config) -> Result<Self, OpenError> {
+        let directory = |source| OpenError::Directory {
+            dir: config.dir.clone(),
+            source,
+        };
+        fs::create_dir_all(&config.dir).map_err(directory)?;
+        let (mut store, _) = SledStore::open(&config.dir.join("store"), &config.store)?;
+        let blobs = Arc::new(Blobs::open(config.dir.join("blobs"))?);
+        let reader = store.reader();
+        let epoch = begin_epoch(&mut store, &*reader)?;
+        let clock = Clock::start();
+        let core = Core::load(
+            epoch,
+            config.settings,
+            clock.now(),
+            records::load(&*reader)?,
+        );
+        let synced = Arc::clone(&blobs);
+        // Blobs that records name become durable before the records.
+        let committer = Committer::start(store, Some(Box::new(move || synced.sync())))
+            .map_err(OpenError::Thread)?;
+        let catalog = Arc::new(Catalog::new(reader, blobs));
+        let services = Arc::new(Services::new(Arc::clone(&catalog)));
+        let links = Arc::new(Links::default());
+        let driver = driver::start(
+            core,
+            clock,
+            committer,
+            Arc::clone(&links),
+            Arc::clone(&services),
+        );
+        Ok(Self {
+            driver,
+            catalog,
+            services,
+            links,
+            tunnels: Arc::new(Tunnels::default()),
+            epoch,
+            lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
+            room: Room {
+                dir: config.dir.as_path().into(),
+            },
+        })
+    }
+
+    /// The run's number: it rises at each start.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Serves until `stop` is done, then makes everything durable that was taken in.
+    ///
+    /// # Errors
+    /// When the listener cannot be used, or is not on loopback.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let router = self.served().routes()?;
+        let served = server::serve(listener, router, stop).await;
+        self.tunnels.close();
+        self.links.close();
+        self.driver.stop().await;
+        served
+    }
+
+    fn served(&self) -> Served {
+        let failures = Arc::new(RecentFailures::default());
+        let transport: Arc<Tunnels> = Arc::clone(&self.tunnels);
+        Served {
+            jobs: JobsService {
+                driver: self.driver.clone(),
+                catalog: Arc::clone(&self.catalog),
+                failures: Arc::clone(&failures),
+                room: self.room.clone(),
+            },
+            blobs: BlobsService {
+                blobs: Arc::clone(self.catalog.blobs()),
+                room: self.room.clone(),
+            },
+            services: ServicesService {
+                driver: self.driver.clone(),
+                catalog: Arc::clone(&self.catalog),
+                services: Arc::clone(&self.services),
+                engine: Arc::new(Engine::new(transport, Limits::default())),
+                queries: Arc::new(Semaphore::new(limits::QUERIES)),
+                room: self.room.clone(),
+            },
+            agent: AgentService {
+                driver: self.driver.clone(),
+                catalog: Arc::clone(&self.catalog),
+                services: Arc::clone(&self.services),
+                links: Arc::clone(&self.links),
+                tunnels: Arc::clone(&self.tunnels),
+                failures,
+                epoch: self.epoch,
+                lease_ms: self.lease_ms,
+            },
+        }
+    }
+}
+
+/// The next epoch, durable before anything is served under it.
+fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenError> {
+    let kept = reader.get(records::EPOCH).map_err(LoadError::from)?;
+    let before = kept
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u64::from_be_bytes);
+    let epoch = before + 1;
+    let mut batch = Batch::new();
+    batch.put(records::EPOCH, epoch.to_be_bytes());
+    store.commit(&batch)?;
+    Ok(epoch)
+}

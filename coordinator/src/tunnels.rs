@@ -1,0 +1,273 @@
+//! Calls to replicas, over the streams that workers keep open for them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use longshore_core::{ReplicaKey, Role, WorkerId};
+use longshore_proto::{
+    CHUNK_BYTES,
+    v1::{self, CallEnd, FromLeaves, ToLeaves, call_end, from_leaves, to_leaves},
+};
+use longshore_root::{Call, CallError, Target, Transport};
+use tokio::sync::{mpsc, oneshot};
+use tonic::Status;
+
+use crate::limits;
+
+type Answer = Result<Bytes, CallError>;
+
+/// All tunnels that are up.
+#[derive(Default)]
+pub struct Tunnels {
+    tunnels: Mutex<HashMap<WorkerId, Arc<Tunnel>>>,
+}
+
+/// One stream to one worker.
+pub struct Tunnel {
+    down: mpsc::Sender<Result<ToLeaves, Status>>,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
+    last: u64,
+    open: HashMap<u64, Open>,
+    closed: bool,
+}
+
+struct Open {
+    answer: BytesMut,
+    done: oneshot::Sender<Answer>,
+}
+
+impl Tunnels {
+    /// Registers a tunnel; an earlier one of the same worker ends.
+    pub fn register(
+        &self,
+        worker: WorkerId,
+        down: mpsc::Sender<Result<ToLeaves, Status>>,
+    ) -> Arc<Tunnel> {
+        let tunnel = Arc::new(Tunnel {
+            down,
+            calls: Mutex::default(),
+        });
+        let before = self.lock().insert(worker, Arc::clone(&tunnel));
+        if let Some(before) = before {
+            before.close("the worker has connected anew");
+        }
+        tunnel
+    }
+
+    /// Takes a tunnel off; its open calls fail.
+    pub fn remove(&self, worker: WorkerId, tunnel: &Arc<Tunnel>) {
+        let mut tunnels = self.lock();
+        if tunnels
+            .get(&worker)
+            .is_some_and(|known| Arc::ptr_eq(known, tunnel))
+        {
+            tunnels.remove(&worker);
+        }
+        drop(tunnels);
+        tunnel.close("the worker's connection has ended");
+    }
+
+    /// Ends all tunnels.
+    pub fn close(&self) {
+        for (_, tunnel) in self.lock().drain() {
+            tunnel.close("the coordinator is stopping");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<WorkerId, Arc<Tunnel>>> {
+        self.tunnels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Tunnels {
+    fn call(&self, target: &Target, call: Call, timeout: Duration) -> BoxFuture<'static, Answer> {
+        let tunnel = self.lock().get(&target.worker).cloned();
+        let key = target.key.clone();
+        Box::pin(async move {
+            let tunnel = tunnel.ok_or_else(|| {
+                CallError::Failed("its worker has no connection for queries".to_owned())
+            })?;
+            tunnel.call(&key, call, timeout).await
+        })
+    }
+}
+
+/// Takes an abandoned call off the tunnel and tells the worker.
+struct Guard {
+    tunnel: Arc<Tunnel>,
+    id: u64,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.tunnel.lock().open.remove(&self.id).is_some() {
+            let cancel = to_leaves::Message::Cancel(v1::CallCancel {});
+            // A stream too full for this has its calls end by their own timeouts.
+            let _ = self.tunnel.down.try_send(Ok(ToLeaves {
+                call: self.id,
+                message: Some(cancel),
+            }));
+        }
+    }
+}
+
+impl Tunnel {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn call(self: Arc<Self>, key: &ReplicaKey, call: Call, timeout: Duration) -> Answer {
+        let (done, answer) = oneshot::channel();
+        let id = self.open(done)?;
+        let guard = Guard {
+            tunnel: Arc::clone(&self),
+            id,
+        };
+        let timeout_ms = u64::try_from(timeout.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        let start = v1::CallStart {
+            replica: Some(replica_id(key)),
+            timeout_ms,
+        };
+        self.send(id, to_leaves::Message::Start(start)).await?;
+        match call {
+            Call::Leaf { body } => self.send_data(id, body).await?,
+            Call::Merge { parts } => {
+                for (shard, part) in parts {
+                    self.send(id, to_leaves::Message::Part(v1::PartStart { shard }))
+                        .await?;
+                    self.send_data(id, part).await?;
+                }
+            }
+        }
+        self.send(id, to_leaves::Message::Sent(v1::CallSent {}))
+            .await?;
+        let answer = answer.await;
+        drop(guard);
+        answer.unwrap_or_else(|_| Err(CallError::Failed("the connection has ended".to_owned())))
+    }
+
+    fn open(&self, done: oneshot::Sender<Answer>) -> Result<u64, CallError> {
+        let mut calls = self.lock();
+        if calls.closed {
+            return Err(CallError::Failed(
+                "its worker's connection has ended".to_owned(),
+            ));
+        }
+        calls.last += 1;
+        let id = calls.last;
+        calls.open.insert(
+            id,
+            Open {
+                answer: BytesMut::new(),
+                done,
+            },
+        );
+        Ok(id)
+    }
+
+    async fn send_data(&self, id: u64, mut data: Bytes) -> Result<(), CallError> {
+        while !data.is_empty() {
+            let piece = data.split_to(data.len().min(CHUNK_BYTES));
+            self.send(id, to_leaves::Message::Data(piece)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, call: u64, message: to_leaves::Message) -> Result<(), CallError> {
+        self.down
+            .send(Ok(ToLeaves {
+                call,
+                message: Some(message),
+            }))
+            .await
+            .map_err(|_| CallError::Failed("its worker's connection has ended".to_owned()))
+    }
+
+    /// Takes in what a worker says of a call. Calls that are no longer open are ignored.
+    pub fn take_in(&self, message: FromLeaves) {
+        let id = message.call;
+        let mut calls = self.lock();
+        match message.message {
+            Some(from_leaves::Message::Data(data)) => {
+                let Some(open) = calls.open.get_mut(&id) else {
+                    return;
+                };
+                if open.answer.len() + data.len() <= limits::ANSWER_BYTES {
+                    open.answer.extend_from_slice(&data);
+                    return;
+                }
+                if let Some(open) = calls.open.remove(&id) {
+                    let message =
+                        format!("its answer is larger than {} bytes", limits::ANSWER_BYTES);
+                    let _ = open.done.send(Err(CallError::Failed(message)));
+                }
+            }
+            Some(from_leaves::Message::End(end)) => {
+                if let Some(open) = calls.open.remove(&id) {
+                    // The caller may have gone.
+                    let _ = open.done.send(answer(open.answer, end));
+                }
+            }
+            Some(from_leaves::Message::Hello(_)) | None => {}
+        }
+    }
+
+    fn close(&self, reason: &str) {
+        let mut calls = self.lock();
+        calls.closed = true;
+        for (_, open) in calls.open.drain() {
+            let _ = open.done.send(Err(CallError::Failed(reason.to_owned())));
+        }
+    }
+}
+
+fn answer(body: BytesMut, end: CallEnd) -> Answer {
+    match end.end {
+        Some(call_end::End::Ok(_)) => Ok(body.freeze()),
+        Some(call_end::End::Refused(why)) => Err(CallError::Refused(why)),
+        Some(call_end::End::Busy(why)) => Err(CallError::Busy(why)),
+        Some(call_end::End::Failed(why)) => Err(CallError::Failed(why)),
+        None => Err(CallError::Failed("it ended without saying how".to_owned())),
+    }
+}
+
+/// A replica's name on the wire.
+pub fn replica_id(key: &ReplicaKey) -> v1::ReplicaId {
+    let (merge, shard) = match key.role {
+        Role::Leaf { shard } => (false, shard),
+        Role::Merge => (true, 0),
+    };
+    v1::ReplicaId {
+        service: key.service.clone(),
+        generation: key.generation,
+        merge,
+        shard,
+        number: key.number,
+    }
+}
+
+/// A replica's name from the wire.
+pub fn replica_key(id: v1::ReplicaId) -> ReplicaKey {
+    let role = if id.merge {
+        Role::Merge
+    } else {
+        Role::Leaf { shard: id.shard }
+    };
+    ReplicaKey {
+        service: id.service,
+        generation: id.generation,
+        role,
+        number: id.number,
+    }
+}

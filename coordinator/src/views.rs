@@ -1,0 +1,158 @@
+//! What people are shown, in the words of the wire.
+
+use longshore_core::{JobState, JobView, ReplicaPhase, Role, WorkerView};
+use longshore_proto::v1::{self, PartView};
+use longshore_root::{Answer, Coverage};
+use uuid::Uuid;
+
+use crate::{catalog::Sheet, services::Entry};
+
+/// An id of 16 bytes as people read it.
+pub fn id(bytes: [u8; 16]) -> String {
+    Uuid::from_bytes(bytes).to_string()
+}
+
+/// A job. Without its sheet (the blob is damaged) only names are missing.
+pub fn job(view: &JobView, sheet: Option<&Sheet>) -> v1::JobView {
+    let record = &view.record;
+    let state = match record.state {
+        JobState::Running => v1::JobState::Running,
+        JobState::Succeeded => v1::JobState::Succeeded,
+        JobState::Failed => v1::JobState::Failed,
+        JobState::Cancelled => v1::JobState::Cancelled,
+    };
+    let reason = match view.idle_because {
+        Some(why) => why.to_owned(),
+        None => record.reason.clone(),
+    };
+    let stages = view.stages.iter().enumerate().map(|(at, counts)| {
+        let spec = sheet.and_then(|sheet| sheet.stages().get(at));
+        v1::StageView {
+            name: spec.map_or_else(|| at.to_string(), |spec| spec.name.clone()),
+            kind: spec.map_or(0, |spec| spec.kind().max(v1::StageKind::Map).into()),
+            image: spec
+                .and_then(|spec| spec.container.as_ref())
+                .map_or(String::new(), |container| container.image.clone()),
+            items: counts.items,
+            items_final: counts.is_final,
+            queued: counts.queued,
+            running: counts.running,
+            succeeded: counts.succeeded,
+            failed: counts.failed,
+            backing_off: counts.backing_off,
+            failed_attempts: counts.failed_attempts,
+        }
+    });
+    v1::JobView {
+        job_id: id(record.id.0),
+        name: sheet.map_or(String::new(), |sheet| sheet.name().to_owned()),
+        state: state.into(),
+        submitted_ms: record.submitted_ms,
+        ended_ms: record.ended_ms,
+        stages: stages.collect(),
+        reason,
+        recent_failures: Vec::new(),
+    }
+}
+
+/// A service.
+pub fn service(entry: &Entry) -> v1::ServiceView {
+    let replicas: Vec<v1::ReplicaView> = entry
+        .view
+        .replicas
+        .iter()
+        .map(|replica| {
+            let (merge, shard) = match replica.key.role {
+                Role::Leaf { shard } => (false, shard),
+                Role::Merge => (true, 0),
+            };
+            let state = match (replica.phase, &replica.worker) {
+                (_, None) => v1::ReplicaState::Unplaced,
+                (ReplicaPhase::Starting, _) => v1::ReplicaState::Starting,
+                (ReplicaPhase::Ready, _) if !replica.reachable => v1::ReplicaState::Unplaced,
+                (ReplicaPhase::Ready, _) => v1::ReplicaState::Ready,
+                (ReplicaPhase::Failed, _) => v1::ReplicaState::Failed,
+            };
+            v1::ReplicaView {
+                merge,
+                shard,
+                number: replica.key.number,
+                worker: replica
+                    .worker
+                    .as_ref()
+                    .map_or(String::new(), |(_, name)| name.clone()),
+                state: state.into(),
+                message: replica.message.clone(),
+            }
+        })
+        .collect();
+    let some_ready = |candidates: &Vec<longshore_root::Candidate>| {
+        candidates.iter().any(|replica| replica.unready.is_none())
+    };
+    let ready = entry.topology.shards.iter().all(some_ready)
+        && entry.topology.merges.iter().all(some_ready);
+    v1::ServiceView {
+        spec: Some((*entry.spec).clone()),
+        generation: entry.view.generation,
+        replicas,
+        ready,
+    }
+}
+
+/// A worker.
+pub fn worker(view: WorkerView) -> v1::WorkerView {
+    v1::WorkerView {
+        worker_id: id(view.id.0),
+        name: view.name,
+        connected: view.connected,
+        slots: view.slots,
+        attempts: u32::try_from(view.attempts).unwrap_or(u32::MAX),
+        replicas: u32::try_from(view.replicas).unwrap_or(u32::MAX),
+        runtime: String::new(),
+        version: String::new(),
+    }
+}
+
+/// How complete an answer is.
+pub fn coverage(coverage: &Coverage) -> v1::Coverage {
+    let micros =
+        |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    v1::Coverage {
+        shards: u32::try_from(coverage.shards()).unwrap_or(u32::MAX),
+        answered: u32::try_from(coverage.answered()).unwrap_or(u32::MAX),
+        parts: coverage
+            .parts
+            .iter()
+            .map(|part| PartView {
+                shard: part.shard,
+                ok: part.error.is_none(),
+                error: part.error.clone().unwrap_or_default(),
+                worker: part.worker.clone(),
+                replica: part.replica,
+                latency_us: micros(part.latency),
+                size: part.size,
+            })
+            .collect(),
+    }
+}
+
+/// An answer, typed by its completeness.
+pub fn answer(answer: Answer) -> v1::QueryResponse {
+    let micros =
+        |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let complete = answer.coverage.is_complete();
+    let answer = v1::Answer {
+        coverage: Some(coverage(&answer.coverage)),
+        merge_us: micros(answer.merge),
+        total_us: micros(answer.total),
+        body: answer.body,
+    };
+    let answer = if complete {
+        v1::query_response::Answer::Complete(answer)
+    } else {
+        v1::query_response::Answer::Partial(answer)
+    };
+    v1::QueryResponse {
+        answer: Some(answer),
+    }
+}

@@ -1,0 +1,18 @@
+//! Panics of a backend, turned into errors: a damaged file must give a clear message and not a stack trace.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// Runs `act`; a panic becomes an error with the panic's text.
+pub(crate) fn contained<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| panic_text(&*panic))
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.map_or_else(|| "panic".to_owned(), |text| format!("panic: {text}"))
+}

@@ -1,0 +1,322 @@
+//! sled made power-safe: see [`SledStore`] for what is done and why.
+
+mod engine;
+mod envelope;
+mod filter;
+mod high_water;
+mod last;
+mod layout;
+mod open;
+mod probe;
+mod read;
+mod room;
+
+use std::{
+    ffi::OsString, fs::File, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration,
+};
+
+use self::{high_water::HighWater, last::Last, layout::Layout, read::SledReader};
+use crate::{
+    Batch, Cause, CommitError, Entry, ReadError, Reader, Store, Value, contained::contained,
+};
+
+pub use probe::probe_main_if_asked;
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for sled's page cache. Default 64 MiB.
+    pub cache_bytes: u64,
+    /// Bytes kept aside on disk, given up when the disk is full so that the store can be opened again. 0 for none.
+    /// Default 16 MiB.
+    pub ballast_bytes: u64,
+    /// Bytes that must be free to open. Default 4 MiB.
+    pub open_reserve_bytes: u64,
+    /// Bytes that must be free to commit, beside four times the batch's own; 0 to not look. Default 8 MiB.
+    pub commit_reserve_bytes: u64,
+    /// Whether the store is tried in another process first. Default off.
+    pub probe: Probe,
+    /// How long that process may take. Default 5 min (about 20 million entries).
+    pub probe_timeout: Duration,
+    /// Whether opening reads and checks every entry (in the probe's process if there is one). Default true.
+    pub verify: bool,
+    /// Opens a store that provably lost its newest part, or cannot prove that it did not. Default false.
+    pub accept_data_loss: bool,
+    /// Makes the kernel refuse `sync_file_range` in this whole process and those it starts, for good, and sets
+    /// `no_new_privs`: closes the last theoretical gap between two syncs. Best set by a program's `main`. Default false.
+    pub refuse_sync_file_range: bool,
+    /// Where the high-water mark is kept, if not in the store's directory; elsewhere it also sees the whole directory
+    /// rolled back.
+    pub high_water: Option<PathBuf>,
+    /// Acknowledges without syncing. Only to prove that the power-cut test can see a loss.
+    #[doc(hidden)]
+    pub without_sync: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 64 << 20,
+            ballast_bytes: 16 << 20,
+            open_reserve_bytes: 4 << 20,
+            commit_reserve_bytes: 8 << 20,
+            probe: Probe::Off,
+            probe_timeout: Duration::from_secs(300),
+            verify: true,
+            accept_data_loss: false,
+            refuse_sync_file_range: false,
+            high_water: None,
+            without_sync: false,
+        }
+    }
+}
+
+/// Whether and how a store is tried in another process before it is opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// It is not.
+    #[default]
+    Off,
+    /// This program runs itself; its `main` must begin with [`probe_main_if_asked`].
+    Child,
+    /// Another program is run, which must call [`probe_main_if_asked`].
+    Program {
+        /// Its path.
+        program: PathBuf,
+        /// Its arguments.
+        arguments: Vec<OsString>,
+    },
+}
+
+/// What was found on opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The number of the newest commit; 0 when there is none.
+    pub commit_seq: u64,
+    /// Whether there was nothing before.
+    pub created: bool,
+    /// With [`Options::accept_data_loss`]: the newest commit that is known to be lost.
+    pub lost_up_to: Option<u64>,
+}
+
+/// A store in sled 0.34, one tree.
+///
+/// sled's `flush` alone does not survive a power cut on Linux. So a commit here is: apply, flush, then sync sled's log
+/// through a descriptor of our own, which also reports the write errors that sled's background thread swallows. Every
+/// value carries a checksum over itself and its key; every commit writes its number, a chained hash, and the count and sum of
+/// all entries; a high-water mark outside the database tells when it comes back older than it was. One process at a time,
+/// on a local file system (ext4, xfs; not NFS, not FUSE).
+///
+/// After a fatal error ([`CommitError::is_fatal`]) the process must end; dropping the store closes it.
+#[derive(Debug)]
+pub struct SledStore {
+    reader: Arc<SledReader>,
+    layout: Layout,
+    options: Options,
+    /// Our own descriptor of sled's log.
+    log: File,
+    last: Last,
+    high_water: HighWater,
+    failed: bool,
+}
+
+impl SledStore {
+    /// The number of the newest commit.
+    #[must_use]
+    pub fn commit_seq(&self) -> u64 {
+        self.last.mark.seq
+    }
+
+    /// Reads and checks every entry, and that none is missing or too many.
+    ///
+    /// # Errors
+    /// What is wrong, as opening would say it.
+    pub fn verify(&self) -> Result<(), crate::OpenError> {
+        engine::verify(self.reader.tree())
+            .map(drop)
+            .map_err(|fault| open::open_error(&self.layout, fault))
+    }
+
+    fn has_room(&self, batch: &Batch) -> Result<(), CommitError> {
+        if self.options.commit_reserve_bytes == 0 {
+            return Ok(());
+        }
+        let needed = self.options.commit_reserve_bytes + 4 * batch.size_bytes() as u64;
+        let free = room::free_bytes(&self.layout.dir)
+            .map_err(|error| self.broken("look at its disk", error.into()))?;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(CommitError::LowSpace {
+            dir: self.layout.dir.clone(),
+            free,
+            needed,
+        })
+    }
+
+    fn apply(&mut self, batch: &Batch) -> Result<Last, CommitError> {
+        let tree = self.reader.tree();
+        let mark = self.last.mark.after(batch);
+        let mut totals = self.last.totals;
+        let mut changes = sled::Batch::default();
+        for (key, value) in last::net(batch) {
+            if let Some(old) = tree
+                .get(key)
+                .map_err(|error| self.sled_error("read what it replaces", error))?
+            {
+                totals.remove(&old);
+            }
+            if let Some(value) = value {
+                let sealed = envelope::seal(key, mark.seq, value);
+                totals.add(&sealed);
+                changes.insert(key, sealed);
+            } else {
+                changes.remove(key);
+            }
+        }
+        let last = Last { mark, totals };
+        changes.insert(
+            last::KEY,
+            envelope::seal(last::KEY, mark.seq, &last.encode()),
+        );
+        tree.apply_batch(changes)
+            .map_err(|error| self.sled_error("apply a batch", error))?;
+        Ok(last)
+    }
+
+    fn make_durable(&mut self) -> Result<(), CommitError> {
+        self.reader
+            .tree()
+            .flush()
+            .map_err(|error| self.sled_error("flush", error))?;
+        if self.options.without_sync {
+            return Ok(());
+        }
+        self.log
+            .sync_data()
+            .map_err(|error| self.io_error("sync", error))?;
+        if self.high_water.is_due() {
+            self.is_in_place()?;
+            let mark = self.last.mark;
+            self.high_water
+                .keep(mark)
+                .map_err(|error| self.io_error("keep its high-water mark", error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes that go to a file without a name would be lost silently.
+    fn is_in_place(&self) -> Result<(), CommitError> {
+        let ours = self.log.metadata();
+        let named = std::fs::metadata(self.layout.log());
+        let same = ours.and_then(|ours| {
+            Ok((ours.dev(), ours.ino()) == named.map(|named| (named.dev(), named.ino()))?)
+        });
+        match same {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(self.broken("find its file in place", "another file has its name".into()))
+            }
+            Err(error) => Err(self.broken("find its file in place", error.into())),
+        }
+    }
+
+    fn commit_all(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        self.last = self.apply(batch)?;
+        self.make_durable()
+    }
+
+    /// Runs what can fail for good: afterwards the store takes nothing more, whatever sled itself would do.
+    fn or_fail(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<(), CommitError>,
+    ) -> Result<(), CommitError> {
+        if self.failed {
+            return Err(self.broken("go on", "it has failed before".into()));
+        }
+        let acted = contained(|| act(self))
+            .unwrap_or_else(|panic| Err(self.broken("commit", panic.into())));
+        self.failed = acted.as_ref().is_err_and(CommitError::is_fatal);
+        acted
+    }
+
+    fn sled_error(&self, doing: &'static str, error: sled::Error) -> CommitError {
+        if engine::is_full(&error) {
+            self.full(error.into())
+        } else {
+            self.broken(doing, error.into())
+        }
+    }
+
+    fn io_error(&self, doing: &'static str, error: std::io::Error) -> CommitError {
+        self.sled_error(doing, sled::Error::Io(error))
+    }
+
+    fn full(&self, source: Cause) -> CommitError {
+        let ballast_released = room::release_ballast(&self.layout);
+        CommitError::Full {
+            dir: self.layout.dir.clone(),
+            ballast_released,
+            source,
+        }
+    }
+
+    fn broken(&self, doing: &'static str, source: Cause) -> CommitError {
+        CommitError::Broken {
+            store: self.reader.name(),
+            doing,
+            source,
+        }
+    }
+}
+
+impl Store for SledStore {
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        batch.check()?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.or_fail(|store| store.has_room(batch).and_then(|()| store.commit_all(batch)))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
+        self.reader.get(key)
+    }
+
+    fn scan(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        self.reader.scan(prefix, after, limit)
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.reader.size_bytes()
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.reader.clone()
+    }
+
+    fn settle(&mut self) -> Result<(), CommitError> {
+        self.or_fail(|store| {
+            let mark = store.last.mark;
+            store
+                .high_water
+                .keep(mark)
+                .map_err(|error| store.io_error("keep its high-water mark", error))
+        })
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        if !self.failed
+            && let Err(error) = self.settle()
+        {
+            tracing::error!(%error, "the store could not be closed cleanly");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The leaf of the search engine, as a program of its own.
+
+fn main() -> anyhow::Result<()> {
+    Ok(longshore_examples::search::serve_leaf()?)
+}

@@ -1,0 +1,3 @@
+//! The simulated world, real Docker, and the real binary.
+
+pub mod world;

@@ -1,0 +1,92 @@
+//! How many items a job has and where they stand, counted from its kept outcomes alone: the core's own way of counting
+//! is what is being checked, so it is not used here.
+
+use longshore_core::{ItemKey, JobId};
+
+use super::kept::Kept;
+
+/// The counts of one stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Items by now.
+    pub items: u64,
+    /// Of them succeeded.
+    pub succeeded: u64,
+    /// Of them failed.
+    pub failed: u64,
+}
+
+/// The counts of every stage of a job, in order; empty when there is no such job.
+#[must_use]
+pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
+    let mut counts: Vec<Count> = Vec::new();
+    let Some(record) = kept.job(job) else {
+        return counts;
+    };
+    let mut outputs_before = record.inputs;
+    for (stage, spec) in (0_u16..).zip(&record.spec.stages) {
+        let all_before_succeeded = counts.iter().all(|count| count.succeeded == count.items);
+        let mut count = Count {
+            items: if spec.gather {
+                u64::from(all_before_succeeded)
+            } else {
+                outputs_before
+            },
+            ..Count::default()
+        };
+        outputs_before = 0;
+        for outcome in kept.outcomes(job, stage) {
+            if outcome.success {
+                count.succeeded += 1;
+                outputs_before += outcome.outputs;
+            } else {
+                count.failed += 1;
+            }
+        }
+        counts.push(count);
+    }
+    counts
+}
+
+/// Whether nothing of the job is left to run.
+#[must_use]
+pub fn is_spent(counts: &[Count]) -> bool {
+    counts
+        .iter()
+        .all(|count| count.succeeded + count.failed == count.items)
+}
+
+/// Where the children of a success of this item have to begin: behind all there are.
+#[must_use]
+pub fn next_first_child(kept: &Kept, item: &ItemKey) -> u64 {
+    let maps = kept
+        .job(item.job)
+        .and_then(|job| job.spec.stages.get(usize::from(item.stage) + 1))
+        .is_some_and(|next| !next.gather);
+    if !maps {
+        return 0;
+    }
+    kept.outcomes(item.job, item.stage)
+        .filter(|outcome| outcome.success)
+        .map(|outcome| outcome.outputs)
+        .sum()
+}
+
+/// Which output of which item of the stage before an item of a map stage was made from. An error when it is not exactly
+/// one.
+///
+/// # Errors
+/// Says how many there are.
+pub fn parent(kept: &Kept, item: &ItemKey) -> Result<(u64, u64), String> {
+    let before = item.stage.checked_sub(1).ok_or("a first stage")?;
+    let parents: Vec<(u64, u64)> = kept
+        .outcomes(item.job, before)
+        .filter(|outcome| outcome.success && outcome.first_child <= item.index)
+        .filter(|outcome| item.index - outcome.first_child < outcome.outputs)
+        .map(|outcome| (outcome.item.index, item.index - outcome.first_child))
+        .collect();
+    match parents.as_slice() {
+        [one] => Ok(*one),
+        many => Err(format!("{item:?} comes from {} outputs", many.len())),
+    }
+}

@@ -1,0 +1,95 @@
+//! What has happened at least once: a world in which a fault never happens proves nothing about it.
+
+use std::collections::BTreeMap;
+
+/// How often each thing happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<&'static str, u64>);
+
+/// Everything that has to happen sometimes.
+pub const WANTED: &[&str] = &[
+    "an acknowledged submission",
+    "an answer lost",
+    "a submission repeated",
+    "a job cancelled",
+    "a job retried",
+    "a service deployed",
+    "a service removed",
+    "a coordinator crash",
+    "a coordinator crash between deciding and syncing",
+    "a coordinator crash between syncing and answering",
+    "a crash that lost records",
+    "a crash that kept a part of a sync",
+    "a coordinator stall",
+    "a slow disk",
+    "a jump of the wall clock",
+    "several outboxes in one sync",
+    "a worker crash",
+    "a worker power loss",
+    "a worker pause",
+    "a worker goodbye",
+    "a worker that never came back",
+    "a link reset",
+    "a flapping link",
+    "a partition both ways",
+    "a partition towards the coordinator",
+    "a partition from the coordinator",
+    "an order dropped with its link",
+    "a link of an unknown worker closed",
+    "a message of an older link heard",
+    "a message of an earlier life heard",
+    "an item that takes down its worker",
+    "an item that takes down its slot",
+    "an item given up",
+    "an item that succeeded after failures",
+    "an attempt returned",
+    "an attempt asked back",
+    "an attempt stopped",
+    "a late completion discarded",
+    "a completion repeated",
+    "an attempt adopted",
+    "an attempt adopted after a coordinator crash",
+    "a lease that ran out",
+    "a worker missed after a coordinator crash",
+    "a suspect given up",
+    "a gather item given out",
+    "an item made from an output given out",
+    "a replica placed again",
+    "a replica adopted",
+    "a replica failed",
+];
+
+impl Coverage {
+    /// It happened.
+    pub fn saw(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// Adds up.
+    pub fn add(&mut self, other: &Self) {
+        for (what, times) in &other.0 {
+            *self.0.entry(what).or_default() += times;
+        }
+    }
+
+    /// How often it happened.
+    #[must_use]
+    pub fn times(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// What should happen sometimes and did not.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        WANTED
+            .iter()
+            .filter(|what| self.times(what) == 0)
+            .copied()
+            .collect()
+    }
+
+    /// Everything with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(what, times)| (*what, *times))
+    }
+}

@@ -1,0 +1,252 @@
+//! What happens on links: messages arrive, ends close, and the driver decides which link speaks for a worker.
+
+use longshore_core::{Input, Order};
+
+use super::{
+    World,
+    agenda::Event,
+    net::{LinkId, Packet, Say},
+    oracle::Check,
+    sabotage::Sabotage,
+};
+
+impl World {
+    pub(super) fn send_down(&mut self, id: LinkId, packet: Packet<Order>) {
+        let earliest_ms = self.now_ms + self.dice.between(1, self.profile.net_ms);
+        if let Some(link) = self.net.links.get_mut(&id)
+            && link.worker_open
+        {
+            let at_ms = link.down.send(earliest_ms, packet);
+            self.agenda.plan(at_ms, Event::ArrivesDown(id));
+        }
+    }
+
+    pub(super) fn send_up(&mut self, id: LinkId, packet: Packet<Say>) {
+        let earliest_ms = self.now_ms + self.dice.between(1, self.profile.net_ms);
+        if let Some(link) = self.net.links.get_mut(&id)
+            && link.coordinator_open
+        {
+            let at_ms = link.up.send(earliest_ms, packet);
+            self.agenda.plan(at_ms, Event::ArrivesUp(id));
+        }
+    }
+
+    /// Everything that is there by now, unless something is in its way.
+    pub(super) fn arrives_up(&mut self, id: LinkId) -> Check {
+        while self.coordinator.is_some()
+            && let Some(link) = self.net.links.get_mut(&id)
+            && !self.workers[link.worker].cut_up
+            && link.coordinator_open
+            && let Some(packet) = link.up.receive(self.now_ms)
+        {
+            match packet {
+                Packet::Closed => self.coordinator_closes(id)?,
+                Packet::Data(say) => self.hears(id, say)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn arrives_down(&mut self, id: LinkId) -> Check {
+        while let Some(link) = self.net.links.get_mut(&id)
+            && !self.workers[link.worker].cut_down
+            && !self.workers[link.worker].paused
+            && link.worker_open
+            && let Some(packet) = link.down.receive(self.now_ms)
+        {
+            let worker = link.worker;
+            match packet {
+                Packet::Closed => self.worker_closes(worker, id, true),
+                Packet::Data(order) => self.obeys(worker, order)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The coordinator reads something from a link.
+    fn hears(&mut self, id: LinkId, say: Say) -> Check {
+        let (Some(link), Some(coordinator)) = (self.net.links.get(&id), &mut self.coordinator)
+        else {
+            return Ok(());
+        };
+        let number = link.worker;
+        let worker = self.workers[number].id;
+        let incarnation = super::worker::incarnation(number, link.life);
+        if let Say::Hello { held, replicas } = say {
+            let slots = self.workers[number].slots;
+            return self.hears_hello(
+                id,
+                Input::Hello {
+                    worker,
+                    incarnation,
+                    name: format!("worker-{number}"),
+                    slots: u32::try_from(slots).unwrap_or(1),
+                    held,
+                    replicas,
+                },
+            );
+        }
+        let knows = coordinator.core.knows(worker, incarnation);
+        if coordinator.links.get(&worker) != Some(&id) {
+            // The worker has said hello on another link since.
+            if !self.profile.stale {
+                return self.coordinator_closes(id);
+            }
+            self.coverage.saw(if knows {
+                "a message of an older link heard"
+            } else {
+                "a message of an earlier life heard"
+            });
+        } else if !knows && self.sabotage != Sabotage::StrangersStay {
+            self.coverage.saw("a link of an unknown worker closed");
+            return self.coordinator_closes(id);
+        }
+        self.feed(match say {
+            Say::Finished(results) => Input::Finished {
+                worker,
+                incarnation,
+                results,
+            },
+            Say::Replicas(replicas) => Input::Replicas {
+                worker,
+                incarnation,
+                replicas,
+            },
+            Say::Goodbye => Input::Goodbye {
+                worker,
+                incarnation,
+            },
+            Say::Heard | Say::Hello { .. } => Input::Heard {
+                worker,
+                incarnation,
+            },
+        })
+    }
+
+    /// The newest hello decides which link is the worker's; of the end of an older one the core does not hear.
+    fn hears_hello(&mut self, id: LinkId, hello: Input) -> Check {
+        let Input::Hello {
+            worker,
+            incarnation,
+            ..
+        } = hello
+        else {
+            return Ok(());
+        };
+        let older = self
+            .coordinator
+            .as_mut()
+            .and_then(|coordinator| coordinator.links.insert(worker, id))
+            .filter(|older| *older != id);
+        if let Some(older) = older
+            && !self.profile.stale
+        {
+            self.coordinator_closes(older)?;
+        }
+        self.feed(hello)?;
+        if older.is_some() && self.sabotage == Sabotage::LateLinkLost {
+            self.feed(Input::LinkLost {
+                worker,
+                incarnation,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The coordinator's end closes. If it was the worker's link, the core hears of it.
+    pub(super) fn coordinator_closes(&mut self, id: LinkId) -> Check {
+        let Some(link) = self.net.links.get_mut(&id) else {
+            return Ok(());
+        };
+        if !std::mem::replace(&mut link.coordinator_open, false) {
+            return Ok(());
+        }
+        let (number, life) = (link.worker, link.life);
+        link.up.truncate(0);
+        self.send_down(id, Packet::Closed);
+        self.net.sweep();
+        let worker = self.workers[number].id;
+        let Some(coordinator) = &mut self.coordinator else {
+            return Ok(());
+        };
+        if coordinator.links.get(&worker) != Some(&id) {
+            return Ok(());
+        }
+        coordinator.links.remove(&worker);
+        self.feed(Input::LinkLost {
+            worker,
+            incarnation: super::worker::incarnation(number, life),
+        })
+    }
+
+    /// All links of a coordinator that is no more: what it had sent may arrive, in part.
+    pub(super) fn coordinator_ends_all_links(&mut self) {
+        let ids: Vec<LinkId> = self.net.links.keys().copied().collect();
+        for id in ids {
+            let Some(link) = self.net.links.get_mut(&id) else {
+                continue;
+            };
+            if !link.coordinator_open {
+                continue;
+            }
+            link.coordinator_open = false;
+            link.up.truncate(0);
+            let on_the_way = link.down.len() as u64;
+            let arrives = self.dice.between(0, on_the_way);
+            link.down.truncate(usize::try_from(arrives).unwrap_or(0));
+            self.send_down(id, Packet::Closed);
+        }
+        self.net.sweep();
+    }
+
+    /// The worker's end closes; what it had sent may arrive, in part. With `told`, the coordinator learns of it behind
+    /// that; else it notices only when nothing comes any more.
+    pub(super) fn worker_closes(&mut self, number: usize, id: LinkId, told: bool) {
+        if self.workers[number].link == Some(id) {
+            self.workers[number].link = None;
+            self.workers[number].welcomed = false;
+            self.plan_connect(number);
+        }
+        let Some(link) = self.net.links.get_mut(&id) else {
+            return;
+        };
+        if !std::mem::replace(&mut link.worker_open, false) {
+            return;
+        }
+        link.down.truncate(0);
+        let on_the_way = link.up.len() as u64;
+        let arrives = self.dice.between(0, on_the_way);
+        link.up.truncate(usize::try_from(arrives).unwrap_or(0));
+        if told {
+            self.send_up(id, Packet::Closed);
+        }
+        let notices_ms = self.now_ms + self.profile.keepalive_ms;
+        self.agenda.plan(notices_ms, Event::NoticesDeadLink(id));
+        self.net.sweep();
+    }
+
+    /// A worker tries to reach the coordinator.
+    pub(super) fn connects(&mut self, number: usize, life: u64) -> Check {
+        let worker = &self.workers[number];
+        if !worker.up || worker.life != life || worker.link.is_some() {
+            return Ok(());
+        }
+        if self.coordinator.is_none() || worker.cut_up || worker.cut_down {
+            self.plan_connect(number);
+            return Ok(());
+        }
+        let id = self.net.open(number, life);
+        let worker = &mut self.workers[number];
+        worker.link = Some(id);
+        worker.welcomed = false;
+        let hello = worker.hello();
+        self.send_up(id, Packet::Data(hello));
+        Ok(())
+    }
+
+    pub(super) fn plan_connect(&mut self, number: usize) {
+        let life = self.workers[number].life;
+        let at_ms = self.now_ms + self.dice.between(5, 400);
+        self.agenda.plan(at_ms, Event::Connects(number, life));
+    }
+}

@@ -1,0 +1,207 @@
+//! What an input gives the core cause to write: each outcome and each trouble needs one, and each cause is used up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use longshore_core::{
+    AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, Now, Record, WorkerId,
+};
+
+use super::{Check, Oracle, Seen, demand};
+use crate::world::coverage::Coverage;
+
+/// Why an item's outcome or trouble may be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The attempt that may commit has succeeded.
+    Succeeded { outputs: u64, detail: Vec<u8> },
+    /// It has failed.
+    Failed { blame: Blame, detail: Vec<u8> },
+    /// It was likely running on a worker that went down.
+    Suspect,
+}
+
+pub(super) type Causes = BTreeMap<ItemKey, Cause>;
+
+impl Oracle {
+    /// The causes in this step's input. Attempts it ends or fences hold nothing from here on.
+    pub(super) fn causes(
+        &mut self,
+        seen: Seen<'_>,
+        coverage: &mut Coverage,
+    ) -> Result<Causes, String> {
+        let mut causes = Causes::new();
+        self.listen(seen.input, seen.now);
+        let lost = self.lost_by(seen.input, seen.now);
+        self.workers_gone_are(seen, &lost, coverage)?;
+        for (worker, crashed) in lost {
+            self.lose(worker, crashed, &mut causes, coverage);
+        }
+        if let Input::Finished {
+            worker,
+            incarnation,
+            results,
+        } = seen.input
+        {
+            self.ends(*worker, *incarnation, results, &mut causes, coverage);
+        }
+        Ok(causes)
+    }
+
+    /// Whoever speaks lives.
+    fn listen(&mut self, input: &Input, now: Now) {
+        match input {
+            Input::Heard {
+                worker,
+                incarnation,
+            }
+            | Input::Finished {
+                worker,
+                incarnation,
+                ..
+            }
+            | Input::Replicas {
+                worker,
+                incarnation,
+                ..
+            } => {
+                if let Some(known) = self.known(*worker, *incarnation) {
+                    known.heard_ms = now.steady_ms;
+                }
+            }
+            Input::LinkLost {
+                worker,
+                incarnation,
+            } => {
+                if let Some(known) = self.known(*worker, *incarnation) {
+                    known.connected = false;
+                    self.told.remove(worker);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Workers this input ends the lease of, and whether their attempts become suspects.
+    fn lost_by(&self, input: &Input, now: Now) -> Vec<(WorkerId, bool)> {
+        let is = |worker: &WorkerId, incarnation: &Incarnation| {
+            self.workers
+                .get(worker)
+                .map(|known| known.incarnation == *incarnation)
+        };
+        match input {
+            Input::Hello {
+                worker,
+                incarnation,
+                ..
+            } if is(worker, incarnation) == Some(false) => vec![(*worker, true)],
+            Input::Goodbye {
+                worker,
+                incarnation,
+            } if is(worker, incarnation) == Some(true) => vec![(*worker, false)],
+            Input::Tick => self
+                .workers
+                .iter()
+                .filter(|(_, known)| now.steady_ms - known.heard_ms > self.settings.lease_ms)
+                .map(|(worker, _)| (*worker, true))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The core counts exactly those workers as gone that are, and those that did not come back after its start.
+    fn workers_gone_are(
+        &mut self,
+        seen: Seen<'_>,
+        lost: &[(WorkerId, bool)],
+        coverage: &mut Coverage,
+    ) -> Check {
+        let mut expected: BTreeSet<WorkerId> = lost.iter().map(|(worker, _)| *worker).collect();
+        if matches!(seen.input, Input::Tick) && seen.now.steady_ms >= self.reunion_until_ms {
+            for worker in std::mem::take(&mut self.missed) {
+                coverage.saw("a worker missed after a coordinator crash");
+                expected.insert(worker);
+            }
+        }
+        let gone: BTreeSet<WorkerId> = seen
+            .out
+            .records
+            .iter()
+            .filter_map(|record| match record {
+                Record::WorkerGone(worker) => Some(*worker),
+                _ => None,
+            })
+            .collect();
+        demand!(
+            gone == expected,
+            "workers gone are {expected:?}, the core says {gone:?}"
+        );
+        if matches!(seen.input, Input::Tick) && !lost.is_empty() {
+            coverage.saw("a lease that ran out");
+        }
+        Ok(())
+    }
+
+    fn lose(
+        &mut self,
+        worker: WorkerId,
+        crashed: bool,
+        causes: &mut Causes,
+        coverage: &mut Coverage,
+    ) {
+        let slots = self.workers.remove(&worker).map_or(0, |known| known.slots);
+        for (nth, (_, item)) in (0_u64..).zip(self.held_by(worker)) {
+            self.holders.remove(&item);
+            if crashed && nth < slots {
+                causes.insert(item, Cause::Suspect);
+            }
+        }
+        self.told.remove(&worker);
+        let before = self.placed.len();
+        self.placed.retain(|_, on| *on != worker);
+        if self.placed.len() < before {
+            coverage.saw("a replica placed again");
+        }
+    }
+
+    fn ends(
+        &mut self,
+        worker: WorkerId,
+        incarnation: Incarnation,
+        results: &[Finished],
+        causes: &mut Causes,
+        coverage: &mut Coverage,
+    ) {
+        if self.known(worker, incarnation).is_none() {
+            return;
+        }
+        for result in results {
+            if !self.heard_of.insert(result.id) {
+                coverage.saw("a completion repeated");
+            }
+            if self.holders.get(&result.item) != Some(&(result.id, worker)) {
+                if self.outcome_is_not_of(result.id, &result.item) {
+                    coverage.saw("a late completion discarded");
+                }
+                continue;
+            }
+            self.holders.remove(&result.item);
+            match &result.end {
+                End::Returned => coverage.saw("an attempt returned"),
+                End::Succeeded { outputs, detail } => {
+                    let (outputs, detail) = (*outputs, detail.clone());
+                    causes.insert(result.item, Cause::Succeeded { outputs, detail });
+                }
+                End::Failed { blame, detail } => {
+                    let (blame, detail) = (*blame, detail.clone());
+                    causes.insert(result.item, Cause::Failed { blame, detail });
+                }
+            }
+        }
+    }
+
+    fn outcome_is_not_of(&self, id: AttemptId, item: &ItemKey) -> bool {
+        self.live
+            .outcome(item)
+            .is_none_or(|outcome| outcome.detail != super::detail_of(id))
+    }
+}

@@ -1,0 +1,291 @@
+//! Whether the orders of a step may be given: one attempt of an item at a time, to a worker that is there, with the
+//! right input, and nothing that has ended.
+
+use std::collections::BTreeSet;
+
+use longshore_core::{Assignment, AttemptId, Input, Order, ReplicaKey, Source, WorkerId};
+
+use super::{Check, Known, Oracle, Seen, demand, facts::Stops};
+use crate::world::{count, coverage::Coverage};
+
+/// No worker needs more attempts per slot than this to keep its slots busy.
+const MOST_PER_SLOT: u64 = 64;
+
+impl Oracle {
+    /// After a hello: attempts the worker does not have are nobody's, those it has may go on if nothing speaks against
+    /// it, and the others have to be stopped.
+    pub(super) fn reconcile(
+        &mut self,
+        seen: Seen<'_>,
+        mut stops: Stops,
+        coverage: &mut Coverage,
+    ) -> Result<Stops, String> {
+        let Input::Hello {
+            worker,
+            incarnation,
+            slots,
+            held,
+            ..
+        } = seen.input
+        else {
+            return Ok(stops);
+        };
+        self.missed.remove(worker);
+        self.told.remove(worker);
+        let known = Known {
+            incarnation: *incarnation,
+            slots: u64::from(*slots),
+            connected: true,
+            heard_ms: seen.now.steady_ms,
+        };
+        self.workers.insert(*worker, known);
+        let has: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
+        self.holders
+            .retain(|_, (id, holder)| *holder != *worker || has.contains(id));
+        for held in held {
+            let given = self.given.get(&held.id);
+            demand!(
+                given == Some(&(held.item, *worker)),
+                "{held:?} was not given out"
+            );
+            if self.holders.get(&held.item) == Some(&(held.id, *worker)) {
+                continue;
+            }
+            let pending =
+                self.live.is_running(held.item.job) && self.live.outcome(&held.item).is_none();
+            if !pending || self.holders.contains_key(&held.item) {
+                stops.push((*worker, held.id));
+                continue;
+            }
+            coverage.saw("an attempt adopted");
+            if held.id.epoch < self.epoch {
+                coverage.saw("an attempt adopted after a coordinator crash");
+            }
+            self.holders.insert(held.item, (held.id, *worker));
+        }
+        Ok(stops)
+    }
+
+    pub(super) fn orders(
+        &mut self,
+        seen: Seen<'_>,
+        stops: &Stops,
+        coverage: &mut Coverage,
+    ) -> Check {
+        let mut stopped = BTreeSet::new();
+        for order in &seen.out.orders {
+            match order {
+                Order::Assign { worker, attempts } => {
+                    for attempt in attempts {
+                        self.assignment_may_be(seen, *worker, attempt, coverage)?;
+                    }
+                }
+                Order::Stop { worker, ids } => {
+                    coverage.saw("an attempt stopped");
+                    stopped.extend(ids.iter().map(|id| (*worker, *id)));
+                }
+                Order::Return { worker, ids } => {
+                    coverage.saw("an attempt asked back");
+                    self.may_be_asked_back(*worker, ids)?;
+                }
+                Order::Settle { worker, ids } => settles_what_ended(seen.input, *worker, ids)?,
+                Order::Welcome { worker, .. } => {
+                    let said =
+                        matches!(seen.input, Input::Hello { worker: who, .. } if who == worker);
+                    demand!(said, "{worker} is welcome but did not say hello");
+                }
+                Order::Replicas { worker, keep } => {
+                    self.is_connected(*worker)?;
+                    self.told.insert(*worker, keep.iter().cloned().collect());
+                }
+                Order::ForgetJob { job, .. } => {
+                    let ended = self.live.job(*job).is_some_and(|job| job.state.has_ended());
+                    demand!(ended, "{job} is to be forgotten but has not ended");
+                }
+            }
+        }
+        let expected: BTreeSet<(WorkerId, AttemptId)> = stops.iter().copied().collect();
+        demand!(
+            stopped == expected,
+            "to be stopped are {expected:?}, the core stops {stopped:?}"
+        );
+        Ok(())
+    }
+
+    fn is_connected(&self, worker: WorkerId) -> Check {
+        let connected = self
+            .workers
+            .get(&worker)
+            .is_some_and(|known| known.connected);
+        demand!(connected, "an order for {worker}, which is not connected");
+        Ok(())
+    }
+
+    fn assignment_may_be(
+        &mut self,
+        seen: Seen<'_>,
+        worker: WorkerId,
+        assignment: &Assignment,
+        coverage: &mut Coverage,
+    ) -> Check {
+        let Assignment { id, item, .. } = *assignment;
+        self.is_connected(worker)?;
+        demand!(
+            !self.in_reunion(seen.now),
+            "{item:?} is given out in reunion"
+        );
+        demand!(
+            id.epoch == self.epoch,
+            "{id:?} is not of epoch {}",
+            self.epoch
+        );
+        demand!(self.live.is_running(item.job), "the job of {item:?} ended");
+        demand!(self.live.outcome(&item).is_none(), "{item:?} has ended");
+        let items = self.items(&item);
+        demand!(item.index < items, "{item:?} is not one of {items}");
+        if let Some(holder) = self.holders.get(&item) {
+            return Err(format!("{item:?} is given out but {holder:?} has it"));
+        }
+        let tries = self.live.trouble(&item).map_or(0, |trouble| {
+            trouble.failures + trouble.crashes + trouble.mishaps
+        });
+        demand!(
+            assignment.attempt == tries + 1,
+            "{assignment:?} after {tries} tries"
+        );
+        self.source_is_right(seen, assignment, coverage)?;
+        self.there_is_room(worker, assignment)?;
+        self.holders.insert(item, (id, worker));
+        let before = self.given.insert(id, (item, worker));
+        demand!(before.is_none(), "{id:?} is given out twice");
+        Ok(())
+    }
+
+    fn source_is_right(
+        &self,
+        seen: Seen<'_>,
+        assignment: &Assignment,
+        coverage: &mut Coverage,
+    ) -> Check {
+        let item = &assignment.item;
+        let gathers = self
+            .live
+            .job(item.job)
+            .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
+            .is_some_and(|stage| stage.gather);
+        let right = if gathers {
+            coverage.saw("a gather item given out");
+            Source::Everything
+        } else if item.stage == 0 {
+            Source::Input
+        } else {
+            coverage.saw("an item made from an output given out");
+            let (parent, ordinal) = count::parent(&self.live, item)?;
+            Source::Output { parent, ordinal }
+        };
+        demand!(
+            assignment.source == right,
+            "{assignment:?}: the source is {right:?}"
+        );
+        let shown = seen.core.source(item);
+        demand!(
+            shown == Some(right),
+            "the source of {item:?} is shown as {shown:?}"
+        );
+        Ok(())
+    }
+
+    fn there_is_room(&self, worker: WorkerId, assignment: &Assignment) -> Check {
+        let item = assignment.item;
+        let slots = self.workers.get(&worker).map_or(0, |known| known.slots);
+        let (mut on_worker, mut of_stage) = (0_u64, 0_u64);
+        for (other, (_, holder)) in &self.holders {
+            on_worker += u64::from(*holder == worker);
+            of_stage += u64::from((other.job, other.stage) == (item.job, item.stage));
+        }
+        demand!(
+            on_worker < slots * MOST_PER_SLOT,
+            "{worker} has {on_worker}"
+        );
+        let most = self
+            .live
+            .job(item.job)
+            .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
+            .map_or(0, |stage| u64::from(stage.max_parallel));
+        demand!(
+            most == 0 || of_stage < most,
+            "{of_stage} of at most {most} run"
+        );
+        Ok(())
+    }
+
+    fn may_be_asked_back(&self, worker: WorkerId, ids: &[AttemptId]) -> Check {
+        self.is_connected(worker)?;
+        let held = self.held_by(worker);
+        for id in ids {
+            let has = held.iter().any(|(other, _)| other == id);
+            demand!(
+                has,
+                "{id:?} is asked back from {worker}, which does not hold it"
+            );
+        }
+        Ok(())
+    }
+
+    /// No replica is wanted of two workers.
+    pub(super) fn replicas(&mut self, seen: Seen<'_>, coverage: &mut Coverage) -> Check {
+        let mut all: BTreeSet<&ReplicaKey> = BTreeSet::new();
+        for key in self.told.values().flatten() {
+            demand!(all.insert(key), "two workers shall keep {key}");
+        }
+        for service in self
+            .live
+            .services()
+            .filter(|service| service.plan.is_some())
+        {
+            let view = seen
+                .core
+                .service_view(&service.name)
+                .ok_or_else(|| format!("{} is not shown", service.name))?;
+            for replica in view.replicas {
+                let Some((worker, _)) = replica.worker else {
+                    continue;
+                };
+                demand!(
+                    self.workers.contains_key(&worker),
+                    "{} is on {worker}",
+                    replica.key
+                );
+                for (other, keep) in &self.told {
+                    let told = keep.contains(&replica.key);
+                    demand!(!told || *other == worker, "{} is told {other}", replica.key);
+                }
+                if self.placed.insert(replica.key, worker).is_none()
+                    && matches!(seen.input, Input::Hello { worker: who, replicas, .. } if *who == worker && !replicas.is_empty())
+                {
+                    coverage.saw("a replica adopted");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn settles_what_ended(input: &Input, worker: WorkerId, ids: &[AttemptId]) -> Check {
+    let ended = match input {
+        Input::Finished {
+            worker: who,
+            results,
+            ..
+        } => {
+            *who == worker
+                && results
+                    .iter()
+                    .map(|result| result.id)
+                    .eq(ids.iter().copied())
+        }
+        _ => false,
+    };
+    demand!(ended, "{ids:?} of {worker} are settled but did not end");
+    Ok(())
+}

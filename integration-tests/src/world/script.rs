@@ -1,0 +1,93 @@
+//! What items do when they run, and what jobs and services look like: decided by the seed and the item's own numbers,
+//! so that every attempt of an item meets the same fate wherever it runs.
+
+use longshore_core::{Blame, ItemKey, JobSpec, ServicePlan, StageSpec};
+
+use super::{dice::Dice, profile::Profile};
+
+/// What an item does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Course {
+    /// Succeeds.
+    Succeeds,
+    /// Fails on its first tries, then succeeds.
+    FailsFirst(u32, Blame),
+    /// Fails always.
+    Fails(Blame),
+    /// Takes its worker down, always.
+    TakesDownWorker,
+}
+
+/// The script of one item.
+#[derive(Debug, Clone, Copy)]
+pub struct Script {
+    /// What it does.
+    pub course: Course,
+    /// Outputs of a success.
+    pub outputs: u64,
+    /// How long it usually runs, milliseconds.
+    pub run_ms: u64,
+}
+
+impl Script {
+    /// The script of an item in the world of a seed.
+    #[must_use]
+    pub fn of(seed: u64, profile: &Profile, item: &ItemKey) -> Self {
+        let job = u64::from_be_bytes(*item.job.0.last_chunk().unwrap_or(&[0; 8]));
+        let mut dice = Dice::of(&[seed, 2, job, u64::from(item.stage), item.index]);
+        let nasty = dice.chance(profile.nasty);
+        Self {
+            course: if nasty {
+                nasty_course(&mut dice)
+            } else {
+                Course::Succeeds
+            },
+            outputs: *dice.pick(&[0, 1, 1, 1, 2, 3]).unwrap_or(&1),
+            run_ms: dice.between(1, profile.run_ms),
+        }
+    }
+}
+
+fn nasty_course(dice: &mut Dice) -> Course {
+    let times = u32::try_from(dice.between(1, 3)).unwrap_or(1);
+    match dice.below(12) {
+        0..=3 => Course::FailsFirst(times, Blame::Item),
+        4 => Course::FailsFirst(times, Blame::Infrastructure),
+        5 => Course::FailsFirst(times, Blame::Slot),
+        6..=7 => Course::Fails(Blame::Item),
+        8 => Course::Fails(Blame::Infrastructure),
+        9 => Course::Fails(Blame::Hopeless),
+        10 => Course::Fails(Blame::Slot),
+        _ => Course::TakesDownWorker,
+    }
+}
+
+/// A job somebody might want.
+pub fn job(dice: &mut Dice) -> (JobSpec, u64) {
+    let stages = (0..dice.between(1, 3))
+        .map(|at| StageSpec {
+            gather: at > 0 && dice.chance(40),
+            attempts: u32::try_from(dice.between(1, 4)).unwrap_or(1),
+            backoff_ms: dice.between(1, 300),
+            max_backoff_ms: dice.between(1, 2_000),
+            max_parallel: u32::try_from(dice.below(12).saturating_sub(8)).unwrap_or(0),
+        })
+        .collect();
+    let priority = i32::try_from(dice.below(3)).unwrap_or(0);
+    let inputs = if dice.chance(20) {
+        dice.between(10, 30)
+    } else {
+        dice.between(1, 8)
+    };
+    (JobSpec { stages, priority }, inputs)
+}
+
+/// A service somebody might want.
+pub fn service(dice: &mut Dice) -> ServicePlan {
+    let few = |dice: &mut Dice, low| u32::try_from(dice.between(low, 3)).unwrap_or(1);
+    ServicePlan {
+        shards: few(dice, 1),
+        replicas: few(dice, 1),
+        merges: few(dice, 0),
+    }
+}

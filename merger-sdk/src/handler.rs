@@ -1,0 +1,258 @@
+//! From an HTTP request to the user's code and back.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{FutureExt, Stream, StreamExt};
+use http_body_util::{BodyDataStream, BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+use crate::answer::{Answer, AnswerError};
+use crate::deadline::{Deadline, number};
+use crate::leaf::Leaf;
+use crate::merge::{Merge, MergeRequest, Part};
+use crate::parts;
+use crate::place::Place;
+use crate::pool::Pool;
+use crate::request::Request;
+
+/// Header of a request to merge: how many shards were asked.
+const SHARDS_HEADER: &str = "longshore-shards";
+
+/// What answers `POST /`.
+pub(crate) trait Handler: Send + Sync + 'static {
+    fn handle(
+        &self,
+        request: hyper::Request<Incoming>,
+        bounds: &Bounds,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Answer, AnswerError>> + Send;
+
+    fn ready(&self) -> bool;
+}
+
+/// Bounds of a single request.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    pub(crate) body_max_bytes: usize,
+    pub(crate) longest: Duration,
+    pub(crate) pool: Pool,
+}
+
+/// Answers one HTTP request; failures are answers too.
+pub(crate) async fn respond<H: Handler>(
+    handler: Arc<H>,
+    bounds: Arc<Bounds>,
+    request: hyper::Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let response = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/") => match answer(&*handler, &bounds, request).await {
+            Ok(answer) => plain(StatusCode::OK, answer.content_type(), answer.into_body()),
+            Err(error) => plain(error.status(), TEXT, format!("{error}\n")),
+        },
+        (&Method::GET | &Method::HEAD, "/healthz") => health(handler.ready()),
+        (_, "/") => not_allowed("POST"),
+        (_, "/healthz") => not_allowed("GET, HEAD"),
+        (_, path) => plain(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            format!("nothing is at {path}; ask POST / or GET /healthz\n"),
+        ),
+    };
+    Ok(response)
+}
+
+async fn answer<H: Handler>(
+    handler: &H,
+    bounds: &Bounds,
+    request: hyper::Request<Incoming>,
+) -> Result<Answer, AnswerError> {
+    let deadline = Deadline::of(request.headers(), bounds.longest)?;
+    let _room = bounds.pool.admit()?;
+    let _waiting = deadline.waiting();
+    if request.body().size_hint().lower() > bounds.body_max_bytes as u64 {
+        return Err(AnswerError::TooLarge {
+            limit_bytes: bounds.body_max_bytes,
+        });
+    }
+    let end = deadline.at().into();
+    let handled = tokio::time::timeout_at(end, handler.handle(request, bounds, deadline)).await;
+    handled.unwrap_or(Err(AnswerError::Late))
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+fn plain(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut response = plain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        TEXT,
+        format!("only {allowed} is allowed here\n"),
+    );
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn health(ready: bool) -> Response<Full<Bytes>> {
+    let (status, text) = if ready {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    };
+    plain(status, TEXT, text)
+}
+
+/// Serves a [`Leaf`].
+pub(crate) struct LeafHandler<L> {
+    pub(crate) leaf: Arc<L>,
+    pub(crate) place: Arc<Place>,
+}
+
+impl<L: Leaf> Handler for LeafHandler<L> {
+    async fn handle(
+        &self,
+        request: hyper::Request<Incoming>,
+        bounds: &Bounds,
+        deadline: Deadline,
+    ) -> Result<Answer, AnswerError> {
+        let body = collect(request.into_body(), bounds.body_max_bytes).await?;
+        let leaf = Arc::clone(&self.leaf);
+        let request = Request::new(body, Arc::clone(&self.place), deadline.clone());
+        bounds
+            .pool
+            .run(&deadline, move || leaf.answer(&request))
+            .await
+    }
+
+    fn ready(&self) -> bool {
+        self.leaf.ready()
+    }
+}
+
+async fn collect(body: Incoming, limit_bytes: usize) -> Result<Bytes, AnswerError> {
+    let refused = |error: Box<dyn Error + Send + Sync>| {
+        if error.is::<LengthLimitError>() {
+            return AnswerError::TooLarge { limit_bytes };
+        }
+        AnswerError::BadRequest(format!("the body cannot be read: {error}"))
+    };
+    Limited::new(body, limit_bytes)
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .map_err(refused)
+}
+
+/// Serves a [`Merge`].
+pub(crate) struct MergeHandler<M> {
+    pub(crate) merge: Arc<M>,
+}
+
+impl<M: Merge> Handler for MergeHandler<M> {
+    async fn handle(
+        &self,
+        request: hyper::Request<Incoming>,
+        bounds: &Bounds,
+        deadline: Deadline,
+    ) -> Result<Answer, AnswerError> {
+        let boundary = parts::boundary(request.headers())?;
+        let asked = MergeRequest::new(number(request.headers(), SHARDS_HEADER)?, deadline.clone());
+        let body = BodyDataStream::new(request.into_body());
+        let mut parts = pin!(parts::parts(body, boundary, bounds.body_max_bytes));
+        let mut folding = Folding::Begin(asked);
+        loop {
+            let burst = burst(parts.as_mut()).await?;
+            let merge = Arc::clone(&self.merge);
+            match bounds
+                .pool
+                .run(&deadline, move || folding.step(&*merge, burst))
+                .await?
+            {
+                Step::Answered(answer) => return Ok(answer),
+                Step::Wants(state) => folding = Folding::Under(state),
+            }
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.merge.ready()
+    }
+}
+
+/// Parts that have come together: they go to a thread together, since each switch to one has its price.
+struct Burst {
+    parts: Vec<Part>,
+    last: bool,
+}
+
+async fn burst(
+    mut parts: impl Stream<Item = Result<Part, AnswerError>> + Unpin,
+) -> Result<Burst, AnswerError> {
+    let mut burst = Burst {
+        parts: Vec::new(),
+        last: false,
+    };
+    let mut next = parts.next().await;
+    loop {
+        match next {
+            Some(part) => burst.parts.push(part?),
+            None => burst.last = true,
+        }
+        if burst.last {
+            return Ok(burst);
+        }
+        match parts.next().now_or_never() {
+            Some(further) => next = further,
+            None => return Ok(burst),
+        }
+    }
+}
+
+/// A fold, before its first part or under way.
+enum Folding<S> {
+    Begin(MergeRequest),
+    Under(S),
+}
+
+/// Where a fold is after a burst.
+enum Step<S> {
+    Wants(S),
+    Answered(Answer),
+}
+
+impl<S> Folding<S> {
+    fn step<M: Merge<State = S>>(self, merge: &M, burst: Burst) -> Result<Step<S>, AnswerError> {
+        let mut state = match self {
+            Self::Begin(request) => merge.begin(&request),
+            Self::Under(state) => state,
+        };
+        for part in burst.parts {
+            merge.add(&mut state, part)?;
+        }
+        if burst.last {
+            merge.finish(state).map(Step::Answered)
+        } else {
+            Ok(Step::Wants(state))
+        }
+    }
+}

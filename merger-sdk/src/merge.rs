@@ -1,0 +1,79 @@
+//! The merge: what joins the parts of the leaves into one answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::answer::{Answer, AnswerError};
+use crate::deadline::Deadline;
+
+/// One leaf's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The shard it answers for; no two parts of a request have the same.
+    pub shard: u32,
+    /// What the leaf answered.
+    pub bytes: Bytes,
+}
+
+/// Joins parts as they arrive: a fold, so that waiting for the slow leaf costs no thread.
+///
+/// `begin` makes the state, `add` takes each part up, `finish` turns the state into the answer. Each call is plain
+/// synchronous code on one of at most [`Options::threads`](crate::Options::threads) threads; the calls for one request
+/// never overlap. A panic is answered with 500 and leaves the server running.
+///
+/// Most merges are better written as a [`Partial`](crate::Partial) and served with
+/// [`MergePartials`](crate::MergePartials); this trait is for parts in a form of their own.
+pub trait Merge: Send + Sync + 'static {
+    /// What has been gathered so far.
+    type State: Send + 'static;
+
+    /// Begins one request, before its first part.
+    fn begin(&self, request: &MergeRequest) -> Self::State;
+
+    /// Takes up one part. Parts come in the order in which they arrive.
+    ///
+    /// # Errors
+    /// End the request at once; the parts still to come are not read.
+    fn add(&self, state: &mut Self::State, part: Part) -> Result<(), AnswerError>;
+
+    /// Answers, after the last part.
+    ///
+    /// # Errors
+    /// The variant of [`AnswerError`] says whether the caller should try again, and where.
+    fn finish(&self, state: Self::State) -> Result<Answer, AnswerError>;
+
+    /// Whether requests should come; asked by `GET /healthz`.
+    fn ready(&self) -> bool {
+        true
+    }
+}
+
+/// What is known about a request to merge before its parts come.
+#[derive(Debug, Clone)]
+pub struct MergeRequest {
+    shards: Option<u32>,
+    deadline: Deadline,
+}
+
+impl MergeRequest {
+    pub(crate) fn new(shards: Option<u32>, deadline: Deadline) -> Self {
+        Self { shards, deadline }
+    }
+
+    /// How many shards were asked (header `longshore-shards`). Fewer parts than that may come, when the service takes
+    /// partial answers.
+    pub fn shards(&self) -> Option<u32> {
+        self.shards
+    }
+
+    /// How long the caller still waits.
+    pub fn remaining(&self) -> Duration {
+        self.deadline.remaining()
+    }
+
+    /// True once nobody waits for the answer: the time is over or the caller has hung up.
+    pub fn abandoned(&self) -> bool {
+        self.deadline.abandoned()
+    }
+}

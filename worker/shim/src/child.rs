@@ -1,0 +1,121 @@
+//! A process of the user's, with what it writes.
+
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+
+use longshore_shim::{Log, Usage};
+use rustix::process::Pid;
+
+use crate::command::{NotStarted, errno_of};
+use crate::logs::{Capture, Chunk};
+use crate::reap::{Ended, Status};
+
+/// A process that was started and has not been reported yet.
+pub struct Child {
+    pid: Pid,
+    stdout: Option<Capture>,
+    stderr: Capture,
+    status: Option<Status>,
+    usage: Usage,
+    /// Holds our copies of the writing ends, see [`Capture`].
+    _streams: Command,
+}
+
+/// All there is to say about a process that has ended.
+pub struct Remains {
+    pub status: Status,
+    pub usage: Usage,
+    pub stdout: Log,
+    pub stderr: Log,
+    /// False when somebody still writes.
+    pub complete: bool,
+}
+
+impl Child {
+    /// Starts `command`, whose streams are set here. Without a `file`, standard output is a log.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(
+        mut command: Command,
+        stdin: Stdio,
+        file: Option<OwnedFd>,
+        log_bytes: u32,
+    ) -> Result<Self, NotStarted> {
+        let no_pipe = |errno| NotStarted::new(errno, "make", "a pipe");
+        let (stderr, writer) = Capture::new(log_bytes).map_err(no_pipe)?;
+        command.stdin(stdin).stderr(writer);
+        let stdout = match file {
+            Some(file) => {
+                command.stdout(file);
+                None
+            }
+            None => {
+                let (stdout, writer) = Capture::new(log_bytes).map_err(no_pipe)?;
+                command.stdout(writer);
+                Some(stdout)
+            }
+        };
+        // The handle is dropped without waiting: this shim collects all its children in one place.
+        let spawned = command.spawn().map_err(|cause| {
+            let program = command.get_program().to_string_lossy();
+            NotStarted::new(errno_of(&cause), "run", &program)
+        })?;
+        Ok(Self {
+            pid: Pid::from_child(&spawned),
+            stdout,
+            stderr,
+            status: None,
+            usage: Usage::default(),
+            _streams: command,
+        })
+    }
+
+    /// Its process number, also that of its process group.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Its open logs.
+    pub fn captures(&self) -> impl Iterator<Item = &Capture> {
+        self.stdout.iter().chain([&self.stderr])
+    }
+
+    /// Reads what it has written so far.
+    pub fn read_logs(&mut self, chunk: &mut Chunk) {
+        for capture in self.stdout.iter_mut().chain([&mut self.stderr]) {
+            capture.read(chunk);
+        }
+    }
+
+    /// Takes note of the end of this process, or of an orphan it has left, whose use of the machine it answers for.
+    pub fn note(&mut self, ended: &Ended) {
+        if ended.pid == self.pid {
+            self.status = Some(ended.status);
+        }
+        self.usage.user_us += ended.usage.user_us;
+        self.usage.system_us += ended.usage.system_us;
+        self.usage.max_rss_kib = self.usage.max_rss_kib.max(ended.usage.max_rss_kib);
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Reads the rest of its logs; nobody may be left who could write.
+    pub fn into_remains(mut self, chunk: &mut Chunk) -> Remains {
+        let mut complete = self.stderr.read_rest(chunk);
+        if let Some(stdout) = &mut self.stdout {
+            complete &= stdout.read_rest(chunk);
+        }
+        Remains {
+            // Without a status it could not be killed, and is still there.
+            complete: complete && self.status.is_some(),
+            status: self.status.unwrap_or(Status::Signaled(libc::SIGKILL)),
+            usage: self.usage,
+            stdout: self.stdout.map(Capture::into_log).unwrap_or_default(),
+            stderr: self.stderr.into_log(),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The shim: process 1 of a user container.
+//!
+//! A single thread that waits for frames, for children and for what they write. It starts what the worker names, bounds
+//! it, kills all that is left of it, empties scratch space and says how it ended. It decides nothing: no retry, no
+//! meaning of an exit code, no look into outputs.
+//!
+//! It leaves with 0 when told to or when the worker is gone, with 69 when it cannot begin, with 70 when the worker
+//! makes no sense. As process 1 its end is the end of everything in the container; otherwise it kills its descendants.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod child;
+mod command;
+mod logs;
+mod memory;
+mod reap;
+mod run;
+mod scratch;
+mod server;
+mod shim;
+mod socket;
+mod wake;
+
+use std::process::ExitCode;
+
+use longshore_shim::{FromShim, SCRATCH_ENV, SOCKET_ENV, VERSION};
+use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
+
+use crate::shim::Shim;
+use crate::socket::{Lost, Socket};
+
+/// Exit code when the worker or the system cannot be used.
+const UNAVAILABLE: u8 = 69;
+
+/// Exit code when the worker makes no sense.
+const MALFORMED: u8 = 70;
+
+fn main() -> ExitCode {
+    let mut shim = match begin() {
+        Ok(shim) => shim,
+        Err(problem) => return complain(&problem, UNAVAILABLE),
+    };
+    let lost = shim.work();
+    shim.end_everything();
+    match lost {
+        Ok(()) | Err(Lost::Closed) => ExitCode::SUCCESS,
+        Err(lost @ Lost::System(_)) => complain(&lost.to_string(), UNAVAILABLE),
+        Err(lost @ Lost::Malformed) => complain(&lost.to_string(), MALFORMED),
+    }
+}
+
+fn complain(problem: &str, code: u8) -> ExitCode {
+    eprintln!("longshore-shim: {problem}");
+    ExitCode::from(code)
+}
+
+fn begin() -> Result<Shim, String> {
+    keep_descriptors();
+    // User processes run as the same user: without this they could take the shim over with ptrace.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|errno| format!("cannot be made undumpable: {errno}"))?;
+    // Process 1 inherits orphans by itself; for a plain child this makes them come to it.
+    set_child_subreaper(Some(getpid()))
+        .map_err(|errno| format!("cannot adopt orphans: {errno}"))?;
+    let path = std::env::var_os(SOCKET_ENV).ok_or(format!("{SOCKET_ENV} is not set"))?;
+    let socket = Socket::dial(&path).map_err(|lost| format!("{}: {lost}", path.display()))?;
+    let scratch = std::env::var_os(SCRATCH_ENV).unwrap_or_default();
+    let shim = Shim::new(socket, &scratch).map_err(|cause| cause.to_string())?;
+    shim.say(&FromShim::Hello { version: VERSION })
+        .map_err(|lost| lost.to_string())?;
+    Ok(shim)
+}
+
+/// Keeps what the shim was started with, beyond its standard streams, from the user's processes.
+fn keep_descriptors() {
+    // Kernels before 5.11 cannot do this; then it rests on who starts the shim, as it always does for an engine.
+    // SAFETY: it closes nothing now, and no descriptor is meant to outlive `exec`.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int);
+    }
+}

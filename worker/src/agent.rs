@@ -1,0 +1,120 @@
+//! The agent: everything of one worker, from its start to its goodbye.
+
+use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    cache::Cache,
+    calls,
+    coordinator::{AddressError, Coordinator},
+    executor::{Executor, Options},
+    held::Held,
+    home::Home,
+    link::Link,
+    replicas::Replicas,
+    report::report,
+    runtime::{Runtime, RuntimeError},
+};
+
+/// Bytes of inputs and data a worker keeps for the next time.
+const CACHE_BYTES: u64 = 16 << 30;
+
+/// Results that may wait to be told.
+const FINISHED: usize = 1_024;
+
+/// What a worker is told at its start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the coordinator listens.
+    pub coordinator: String,
+    /// For people.
+    pub name: String,
+    /// Attempts it runs at once; at least 1.
+    pub slots: usize,
+    /// How long a warm container is kept without work.
+    pub idle: Duration,
+}
+
+/// Why a worker cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The coordinator's address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// What an earlier life left cannot be removed.
+    #[error("cannot remove what an earlier run of this worker left behind")]
+    Sweep(#[from] RuntimeError),
+    /// Its directories cannot be used.
+    #[error("cannot use {}", path.display())]
+    Directory {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Works until `stop` is done: connects, and reconnects whenever the link is lost. Then ends every container and says
+/// goodbye.
+///
+/// # Errors
+/// When the worker cannot start. A coordinator that does not answer is waited for.
+pub async fn run(
+    home: Home,
+    runtime: Arc<dyn Runtime>,
+    config: Config,
+    stop: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
+    let coordinator = Coordinator::at(&config.coordinator)?;
+    let swept = runtime.sweep().await?;
+    if swept > 0 {
+        tracing::info!(containers = swept, "removed what an earlier run left behind");
+    }
+    let path = |name: &str| home.dir().join(name);
+    let directory = |path: PathBuf| move |source| AgentError::Directory { path, source };
+    let cache = Cache::open(&path("cache"), CACHE_BYTES, coordinator.fetcher())
+        .map_err(directory(path("cache")))?;
+    let (finished, ends) = mpsc::channel(FINISHED);
+    let mut options = Options::new(config.slots, path("slots"));
+    options.idle = config.idle;
+    let executor = Executor::start(Arc::clone(&runtime), Arc::new(cache.clone()), options, finished)
+        .map_err(directory(path("slots")))?;
+    let executor = Arc::new(executor);
+    let replicas = Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas"))
+        .map_err(directory(path("replicas")))?;
+    let held = Arc::new(Held::default());
+    let (results, to_tell) = mpsc::unbounded_channel();
+    let reports = tokio::spawn(report(ends, coordinator.clone(), Arc::clone(&held), results.clone()));
+    let leave = CancellationToken::new();
+    let link = Link {
+        coordinator: coordinator.clone(),
+        worker: home.id(),
+        incarnation: Uuid::new_v4(),
+        name: config.name,
+        slots: u32::try_from(config.slots).unwrap_or(u32::MAX),
+        runtime: runtime.name(),
+        executor: Arc::clone(&executor),
+        blobs: cache,
+        held,
+        results,
+        replicas: Arc::clone(&replicas),
+    };
+    let tunnel = tokio::spawn(calls::serve(
+        coordinator,
+        link.worker,
+        link.incarnation,
+        Arc::clone(&replicas),
+        leave.clone(),
+    ));
+    let link = tokio::spawn(link.keep_up(to_tell, leave.clone()));
+    stop.await;
+    tokio::join!(executor.shutdown(), replicas.shutdown());
+    leave.cancel();
+    // Whatever becomes of these, nothing is left to be done.
+    let _ = tokio::join!(link, tunnel);
+    reports.abort();
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! Blobs by digest, for whoever stages inputs: the trait, and a bounded, verified cache of files before a fetcher.
+//!
+//! Small blobs pass through as bytes; larger ones become read-only files that stay until room is needed. What is in use
+//! is never evicted. Several callers of one digest share one transfer, which goes on even if some of them give up.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+    stream::BoxStream,
+};
+use longshore_proto::SMALL_BLOB_BYTES;
+use tokio::runtime::Handle;
+
+mod shelf;
+mod transfer;
+
+use shelf::{Lookup, Shelf};
+
+/// What can bring blobs.
+pub trait FetchBlobs: Send + Sync + 'static {
+    /// The blob with this digest and size, verified.
+    fn fetch(&self, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>>;
+}
+
+/// A blob's bytes.
+#[derive(Debug, Clone)]
+pub enum Blob {
+    /// In memory.
+    Bytes(Bytes),
+    /// In a read-only file, kept at least as long as this value lives.
+    File(CachedFile),
+}
+
+/// A file of the cache, in use.
+#[derive(Debug, Clone)]
+pub struct CachedFile {
+    path: Arc<Path>,
+    _in_use: Arc<()>,
+}
+
+impl CachedFile {
+    /// Where it is. Nobody may write to it or remove it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Why a blob cannot be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FetchError {
+    /// It is not where it should be.
+    #[error("blob {digest} is not known")]
+    Missing {
+        /// Its digest.
+        digest: blake3::Hash,
+    },
+    /// The other side cannot be asked now.
+    #[error("blob {digest} cannot be fetched: {cause}")]
+    Unavailable {
+        /// Its digest.
+        digest: blake3::Hash,
+        /// In the other side's words.
+        cause: String,
+    },
+    /// What came is not the blob.
+    #[error("what came as blob {digest} is not it: {cause}")]
+    Corrupt {
+        /// Its digest.
+        digest: blake3::Hash,
+        /// What was seen.
+        cause: String,
+    },
+    /// The local disk.
+    #[error("blob {digest} cannot be kept: {cause}")]
+    Disk {
+        /// Its digest.
+        digest: blake3::Hash,
+        /// The operating system's words.
+        cause: Arc<std::io::Error>,
+    },
+    /// All the cache's room is in use.
+    #[error("blob {digest} of {size} bytes does not fit in the cache ({bound} bytes, {in_use} of them in use)")]
+    NoRoom {
+        /// Its digest.
+        digest: blake3::Hash,
+        /// Its size.
+        size: u64,
+        /// The cache's bound.
+        bound: u64,
+        /// Bytes that cannot be evicted now.
+        in_use: u64,
+    },
+}
+
+/// A blob's bytes as they arrive.
+pub type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
+
+/// Where the cache gets what it has not: begins to bring the blob with this digest and size. What it brings is verified.
+pub type Fetcher = Arc<dyn Fn(blake3::Hash, u64) -> BoxFuture<'static, Result<Pieces, FetchError>> + Send + Sync>;
+
+type Transfer = Shared<BoxFuture<'static, Result<Blob, FetchError>>>;
+
+/// The cache.
+#[derive(Clone)]
+pub struct Cache {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    fetcher: Fetcher,
+    /// Where transfers run: they must outlive any single caller.
+    handle: Handle,
+    shelf: Mutex<Shelf>,
+    transfers: Mutex<HashMap<blake3::Hash, Transfer>>,
+}
+
+impl Cache {
+    /// Opens the cache in `dir`, which is made if need be, with room for `max_bytes` of files. What an earlier life left
+    /// there is used again, each file verified before its first use.
+    ///
+    /// Must be called within a tokio runtime that outlives the cache.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read.
+    pub fn open(dir: &Path, max_bytes: u64, fetcher: Fetcher) -> std::io::Result<Self> {
+        let shelf = Shelf::open(dir, max_bytes)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                fetcher,
+                handle: Handle::current(),
+                shelf: Mutex::new(shelf),
+                transfers: Mutex::new(HashMap::new()),
+            }),
+        })
+    }
+
+    /// Bytes of files the cache holds now, those under way included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.inner.shelf().bytes()
+    }
+
+    /// The transfer under way for this blob, or a new one.
+    fn transfer(&self, digest: blake3::Hash, size: u64) -> Transfer {
+        let mut transfers = self.inner.transfers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(transfer) = transfers.get(&digest) {
+            return transfer.clone();
+        }
+        let inner = Arc::clone(&self.inner);
+        let task = self.inner.handle.spawn(async move {
+            let outcome = inner.bring(digest, size).await;
+            inner.transfers.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+            outcome
+        });
+        let transfer = async move {
+            task.await.unwrap_or_else(|ended| {
+                Err(FetchError::Unavailable { digest, cause: format!("the transfer broke off: {ended}") })
+            })
+        };
+        let transfer = transfer.boxed().shared();
+        transfers.insert(digest, transfer.clone());
+        transfer
+    }
+}
+
+impl FetchBlobs for Cache {
+    fn fetch(&self, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
+        if let Lookup::Ready(file) = self.inner.shelf().look_up(digest, size) {
+            return std::future::ready(Ok(Blob::File(file))).boxed();
+        }
+        self.transfer(digest, size).boxed()
+    }
+}
+
+impl Inner {
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn bring(&self, digest: blake3::Hash, size: u64) -> Result<Blob, FetchError> {
+        if size <= SMALL_BLOB_BYTES as u64 {
+            let pieces = (self.fetcher)(digest, size).await?;
+            return transfer::into_memory(pieces, digest, size).await.map(Blob::Bytes);
+        }
+        if let Some(file) = self.kept(digest, size).await {
+            return Ok(Blob::File(file));
+        }
+        let place = self.shelf().reserve(digest, size)?;
+        let outcome = self.into_file(digest, size, &place.temporary, &place.path).await;
+        let mut shelf = self.shelf();
+        match outcome {
+            Ok(()) => Ok(Blob::File(shelf.fill(digest))),
+            Err(error) => {
+                shelf.remove(digest);
+                let _ = std::fs::remove_file(&place.temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// The file on the shelf; one from an earlier life is verified first, and removed when it is not what it should be.
+    async fn kept(&self, digest: blake3::Hash, size: u64) -> Option<CachedFile> {
+        let lookup = self.shelf().look_up(digest, size);
+        match lookup {
+            Lookup::Ready(file) => Some(file),
+            Lookup::Absent => None,
+            Lookup::Unverified(file) => {
+                let path = file.path().to_path_buf();
+                let genuine = tokio::task::spawn_blocking(move || transfer::is_genuine(&path, digest, size)).await;
+                let mut shelf = self.shelf();
+                if matches!(genuine, Ok(true)) {
+                    shelf.verified(digest);
+                    return Some(file);
+                }
+                shelf.remove(digest);
+                None
+            }
+        }
+    }
+
+    async fn into_file(
+        &self,
+        digest: blake3::Hash,
+        size: u64,
+        temporary: &Path,
+        path: &PathBuf,
+    ) -> Result<(), FetchError> {
+        let pieces = (self.fetcher)(digest, size).await?;
+        transfer::into_file(pieces, digest, size, temporary).await?;
+        std::fs::rename(temporary, path).map_err(|cause| FetchError::Disk { digest, cause: Arc::new(cause) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

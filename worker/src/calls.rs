@@ -1,0 +1,206 @@
+//! The stream that carries queries to this worker's replicas, and their parts back.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use longshore_proto::{
+    CHUNK_BYTES,
+    v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
+};
+use tokio::{sync::mpsc, task::AbortHandle};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{
+    coordinator::Coordinator,
+    link::Backoff,
+    replicas::{Ask, Replicas, Unanswered},
+};
+
+/// Bytes of one query, all its parts together.
+const ASK_BYTES: usize = 256 << 20;
+
+/// Keeps the stream up until it is time to leave.
+pub(crate) async fn serve(
+    coordinator: Coordinator,
+    worker: Uuid,
+    incarnation: Uuid,
+    replicas: Arc<Replicas>,
+    leave: CancellationToken,
+) {
+    let mut backoff = Backoff::new();
+    loop {
+        let session = session(&coordinator, worker, incarnation, &replicas, &mut backoff);
+        let ended = tokio::select! {
+            ended = session => ended,
+            () = leave.cancelled() => return,
+        };
+        if let Err(status) = ended {
+            tracing::debug!(reason = status.message(), "the stream for queries has ended");
+        }
+        if !backoff.wait(&leave).await {
+            return;
+        }
+    }
+}
+
+async fn session(
+    coordinator: &Coordinator,
+    worker: Uuid,
+    incarnation: Uuid,
+    replicas: &Arc<Replicas>,
+    backoff: &mut Backoff,
+) -> Result<(), Status> {
+    let (up, stream) = mpsc::channel(64);
+    let hello = v1::LeavesHello {
+        worker_id: Bytes::copy_from_slice(worker.as_bytes()),
+        incarnation: Bytes::copy_from_slice(incarnation.as_bytes()),
+    };
+    say(&up, 0, from_leaves::Message::Hello(hello)).await?;
+    let mut down = coordinator.agent().leaves(ReceiverStream::new(stream)).await?.into_inner();
+    backoff.reset();
+    let (ended, mut ends) = mpsc::unbounded_channel();
+    let mut desk = Desk { replicas: Arc::clone(replicas), up, ended, arriving: HashMap::new(), working: HashMap::new() };
+    loop {
+        tokio::select! {
+            message = down.message() => match message? {
+                Some(message) => desk.take_in(message),
+                None => return Ok(()),
+            },
+            Some(call) = ends.recv() => {
+                desk.working.remove(&call);
+            }
+        }
+    }
+}
+
+async fn say(up: &mpsc::Sender<FromLeaves>, call: u64, message: from_leaves::Message) -> Result<(), Status> {
+    up.send(FromLeaves { call, message: Some(message) })
+        .await
+        .map_err(|_| Status::unavailable("the stream has ended"))
+}
+
+/// The calls of one stream.
+struct Desk {
+    replicas: Arc<Replicas>,
+    up: mpsc::Sender<FromLeaves>,
+    ended: mpsc::UnboundedSender<u64>,
+    arriving: HashMap<u64, Arriving>,
+    working: HashMap<u64, AbortHandle>,
+}
+
+/// A call that is not here whole.
+struct Arriving {
+    replica: ReplicaId,
+    timeout: Duration,
+    since: std::time::Instant,
+    body: BytesMut,
+    parts: Vec<(u32, BytesMut)>,
+    bytes: usize,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // The caller has lost the stream too: nobody waits for these.
+        self.working.values().for_each(AbortHandle::abort);
+    }
+}
+
+impl Desk {
+    fn take_in(&mut self, message: ToLeaves) {
+        let call = message.call;
+        match message.message {
+            Some(to_leaves::Message::Start(start)) => {
+                if let Some(replica) = start.replica {
+                    let arriving = Arriving {
+                        replica,
+                        timeout: Duration::from_millis(start.timeout_ms),
+                        since: std::time::Instant::now(),
+                        body: BytesMut::new(),
+                        parts: Vec::new(),
+                        bytes: 0,
+                    };
+                    self.arriving.insert(call, arriving);
+                }
+            }
+            Some(to_leaves::Message::Part(part)) => {
+                if let Some(arriving) = self.arriving.get_mut(&call) {
+                    arriving.parts.push((part.shard, BytesMut::new()));
+                }
+            }
+            Some(to_leaves::Message::Data(data)) => {
+                if let Some(arriving) = self.arriving.get_mut(&call) {
+                    arriving.bytes += data.len();
+                    if arriving.bytes > ASK_BYTES {
+                        self.arriving.remove(&call);
+                        self.answer_at_once(call, format!("the query is larger than {ASK_BYTES} bytes"));
+                        return;
+                    }
+                    let into = arriving.parts.last_mut().map_or(&mut arriving.body, |(_, part)| part);
+                    into.extend_from_slice(&data);
+                }
+            }
+            Some(to_leaves::Message::Sent(_)) => {
+                if let Some(arriving) = self.arriving.remove(&call) {
+                    self.work(call, arriving);
+                }
+            }
+            Some(to_leaves::Message::Cancel(_)) => {
+                self.arriving.remove(&call);
+                if let Some(work) = self.working.remove(&call) {
+                    work.abort();
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn answer_at_once(&self, call: u64, why: String) {
+        let up = self.up.clone();
+        tokio::spawn(async move {
+            let end = v1::CallEnd { end: Some(call_end::End::Failed(why)) };
+            // A stream that has ended needs no answer.
+            let _ = say(&up, call, from_leaves::Message::End(end)).await;
+        });
+    }
+
+    fn work(&mut self, call: u64, arriving: Arriving) {
+        let Arriving { replica, timeout, since, body, parts, .. } = arriving;
+        let ask = if replica.merge {
+            Ask::Merge(parts.into_iter().map(|(shard, part)| (shard, part.freeze())).collect())
+        } else {
+            Ask::Leaf(body.freeze())
+        };
+        let (replicas, up, ended) = (Arc::clone(&self.replicas), self.up.clone(), self.ended.clone());
+        let task = tokio::spawn(async move {
+            let left = timeout.saturating_sub(since.elapsed());
+            let answer = replicas.call(&replica, ask, left).await;
+            // A stream that has ended needs no answer.
+            let _ = send_answer(&up, call, answer).await;
+            let _ = ended.send(call);
+        });
+        self.working.insert(call, task.abort_handle());
+    }
+}
+
+async fn send_answer(
+    up: &mpsc::Sender<FromLeaves>,
+    call: u64,
+    answer: Result<Bytes, Unanswered>,
+) -> Result<(), Status> {
+    let end = match answer {
+        Ok(mut body) => {
+            while !body.is_empty() {
+                let piece = body.split_to(body.len().min(CHUNK_BYTES));
+                say(up, call, from_leaves::Message::Data(piece)).await?;
+            }
+            call_end::End::Ok(v1::CallOk {})
+        }
+        Err(Unanswered::Refused(why)) => call_end::End::Refused(why),
+        Err(Unanswered::Busy(why)) => call_end::End::Busy(why),
+        Err(Unanswered::Failed(why)) => call_end::End::Failed(why),
+    };
+    say(up, call, from_leaves::Message::End(v1::CallEnd { end: Some(end) })).await
+}

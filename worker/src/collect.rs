@@ -1,0 +1,375 @@
+//! Outputs on their way out: what a run left in its output directory, which must be taken for hostile.
+//!
+//! The directory is only reached through a descriptor opened before anything ran, and resolved beneath it: no symbolic
+//! link is followed and no mount entered. Only a regular file with one name is an output; it is judged by its open
+//! descriptor, not by its path, and read through the same. A symbolic link, hard link, FIFO, socket or device refuses the
+//! attempt, and so does a name that is not UTF-8 or has control characters, or more than the bounds below allow.
+//!
+//! Nothing of the run lives any more when its outputs are collected. In a warm slot the *next* run may: everything here
+//! also holds when somebody changes the directory meanwhile. Such a somebody can spoil the outputs of the run before it,
+//! as far as permissions inside go, but not make us read, move or remove anything else, nor make us hang.
+
+use std::{
+    ffi::CStr,
+    fs::File,
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use longshore_proto::SMALL_BLOB_BYTES;
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, fstat, openat, openat2, statat, unlinkat},
+    io::Errno,
+};
+
+use crate::{
+    amount,
+    work::{Content, Output},
+};
+
+pub(crate) mod yard;
+
+use yard::Yard;
+
+/// Most files of one attempt, and most directories.
+const ENTRIES: usize = 10_000;
+
+/// Most directories above a file, below the run's own.
+const DEPTH: usize = 32;
+
+/// Longest path of an output, in bytes.
+const PATH_BYTES: usize = 1_024;
+
+/// Most bytes of one attempt that stay in memory; further small files stay files.
+const INLINE_BYTES: usize = 2 << 20;
+
+/// Bytes of directory entries read at a time.
+const ENTRIES_BUFFER: usize = 8 << 10;
+
+/// No `..` out of the directory, no symbolic link of any kind, no other file system.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS)
+    .union(ResolveFlags::NO_XDEV);
+
+/// How much one attempt may leave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Largest file, in bytes.
+    pub file_bytes: u64,
+    /// All files together, in bytes.
+    pub total_bytes: u64,
+}
+
+/// Why there are no outputs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CollectError {
+    /// The run left what is not allowed. The text names it, escaped.
+    #[error("{0}")]
+    Refused(String),
+    /// Our own trouble.
+    #[error("outputs cannot be collected ({doing})")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The operating system's error.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+/// The outputs directory of one sandbox.
+pub(crate) struct Outbox {
+    dir: OwnedFd,
+    yard: Arc<Yard>,
+    entries: Vec<MaybeUninit<u8>>,
+}
+
+/// What is being collected of one run.
+struct Collection<'a> {
+    yard: &'a Yard,
+    limits: Limits,
+    /// Directory the outputs' paths begin with; empty or ending in a slash.
+    prefix: &'a str,
+    /// Directories below the run's own, in the order they were found.
+    dirs: Vec<String>,
+    outputs: Vec<Output>,
+    inline_bytes: usize,
+    total_bytes: u64,
+}
+
+impl Outbox {
+    /// Opens a sandbox's output directory. To be called before anything runs inside.
+    pub(crate) fn open(host: &Path, yard: Arc<Yard>) -> io::Result<Self> {
+        Ok(Self { dir: open_directory(host)?, yard, entries: vec![MaybeUninit::uninit(); ENTRIES_BUFFER] })
+    }
+
+    /// Takes everything a run left in its directory `run`, sorted by path, and removes the directory. `item` is the path
+    /// of the item: its directory is where the outputs go.
+    ///
+    /// # Errors
+    /// When there is anything that is not allowed: then nothing is an output.
+    pub(crate) fn collect(&mut self, run: &str, item: &str, limits: Limits) -> Result<Vec<Output>, CollectError> {
+        let mut collection = Collection {
+            yard: &self.yard,
+            limits,
+            prefix: item.rfind('/').map_or("", |slash| &item[..=slash]),
+            dirs: Vec::new(),
+            outputs: Vec::new(),
+            inline_bytes: 0,
+            total_bytes: 0,
+        };
+        let dir = open_beneath(&self.dir, run, OFlags::DIRECTORY).map_err(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => refused("the run removed its output directory"),
+            errno => trouble("opening the run's directory", errno),
+        })?;
+        collection.walk(&dir, &mut self.entries)?;
+        let Collection { dirs, mut outputs, .. } = collection;
+        outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for below in dirs.iter().rev() {
+            // What does not work here is seen by the removal of the whole.
+            let _ = remove_dir(&dir, below);
+        }
+        Ok(outputs)
+    }
+
+    /// Removes what is left of a run's directory; much of it is moved aside and removed later.
+    ///
+    /// # Errors
+    /// When that cannot be done: then the sandbox must not be used again.
+    pub(crate) fn discard(&self, run: &str) -> io::Result<()> {
+        match unlinkat(&self.dir, run, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(_) => self.yard.throw_away(&self.dir, run),
+        }
+    }
+}
+
+impl Collection<'_> {
+    fn walk(&mut self, run: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
+        self.take_all(run, "", buffer)?;
+        let mut next = 0;
+        while let Some(below) = self.dirs.get(next).cloned() {
+            let dir = open_beneath(run, &below, OFlags::DIRECTORY).map_err(|errno| unreadable(&below, errno))?;
+            self.take_all(&dir, &format!("{below}/"), buffer)?;
+            next += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes the files of one directory and notes the directories in it.
+    fn take_all(&mut self, dir: &OwnedFd, below: &str, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
+        let mut entries = RawDir::new(dir.as_fd(), buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(|errno| trouble("reading a directory", errno))?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let path = self.path(below, name)?;
+            match entry.file_type() {
+                FileType::Directory => self.note_dir(path)?,
+                FileType::RegularFile => self.take_file(dir, name, path)?,
+                FileType::Unknown => self.take_unknown(dir, name, path)?,
+                kind => return Err(refused(format!("{} is {}", shown(&path), kind_name(kind)))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry's path below the run's directory.
+    fn path(&self, below: &str, name: &CStr) -> Result<String, CollectError> {
+        let Ok(name) = name.to_str() else {
+            let shown = name.to_bytes().escape_ascii();
+            return Err(refused(format!("the name \"{below}{shown}\" is not UTF-8")));
+        };
+        let path = format!("{below}{name}");
+        if name.chars().any(char::is_control) {
+            return Err(refused(format!("the name {} has control characters", shown(&path))));
+        }
+        if self.prefix.len() + path.len() > PATH_BYTES {
+            return Err(refused(format!("the path {} is longer than {PATH_BYTES} bytes", shown(&path))));
+        }
+        Ok(path)
+    }
+
+    fn note_dir(&mut self, path: String) -> Result<(), CollectError> {
+        if path.split('/').count() > DEPTH {
+            return Err(refused(format!("{} is more than {DEPTH} directories deep", shown(&path))));
+        }
+        if self.dirs.len() == ENTRIES {
+            return Err(refused(format!("there are more than {ENTRIES} directories")));
+        }
+        self.dirs.push(path);
+        Ok(())
+    }
+
+    /// For file systems that do not tell the kind of an entry.
+    fn take_unknown(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
+        let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unreadable(&path, errno))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => self.note_dir(path),
+            FileType::RegularFile => self.take_file(dir, name, path),
+            kind => Err(refused(format!("{} is {}", shown(&path), kind_name(kind)))),
+        }
+    }
+
+    fn take_file(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
+        if self.outputs.len() == ENTRIES {
+            return Err(refused(format!("there are more than {ENTRIES} files")));
+        }
+        // NONBLOCK: a FIFO put in its place meanwhile must not hold us up.
+        let file = open_beneath(dir, name, OFlags::NONBLOCK | OFlags::NOCTTY)
+            .map_err(|errno| unreadable(&path, errno))?;
+        let stat = fstat(&file).map_err(|errno| trouble("looking at a file", errno))?;
+        let size = self.judge(&stat, &path)?;
+        let (digest, content) = if self.fits_inline(size) {
+            let bytes = read_exactly(&file, size, &path)?;
+            // What cannot be removed is seen by the removal of the whole.
+            let _ = unlinkat(dir, name, AtFlags::empty());
+            self.inline_bytes += bytes.len();
+            (blake3::hash(&bytes), Content::Inline(bytes))
+        } else {
+            self.move_out(dir, name, File::from(file), &stat, &path)?
+        };
+        self.outputs.push(Output { path: format!("{}{path}", self.prefix), digest, size, content });
+        Ok(())
+    }
+
+    /// The size of a file that is allowed to be an output.
+    fn judge(&mut self, stat: &Stat, path: &str) -> Result<u64, CollectError> {
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind != FileType::RegularFile {
+            return Err(refused(format!("{} is {}", shown(path), kind_name(kind))));
+        }
+        if stat.st_nlink != 1 {
+            return Err(refused(format!("{} is a hard link", shown(path))));
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+        if size > self.limits.file_bytes {
+            let bound = amount::bytes(self.limits.file_bytes);
+            return Err(refused(format!("{} is larger than {bound} (max_output_bytes)", shown(path))));
+        }
+        self.total_bytes = self.total_bytes.saturating_add(size);
+        if self.total_bytes > self.limits.total_bytes {
+            let bound = amount::bytes(self.limits.total_bytes);
+            return Err(refused(format!("its outputs are larger than {bound} together")));
+        }
+        Ok(size)
+    }
+
+    fn fits_inline(&self, size: u64) -> bool {
+        size <= SMALL_BLOB_BYTES as u64 && self.inline_bytes as u64 + size <= INLINE_BYTES as u64
+    }
+
+    /// Moves a file to where nobody else reaches it, then hashes it.
+    fn move_out(
+        &self,
+        dir: &OwnedFd,
+        name: &CStr,
+        file: File,
+        stat: &Stat,
+        path: &str,
+    ) -> Result<(blake3::Hash, Content), CollectError> {
+        let (owned, found) = self.yard.take_in(dir, name).map_err(|cause| io_trouble("moving a file", cause))?;
+        // Something else may have been put in its place between the judgement and the move.
+        if (found.st_dev, found.st_ino, found.st_nlink) != (stat.st_dev, stat.st_ino, 1) {
+            return Err(refused(format!("{} was changed after the run", shown(path))));
+        }
+        let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
+        let mut hasher = blake3::Hasher::new();
+        hasher
+            .update_reader(io::Read::take(&file, size.saturating_add(1)))
+            .map_err(|cause| io_trouble("reading a file", cause))?;
+        if hasher.count() != size {
+            return Err(refused(format!("{} changed while it was read", shown(path))));
+        }
+        Ok((hasher.finalize(), Content::File(owned)))
+    }
+}
+
+/// Opens a directory of ours.
+pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(CWD, path, flags, Mode::empty())?)
+}
+
+fn open_beneath(dir: &OwnedFd, path: impl rustix::path::Arg, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | more;
+    openat2(dir, path, flags, Mode::empty(), BENEATH)
+}
+
+/// Removes an empty directory below `run`; its parent is opened first, since a path would follow links.
+fn remove_dir(run: &OwnedFd, below: &str) -> rustix::io::Result<()> {
+    match below.rsplit_once('/') {
+        None => unlinkat(run, below, AtFlags::REMOVEDIR),
+        Some((parent, name)) => {
+            let parent = open_beneath(run, parent, OFlags::DIRECTORY)?;
+            unlinkat(&parent, name, AtFlags::REMOVEDIR)
+        }
+    }
+}
+
+fn read_exactly(file: &OwnedFd, size: u64, path: &str) -> Result<Bytes, CollectError> {
+    if size == 0 {
+        return Ok(Bytes::new());
+    }
+    // One byte of room more than there should be shows a file that has grown.
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    let read = rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes))
+        .map_err(|errno| trouble("reading a file", errno))?;
+    if read as u64 != size {
+        return Err(refused(format!("{} changed while it was read", shown(path))));
+    }
+    Ok(bytes.into())
+}
+
+fn unreadable(path: &str, errno: Errno) -> CollectError {
+    match errno {
+        Errno::LOOP => refused(format!("{} is a symlink", shown(path))),
+        Errno::XDEV => refused(format!("{} is on another file system", shown(path))),
+        Errno::NXIO => refused(format!("{} is a socket", shown(path))),
+        Errno::ACCESS | Errno::PERM => refused(format!("{} cannot be read: {errno}", shown(path))),
+        Errno::NOENT | Errno::NOTDIR => refused(format!("{} was removed after the run", shown(path))),
+        errno => trouble("opening an output", errno),
+    }
+}
+
+fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Symlink => "a symlink",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Directory => "a directory",
+        _ => "not a regular file",
+    }
+}
+
+/// A path for people: quoted, escaped, and cut where it is very long.
+fn shown(path: &str) -> String {
+    const CHARACTERS: usize = 200;
+    match path.char_indices().nth(CHARACTERS) {
+        Some((at, _)) => format!("\"{}…\"", path[..at].escape_debug()),
+        None => format!("\"{}\"", path.escape_debug()),
+    }
+}
+
+fn refused(what: impl Into<String>) -> CollectError {
+    CollectError::Refused(what.into())
+}
+
+fn trouble(doing: &'static str, errno: Errno) -> CollectError {
+    io_trouble(doing, errno.into())
+}
+
+fn io_trouble(doing: &'static str, cause: io::Error) -> CollectError {
+    CollectError::Io { doing, cause }
+}
+
+#[cfg(test)]
+mod tests;

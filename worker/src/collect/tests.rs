@@ -1,0 +1,359 @@
+//! What hostile runs leave, and what becomes of it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+        net::UnixListener,
+    },
+    path::PathBuf,
+};
+
+use rustix::fs::mknodat;
+
+use super::*;
+
+const LIMITS: Limits = Limits { file_bytes: 1 << 30, total_bytes: 1 << 40 };
+
+/// A sandbox's output directory with one run's directory in it, called "7".
+struct World {
+    base: tempfile::TempDir,
+    outbox: Outbox,
+}
+
+impl World {
+    fn new() -> Self {
+        let base = tempfile::tempdir().unwrap();
+        fs::create_dir_all(base.path().join("out/7")).unwrap();
+        let yard = Arc::new(Yard::open(&base.path().join("yard")).unwrap());
+        let outbox = Outbox::open(&base.path().join("out"), yard).unwrap();
+        Self { base, outbox }
+    }
+
+    fn run(&self) -> PathBuf {
+        self.base.path().join("out/7")
+    }
+
+    fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let path = self.run().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn collect(&mut self) -> Vec<Output> {
+        self.outbox.collect("7", "texts/a.txt", LIMITS).unwrap()
+    }
+
+    fn refusal(&mut self) -> String {
+        self.refusal_within(LIMITS)
+    }
+
+    fn refusal_within(&mut self, limits: Limits) -> String {
+        match self.outbox.collect("7", "a.txt", limits) {
+            Err(CollectError::Refused(what)) => what,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// Removes the run's directory; it must be gone at once, whatever is in it.
+    fn discard(&self) {
+        self.outbox.discard("7").unwrap();
+        assert!(!self.run().exists());
+    }
+}
+
+fn bytes(output: &Output) -> Vec<u8> {
+    match &output.content {
+        Content::Inline(bytes) => bytes.to_vec(),
+        Content::File(owned) => fs::read(owned.path()).unwrap(),
+    }
+}
+
+#[test]
+fn every_file_is_an_output_beside_its_item() {
+    let mut world = World::new();
+    world.put("b.txt", "two");
+    world.put("a/deep/c", "");
+    world.put("a/x", "one");
+    let outputs = world.collect();
+    let paths: Vec<_> = outputs.iter().map(|output| output.path.as_str()).collect();
+    assert_eq!(paths, ["texts/a/deep/c", "texts/a/x", "texts/b.txt"]);
+    assert_eq!([bytes(&outputs[0]), bytes(&outputs[1]), bytes(&outputs[2])], [&b""[..], b"one", b"two"]);
+    assert_eq!(outputs[2].digest, blake3::hash(b"two"));
+    assert_eq!(outputs[2].size, 3);
+    world.discard();
+    assert_eq!(fs::read_dir(world.base.path().join("out")).unwrap().count(), 0);
+}
+
+#[test]
+fn large_files_are_moved_not_copied_and_removed_when_dropped() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    let content = vec![7; SMALL_BLOB_BYTES + 1];
+    world.put("large", &content);
+    fs::set_permissions(world.run().join("large"), fs::Permissions::from_mode(0o6777)).unwrap();
+    let inode = fs::metadata(world.run().join("large")).unwrap().ino();
+    let outputs = world.collect();
+    let Content::File(owned) = &outputs[0].content else { panic!("inline") };
+    let path = owned.path().to_path_buf();
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!((metadata.ino(), metadata.mode() & 0o7777), (inode, 0o600));
+    assert_eq!(outputs[0].digest, blake3::hash(&content));
+    drop(outputs);
+    assert!(!path.exists());
+}
+
+#[test]
+fn very_many_small_files_do_not_stay_in_memory() {
+    let mut world = World::new();
+    for number in 0..60 {
+        world.put(&format!("{number:02}"), vec![number; SMALL_BLOB_BYTES]);
+    }
+    let outputs = world.collect();
+    let inline = outputs.iter().filter(|output| matches!(output.content, Content::Inline(_))).count();
+    assert_eq!(inline, INLINE_BYTES / SMALL_BLOB_BYTES);
+    assert!(outputs.iter().zip(0u8..).all(|(output, number)| bytes(output) == vec![number; SMALL_BLOB_BYTES]));
+}
+
+#[test]
+fn a_symlink_is_refused_and_what_it_points_to_never_read() {
+    for target in ["/etc/shadow", "../../../../../../etc/passwd", "/proc/self/environ", "nowhere"] {
+        let mut world = World::new();
+        symlink(target, world.run().join("x")).unwrap();
+        assert_eq!(world.refusal(), "\"x\" is a symlink");
+        world.discard();
+    }
+}
+
+#[test]
+fn a_symlink_to_a_directory_is_not_entered() {
+    let mut world = World::new();
+    let outside = world.base.path().join("secret");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("key"), "k").unwrap();
+    symlink("../../secret", world.run().join("sub")).unwrap();
+    assert_eq!(world.refusal(), "\"sub\" is a symlink");
+    world.discard();
+    assert!(outside.join("key").exists(), "removing followed the link");
+}
+
+#[test]
+fn the_runs_own_directory_may_have_become_a_symlink() {
+    let mut world = World::new();
+    fs::remove_dir(world.run()).unwrap();
+    symlink("/etc", world.run()).unwrap();
+    assert_eq!(world.refusal(), "the run removed its output directory");
+    world.discard();
+    assert!(fs::exists("/etc/passwd").unwrap());
+}
+
+#[test]
+fn the_runs_own_directory_may_be_gone() {
+    let mut world = World::new();
+    fs::remove_dir(world.run()).unwrap();
+    assert_eq!(world.refusal(), "the run removed its output directory");
+    world.discard();
+}
+
+#[test]
+fn a_fifo_does_not_make_us_wait() {
+    let mut world = World::new();
+    make_node(&world, "pipe", FileType::Fifo);
+    assert_eq!(world.refusal(), "\"pipe\" is a FIFO");
+    world.discard();
+}
+
+#[test]
+fn a_socket_is_refused() {
+    let mut world = World::new();
+    let _listener = UnixListener::bind(world.run().join("s")).unwrap();
+    assert_eq!(world.refusal(), "\"s\" is a socket");
+    world.discard();
+}
+
+#[test]
+fn a_device_is_refused_unopened() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: devices cannot be made here, so none is tried");
+        return;
+    }
+    let mut world = World::new();
+    make_node(&world, "null", FileType::CharacterDevice);
+    assert_eq!(world.refusal(), "\"null\" is a device");
+    world.discard();
+}
+
+fn make_node(world: &World, name: &str, kind: FileType) {
+    let device = rustix::fs::makedev(1, 3);
+    mknodat(CWD, world.run().join(name), kind, Mode::from_raw_mode(0o666), device).unwrap();
+}
+
+#[test]
+fn hard_links_are_refused_within_and_without() {
+    let mut world = World::new();
+    world.put("a", "x");
+    fs::hard_link(world.run().join("a"), world.run().join("b")).unwrap();
+    assert!(world.refusal().ends_with("is a hard link"));
+    let mut world = World::new();
+    let outside = world.base.path().join("outside");
+    fs::write(&outside, "x").unwrap();
+    fs::hard_link(&outside, world.run().join("b")).unwrap();
+    assert_eq!(world.refusal(), "\"b\" is a hard link");
+    world.discard();
+    assert!(outside.exists());
+}
+
+#[test]
+fn thirty_two_directories_deep_is_deep_enough() {
+    let mut world = World::new();
+    world.put(&format!("{}x", "d/".repeat(DEPTH)), "deep");
+    assert_eq!(world.collect().len(), 1);
+    let mut world = World::new();
+    world.put(&format!("{}x", "d/".repeat(DEPTH + 1)), "too deep");
+    assert!(world.refusal().contains("more than 32 directories deep"));
+    world.discard();
+}
+
+#[test]
+fn a_chain_of_ten_thousand_directories_is_refused_and_removed() {
+    let mut world = World::new();
+    let mut dir = open_directory(&world.run()).unwrap();
+    for _ in 0..10_000 {
+        rustix::fs::mkdirat(&dir, "d", Mode::from_raw_mode(0o777)).unwrap();
+        dir = openat(&dir, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    drop(dir);
+    assert!(world.refusal().contains("directories deep"));
+    world.discard();
+    wait_until_swept(&world);
+}
+
+/// The sweeper works on its own: only its last word tells that it is done.
+fn wait_until_swept(world: &World) {
+    let yard = world.base.path().join("yard");
+    let life = fs::read_dir(yard).unwrap().next().unwrap().unwrap().path();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while fs::read_dir(life.join("trash")).unwrap().count() > 0 {
+        assert!(std::time::Instant::now() < until, "refuse is still there");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn ten_thousand_files_are_enough() {
+    let mut world = World::new();
+    for number in 0..ENTRIES {
+        fs::write(world.run().join(number.to_string()), "").unwrap();
+    }
+    assert_eq!(world.collect().len(), ENTRIES);
+    for number in 0..=ENTRIES {
+        fs::write(world.run().join(number.to_string()), "").unwrap();
+    }
+    assert_eq!(world.refusal(), "there are more than 10000 files");
+    world.discard();
+    let mut world = World::new();
+    for number in 0..=ENTRIES {
+        fs::create_dir(world.run().join(number.to_string())).unwrap();
+    }
+    assert_eq!(world.refusal(), "there are more than 10000 directories");
+    world.discard();
+    wait_until_swept(&world);
+}
+
+#[test]
+fn names_with_control_characters_are_refused_and_shown_escaped() {
+    for (name, shown) in [
+        ("a\nb", "\"a\\nb\""),
+        ("\u{1b}[2J", "\"\\u{1b}[2J\""),
+        ("\u{85}", "\"\\u{85}\""),
+        ("del\u{7f}", "\"del\\u{7f}\""),
+    ] {
+        let mut world = World::new();
+        world.put(name, "");
+        assert_eq!(world.refusal(), format!("the name {shown} has control characters"));
+    }
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_refused() {
+    let mut world = World::new();
+    fs::write(world.run().join(OsStr::from_bytes(b"a\xffb")), "").unwrap();
+    assert_eq!(world.refusal(), "the name \"a\\xffb\" is not UTF-8");
+}
+
+#[test]
+fn odd_but_harmless_names_stay_as_they_are() {
+    let mut world = World::new();
+    let long = "n".repeat(255);
+    let mut names = vec!["-rf", "...", " ", "CON", "é", "e\u{301}", "A", "a", "{in}", &long];
+    for name in &names {
+        world.put(name, "");
+    }
+    names.sort_unstable();
+    let outputs = world.outbox.collect("7", "x", LIMITS).unwrap();
+    assert_eq!(outputs.iter().map(|output| output.path.as_str()).collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn a_path_longer_than_a_kibibyte_is_refused() {
+    let mut world = World::new();
+    let component = format!("{}/", "n".repeat(204));
+    world.put(&format!("{}x", component.repeat(4)), "");
+    assert_eq!(world.collect().len(), 1);
+    let mut world = World::new();
+    world.put(&format!("{}x", component.repeat(5)), "");
+    assert!(world.refusal().contains("longer than 1024 bytes"));
+    let mut world = World::new();
+    world.put(&"n".repeat(255), "");
+    let item = format!("{}item", component.repeat(4));
+    assert!(world.outbox.collect("7", &item, LIMITS).is_err(), "the item's directory counts");
+}
+
+#[test]
+fn a_huge_sparse_file_is_refused_unread() {
+    let mut world = World::new();
+    fs::File::create(world.run().join("huge")).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(world.refusal(), "\"huge\" is larger than 1 GiB (max_output_bytes)");
+    world.discard();
+}
+
+#[test]
+fn all_outputs_together_have_a_bound() {
+    let mut world = World::new();
+    world.put("a", [0; 600]);
+    world.put("b", [0; 600]);
+    let limits = Limits { file_bytes: 1_000, total_bytes: 1_024 };
+    assert_eq!(world.refusal_within(limits), "its outputs are larger than 1 KiB together");
+}
+
+#[test]
+fn an_unreadable_file_is_read_by_root_and_refused_otherwise() {
+    let mut world = World::new();
+    world.put("x", "secret");
+    fs::set_permissions(world.run().join("x"), fs::Permissions::from_mode(0)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(bytes(&world.collect()[0]), b"secret");
+    } else {
+        assert!(world.refusal().starts_with("\"x\" cannot be read"));
+    }
+}
+
+#[test]
+fn a_directory_without_permissions_is_removed_all_the_same() {
+    let world = World::new();
+    world.put("locked/inner/x", "");
+    fs::set_permissions(world.run().join("locked/inner"), fs::Permissions::from_mode(0)).unwrap();
+    world.discard();
+    wait_until_swept(&world);
+}
+
+#[test]
+fn what_an_earlier_life_left_is_removed() {
+    let base = tempfile::tempdir().unwrap();
+    fs::create_dir_all(base.path().join("earlier/slots/1/out")).unwrap();
+    fs::write(base.path().join("earlier/slots/1/out/x"), "").unwrap();
+    let _yard = Yard::open(base.path()).unwrap();
+    assert!(!base.path().join("earlier").exists());
+}

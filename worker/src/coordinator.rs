@@ -1,0 +1,149 @@
+//! The coordinator as the worker sees it: one connection, and blobs over it.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use longshore_proto::{
+    CHUNK_BYTES, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
+    v1::{self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, put_request},
+};
+use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    cache::{FetchError, Fetcher, Pieces},
+    executor::{Content, Output},
+};
+
+/// A coordinator's address that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{address:?} is not an address like http://127.0.0.1:7077")]
+pub struct AddressError {
+    address: String,
+    source: tonic::transport::Error,
+}
+
+/// The connection. Cheap to clone; made when it is first used, and anew whenever it is lost.
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    channel: Channel,
+}
+
+impl Coordinator {
+    /// A connection to `address`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the address is not a URL.
+    pub fn at(address: &str) -> Result<Self, AddressError> {
+        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(url)
+            .map_err(|source| AddressError { address: address.to_owned(), source })?
+            .connect_timeout(Duration::from_secs(5))
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(20))
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(1 << 20)
+            .initial_connection_window_size(8 << 20);
+        Ok(Self { channel: endpoint.connect_lazy() })
+    }
+
+    /// The links.
+    pub(crate) fn agent(&self) -> AgentClient<Channel> {
+        AgentClient::new(self.channel.clone())
+            .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(2 * MAX_MESSAGE_BYTES)
+    }
+
+    fn blobs(&self) -> BlobsClient<Channel> {
+        BlobsClient::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Brings blobs for the cache, which verifies them.
+    pub(crate) fn fetcher(&self) -> Fetcher {
+        let coordinator = self.clone();
+        Arc::new(move |digest, _size| {
+            let mut blobs = coordinator.blobs();
+            Box::pin(async move {
+                let request = v1::GetRequest { digests: vec![Bytes::copy_from_slice(digest.as_bytes())] };
+                let stream = blobs.get(request).await.map_err(|status| fetch_error(digest, &status))?.into_inner();
+                let pieces: Pieces = stream
+                    .map_err(move |status| fetch_error(digest, &status))
+                    .map_ok(|response| match response.step {
+                        Some(get_response::Step::Small(small)) => {
+                            small.blobs.into_iter().next().map_or(Bytes::new(), |blob| blob.data)
+                        }
+                        Some(get_response::Step::Data(data)) => data,
+                        Some(get_response::Step::Start(_)) | None => Bytes::new(),
+                    })
+                    .boxed();
+                Ok(pieces)
+            })
+        })
+    }
+
+    /// Puts the outputs that are too large to travel with their result; answers when they are durable.
+    pub(crate) async fn put(&self, outputs: &[Arc<Output>]) -> Result<(), Status> {
+        let (steps, stream) = mpsc::channel(4);
+        let outputs = outputs.to_vec();
+        let reading = tokio::spawn(async move {
+            for output in outputs {
+                send(&steps, &output).await?;
+            }
+            Ok::<(), io::Error>(())
+        });
+        let put = self.blobs().put(ReceiverStream::new(stream)).await;
+        match reading.await {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Status::internal(format!("an output cannot be read: {error}")))
+            }
+            _ => put.map(|_| ()),
+        }
+    }
+}
+
+fn fetch_error(digest: blake3::Hash, status: &Status) -> FetchError {
+    match status.code() {
+        Code::NotFound => FetchError::Missing { digest },
+        Code::DataLoss => FetchError::Corrupt { digest, cause: status.message().to_owned() },
+        _ => FetchError::Unavailable { digest, cause: status.message().to_owned() },
+    }
+}
+
+/// Sends the messages that put one output.
+async fn send(steps: &mpsc::Sender<v1::PutRequest>, output: &Output) -> io::Result<()> {
+    let digest = Bytes::copy_from_slice(output.digest.as_bytes());
+    let small = |digest, data| put_request::Step::Small(v1::SmallBlobs { blobs: vec![v1::SmallBlob { digest, data }] });
+    match &output.content {
+        Content::Inline(data) => say(steps, small(digest, data.clone())).await,
+        Content::File(owned) if output.size <= SMALL_BLOB_BYTES as u64 => {
+            let data = tokio::fs::read(owned.path()).await?;
+            say(steps, small(digest, data.into())).await
+        }
+        Content::File(owned) => {
+            say(steps, put_request::Step::Start(v1::BlobStart { digest, size: output.size })).await?;
+            let mut file = tokio::fs::File::open(owned.path()).await?;
+            loop {
+                let mut chunk = vec![0; CHUNK_BYTES];
+                let read = file.read(&mut chunk).await?;
+                if read == 0 {
+                    return Ok(());
+                }
+                chunk.truncate(read);
+                say(steps, put_request::Step::Data(chunk.into())).await?;
+            }
+        }
+    }
+}
+
+async fn say(steps: &mpsc::Sender<v1::PutRequest>, step: put_request::Step) -> io::Result<()> {
+    // The coordinator has said why when it listens no more.
+    steps.send(v1::PutRequest { step: Some(step) }).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+}

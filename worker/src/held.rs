@@ -1,0 +1,139 @@
+//! The attempts this worker holds, until the coordinator has settled each: what it says hello with.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bytes::Bytes;
+use longshore_proto::v1::{self, HeldAttempt, Stage, StageContext};
+
+use crate::executor::{Work, WorkId};
+
+/// All held attempts, and what their stages are.
+#[derive(Default)]
+pub(crate) struct Held {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    attempts: BTreeMap<WorkId, Attempt>,
+    stages: HashMap<(Bytes, u32), Context>,
+}
+
+/// What the attempts of a stage share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub job_name: String,
+    pub stage: Arc<Stage>,
+}
+
+struct Attempt {
+    job_id: Bytes,
+    stage: u32,
+    index: u64,
+    path: String,
+    attempt: u32,
+    result: Option<v1::Result>,
+}
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns of a stage. One that is known already stays the same object, which keeps what was worked out for it.
+    pub fn learn(&self, context: StageContext) {
+        let Some(spec) = context.spec else { return };
+        let mut inner = self.lock();
+        let key = (context.job_id, context.stage);
+        if inner.stages.get(&key).is_none_or(|known| *known.stage != spec) {
+            inner.stages.insert(key, Context { job_name: context.job_name, stage: Arc::new(spec) });
+        }
+    }
+
+    /// Takes in an attempt; `None` when it is held already or its stage is unknown.
+    pub fn take_in(&self, attempt: &v1::Attempt) -> Option<(WorkId, Context)> {
+        let id = attempt.id?;
+        let id = (id.epoch, id.number);
+        let mut inner = self.lock();
+        if inner.attempts.contains_key(&id) {
+            return None;
+        }
+        let context = inner.stages.get(&(attempt.job_id.clone(), attempt.stage))?.clone();
+        let held = Attempt {
+            job_id: attempt.job_id.clone(),
+            stage: attempt.stage,
+            index: attempt.index,
+            path: attempt.path.clone(),
+            attempt: attempt.attempt,
+            result: None,
+        };
+        inner.attempts.insert(id, held);
+        Some((id, context))
+    }
+
+    /// Completes a result with what it is the result of and keeps it until it is settled; `None` when nobody wants it.
+    pub fn finish(&self, id: WorkId, result: v1::Result) -> Option<v1::Result> {
+        let mut inner = self.lock();
+        let held = inner.attempts.get_mut(&id)?;
+        let result = v1::Result {
+            id: Some(v1::AttemptId { epoch: id.0, number: id.1 }),
+            job_id: held.job_id.clone(),
+            stage: held.stage,
+            index: held.index,
+            path: held.path.clone(),
+            attempt: held.attempt,
+            ..result
+        };
+        held.result = Some(result.clone());
+        Some(result)
+    }
+
+    /// Forgets attempts.
+    pub fn forget(&self, ids: &[WorkId]) {
+        let mut inner = self.lock();
+        for id in ids {
+            inner.attempts.remove(id);
+        }
+    }
+
+    /// Forgets what the stages of a job are.
+    pub fn forget_job(&self, job_id: &Bytes) {
+        self.lock().stages.retain(|(job, _), _| job != job_id);
+    }
+
+    /// Everything held, for a hello.
+    pub fn all(&self) -> Vec<HeldAttempt> {
+        let inner = self.lock();
+        let held = inner.attempts.iter().map(|(id, attempt)| HeldAttempt {
+            id: Some(v1::AttemptId { epoch: id.0, number: id.1 }),
+            job_id: attempt.job_id.clone(),
+            stage: attempt.stage,
+            index: attempt.index,
+        });
+        held.collect()
+    }
+
+    /// Results that are not settled.
+    pub fn unsettled(&self) -> Vec<v1::Result> {
+        self.lock().attempts.values().filter_map(|attempt| attempt.result.clone()).collect()
+    }
+}
+
+/// An attempt as the executor takes it.
+pub(crate) fn work(id: WorkId, context: Context, attempt: v1::Attempt) -> Option<Work> {
+    Some(Work {
+        id,
+        job: attempt.job_id.as_ref().try_into().ok()?,
+        job_name: context.job_name,
+        stage_index: attempt.stage,
+        gather: context.stage.kind() == v1::StageKind::Gather,
+        stage: context.stage,
+        index: attempt.index,
+        attempt: attempt.attempt,
+        path: attempt.path,
+        inputs: attempt.inputs,
+    })
+}

@@ -1,0 +1,30 @@
+//! The node agent: it turns attempts into processes in containers, and replicas into servers.
+//!
+//! ```text
+//! link ──► executor ──► slot ──► runtime (docker | process) ──► shim, inside the container
+//!   └────► replicas ──────────────┘
+//! ```
+//!
+//! Arrows go right. `link` speaks with the coordinator, `executor` hands attempts to warm slots, `replicas` keeps the
+//! leaves and merges of services, a `runtime` starts sandboxes, and the shim inside runs what it is told.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail where it stands"))]
+
+pub mod agent;
+mod amount;
+pub mod cache;
+mod collect;
+pub mod executor;
+mod placeholders;
+pub mod runtime;
+pub mod shim_binary;
+mod slot;
+mod stage_in;
+mod work;
+mod calls;
+mod coordinator;
+mod held;
+pub mod home;
+mod link;
+mod replicas;
+mod report;

@@ -1,0 +1,83 @@
+//! A shard's data: its files fetched by digest, verified, and laid out under their names.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Component, Path, PathBuf},
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use longshore_proto::v1::{BlobListRef, NamedBlob};
+
+use crate::{
+    cache::{Blob, Cache, FetchBlobs},
+    collect::yard::Yard,
+    link::parts,
+};
+
+/// Files fetched at once.
+const FETCHES: usize = 16;
+
+/// Lays the files of a list out in a new directory, readable by everybody and writable by nobody.
+pub(super) async fn lay_out(blobs: &Cache, yard: &Yard, list: &BlobListRef) -> Result<PathBuf, String> {
+    let files = parts(blobs, std::slice::from_ref(list)).await.map_err(|why| format!("the list of its data: {why}"))?;
+    let dir = yard.slot_dir().map_err(|error| format!("the directory of its data: {error}"))?;
+    let below = dir.join("data");
+    make_dir(&below).map_err(|error| format!("the directory of its data: {error}"))?;
+    let outcome = stream::iter(files)
+        .map(|file| lay(blobs, &below, file))
+        .buffer_unordered(FETCHES)
+        .try_collect::<Vec<()>>()
+        .await;
+    match outcome {
+        Ok(_) => Ok(below),
+        Err(why) => {
+            let _ = yard.remove_slot_dir(&dir);
+            Err(why)
+        }
+    }
+}
+
+async fn lay(blobs: &Cache, below: &Path, file: NamedBlob) -> Result<(), String> {
+    let about = |error: &dyn std::fmt::Display| format!("data file {:?}: {error}", file.path);
+    let digest = blake3::Hash::from_slice(&file.digest).map_err(|error| about(&error))?;
+    let blob = match file.inline.clone() {
+        Some(bytes) => Blob::Bytes(bytes),
+        None => blobs.fetch(digest, file.size).await.map_err(|error| about(&error))?,
+    };
+    let (below, path) = (below.to_owned(), file.path.clone());
+    let written = tokio::task::spawn_blocking(move || write(&below, &path, &blob)).await;
+    written.map_err(io::Error::other).flatten().map_err(|error| about(&error))
+}
+
+fn write(below: &Path, path: &str, blob: &Blob) -> io::Result<()> {
+    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    if !plain || path.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a relative path of plain components"));
+    }
+    let target = below.join(path);
+    let parent = target.parent().unwrap_or(below);
+    make_dir(parent)?;
+    match blob {
+        // The cache's file is read-only, and so is the mount the inside sees.
+        Blob::File(file) if fs::hard_link(file.path(), &target).is_ok() => Ok(()),
+        Blob::File(file) => copy(&mut fs::File::open(file.path())?, &target),
+        Blob::Bytes(bytes) => copy(&mut bytes.as_ref(), &target),
+    }
+}
+
+fn copy(from: &mut dyn io::Read, to: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(to)?;
+    io::copy(from, &mut file)?;
+    file.flush()?;
+    // Whatever our umask is.
+    file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
+}

@@ -1,0 +1,147 @@
+//! From the end of an attempt to the result the coordinator is told: large outputs are put first.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use longshore_proto::v1::{self, Failure, FailureClass, NamedBlob};
+use prost::Message;
+use tokio::sync::{Semaphore, mpsc};
+use tonic::Code;
+
+use crate::{
+    coordinator::Coordinator,
+    executor::{Content, Ended, Finished, Output},
+    held::Held,
+};
+
+/// Bytes of outputs that travel with one result.
+const INLINE_BYTES: u64 = 1 << 20;
+
+/// Largest result: below what one message may have.
+const RESULT_BYTES: usize = 6 << 20;
+
+/// Results whose outputs are being put at once.
+const PUTS: usize = 8;
+
+/// Pauses between tries to put outputs; after the last the attempt fails.
+const PUT_PAUSES_MS: [u64; 8] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000];
+
+/// Turns ended attempts into results until there are no more.
+pub(crate) async fn report(
+    mut finished: mpsc::Receiver<Finished>,
+    coordinator: Coordinator,
+    held: Arc<Held>,
+    results: mpsc::UnboundedSender<v1::Result>,
+) {
+    let puts = Arc::new(Semaphore::new(PUTS));
+    while let Some(ended) = finished.recv().await {
+        let id = ended.id;
+        let result = v1::Result {
+            duration_us: u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
+            stdout_log: ended.stdout_log,
+            stderr_log: ended.stderr_log,
+            ..v1::Result::default()
+        };
+        match ended.ended {
+            Ended::Success { outputs } => {
+                let (named, to_put) = divide(outputs);
+                if to_put.is_empty() {
+                    tell(&held, &results, id, success(result, named));
+                    continue;
+                }
+                // Putting may take long; quick results do not wait for it.
+                let (coordinator, held, results) = (coordinator.clone(), Arc::clone(&held), results.clone());
+                let Ok(permit) = Arc::clone(&puts).acquire_owned().await else { return };
+                tokio::spawn(async move {
+                    let result = match put(&coordinator, to_put).await {
+                        Ok(()) => success(result, named),
+                        Err(why) => failed(result, FailureClass::Infrastructure, why),
+                    };
+                    tell(&held, &results, id, result);
+                    drop(permit);
+                });
+            }
+            Ended::Failure(failure) => {
+                let end = Some(v1::result::End::Failure(failure));
+                tell(&held, &results, id, v1::Result { end, ..result });
+            }
+            Ended::Returned => {
+                let end = Some(v1::result::End::Returned(v1::Returned {}));
+                tell(&held, &results, id, v1::Result { end, ..result });
+            }
+        }
+    }
+}
+
+fn tell(
+    held: &Held,
+    results: &mpsc::UnboundedSender<v1::Result>,
+    id: crate::executor::WorkId,
+    result: v1::Result,
+) {
+    if let Some(result) = held.finish(id, result) {
+        // The link may be ending; what is not settled is said again.
+        let _ = results.send(result);
+    }
+}
+
+/// What the result says of its outputs, and those that have to be put.
+fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<Output>) {
+    let mut inline_bytes = 0;
+    let mut to_put = Vec::new();
+    let mut named = Vec::with_capacity(outputs.len());
+    for output in outputs {
+        let mut blob = NamedBlob {
+            path: output.path.clone(),
+            digest: Bytes::copy_from_slice(output.digest.as_bytes()),
+            size: output.size,
+            inline: None,
+        };
+        match &output.content {
+            Content::Inline(bytes) if inline_bytes + output.size <= INLINE_BYTES => {
+                inline_bytes += output.size;
+                blob.inline = Some(bytes.clone());
+            }
+            _ => to_put.push(output),
+        }
+        named.push(blob);
+    }
+    (named, to_put)
+}
+
+fn success(result: v1::Result, outputs: Vec<NamedBlob>) -> v1::Result {
+    let end = Some(v1::result::End::Success(v1::Success { outputs }));
+    let result = v1::Result { end, ..result };
+    if result.encoded_len() <= RESULT_BYTES {
+        return result;
+    }
+    let why = "the names of its outputs are too long to be reported together".to_owned();
+    failed(v1::Result { end: None, ..result }, FailureClass::Output, why)
+}
+
+fn failed(result: v1::Result, class: FailureClass, message: String) -> v1::Result {
+    let failure = Failure { class: class.into(), message, ..Failure::default() };
+    v1::Result { end: Some(v1::result::End::Failure(failure)), ..result }
+}
+
+/// Puts outputs, again and again: hours of computing are not to be lost to a moment without a coordinator.
+async fn put(coordinator: &Coordinator, outputs: Vec<Output>) -> Result<(), String> {
+    // Files are read anew at each try, so they are shared rather than given away.
+    let outputs: Vec<Arc<Output>> = outputs.into_iter().map(Arc::new).collect();
+    let mut pauses = PUT_PAUSES_MS.iter();
+    loop {
+        match coordinator.put(&outputs).await {
+            Ok(()) => return Ok(()),
+            Err(status) if matches!(status.code(), Code::InvalidArgument) => {
+                return Err(format!("its outputs cannot be stored: {}", status.message()));
+            }
+            Err(status) => match pauses.next() {
+                Some(pause) => {
+                    tracing::info!(%status, "outputs cannot be put yet");
+                    tokio::time::sleep(Duration::from_millis(*pause)).await;
+                }
+                None => return Err(format!("its outputs cannot be stored: {}", status.message())),
+            },
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The directories of one sandbox on the host.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Directories below [`SandboxSpec::dir`](super::SandboxSpec::dir), which nobody but us may enter.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// Inputs: we write, the inside reads.
+    pub(super) inputs: PathBuf,
+    /// Outputs: the inside writes, whoever it runs as.
+    pub(super) outputs: PathBuf,
+    /// The socket of the shim.
+    pub(super) control: PathBuf,
+}
+
+impl Layout {
+    /// Makes them.
+    ///
+    /// # Errors
+    /// When one cannot be made, also when it exists: then the sandbox's directory was not fresh. The error names it.
+    pub(super) fn make(base: &Path) -> io::Result<Self> {
+        let base = std::path::absolute(base)?;
+        Ok(Self {
+            inputs: directory(&base, "in", 0o755)?,
+            outputs: directory(&base, "out", 0o777)?,
+            control: directory(&base, "control", 0o755)?,
+        })
+    }
+}
+
+/// Makes one directory with exactly this mode, whatever the umask.
+pub(super) fn directory(base: &Path, name: &str, mode: u32) -> io::Result<PathBuf> {
+    let path = base.join(name);
+    fs::create_dir(&path)
+        .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)))
+        .map_err(|cause| {
+            io::Error::new(
+                cause.kind(),
+                format!("cannot make {}: {cause}", path.display()),
+            )
+        })?;
+    Ok(path)
+}

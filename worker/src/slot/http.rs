@@ -1,0 +1,306 @@
+//! A server that stays up inside a container, spoken to over sockets its shim connects and hands out.
+//!
+//! HTTP/1.1; connections are kept and used again. The container needs no network: the shim dials `$LONGSHORE_SOCKET` or
+//! `127.0.0.1:$PORT` inside, and the connected socket comes out with a frame.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header::HOST};
+use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use longshore_shim::{End, FromShim, Serve, ToShim};
+use rustix::net::{AddressFamily, sockopt};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::{oneshot, watch},
+    task::AbortHandle,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::failures::log_bytes;
+use crate::runtime::{Shim, ShimLost};
+
+/// Body of a request.
+pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Longest wait for the shim to connect.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Longest wait for an answer to one question whether the server is ready.
+const HEALTH: Duration = Duration::from_secs(5);
+
+/// First and longest pause between such questions.
+const HEALTH_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+
+/// Most connections kept.
+const CONNECTIONS: usize = 256;
+
+/// Kept connections tried before a request fails: each may have been closed a moment ago.
+const TRIES: usize = 3;
+
+/// A server inside a container. Clones speak with the same one.
+#[derive(Clone)]
+pub(crate) struct HttpServer {
+    board: Arc<Board>,
+    _listening: Arc<Listening>,
+}
+
+/// Ends the listening task when the last handle is gone.
+struct Listening(AbortHandle);
+
+struct Board {
+    shim: Arc<dyn Shim>,
+    ids: AtomicU64,
+    connecting: Mutex<HashMap<u64, oneshot::Sender<Result<OwnedFd, CallError>>>>,
+    idle: Mutex<Vec<SendRequest<Body>>>,
+    ended: watch::Sender<Option<ServerEnd>>,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone)]
+pub(crate) enum ServerEnd {
+    /// Its process did, or never came to be.
+    Process {
+        /// How.
+        end: End,
+        /// What it wrote to standard error.
+        stderr: Bytes,
+    },
+    /// The whole container did.
+    Sandbox(ShimLost),
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The server, or its container, has ended.
+    #[error("the server has ended")]
+    Ended,
+    /// It does not take connections.
+    #[error("the server cannot be connected to: {0}")]
+    Connect(io::Error),
+    /// It hung up, or what it said is not HTTP.
+    #[error("the server broke off")]
+    Broken(#[source] hyper::Error),
+}
+
+/// Why a server is not ready.
+#[derive(Debug)]
+pub(crate) enum NotReady {
+    /// It has ended.
+    Ended(ServerEnd),
+    /// Its time is over. Carries what was seen last.
+    Late(String),
+}
+
+impl HttpServer {
+    /// Starts the server. From now on nobody else may receive from this shim.
+    pub(crate) async fn start(shim: Arc<dyn Shim>, serve: Serve) -> Result<Self, ShimLost> {
+        shim.send(&ToShim::Serve(serve)).await?;
+        let board = Arc::new(Board {
+            shim,
+            ids: AtomicU64::new(0),
+            connecting: Mutex::default(),
+            idle: Mutex::default(),
+            ended: watch::Sender::new(None),
+        });
+        let task = tokio::spawn(Arc::clone(&board).listen());
+        Ok(Self { board, _listening: Arc::new(Listening(task.abort_handle())) })
+    }
+
+    /// Asks `GET /healthz` until the server says that it is ready; one that does not know the path is.
+    pub(crate) async fn ready(&self, within: Duration) -> Result<(), NotReady> {
+        let deadline = Instant::now() + within;
+        let mut seen = String::from("it took no connection");
+        let mut pause = HEALTH_PAUSES.0;
+        while Instant::now() < deadline {
+            match timeout(HEALTH, self.call(health_request())).await {
+                Ok(Ok(response)) if is_ready(response.status()) => return Ok(()),
+                Ok(Ok(response)) => seen = format!("GET /healthz answered {}", response.status()),
+                Ok(Err(CallError::Ended)) => return Err(NotReady::Ended(self.ended().await)),
+                Ok(Err(error)) => seen = error.to_string(),
+                Err(_) => seen = "GET /healthz was not answered".into(),
+            }
+            tokio::select! {
+                () = sleep(pause) => {}
+                end = self.ended() => return Err(NotReady::Ended(end)),
+            }
+            pause = (pause * 2).min(HEALTH_PAUSES.1);
+        }
+        Err(NotReady::Late(seen))
+    }
+
+    /// Sends a request over a kept connection, or a new one. The request needs no `Host`.
+    ///
+    /// The connection is kept once the answer's body has been read to its end; dropping the answer closes it.
+    pub(crate) async fn call(&self, mut request: Request<Body>) -> Result<Response<Incoming>, CallError> {
+        request.headers_mut().entry(HOST).or_insert(http::HeaderValue::from_static("localhost"));
+        for _ in 0..TRIES {
+            let Some(mut kept) = self.board.take_idle() else { break };
+            match kept.try_send_request(request).await {
+                Ok(response) => return Ok(self.board.keep(kept, response)),
+                Err(mut error) => match error.take_message() {
+                    // It never left: the server had closed the connection already.
+                    Some(unsent) => request = unsent,
+                    None => return Err(self.board.broken(error.into_error())),
+                },
+            }
+        }
+        let mut connection = self.board.connect().await?;
+        let response = connection.send_request(request).await;
+        response.map(|response| self.board.keep(connection, response)).map_err(|error| self.board.broken(error))
+    }
+
+    /// Waits until the server has ended, and tells how.
+    pub(crate) async fn ended(&self) -> ServerEnd {
+        let mut ended = self.board.ended.subscribe();
+        let end = ended.wait_for(Option::is_some).await;
+        end.ok().and_then(|end| end.clone()).unwrap_or_else(unheard)
+    }
+
+    /// Waits a little for the end of a server that hung up: the news may be a moment behind.
+    pub(crate) async fn ended_within(&self, wait: Duration) -> Option<ServerEnd> {
+        timeout(wait, self.ended()).await.ok()
+    }
+}
+
+impl Board {
+    /// Hears the shim, for everybody who waits for something.
+    async fn listen(self: Arc<Self>) {
+        let end = loop {
+            match self.shim.receive().await {
+                Ok((FromShim::Connected { id }, Some(socket))) => self.answer(id, Ok(socket)),
+                Ok((FromShim::ConnectFailed { id, errno }, _)) => {
+                    self.answer(id, Err(CallError::Connect(io::Error::from_raw_os_error(errno))));
+                }
+                Ok((FromShim::ServerEnded { end, stderr, .. }, _)) => {
+                    break ServerEnd::Process { end, stderr: log_bytes(stderr) };
+                }
+                Ok(_) => break ServerEnd::Sandbox(ShimLost { reason: "it said what nobody asked".into() }),
+                Err(lost) => break ServerEnd::Sandbox(lost),
+            }
+        };
+        self.ended.send_replace(Some(end));
+        self.connecting().clear();
+        self.idle().clear();
+    }
+
+    fn answer(&self, id: u64, outcome: Result<OwnedFd, CallError>) {
+        if let Some(waiting) = self.connecting().remove(&id) {
+            // Whoever asked may have given up: then the socket closes.
+            let _ = waiting.send(outcome);
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>, CallError> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let (sender, connected) = oneshot::channel();
+        self.connecting().insert(id, sender);
+        // Looked at after the entry is there: so the end of the server finds the entry, or is found here.
+        if self.ended.borrow().is_some() {
+            self.connecting().remove(&id);
+            return Err(CallError::Ended);
+        }
+        let asked = async {
+            self.shim.send(&ToShim::Connect { id }).await.map_err(|_| CallError::Ended)?;
+            connected.await.map_err(|_| CallError::Ended)?
+        };
+        let outcome = timeout_at(Instant::now() + CONNECT, asked).await;
+        self.connecting().remove(&id);
+        let socket = outcome.unwrap_or_else(|_| Err(CallError::Connect(io::ErrorKind::TimedOut.into())))?;
+        speak(socket).await
+    }
+
+    fn take_idle(&self) -> Option<SendRequest<Body>> {
+        let mut idle = self.idle();
+        idle.retain(|connection| !connection.is_closed());
+        let position = idle.iter().rposition(SendRequest::is_ready)?;
+        Some(idle.swap_remove(position))
+    }
+
+    /// Keeps a connection whose answer has begun; it is ready again once that has been read.
+    fn keep(&self, connection: SendRequest<Body>, response: Response<Incoming>) -> Response<Incoming> {
+        let mut idle = self.idle();
+        if idle.len() < CONNECTIONS {
+            idle.push(connection);
+        }
+        response
+    }
+
+    fn broken(&self, error: hyper::Error) -> CallError {
+        if self.ended.borrow().is_some() { CallError::Ended } else { CallError::Broken(error) }
+    }
+
+    fn connecting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<OwnedFd, CallError>>>> {
+        self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<SendRequest<Body>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Begins to speak HTTP over a socket from inside.
+async fn speak(socket: OwnedFd) -> Result<SendRequest<Body>, CallError> {
+    let domain = sockopt::socket_domain(&socket).map_err(|errno| CallError::Connect(errno.into()))?;
+    if domain == AddressFamily::UNIX {
+        let stream = std::os::unix::net::UnixStream::from(socket);
+        let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+        return shake_hands(stream.map_err(CallError::Connect)?).await;
+    }
+    let stream = std::net::TcpStream::from(socket);
+    let stream = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).and_then(|()| TcpStream::from_std(stream));
+    shake_hands(stream.map_err(CallError::Connect)?).await
+}
+
+async fn shake_hands<S>(stream: S) -> Result<SendRequest<Body>, CallError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(CallError::Broken)?;
+    // What goes wrong on a connection is told to the request on it.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+fn health_request() -> Request<Body> {
+    let mut request = Request::new(empty());
+    *request.uri_mut() = http::Uri::from_static("/healthz");
+    request
+}
+
+/// A body without bytes.
+pub(crate) fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+fn is_ready(status: StatusCode) -> bool {
+    status.is_success() || status == StatusCode::NOT_FOUND
+}
+
+fn unheard() -> ServerEnd {
+    ServerEnd::Sandbox(ShimLost { reason: "nobody hears it any more".into() })
+}
+
+#[cfg(test)]
+mod tests;

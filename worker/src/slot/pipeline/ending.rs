@@ -1,0 +1,172 @@
+//! After a run: its outputs are collected and its end is told, or it goes back to the queue.
+
+use std::time::{Duration, Instant};
+
+use longshore_proto::v1::{Failure, FailureClass};
+use longshore_shim::{Done, End};
+use rustix::io::Errno;
+use tracing::{debug, warn};
+
+use super::{Broken, Fate, Pipeline, Running};
+use crate::{
+    runtime::ShimLost,
+    slot::{failures, plan::Plan, queue::Offer},
+    work::{Ended, Output},
+};
+
+/// An attempt that finds the container unusable this often fails.
+const RETURNS: u8 = 3;
+
+impl Pipeline<'_> {
+    /// Settles a run that has ended. False when the container must not be used again.
+    pub(super) async fn conclude(&mut self, run: Running, done: Done) -> bool {
+        let Running { seq, offer, plan, staged, fate, .. } = run;
+        let occupied = is_occupied(&done.end);
+        let called_back = matches!(done.end, End::Stopped);
+        let ended = match fate {
+            Fate::Forget => None,
+            Fate::GiveBack if called_back => Some(Ended::Returned),
+            Fate::PutBack if called_back => {
+                self.put_back(offer.clone(), false);
+                None
+            }
+            _ if occupied && offer.returns < RETURNS => {
+                self.put_back(offer.clone(), true);
+                None
+            }
+            _ => Some(self.judge(seq, &offer, &plan, &done)),
+        };
+        self.warm.inbox.clear(staged);
+        let clean = self.discard(seq);
+        if let Some(ended) = ended {
+            self.report(&offer, ended, done).await;
+        }
+        clean && !occupied
+    }
+
+    /// The container was gone before this attempt could start in it: another container's turn, but not for ever.
+    pub(super) async fn had_no_chance(&mut self, offer: Offer, lost: &ShimLost) {
+        if offer.returns < RETURNS {
+            return self.put_back(offer, true);
+        }
+        let failure = failures::failure(FailureClass::SlotLost, format!("its containers ended before it began: {lost}"));
+        self.report_unstarted(&offer, failure).await;
+    }
+
+    fn judge(&mut self, seq: u64, offer: &Offer, plan: &Plan, done: &Done) -> Ended {
+        if let Some(failure) = failures::of_end(&done.end, &plan.program, plan.bounds) {
+            return Ended::Failure(failure);
+        }
+        match self.warm.outbox.collect(&seq.to_string(), &offer.work.path, plan.limits) {
+            Ok(outputs) => complete(outputs, offer, plan),
+            Err(error) => Ended::Failure(failures::of_collecting(&error)),
+        }
+    }
+
+    async fn report(&mut self, offer: &Offer, ended: Ended, done: Done) {
+        let wanted = self.shared.queue().finish(offer);
+        if !wanted {
+            return;
+        }
+        let mut finished = offer.work.ended(ended);
+        finished.duration = Duration::from_micros(done.usage.wall_us);
+        finished.stdout_log = failures::log_bytes(done.stdout);
+        finished.stderr_log = failures::log_bytes(done.stderr);
+        if let Ended::Failure(failure) = &mut finished.ended {
+            failure.stderr_tail = failures::tail(&finished.stderr_log);
+        }
+        self.shared.report(finished).await;
+    }
+
+    fn discard(&mut self, seq: u64) -> bool {
+        let discarded = self.warm.outbox.discard(&seq.to_string());
+        if let Err(cause) = &discarded {
+            warn!(seat = self.seat, container = self.warm.control.id(), %cause, "a run's directory cannot be removed");
+        }
+        discarded.is_ok()
+    }
+
+    /// `counts` says that it was the container's fault: it must not go on for ever.
+    fn put_back(&mut self, mut offer: Offer, counts: bool) {
+        offer.returns += u8::from(counts);
+        let wake = self.shared.queue().put_back(offer);
+        self.shared.wake(wake);
+    }
+
+    /// Removes the container now: nothing inside lives after that.
+    pub(super) async fn end_sandbox(&mut self) {
+        self.closing = true;
+        if let Err(error) = self.warm.control.remove().await {
+            warn!(container = self.warm.control.id(), %error, "a container cannot be removed");
+        }
+    }
+
+    /// The container is of no more use: whoever was first in line may be the cause, the others go elsewhere.
+    pub(super) async fn give_up(&mut self, broken: Broken) {
+        let first = match &broken {
+            Broken::Exit | Broken::Spoilt => None,
+            Broken::Lost(_) | Broken::Silent => self.running.pop_front(),
+        };
+        if let Some(first) = first {
+            let failure = self.cause(&broken, &first).await;
+            debug!(seat = self.seat, container = self.warm.control.id(), why = failure.message, "a container was lost");
+            self.settle_lost(first, failure).await;
+        }
+        if matches!(broken, Broken::Exit) {
+            return;
+        }
+        while let Some(run) = self.running.pop_front() {
+            match run.fate {
+                Fate::Forget => {}
+                Fate::GiveBack => self.give_back(&run.offer).await,
+                Fate::Report | Fate::PutBack => self.put_back(run.offer, false),
+            }
+        }
+    }
+
+    async fn cause(&mut self, broken: &Broken, first: &Running) -> Failure {
+        match broken {
+            Broken::Lost(lost) => {
+                let post_mortem = self.warm.control.post_mortem().await;
+                failures::of_lost(&post_mortem, &lost.reason, first.plan.bounds)
+            }
+            _ => failures::of_silence(first.plan.bounds),
+        }
+    }
+
+    async fn settle_lost(&mut self, first: Running, failure: Failure) {
+        match first.fate {
+            Fate::Forget => return,
+            Fate::GiveBack => return self.give_back(&first.offer).await,
+            Fate::PutBack => return self.put_back(first.offer, false),
+            Fate::Report => {}
+        }
+        let wanted = self.shared.queue().finish(&first.offer);
+        if wanted {
+            let mut finished = first.offer.work.ended(Ended::Failure(failure));
+            let started = first.started.unwrap_or_else(Instant::now);
+            finished.duration = started.elapsed();
+            self.shared.report(finished).await;
+        }
+    }
+
+    async fn give_back(&mut self, offer: &Offer) {
+        let wanted = self.shared.queue().finish(offer);
+        if wanted {
+            self.shared.report(offer.work.ended(Ended::Returned)).await;
+        }
+    }
+}
+
+/// A command that was to leave a file at `{out}` must have left something.
+fn complete(outputs: Vec<Output>, offer: &Offer, plan: &Plan) -> Ended {
+    if outputs.is_empty() && plan.promises_output() {
+        return Ended::Failure(failures::of_missing_output(&offer.work.path));
+    }
+    Ended::Success { outputs }
+}
+
+/// Whether the run found its output directory there already: an earlier one made it, to be in the way.
+fn is_occupied(end: &End) -> bool {
+    matches!(end, End::NotStarted { errno, .. } if *errno == Errno::EXIST.raw_os_error())
+}

@@ -1,0 +1,129 @@
+//! Before a run: its input is put in place.
+
+use std::{sync::Arc, time::Instant};
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use longshore_proto::v1::{Failure, NamedBlob};
+
+use super::{Ahead, Pipeline};
+use crate::{
+    cache::{Blob, FetchBlobs},
+    slot::{failures, plan::Plan, queue::Offer},
+    stage_in::{Staged, Wanted},
+    work::{Ended, Work},
+};
+
+/// Inputs of one attempt that are fetched at once.
+const FETCHES: usize = 16;
+
+impl Pipeline<'_> {
+    /// Takes up one more attempt, if there is one for this container. False when there is not.
+    pub(super) async fn prepare_next(&mut self) -> bool {
+        let options = &self.shared.options;
+        if self.closing || !self.warm.is_fit(options.max_age, options.max_runs) {
+            return false;
+        }
+        let offer = self.shared.queue().more(self.seat, self.warm.pace.is_quick(), Instant::now());
+        let Some(offer) = offer else { return false };
+        if self.warm.serves(&offer) {
+            self.prepare(offer).await;
+            return true;
+        }
+        // A job not seen here: whether its image is this one is asked between pipelines.
+        let wake = self.shared.queue().decline(self.seat, &offer);
+        self.shared.wake(wake);
+        false
+    }
+
+    /// Puts an attempt's input in place, at once where it has travelled along.
+    pub(super) async fn prepare(&mut self, offer: Offer) {
+        let plan = self.warm.plan(&offer, self.shared);
+        let wanted = plan.wanted(&offer.work);
+        let staged = match self.warm.inbox.stage_small(&wanted) {
+            Some(staged) => staged,
+            None => match self.warm.inbox.stager() {
+                Ok(stager) => {
+                    let arriving = fetch_and_stage(Arc::clone(&offer.work), Arc::clone(&plan), Arc::clone(&self.shared.blobs), stager);
+                    self.staging = Some((offer, plan, arriving.boxed()));
+                    return;
+                }
+                Err(cause) => Err(cause),
+            },
+        };
+        match staged {
+            Ok(staged) => self.ahead = Some(Ahead { offer, plan, staged }),
+            Err(cause) => self.refuse(&offer, failures::of_disk("its input cannot be put in place", &cause)).await,
+        }
+    }
+
+    /// The input on its way is there, or cannot be had.
+    pub(super) async fn arrived(&mut self, outcome: Result<Staged, Failure>) {
+        let Some((offer, plan, _)) = self.staging.take() else { return };
+        match outcome {
+            Ok(staged) => self.ahead = Some(Ahead { offer, plan, staged }),
+            Err(failure) => self.refuse(&offer, failure).await,
+        }
+    }
+
+    /// An attempt that waits fails without having run.
+    async fn refuse(&mut self, offer: &Offer, failure: Failure) {
+        let mine = self.shared.queue().claim(self.seat, offer);
+        if mine {
+            self.report_unstarted(offer, failure).await;
+        }
+    }
+
+    /// An attempt of ours fails without having run.
+    pub(super) async fn report_unstarted(&mut self, offer: &Offer, failure: Failure) {
+        let wanted = self.shared.queue().finish(offer);
+        if wanted {
+            self.shared.report(offer.work.ended(Ended::Failure(failure))).await;
+        }
+    }
+
+    /// What was prepared and will not run here is left to others.
+    pub(super) fn leave(&mut self) {
+        let prepared = self.ahead.take().map(|ahead| {
+            self.warm.inbox.clear(ahead.staged);
+            ahead.offer
+        });
+        for offer in prepared.into_iter().chain(self.staging.take().map(|(offer, ..)| offer)) {
+            let wake = self.shared.queue().decline(self.seat, &offer);
+            self.shared.wake(wake);
+        }
+    }
+}
+
+async fn fetch_and_stage(
+    work: Arc<Work>,
+    plan: Arc<Plan>,
+    blobs: Arc<dyn FetchBlobs>,
+    stager: impl FnOnce(&Wanted<'_>, &[Blob]) -> std::io::Result<Staged> + Send + 'static,
+) -> Result<Staged, Failure> {
+    let fetched = fetch_all(&work.inputs, &blobs).await?;
+    // Large copies, or a great many links: not on the slot's thread, which has runs to look after.
+    let staged = tokio::task::spawn_blocking(move || stager(&plan.wanted(&work), &fetched)).await;
+    let failed = |cause| failures::of_disk("its input cannot be put in place", &cause);
+    staged.map_err(std::io::Error::other).and_then(|staged| staged).map_err(failed)
+}
+
+/// All inputs of an attempt, in order.
+pub(in crate::slot) async fn fetch_all(
+    inputs: &[NamedBlob],
+    blobs: &Arc<dyn FetchBlobs>,
+) -> Result<Vec<Blob>, Failure> {
+    let fetch = |input| fetch_one(input, Arc::clone(blobs));
+    stream::iter(inputs.to_vec()).map(fetch).buffered(FETCHES).try_collect().await
+}
+
+async fn fetch_one(input: NamedBlob, blobs: Arc<dyn FetchBlobs>) -> Result<Blob, Failure> {
+    if let Some(bytes) = input.inline {
+        return Ok(Blob::Bytes(bytes));
+    }
+    let digest: [u8; 32] = (*input.digest).try_into().map_err(|_| {
+        let cause = std::io::Error::other("its digest is not 32 bytes long");
+        failures::of_disk(&format!("input \"{}\"", input.path.escape_debug()), &cause)
+    })?;
+    let fetched = blobs.fetch(digest.into(), input.size).await;
+    fetched.map_err(|error| failures::of_fetch(&input.path, &error))
+}

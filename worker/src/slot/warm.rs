@@ -1,0 +1,190 @@
+//! A started container with a shim inside, and what the slot knows of it.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tracing::warn;
+
+use super::{http::HttpServer, key, pace::Pace, plan::Plan, queue::Offer, shared::Shared};
+use crate::{
+    collect::Outbox,
+    runtime::{Control, Image, Paths, Runtime, Sandbox, SandboxSpec, Shim, StartError},
+    stage_in::Inbox,
+};
+
+/// Jobs a container remembers to have the image of.
+const JOBS: usize = 16;
+
+/// What becomes of a container after it was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Keep,
+    Retire,
+}
+
+/// A warm container.
+pub(crate) struct Warm {
+    key: Arc<key::Key>,
+    pub(crate) image: Image,
+    /// Jobs whose image is this very one.
+    jobs: VecDeque<[u8; 16]>,
+    pub(crate) shim: Arc<dyn Shim>,
+    pub(crate) control: Box<dyn Control>,
+    pub(crate) paths: Paths,
+    pub(crate) inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    pub(crate) pace: Pace,
+    /// The server inside, once it was started.
+    pub(crate) server: Option<HttpServer>,
+    plan: Option<Arc<Plan>>,
+    dir: PathBuf,
+    born: Instant,
+    used: Instant,
+    runs: u64,
+}
+
+impl Warm {
+    /// Starts a container for an attempt.
+    pub(crate) async fn start(shared: &Arc<Shared>, offer: &Offer, image: Image) -> Result<Self, StartError> {
+        let disk = |cause: std::io::Error| StartError::Engine(format!("the slot's directory: {cause}"));
+        let dir = shared.yard.slot_dir().map_err(disk)?;
+        let spec = SandboxSpec {
+            role: "slot",
+            owner: offer.work.job_name.clone(),
+            image,
+            container: key::container(&offer.work.stage),
+            dir: dir.clone(),
+            data: None,
+            max_output_bytes: key::max_output_bytes(&offer.work.stage),
+        };
+        let sandbox = match shared.runtime.start(&spec).await {
+            Ok(sandbox) => sandbox,
+            Err(error) => {
+                let _ = shared.yard.remove_slot_dir(&dir);
+                return Err(error);
+            }
+        };
+        Self::furnish(shared, offer, spec, sandbox).await
+    }
+
+    /// Opens the directories, before anything runs inside.
+    async fn furnish(
+        shared: &Arc<Shared>,
+        offer: &Offer,
+        spec: SandboxSpec,
+        sandbox: Sandbox,
+    ) -> Result<Self, StartError> {
+        let Sandbox { shim, paths, control } = sandbox;
+        let read_only = has_read_only_inputs(&*shared.runtime);
+        let opened = Inbox::open(&paths.host_in, &paths.inside_in, read_only)
+            .and_then(|inbox| Ok((inbox, Outbox::open(&paths.host_out, Arc::clone(&shared.yard))?)));
+        let (inbox, outbox) = match opened {
+            Ok(opened) => opened,
+            Err(cause) => {
+                remove(&*control, &spec.dir, shared).await;
+                return Err(StartError::Engine(format!("the sandbox's directories: {cause}")));
+            }
+        };
+        let now = Instant::now();
+        Ok(Self {
+            key: Arc::clone(&offer.key),
+            image: spec.image,
+            jobs: VecDeque::from([offer.work.job]),
+            shim: Arc::from(shim),
+            control,
+            paths,
+            inbox,
+            outbox,
+            pace: Pace::default(),
+            server: None,
+            plan: None,
+            dir: spec.dir,
+            born: now,
+            used: now,
+            runs: 0,
+        })
+    }
+
+    /// Whether an attempt may run here, as far as is known without asking for its image.
+    pub(crate) fn serves(&self, offer: &Offer) -> bool {
+        self.key == offer.key && self.jobs.contains(&offer.work.job)
+    }
+
+    /// Whether an attempt whose image is this may run here; remembers its job.
+    pub(crate) fn admit(&mut self, offer: &Offer, image: &Image) -> bool {
+        if self.key != offer.key || self.image.id != image.id {
+            return false;
+        }
+        if self.jobs.len() == JOBS {
+            self.jobs.pop_front();
+        }
+        self.jobs.push_back(offer.work.job);
+        true
+    }
+
+    /// Begins a run; answers its number, never used before in this container.
+    pub(crate) fn begin(&mut self) -> u64 {
+        self.runs += 1;
+        self.runs
+    }
+
+    /// Waits until the container is of no more use, while nothing is asked of it.
+    pub(crate) async fn ended(&self) {
+        match &self.server {
+            Some(server) => drop(server.ended().await),
+            // Whatever a shim says unasked means that it is not well.
+            None => drop(self.shim.receive().await),
+        }
+    }
+
+    /// A run has ended, or the container was used otherwise.
+    pub(crate) fn touch(&mut self) {
+        self.used = Instant::now();
+    }
+
+    /// When it was last used.
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.used
+    }
+
+    /// Whether it may take more work.
+    pub(crate) fn is_fit(&self, max_age: Duration, max_runs: u64) -> bool {
+        let fresh_enough = !self.key.fresh || self.runs == 0;
+        fresh_enough && self.runs < max_runs && self.born.elapsed() < max_age
+    }
+
+    /// The plan of an attempt's stage.
+    pub(crate) fn plan(&mut self, offer: &Offer, shared: &Shared) -> Arc<Plan> {
+        if let Some(plan) = self.plan.as_ref().filter(|plan| plan.is_of(&offer.work.stage)) {
+            return Arc::clone(plan);
+        }
+        let plan = Arc::new(Plan::of(&offer.work.stage, &self.image, &shared.options));
+        self.plan = Some(Arc::clone(&plan));
+        plan
+    }
+
+    /// Ends everything inside and removes container and directory.
+    pub(crate) async fn remove(self, shared: Arc<Shared>) {
+        remove(&*self.control, &self.dir, &shared).await;
+    }
+}
+
+/// Inputs may be hard links to cached files only where the inside cannot write to them.
+pub(crate) fn has_read_only_inputs(runtime: &dyn Runtime) -> bool {
+    runtime.name() == "docker"
+}
+
+async fn remove(control: &dyn Control, dir: &std::path::Path, shared: &Shared) {
+    if let Err(error) = control.remove().await {
+        // Its directory stays: the next start removes both.
+        warn!(container = control.id(), %error, "a container cannot be removed");
+        return;
+    }
+    if let Err(cause) = shared.yard.remove_slot_dir(dir) {
+        warn!(dir = %dir.display(), %cause, "a slot's directory cannot be removed now");
+    }
+}

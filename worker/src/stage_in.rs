@@ -1,0 +1,279 @@
+//! Inputs on their way in: one directory per run below a sandbox's inputs, which the inside can only read.
+//!
+//! ```text
+//! in/0/photo.jpg                 one input, under its own name
+//! in/1/parts/000000-a.txt …      many parts, in order of their names
+//! in/1/manifest.json             what the parts are
+//! in/1/joined                    all parts one after the other, where the command reads them as standard input
+//! ```
+//!
+//! The directories are used again for later runs: making one costs more than writing a small file. Large inputs are hard
+//! links to the cache's files where the inside has a read-only mount, and copies where it has not.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::OwnedFd,
+    path::Path,
+    sync::Arc,
+};
+
+use longshore_proto::v1::NamedBlob;
+use rustix::{
+    fs::{AtFlags, CWD, Mode, OFlags, chmodat, fchmod, linkat, mkdirat, openat, statat, unlinkat},
+    io::Errno,
+};
+
+use crate::{cache::Blob, collect::open_directory};
+
+/// Longest file name, in bytes, of the file systems we know.
+const NAME_BYTES: usize = 255;
+
+const PARTS: &str = "parts";
+const MANIFEST: &str = "manifest.json";
+const JOINED: &str = "joined";
+const FILE_MODE: Mode = Mode::from_raw_mode(0o444);
+const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// The input directories of one sandbox.
+pub(crate) struct Inbox {
+    desk: Arc<Desk>,
+    inside: String,
+    free: Vec<u32>,
+    made: u32,
+}
+
+/// What staging needs, shared with the thread that stages large inputs.
+struct Desk {
+    dir: OwnedFd,
+    /// The inside cannot write here, so a hard link to a cached file is safe.
+    read_only: bool,
+}
+
+/// A directory taken for one run.
+#[derive(Debug)]
+pub(crate) struct Place(u32);
+
+/// What to put in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    /// The inputs, in order.
+    pub inputs: &'a [NamedBlob],
+    /// Name for a single input.
+    pub name: &'a str,
+    /// Whether they are parts.
+    pub gather: bool,
+    /// Parts only: also all of them in one file.
+    pub joined: bool,
+}
+
+/// Inputs that are in place.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    place: u32,
+    /// Files to remove after the run, below the place.
+    files: Vec<String>,
+    parts: bool,
+    /// The inside's path of `{in}`.
+    pub(crate) input: String,
+    /// The inside's path of `{manifest}`.
+    pub(crate) manifest: Option<String>,
+    /// The inside's path of what standard input is read from, if it is.
+    pub(crate) stdin: String,
+}
+
+impl Inbox {
+    /// Opens a sandbox's input directory.
+    pub(crate) fn open(host: &Path, inside: &str, read_only: bool) -> io::Result<Self> {
+        let desk = Desk { dir: open_directory(host)?, read_only };
+        Ok(Self { desk: Arc::new(desk), inside: inside.to_owned(), free: Vec::new(), made: 0 })
+    }
+
+    /// Stages inputs at once, if all of them have travelled along.
+    pub(crate) fn stage_small(&mut self, wanted: &Wanted<'_>) -> Option<io::Result<Staged>> {
+        let blobs: Option<Vec<Blob>> =
+            wanted.inputs.iter().map(|input| input.inline.clone().map(Blob::Bytes)).collect();
+        Some(self.stage(wanted, &blobs?))
+    }
+
+    /// Stages inputs on this thread.
+    pub(crate) fn stage(&mut self, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
+        let place = self.take()?;
+        self.desk.stage(&self.inside, &place, wanted, blobs)
+    }
+
+    /// Takes a directory, and what to stage into it with on another thread.
+    pub(crate) fn stager(&mut self) -> io::Result<impl FnOnce(&Wanted<'_>, &[Blob]) -> io::Result<Staged> + Send + 'static> {
+        let place = self.take()?;
+        let (desk, inside) = (Arc::clone(&self.desk), self.inside.clone());
+        Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, &place, wanted, blobs))
+    }
+
+    /// Removes a run's inputs. A directory that cannot be emptied is not used again.
+    pub(crate) fn clear(&mut self, staged: Staged) {
+        if self.desk.clear(&staged).is_ok() {
+            self.free.push(staged.place);
+        }
+    }
+
+    fn take(&mut self) -> io::Result<Place> {
+        if let Some(place) = self.free.pop() {
+            return Ok(Place(place));
+        }
+        let place = self.made;
+        self.made += 1;
+        self.desk.make_dir(&place.to_string())?;
+        Ok(Place(place))
+    }
+}
+
+impl Desk {
+    fn stage(&self, inside: &str, place: &Place, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
+        let base = format!("{inside}/{}", place.0);
+        let mut staged = Staged {
+            place: place.0,
+            files: Vec::with_capacity(1),
+            parts: wanted.gather,
+            input: format!("{base}/{}", if wanted.gather { PARTS } else { wanted.name }),
+            manifest: wanted.gather.then(|| format!("{base}/{MANIFEST}")),
+            stdin: String::new(),
+        };
+        let done = if wanted.gather {
+            staged.stdin = format!("{base}/{JOINED}");
+            self.put_parts(&mut staged, wanted, blobs)
+        } else {
+            staged.stdin.clone_from(&staged.input);
+            let [blob] = blobs else { return Err(io::Error::other("an item has exactly one input")) };
+            self.put(&mut staged, wanted.name.to_owned(), blob)
+        };
+        if let Err(cause) = done {
+            // The directory stays out of use either way.
+            let _ = self.clear(&staged);
+            return Err(cause);
+        }
+        Ok(staged)
+    }
+
+    fn put_parts(&self, staged: &mut Staged, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<()> {
+        self.make_dir(&format!("{}/{PARTS}", staged.place))?;
+        let names = part_names(wanted.inputs);
+        let manifest = manifest(wanted.inputs, &names)?;
+        for (name, blob) in names.iter().zip(blobs) {
+            self.put(staged, format!("{PARTS}/{name}"), blob)?;
+        }
+        self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()))?;
+        if wanted.joined {
+            staged.files.push(JOINED.to_owned());
+            let mut file = self.create(staged.place, JOINED)?;
+            for blob in blobs {
+                append(&mut file, blob)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&self, staged: &mut Staged, name: String, blob: &Blob) -> io::Result<()> {
+        let linked = match blob {
+            Blob::File(cached) if self.read_only => self.link(cached.path(), staged.place, &name)?,
+            _ => false,
+        };
+        if !linked {
+            append(&mut self.create(staged.place, &name)?, blob)?;
+        }
+        staged.files.push(name);
+        Ok(())
+    }
+
+    /// False when the file system does not want another link here: then a copy it is.
+    fn link(&self, from: &Path, place: u32, name: &str) -> io::Result<bool> {
+        match linkat(CWD, from, &self.dir, format!("{place}/{name}"), AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => Ok(false),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
+    fn create(&self, place: u32, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&self.dir, format!("{place}/{name}"), flags, FILE_MODE)?;
+        // Whatever our umask is, the inside may run as anybody and must be able to read it.
+        fchmod(&file, FILE_MODE)?;
+        Ok(file.into())
+    }
+
+    fn make_dir(&self, path: &str) -> io::Result<()> {
+        mkdirat(&self.dir, path, DIR_MODE)?;
+        if statat(&self.dir, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 != DIR_MODE.as_raw_mode() {
+            chmodat(&self.dir, path, DIR_MODE, AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    fn clear(&self, staged: &Staged) -> io::Result<()> {
+        let place = staged.place;
+        for file in &staged.files {
+            unlinkat(&self.dir, format!("{place}/{file}"), AtFlags::empty())?;
+        }
+        if staged.parts {
+            unlinkat(&self.dir, format!("{place}/{PARTS}"), AtFlags::REMOVEDIR)?;
+        }
+        Ok(())
+    }
+}
+
+fn append(file: &mut File, blob: &Blob) -> io::Result<()> {
+    match blob {
+        Blob::Bytes(bytes) => file.write_all(bytes),
+        // Within the kernel, and without copying where the file system can share blocks.
+        Blob::File(cached) => io::copy(&mut File::open(cached.path())?, file).map(|_| ()),
+    }
+}
+
+/// The last component of an item's path. Paths were checked where they came in; what is no name becomes one.
+pub(crate) fn base_name(path: &str) -> &str {
+    match path.rsplit('/').next() {
+        Some(name) if !matches!(name, "" | "." | "..") => shortened(name, NAME_BYTES),
+        _ => "input",
+    }
+}
+
+/// Names of parts: sorted by name they are in order, however many there are.
+fn part_names(parts: &[NamedBlob]) -> Vec<String> {
+    let digits = parts.len().saturating_sub(1).to_string().len().max(6);
+    let name = |(index, part): (usize, &NamedBlob)| {
+        let base = shortened(base_name(&part.path), NAME_BYTES - digits - 1);
+        format!("{index:0digits$}-{base}")
+    };
+    parts.iter().enumerate().map(name).collect()
+}
+
+fn shortened(name: &str, bytes: usize) -> &str {
+    &name[..name.floor_char_boundary(bytes)]
+}
+
+/// One part, as the manifest tells of it.
+#[derive(serde::Serialize)]
+struct Part<'a> {
+    index: usize,
+    /// Where it came from: an item's or output's path.
+    path: &'a str,
+    /// Its file's name in the directory of parts.
+    name: &'a str,
+    size: u64,
+    /// BLAKE3, in hexadecimal.
+    digest: String,
+}
+
+fn manifest(parts: &[NamedBlob], names: &[String]) -> io::Result<Vec<u8>> {
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let all: Vec<Part<'_>> = parts
+        .iter()
+        .zip(names)
+        .enumerate()
+        .map(|(index, (part, name))| Part { index, path: &part.path, name, size: part.size, digest: hex(&part.digest) })
+        .collect();
+    serde_json::to_vec(&all).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests;

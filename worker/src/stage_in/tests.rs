@@ -1,0 +1,148 @@
+//! What a run finds in its input directory.
+
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+
+use super::*;
+use crate::cache::{Cache, FetchBlobs, Pieces};
+
+fn named(path: &str, bytes: &'static [u8]) -> NamedBlob {
+    NamedBlob {
+        path: path.into(),
+        digest: blake3::hash(bytes).as_bytes().to_vec().into(),
+        size: bytes.len() as u64,
+        inline: Some(bytes.into()),
+    }
+}
+
+struct World {
+    base: tempfile::TempDir,
+    inbox: Inbox,
+}
+
+impl World {
+    fn new(read_only: bool) -> Self {
+        let base = tempfile::tempdir().unwrap();
+        let inputs = base.path().join("in");
+        fs::create_dir(&inputs).unwrap();
+        let inbox = Inbox::open(&inputs, "/in", read_only).unwrap();
+        Self { base, inbox }
+    }
+
+    fn stage(&mut self, wanted: &Wanted<'_>) -> Staged {
+        self.inbox.stage_small(wanted).unwrap().unwrap()
+    }
+
+    /// The file outside that the inside sees at this path.
+    fn outside(&self, inside: &str) -> PathBuf {
+        self.base.path().join(inside.trim_start_matches('/'))
+    }
+
+    /// A large blob in a cache on the same file system.
+    async fn cached(&self, bytes: Vec<u8>) -> Blob {
+        let (digest, size) = (blake3::hash(&bytes), bytes.len() as u64);
+        let fetcher = Arc::new(move |_, _| -> futures_util::future::BoxFuture<'static, _> {
+            let piece = bytes::Bytes::from(bytes.clone());
+            Box::pin(async { Ok(Box::pin(futures_util::stream::iter([Ok(piece)])) as Pieces) })
+        });
+        let cache = Cache::open(&self.base.path().join("cache"), 1 << 30, fetcher).unwrap();
+        cache.fetch(digest, size).await.unwrap()
+    }
+}
+
+fn one<'a>(inputs: &'a [NamedBlob], name: &'a str) -> Wanted<'a> {
+    Wanted { inputs, name, gather: false, joined: false }
+}
+
+#[test]
+fn one_input_lies_under_its_own_name_readable_by_all() {
+    let mut world = World::new(true);
+    let inputs = [named("a/b/photo.jpg", b"pixels")];
+    let staged = world.stage(&one(&inputs, "photo.jpg"));
+    assert_eq!(staged.input, "/in/0/photo.jpg");
+    assert_eq!(staged.stdin, staged.input);
+    let file = world.outside(&staged.input);
+    assert_eq!(fs::read(&file).unwrap(), b"pixels");
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o444);
+    world.inbox.clear(staged);
+    assert!(!file.exists());
+}
+
+#[test]
+fn directories_are_used_again_but_never_shared() {
+    let mut world = World::new(true);
+    let inputs = [named("x", b"1")];
+    let first = world.stage(&one(&inputs, "x"));
+    let second = world.stage(&one(&inputs, "x"));
+    assert_ne!(first.input, second.input);
+    let again = first.input.clone();
+    world.inbox.clear(first);
+    assert_eq!(world.stage(&one(&inputs, "x")).input, again);
+}
+
+#[test]
+fn parts_lie_in_order_with_nothing_beside_them() {
+    let mut world = World::new(true);
+    let inputs = [named("z/a.txt", b"1"), named("a.txt", b"22"), named("q/a.txt", b"")];
+    let staged = world.stage(&Wanted { inputs: &inputs, name: "total", gather: true, joined: true });
+    assert_eq!(staged.input, "/in/0/parts");
+    let dir = world.outside(&staged.input);
+    let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["000000-a.txt", "000001-a.txt", "000002-a.txt"]);
+    assert_eq!(fs::read(dir.join("000001-a.txt")).unwrap(), b"22");
+    assert_eq!(fs::read(world.outside(&staged.stdin)).unwrap(), b"122", "in order");
+    let manifest = fs::read(world.outside(staged.manifest.as_ref().unwrap())).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    assert_eq!(manifest[1]["path"], "a.txt");
+    assert_eq!(manifest[1]["name"], "000001-a.txt");
+    assert_eq!(manifest[1]["index"], 1);
+    assert_eq!(manifest[1]["size"], 2);
+    assert_eq!(manifest[1]["digest"], blake3::hash(b"22").to_hex().as_str());
+    let place = dir.parent().unwrap().to_path_buf();
+    world.inbox.clear(staged);
+    assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+}
+
+#[test]
+fn a_gather_of_nothing_is_an_empty_directory() {
+    let mut world = World::new(true);
+    let staged = world.stage(&Wanted { inputs: &[], name: "total", gather: true, joined: true });
+    assert_eq!(fs::read_dir(world.outside(&staged.input)).unwrap().count(), 0);
+    assert_eq!(fs::read(world.outside(&staged.stdin)).unwrap(), b"");
+    assert_eq!(fs::read(world.outside(staged.manifest.as_ref().unwrap())).unwrap(), b"[]");
+}
+
+#[test]
+fn names_of_parts_sort_in_order_and_fit_a_file_system() {
+    let long = format!("{}é", "x".repeat(254));
+    let parts = [named(&long, b""), named("..", b"")];
+    let names = part_names(&parts);
+    assert_eq!(names[0], format!("000000-{}", "x".repeat(248)));
+    assert_eq!(names[1], "000001-input");
+}
+
+#[test]
+fn what_is_no_name_becomes_one() {
+    assert_eq!(base_name("a/b.txt"), "b.txt");
+    for none in ["", "a/", "..", "a/.."] {
+        assert_eq!(base_name(none), "input");
+    }
+}
+
+#[tokio::test]
+async fn a_cached_file_is_linked_where_the_inside_cannot_write_and_copied_where_it_can() {
+    for read_only in [true, false] {
+        let mut world = World::new(read_only);
+        let blob = world.cached(vec![9; 100_000]).await;
+        let Blob::File(cached) = &blob else { panic!("not a file") };
+        let inputs = [NamedBlob { path: "big".into(), size: 100_000, ..NamedBlob::default() }];
+        let wanted = one(&inputs, "big");
+        assert!(world.inbox.stage_small(&wanted).is_none(), "nothing travelled along");
+        let staged = world.inbox.stager().unwrap()(&wanted, std::slice::from_ref(&blob)).unwrap();
+        let file = fs::metadata(world.outside(&staged.input)).unwrap();
+        let same = file.ino() == fs::metadata(cached.path()).unwrap().ino();
+        assert_eq!((same, file.len(), file.mode() & 0o7777), (read_only, 100_000, 0o444));
+        world.inbox.clear(staged);
+        assert!(cached.path().exists());
+    }
+}

@@ -1,0 +1,329 @@
+//! A runtime with what a test needs around it, and the promise that nothing is left behind.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bollard::{
+    Docker,
+    query_parameters::{KillContainerOptions, ListContainersOptionsBuilder},
+};
+use longshore_proto::v1::{Container, EnvVar};
+use longshore_shim::{Done, FromShim, Run, Stdout, ToShim};
+use longshore_worker::runtime::{
+    Image, Runtime, Sandbox, SandboxSpec, StartError,
+    docker::{DockerOptions, DockerRuntime},
+    process::ProcessRuntime,
+};
+use tempfile::TempDir;
+use tokio::{sync::Mutex, time::timeout};
+use uuid::Uuid;
+
+use crate::host_image;
+
+/// Programs in the image; the host has them too, for the process runtime.
+const PROGRAMS: [&str; 8] = ["sh", "cat", "echo", "sleep", "ls", "touch", "mkdir", "id"];
+
+/// Longer than anything here takes on a busy machine: only a failing test waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One runtime, one worker id, one directory.
+pub struct World {
+    pub runtime: Arc<dyn Runtime>,
+    pub docker: Option<Arc<DockerRuntime>>,
+    pub worker: Uuid,
+    pub image: Image,
+    base: TempDir,
+    number: AtomicU64,
+    closed: bool,
+    _host_image: Option<Arc<HostImage>>,
+}
+
+impl World {
+    /// Docker, with the defaults; `None` when there is none and the environment does not insist.
+    pub async fn docker() -> Option<Self> {
+        Self::docker_with(|_options| {}).await
+    }
+
+    /// Docker, with other options.
+    pub async fn docker_with(change: impl FnOnce(&mut DockerOptions)) -> Option<Self> {
+        let base = tempfile::tempdir().unwrap();
+        let worker = Uuid::new_v4();
+        let mut options = DockerOptions::new(worker, base.path().join("shim"));
+        change(&mut options);
+        let docker = match DockerRuntime::connect(options).await {
+            Ok(docker) => Arc::new(docker),
+            Err(error)
+                if std::env::var_os("LONGSHORE_REQUIRE_DOCKER")
+                    .is_none_or(|value| value != "1") =>
+            {
+                eprintln!(
+                    "skipped, as no Docker answers (LONGSHORE_REQUIRE_DOCKER=1 makes this a failure): {error}"
+                );
+                return None;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let host_image = HostImage::get(&docker).await;
+        let image = docker.resolve(&host_image.tag).await.unwrap();
+        Some(Self {
+            runtime: docker.clone(),
+            docker: Some(docker),
+            worker,
+            image,
+            base,
+            number: AtomicU64::new(0),
+            closed: false,
+            _host_image: Some(host_image),
+        })
+    }
+
+    pub async fn process() -> Option<Self> {
+        let base = tempfile::tempdir().unwrap();
+        let worker = Uuid::new_v4();
+        let runtime = Arc::new(ProcessRuntime::new(worker, &base.path().join("shim")).unwrap());
+        let image = runtime.resolve("anything").await.unwrap();
+        Some(Self {
+            runtime,
+            docker: None,
+            worker,
+            image,
+            base,
+            number: AtomicU64::new(0),
+            closed: false,
+            _host_image: None,
+        })
+    }
+
+    /// The same worker after a restart.
+    pub async fn next_life(&self) -> Arc<dyn Runtime> {
+        next_life(self.worker, self.shim_directory(), self.docker.is_some()).await
+    }
+
+    /// Where its shim's file is; the shims of plain children run from there.
+    pub fn shim_directory(&self) -> PathBuf {
+        self.base.path().join("shim")
+    }
+
+    /// A directory for one sandbox, as callers make it.
+    pub fn directory(&self) -> PathBuf {
+        let path = self.base.path().join(format!(
+            "sandbox-{}",
+            self.number.fetch_add(1, Ordering::Relaxed)
+        ));
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+        path
+    }
+
+    /// A specification with one variable and nothing else unusual.
+    pub fn spec(&self) -> SandboxSpec {
+        SandboxSpec {
+            role: "slot",
+            owner: "a test".into(),
+            image: self.image.clone(),
+            container: Container {
+                image: self.image.reference.clone(),
+                env: vec![EnvVar {
+                    name: "COLOUR".into(),
+                    value: "grey".into(),
+                }],
+                ..Container::default()
+            },
+            dir: self.directory(),
+            data: None,
+            max_output_bytes: 1 << 20,
+        }
+    }
+
+    pub async fn start(&self) -> Sandbox {
+        self.start_with(|_spec| {}).await.unwrap()
+    }
+
+    pub async fn start_with(
+        &self,
+        change: impl FnOnce(&mut SandboxSpec),
+    ) -> Result<Sandbox, StartError> {
+        let mut spec = self.spec();
+        change(&mut spec);
+        timeout(PATIENCE, self.runtime.start(&spec)).await.unwrap()
+    }
+
+    /// Names of the containers of this worker, in whatever state.
+    pub async fn containers(&self) -> Vec<String> {
+        let label = format!("longshore.worker={}", self.worker);
+        let filters = std::collections::HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let found = client().await.list_containers(Some(options)).await.unwrap();
+        found
+            .into_iter()
+            .flat_map(|container| container.names.unwrap_or_default())
+            .collect()
+    }
+
+    /// Kills the shim as a stranger on this machine would.
+    pub async fn kill_from_outside(&self, sandbox: &Sandbox) {
+        let id = sandbox.control.id();
+        match id.strip_prefix("process-") {
+            Some(pid) => {
+                let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+            }
+            None => client()
+                .await
+                .kill_container(id, None::<KillContainerOptions>)
+                .await
+                .unwrap(),
+        }
+    }
+
+    /// Ends the test: nothing may be left.
+    pub async fn close(mut self) {
+        if self.docker.is_some() {
+            assert_eq!(self.containers().await, Vec::<String>::new());
+        }
+        assert_eq!(self.next_life().await.sweep().await.unwrap(), 0);
+        self.closed = true;
+    }
+}
+
+impl Drop for World {
+    /// A test that failed leaves nothing either.
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        let (worker, shim, docker) = (self.worker, self.shim_directory(), self.docker.is_some());
+        block_on(async move {
+            let _ = next_life(worker, shim, docker).await.sweep().await;
+        });
+    }
+}
+
+/// The engine, to look at it past the code under test.
+pub async fn client() -> Docker {
+    Docker::connect_with_unix_defaults()
+        .unwrap()
+        .negotiate_version()
+        .await
+        .unwrap()
+}
+
+async fn next_life(worker: Uuid, shim: PathBuf, docker: bool) -> Arc<dyn Runtime> {
+    if docker {
+        Arc::new(
+            DockerRuntime::connect(DockerOptions::new(worker, shim))
+                .await
+                .unwrap(),
+        )
+    } else {
+        Arc::new(ProcessRuntime::new(worker, &shim).unwrap())
+    }
+}
+
+/// The image of the host's programs, there as long as any test of this process uses it.
+struct HostImage {
+    tag: String,
+}
+
+static HOST_IMAGE: Mutex<Weak<HostImage>> = Mutex::const_new(Weak::new());
+
+impl HostImage {
+    async fn get(docker: &DockerRuntime) -> Arc<Self> {
+        let mut known = HOST_IMAGE.lock().await;
+        if let Some(image) = known.upgrade() {
+            return image;
+        }
+        let image = Self {
+            tag: format!("longshore-test/host:{}", Uuid::new_v4().simple()),
+        };
+        let changes = [
+            "LABEL longshore=test".to_owned(),
+            r#"CMD ["/bin/echo", "hello"]"#.to_owned(),
+        ];
+        docker
+            .import_image(&image.tag, host_image::tar(&PROGRAMS).into(), &changes)
+            .await
+            .unwrap();
+        let image = Arc::new(image);
+        *known = Arc::downgrade(&image);
+        image
+    }
+}
+
+impl Drop for HostImage {
+    fn drop(&mut self) {
+        let tag = std::mem::take(&mut self.tag);
+        block_on(async move {
+            let scratch = tempfile::tempdir().unwrap();
+            let options = DockerOptions::new(Uuid::new_v4(), scratch.path().into());
+            let docker = DockerRuntime::connect(options).await.unwrap();
+            if let Err(error) = docker.remove_image(&tag).await {
+                eprintln!("{error}");
+            }
+        });
+    }
+}
+
+/// For `Drop`, which may be inside a runtime that is going away.
+fn block_on(work: impl Future<Output = ()> + Send + 'static) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    std::thread::spawn(move || runtime.block_on(work))
+        .join()
+        .unwrap();
+}
+
+/// A run of `sh -c script`, the first of its sandbox.
+pub fn shell(sandbox: &Sandbox, script: &str) -> Run {
+    run(sandbox, 1, &["sh", "-c", script])
+}
+
+pub fn run(sandbox: &Sandbox, seq: u64, argv: &[&str]) -> Run {
+    Run {
+        seq,
+        argv: argv.iter().map(|&argument| argument.to_owned()).collect(),
+        env: Vec::new(),
+        stdin: None,
+        stdout: Stdout::Log,
+        out_dir: format!("{}/{seq}", sandbox.paths.inside_out),
+        timeout_ms: None,
+        grace_ms: 100,
+        log_bytes: 4096,
+    }
+}
+
+/// Runs it and waits for its end.
+pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
+    let seq = run.seq;
+    sandbox.shim.send(&ToShim::Run(run)).await.unwrap();
+    let (frame, _) = timeout(PATIENCE, sandbox.shim.receive())
+        .await
+        .unwrap()
+        .unwrap();
+    match frame {
+        FromShim::Done(done) if done.seq == seq => done,
+        other => panic!("not the end of run {seq}: {other:?}"),
+    }
+}
+
+/// What a shell script says on its standard output.
+pub async fn said(sandbox: &Sandbox, seq: u64, script: &str) -> String {
+    let done = done(sandbox, run(sandbox, seq, &["sh", "-c", script])).await;
+    String::from_utf8(done.stdout.head)
+        .unwrap()
+        .trim()
+        .to_owned()
+}
