@@ -36,9 +36,7 @@ pub fn moment(unix_ms: u64) -> Option<String> {
 
 /// Now, in milliseconds of Unix time.
 pub fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -54,11 +52,7 @@ pub fn bytes(bytes: u64) -> String {
 
 /// A count and its noun: `1 item`, `2 items`.
 pub fn some(number: u64, noun: &str) -> String {
-    format!(
-        "{} {noun}{}",
-        count(number),
-        if number == 1 { "" } else { "s" }
-    )
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -94,9 +88,6 @@ mod tests {
 
     #[test]
     fn nouns_agree_with_their_counts() {
-        assert_eq!(
-            (some(1, "item"), some(1_200, "item")),
-            ("1 item".to_owned(), "1,200 items".to_owned())
-        );
+        assert_eq!((some(1, "item"), some(1_200, "item")), ("1 item".to_owned(), "1,200 items".to_owned()));
     }
 }

@@ -25,15 +25,24 @@ use self::servers::{CoordinatorArgs, UpArgs};
 
 const EXAMPLES: &str = "\
 Examples:
-  longshore up                                        coordinator and worker on this machine
-  longshore run alpine 'texts/*.txt' -o counts/ -- sh -c 'wc -w < {in} > {out}'
-  longshore run -f pipeline.yaml photos/ -o out/      several stages
+  longshore up                                  coordinator and worker here
+  longshore run alpine 'texts/*.txt' -o out/ -- sh -c 'wc -w < {in} > {out}'
+  longshore run -f pipeline.yaml photos/ -o out/
   longshore service deploy search.yaml
   longshore query search -d 'white whale'
 
 Exit codes:
-  0 everything committed   1 infrastructure     2 usage                 3 some items failed, or a partial answer
-  4 not allowed            9 cancelled          124 wait timed out      130 detached by Ctrl-C (the job goes on)";
+    0  everything committed
+    1  infrastructure: no coordinator, a full disk, a fault
+    2  usage: the command line, a spec, an input or a name must change
+    3  some items failed, or the answer is partial
+    4  not allowed
+    9  the job was cancelled
+  124  wait timed out
+  130  detached by Ctrl-C; the job goes on";
+
+/// Under which flags of every command stand in the help.
+const GLOBAL: &str = "Global options";
 
 /// Run any container image over files and requests: work queue and scatter/gather.
 #[derive(Debug, Parser)]
@@ -49,19 +58,13 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Address of the coordinator
-    #[arg(long, global = true, env = "LONGSHORE_ADDR", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_ADDR", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     pub addr: String,
     /// How listings look
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        value_name = "FORMAT"
-    )]
+    #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// No progress and no remarks; listings are names only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
 }
 
@@ -95,9 +98,7 @@ pub enum Command {
     /// Run a coordinator alone
     Coordinator(CoordinatorArgs),
     /// Find out what keeps this machine from working
-    #[command(
-        after_help = "Examples:\n  longshore doctor\n  longshore --addr 10.0.0.5:7077 doctor"
-    )]
+    #[command(after_help = "Examples:\n  longshore doctor\n  longshore --addr 10.0.0.5:7077 doctor")]
     Doctor,
     /// See both patterns on real files, from nothing
     #[command(after_help = "Examples:\n  longshore demo\n  longshore demo --runtime process")]

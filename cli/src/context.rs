@@ -16,10 +16,7 @@ pub struct Context {
 impl Context {
     /// From the global flags.
     pub fn new(global: &Global) -> Context {
-        Context {
-            address: global.addr.clone(),
-            printer: Printer::new(global.format, global.quiet),
-        }
+        Context { address: global.addr.clone(), printer: Printer::new(global.format, global.quiet) }
     }
 
     /// A connection to the coordinator.

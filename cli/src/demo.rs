@@ -1,21 +1,122 @@
 //! `longshore demo`: both patterns on real files, from nothing.
+//!
+//! It starts a coordinator and a worker in a temporary directory, types the commands a user would type, shows what they
+//! answer, and removes everything again. No registry is needed: the programs of the demo are carried inside and become
+//! an image on the spot.
 
-use std::process::ExitCode;
+mod ranking;
+mod stage;
+mod texts;
 
-use anyhow::{Result, bail};
+use std::{net::SocketAddr, process::ExitCode};
 
-use crate::{args::servers::Runtime, context::Context};
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+use longshore_worker::home::Home;
+
+use self::stage::Stage;
+use crate::{
+    args::{Cli, Command, servers::Runtime},
+    commands,
+    context::Context,
+    exit::Exit,
+    serve::Up,
+};
+
+/// Words of the table that are shown.
+const SHOWN: usize = 10;
+
+/// What is searched for.
+const QUERY: &str = "permission to copy and distribute";
 
 /// What the demo is given.
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// How containers are run
-    #[arg(long, value_enum, default_value_t)]
-    pub runtime: Runtime,
+    /// How containers are run; Docker where it answers, else plain processes
+    #[arg(long, value_enum)]
+    pub runtime: Option<Runtime>,
 }
 
 /// Runs the demo.
 pub async fn demo(args: DemoArgs, context: &Context) -> Result<ExitCode> {
-    let _ = (args, context);
-    bail!("not wired yet")
+    let dir = tempfile::Builder::new().prefix("longshore-demo-").tempdir().context("cannot make a directory")?;
+    let home = Home::open(&dir.path().join("worker"))?;
+    let stage = Stage::set(&home, args.runtime, dir.path()).await?;
+    let exit = with_stage(&stage, home, dir.path(), context).await;
+    stage.strike().await;
+    let dir_path = dir.path().display().to_string();
+    dir.close().with_context(|| format!("cannot remove {dir_path}"))?;
+    if matches!(exit, Ok(Exit::Done)) {
+        say("\nEverything was removed again. Next: `longshore up` in one terminal, `longshore run --help` in another.");
+    }
+    exit.map(ExitCode::from)
+}
+
+async fn with_stage(stage: &Stage, home: Home, dir: &std::path::Path, context: &Context) -> Result<Exit> {
+    let texts = dir.join("texts");
+    let found = tokio::task::block_in_place(|| texts::gather(&texts))?;
+    let (files, kib) = (found.files, found.bytes >> 10);
+    say(&format!("{files} source and licence texts of this machine ({kib} KiB), copied to {}", texts.display()));
+    say(&format!("Containers by: {}\n", stage.runtime().name()));
+    let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let up = Up::start(dir, SocketAddr::from(([127, 0, 0, 1], 0)), home, stage.runtime(), slots).await?;
+    let played = play(stage, dir, &up.address, context).await;
+    let stopped = up.stop().await;
+    let exit = played?;
+    stopped?;
+    Ok(exit)
+}
+
+/// The three acts: a job of three stages, a service of four shards, a query.
+async fn play(stage: &Stage, dir: &std::path::Path, address: &str, context: &Context) -> Result<Exit> {
+    let (pipeline, search, counts) = (dir.join("pipeline.yaml"), dir.join("search.yaml"), dir.join("counts"));
+    std::fs::write(&pipeline, stage.pipeline()).context("cannot write the job's spec")?;
+    std::fs::write(&search, stage.search()).context("cannot write the service's spec")?;
+    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+
+    say("A work queue: count the words of every text, drop the most common, add all up.");
+    let run = ["run", "-f", &path(&pipeline), &path(&dir.join("texts")), "-o", &path(&counts)];
+    let exit = type_in(&run, address, context).await?;
+    if exit != Exit::Done {
+        return Ok(exit);
+    }
+    show_table(&counts.join("total"))?;
+
+    say("\nScatter/gather: four leaves, each with its share of the same texts, and a merge.");
+    let exit = type_in(&["service", "deploy", &path(&search)], address, context).await?;
+    if exit != Exit::Done {
+        return Ok(exit);
+    }
+    ranking::ask(address, "search", QUERY).await?;
+    type_in(&["service", "rm", "search"], address, context).await
+}
+
+/// Shows a command and carries it out, as if it had been typed.
+async fn type_in(words: &[&str], address: &str, context: &Context) -> Result<Exit> {
+    let shown: Vec<String> =
+        words.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() }).collect();
+    say(&format!("$ longshore {}", shown.join(" ")));
+    let before = ["longshore", "--addr", address];
+    let cli = Cli::try_parse_from(before.iter().chain(words))?;
+    let context = Context { address: address.to_owned(), printer: context.printer.clone() };
+    match cli.command {
+        Command::Run(args) => commands::run::run(*args, &context).await,
+        Command::Service(command) => commands::service::run(command, &context).await,
+        _ => unreachable!("the demo types nothing else"),
+    }
+}
+
+fn show_table(path: &std::path::Path) -> Result<()> {
+    let table = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    say(&format!("\nThe {SHOWN} most frequent of {} words:", table.lines().count()));
+    for line in table.lines().take(SHOWN) {
+        say(&format!("  {line}"));
+    }
+    Ok(())
+}
+
+fn say(line: &str) {
+    use std::io::Write as _;
+    // Nobody may be reading.
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

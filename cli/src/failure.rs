@@ -4,8 +4,7 @@ use std::{error::Error, io::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use longshore_client::{
-    BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError,
-    outputs::OutputError,
+    BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError, outputs::OutputError,
 };
 
 use crate::{exit::Exit, printer::StdoutClosed, spec::SpecError};
@@ -25,11 +24,7 @@ pub struct Failure {
 impl Failure {
     /// With an exit code.
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure {
-            message: message.into(),
-            exit,
-            hint: None,
-        }
+        Failure { message: message.into(), exit, hint: None }
     }
 
     /// The caller must change something.
@@ -59,11 +54,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
 fn print(error: &anyhow::Error, hint: Option<&str>) -> std::io::Result<()> {
     let mut err = anstream::stderr().lock();
     let mut said = error.to_string();
-    writeln!(
-        err,
-        "{ERROR}error:{ERROR:#} {}",
-        escape::block(said.as_bytes())
-    )?;
+    writeln!(err, "{ERROR}error:{ERROR:#} {}", escape::block(said.as_bytes()))?;
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some libraries repeat their source in their own text.
         if !said.contains(&cause) {
@@ -72,21 +63,18 @@ fn print(error: &anyhow::Error, hint: Option<&str>) -> std::io::Result<()> {
         said = cause;
     }
     match hint {
-        Some(hint) => writeln!(
-            err,
-            "{HINT}hint:{HINT:#} {}",
-            escape::block(hint.as_bytes())
-        ),
+        Some(hint) => writeln!(err, "{HINT}hint:{HINT:#} {}", escape::block(hint.as_bytes())),
         None => Ok(()),
     }
 }
 
 /// The exit code and hint of the first error in the chain that has an opinion.
 fn judge(error: &anyhow::Error) -> (Exit, Option<String>) {
-    error
-        .chain()
-        .find_map(judge_one)
-        .unwrap_or((Exit::Failed, None))
+    // A failure that is the context of another error is found only this way.
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return (failure.exit, failure.hint.clone());
+    }
+    error.chain().find_map(judge_one).unwrap_or((Exit::Failed, None))
 }
 
 fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
@@ -107,26 +95,16 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
 
 /// Errors that carry a call's error inside, which then knows best.
 fn judge_call(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
-    let with_call = |kind: Kind, call: Option<&CallError>| {
-        Some((exit_of(kind), call.and_then(CallError::hint)))
-    };
+    let with_call = |kind: Kind, call: Option<&CallError>| Some((exit_of(kind), call.and_then(CallError::hint)));
     if let Some(call) = error.downcast_ref::<CallError>() {
         return with_call(call.kind(), Some(call));
     }
     if let Some(upload) = error.downcast_ref::<UploadError>() {
-        let call = if let UploadError::Call(call) = upload {
-            Some(call)
-        } else {
-            None
-        };
+        let call = if let UploadError::Call(call) = upload { Some(call) } else { None };
         return with_call(upload.kind(), call);
     }
     if let Some(blob) = error.downcast_ref::<BlobError>() {
-        let call = if let BlobError::Call(call) = blob {
-            Some(call)
-        } else {
-            None
-        };
+        let call = if let BlobError::Call(call) = blob { Some(call) } else { None };
         return with_call(blob.kind(), call);
     }
     let call = match error.downcast_ref::<OutputError>()? {
@@ -155,10 +133,15 @@ mod tests {
 
     #[test]
     fn exit_code_and_hint_come_from_within_the_chain() {
-        let error = Err::<(), _>(Failure::usage("bad").hint("do this"))
-            .context("while")
-            .unwrap_err();
+        let error = Err::<(), _>(Failure::usage("bad").hint("do this")).context("while").unwrap_err();
         assert_eq!(judge(&error), (Exit::Usage, Some("do this".to_owned())));
+    }
+
+    #[test]
+    fn a_failure_may_have_a_cause() {
+        let error = Err::<(), _>(std::io::Error::other("gone")).context(Failure::usage("cannot read x")).unwrap_err();
+        assert_eq!(judge(&error).0, Exit::Usage);
+        assert_eq!(error.chain().count(), 2);
     }
 
     #[test]

@@ -18,12 +18,7 @@ pub enum Followed {
 }
 
 /// Watches the job and shows its progress.
-pub async fn follow(
-    client: &Client,
-    id: &str,
-    progress: &Progress,
-    interrupt: &Interrupt,
-) -> Result<Followed> {
+pub async fn follow(client: &Client, id: &str, progress: &Progress, interrupt: &Interrupt) -> Result<Followed> {
     let mut watch = client.watch(id);
     let mut last: Option<JobView> = None;
     loop {

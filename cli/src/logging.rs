@@ -1,13 +1,18 @@
 //! Logs of the program itself, on standard error.
 
+use std::io::{self, IsTerminal};
+
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `LONGSHORE_LOG` chooses what is logged (`debug`, `longshore_worker=trace`, …); `level` holds unless set.
 pub fn start(level: &str) {
     let filter = EnvFilter::try_from_env("LONGSHORE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // As https://no-color.org has it: set to anything but nothing.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     // Fails only when logging was started before, and then it goes on as it was.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && !plain)
         .try_init();
 }

@@ -7,6 +7,9 @@
 //! serve: the one place that knows the servers' insides
 //! ```
 
+// A test that unwraps says where it failed.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod amounts;
 mod args;
 mod commands;
@@ -34,11 +37,9 @@ use clap::Parser;
 const TIDY_UP: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
+    longshore_coordinator::probe_main_if_asked();
     let cli = args::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&error.into()).into(),
     };

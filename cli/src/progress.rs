@@ -142,29 +142,16 @@ impl Progress {
 }
 
 fn failure_text(job: &JobView, failure: &ItemFailure) -> String {
-    let log = failure
-        .failure
-        .as_ref()
-        .map_or(&[][..], |failure| &failure.stderr_tail);
-    let text = format!(
-        "failed: {}\n{}",
-        views::failure_line(job, failure),
-        summary::last_lines(log, STDERR_LINES)
-    );
+    let log = failure.failure.as_ref().map_or(&[][..], |failure| &failure.stderr_tail);
+    let text = format!("failed: {}\n{}", views::failure_line(job, failure), summary::last_lines(log, STDERR_LINES));
     text.trim_end().to_owned()
 }
 
 /// What a stage is at, besides what is done: `3 running, 1 retrying, 2 failed`.
 fn at_work(stage: &StageView) -> String {
-    let parts = [
-        (stage.running, "running"),
-        (stage.backing_off, "retrying"),
-        (stage.failed, "failed"),
-    ];
+    let parts = [(stage.running, "running"), (stage.backing_off, "retrying"), (stage.failed, "failed")];
     let some = parts.iter().filter(|(count, _)| *count > 0);
-    let texts: Vec<String> = some
-        .map(|(count, what)| format!("{} {what}", amounts::count(*count)))
-        .collect();
+    let texts: Vec<String> = some.map(|(count, what)| format!("{} {what}", amounts::count(*count))).collect();
     texts.join(", ")
 }
 
@@ -192,10 +179,7 @@ mod tests {
             }),
             ..ItemFailure::default()
         };
-        JobView {
-            recent_failures: failures.iter().map(failure).collect(),
-            ..JobView::default()
-        }
+        JobView { recent_failures: failures.iter().map(failure).collect(), ..JobView::default() }
     }
 
     fn progress() -> Progress {
@@ -207,10 +191,7 @@ mod tests {
         let progress = progress();
         let first = progress.new_failures(&job(&[1, 2]));
         assert_eq!(first.len(), 2);
-        assert_eq!(
-            first[0],
-            "failed: 0: item-1 (attempt 1): exit code 1\n    | 2\n    | 3\n    | 4\\x1b[0m"
-        );
+        assert_eq!(first[0], "failed: 0: item-1 (attempt 1): exit code 1\n    | 2\n    | 3\n    | 4\\x1b[0m");
         assert_eq!(progress.new_failures(&job(&[1, 2, 3])).len(), 1);
         assert!(progress.new_failures(&job(&[2, 3])).is_empty());
     }
@@ -218,19 +199,13 @@ mod tests {
     #[test]
     fn a_flood_of_failures_is_cut_off() {
         let progress = progress();
-        let all: usize = (0..100)
-            .map(|i| progress.new_failures(&job(&[i])).len())
-            .sum();
+        let all: usize = (0..100).map(|i| progress.new_failures(&job(&[i])).len()).sum();
         assert_eq!(all, FAILURES_SHOWN + 1);
     }
 
     #[test]
     fn what_is_at_work_leaves_out_zeros() {
-        let stage = StageView {
-            running: 1_200,
-            failed: 2,
-            ..StageView::default()
-        };
+        let stage = StageView { running: 1_200, failed: 2, ..StageView::default() };
         assert_eq!(at_work(&stage), "1,200 running, 2 failed");
         assert_eq!(at_work(&StageView::default()), "");
     }

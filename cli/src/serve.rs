@@ -1,25 +1,204 @@
 //! The servers, wired together: the one place of the command line that knows their insides.
 
-use std::process::ExitCode;
+use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow};
+use longshore_coordinator::{Config, Coordinator};
+use longshore_worker::{
+    agent,
+    home::Home,
+    runtime::{
+        Runtime,
+        docker::{DockerOptions, DockerRuntime},
+        process::ProcessRuntime,
+    },
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
 
-use crate::args::servers::{CoordinatorArgs, UpArgs, WorkerArgs};
+use crate::{
+    args::servers::{self, CapacityArgs, CoordinatorArgs, UpArgs, WorkerArgs},
+    exit::Exit,
+    failure::Failure,
+};
+
+/// How long a warm container is kept without work.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Coordinator and worker on this machine.
 pub async fn up(args: UpArgs) -> Result<ExitCode> {
-    let _ = args;
-    bail!("not wired yet")
+    let stop = stop_signal()?;
+    let home = Home::open(&args.data.join("worker"))?;
+    let runtime = runtime(&home, &args.capacity).await?;
+    let slots = args.capacity.slots.get();
+    let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.data.display());
+    let up = Up::start(&args.data, args.listen, home, runtime, slots).await?;
+    announce(&up.address, &about);
+    let ended_early = up.until(stop).await;
+    up.stop().await?;
+    ended_early?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A coordinator and a worker in this process.
+pub struct Up {
+    /// Where the coordinator listens.
+    pub address: String,
+    leave: CancellationToken,
+    worker: JoinHandle<Result<(), agent::AgentError>>,
+    stop: CancellationToken,
+    coordinator: JoinHandle<Result<(), longshore_coordinator::ServeError>>,
+}
+
+impl Up {
+    /// Starts both.
+    pub async fn start(
+        data: &Path,
+        listen_at: SocketAddr,
+        home: Home,
+        runtime: Arc<dyn Runtime>,
+        slots: u32,
+    ) -> Result<Self> {
+        let listener = listen(listen_at).await?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
+        let coordinator = tokio::spawn(open(data)?.serve(listener, stop.clone().cancelled_owned()));
+        let config = config(&address, servers::host_name(), slots);
+        let worker = tokio::spawn(agent::run(home, runtime, config, leave.clone().cancelled_owned()));
+        Ok(Self { address, leave, worker, stop, coordinator })
+    }
+
+    /// Waits for `stop`, or for one of the two to end by itself, which is an error.
+    async fn until(&self, stop: CancellationToken) -> Result<()> {
+        let mut looks = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = looks.tick() => {
+                    if self.worker.is_finished() || self.coordinator.is_finished() {
+                        return Err(anyhow!("a part of longshore has ended by itself"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stops both. The worker leaves first: it says goodbye, so that a later start does not wait for it.
+    pub async fn stop(self) -> Result<()> {
+        self.leave.cancel();
+        let worked = self.worker.await.context("the worker has panicked");
+        self.stop.cancel();
+        self.coordinator.await.context("the coordinator has panicked")??;
+        worked??;
+        Ok(())
+    }
 }
 
 /// A coordinator alone.
 pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
-    let _ = args;
-    bail!("not wired yet")
+    let stop = stop_signal()?;
+    let listener = listen(args.listen).await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let coordinator = open(&args.data)?;
+    announce(&address, &format!("data in {}", args.data.display()));
+    coordinator.serve(listener, stop.cancelled_owned()).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A worker that joins a coordinator.
 pub async fn worker(args: WorkerArgs) -> Result<ExitCode> {
-    let _ = args;
-    bail!("not wired yet")
+    let stop = stop_signal()?;
+    let home = Home::open(&args.data)?;
+    let runtime = runtime(&home, &args.capacity).await?;
+    let slots = args.capacity.slots.get();
+    eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
+    agent::run(home, runtime, config(&args.join, args.name, slots), stop.cancelled_owned()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runtime that was asked for, ready to start containers.
+pub async fn runtime(home: &Home, capacity: &CapacityArgs) -> Result<Arc<dyn Runtime>> {
+    match capacity.runtime {
+        servers::Runtime::Docker => {
+            let mut options = DockerOptions::new(home.id(), home.dir().join("shim"));
+            options.networks.clone_from(&capacity.allow_network);
+            options.allow_root = capacity.allow_root;
+            let runtime = DockerRuntime::connect(options).await.map_err(|error| {
+                anyhow::Error::new(error).context(
+                    Failure::new(Exit::Failed, "the Docker Engine cannot be used")
+                        .hint("see `longshore doctor`, or run without isolation: --runtime process"),
+                )
+            })?;
+            Ok(Arc::new(runtime))
+        }
+        servers::Runtime::Process => {
+            let dir = home.dir().join("shim");
+            let runtime =
+                ProcessRuntime::new(home.id(), &dir).with_context(|| format!("cannot use {}", dir.display()))?;
+            Ok(Arc::new(runtime))
+        }
+    }
+}
+
+fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
+    agent::Config { coordinator: coordinator.to_owned(), name, slots: slots as usize, idle: IDLE }
+}
+
+fn open(data: &Path) -> Result<Coordinator> {
+    let mut config = Config::new(data.join("coordinator"));
+    config.store.probe = longshore_coordinator::Probe::Child;
+    Ok(tokio::task::block_in_place(|| Coordinator::open(&config))?)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    if !address.ip().is_loopback() {
+        let why = format!("{address} is not a loopback address: connections are not encrypted or authenticated yet");
+        return Err(Failure::usage(why)
+            .hint("listen on 127.0.0.1, and reach it from elsewhere through `ssh -L`")
+            .into());
+    }
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let failure = Failure::new(Exit::Failed, format!("something listens on {address} already"))
+                .hint("is another `longshore up` running? choose another port with --listen");
+            Err(failure.into())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}")),
+    }
+}
+
+/// The address on standard output, for scripts; the rest for people.
+fn announce(address: &str, about: &str) {
+    use std::io::Write as _;
+    eprintln!("longshore {} is up: {about}", env!("CARGO_PKG_VERSION"));
+    let mut out = io::stdout().lock();
+    // Nobody may be reading.
+    let _ = writeln!(out, "{address}").and_then(|()| out.flush());
+}
+
+/// Cancelled by the first Ctrl-C or SIGTERM; the second ends the process on the spot.
+fn stop_signal() -> Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        for already in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if already {
+                std::process::exit(Exit::Interrupted as i32);
+            }
+            eprintln!("stopping: containers are ended, jobs go on at the next start (again to stop at once)");
+            stopping.cancel();
+        }
+    });
+    Ok(stop)
 }

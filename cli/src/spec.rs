@@ -17,6 +17,8 @@ use longshore_client::escape;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Location;
 
+use crate::failure::Failure;
+
 /// Largest spec in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -31,16 +33,9 @@ pub struct SpecError {
 
 impl SpecError {
     fn new(spec: &SpecText, at: Option<Location>, message: impl Into<String>) -> SpecError {
-        let at = at
-            .map(|at| (at.line(), at.column()))
-            .filter(|&(line, _)| line > 0);
+        let at = at.map(|at| (at.line(), at.column())).filter(|&(line, _)| line > 0);
         let line = at.and_then(|(line, _)| spec.text.lines().nth(line as usize - 1));
-        SpecError {
-            file: spec.file.clone(),
-            at,
-            line: line.map(escape::line),
-            message: escape::line(&message.into()),
-        }
+        SpecError { file: spec.file.clone(), at, line: line.map(escape::line), message: escape::line(&message.into()) }
     }
 }
 
@@ -51,12 +46,7 @@ impl fmt::Display for SpecError {
         };
         write!(f, "{}:{line}:{column}: {}", self.file, self.message)?;
         match &self.line {
-            Some(text) => write!(
-                f,
-                "\n{line:>5} | {text}\n      | {:>width$}",
-                "^",
-                width = column as usize
-            ),
+            Some(text) => write!(f, "\n{line:>5} | {text}\n      | {:>width$}", "^", width = column as usize),
             None => Ok(()),
         }
     }
@@ -81,11 +71,14 @@ impl SpecText {
             true => read_bounded(std::io::stdin()),
             false => fs::File::open(path).and_then(read_bounded),
         };
-        let text = text.with_context(|| format!("cannot read spec {file}"))?;
+        let text = text.with_context(|| Failure::usage(format!("cannot read spec {file}")))?;
         Ok(SpecText { file, text })
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
+        if self.text.trim_ascii().is_empty() {
+            return Err(SpecError::new(self, None, "the spec is empty"));
+        }
         let options = serde_saphyr::options! { with_snippet: false };
         serde_saphyr::from_str_with_options(&self.text, options)
             .map_err(|error| SpecError::new(self, error.location(), plain(&error)))
@@ -96,9 +89,7 @@ fn read_bounded(from: impl Read) -> std::io::Result<String> {
     let mut text = String::new();
     from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     match text.len() as u64 > MAX_BYTES {
-        true => Err(std::io::Error::other(format!(
-            "it is longer than {MAX_BYTES} bytes"
-        ))),
+        true => Err(std::io::Error::other(format!("it is longer than {MAX_BYTES} bytes"))),
         false => Ok(text),
     }
 }
@@ -106,27 +97,13 @@ fn read_bounded(from: impl Read) -> std::io::Result<String> {
 /// The parser's message without what is said elsewhere, and without advice meant for programs.
 fn plain(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
-    let text = text
-        .rsplit_once(" at line ")
-        .map_or(text.as_str(), |(text, _)| text);
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     for (theirs, ours) in [
         (", set DuplicateKeyPolicy", "the same key twice: "),
-        (
-            "multiple YAML documents",
-            "one document a spec, please: there are several",
-        ),
-        (
-            "expected mapping start",
-            "fields are expected here, as `name: value`",
-        ),
-        (
-            "expected sequence start",
-            "a list is expected here, as `[a, b]`",
-        ),
-        (
-            "cannot deserialize null into string",
-            "a value is missing here",
-        ),
+        ("multiple YAML documents", "one document a spec, please: there are several"),
+        ("expected mapping start", "fields are expected here, as `name: value`"),
+        ("expected sequence start", "a list is expected here, as `[a, b]`"),
+        ("cannot deserialize null into string", "a value is missing here"),
     ] {
         if let Some((before, _)) = text.split_once(theirs) {
             let key = before.rsplit_once(": ").map_or("", |(_, key)| key);

@@ -42,11 +42,7 @@ fn headline(job: &JobView) -> String {
         JobState::Failed => format!("failed: {} failed", amounts::some(failed, "item")),
         state => views::state_word(state).to_owned(),
     };
-    let mut text = format!(
-        "job {} {ended}; {} done in {length}",
-        escape::line(&job.job_id),
-        views::progress_of(job)
-    );
+    let mut text = format!("job {} {ended}; {} done in {length}", escape::line(&job.job_id), views::progress_of(job));
     if !job.reason.is_empty() {
         text.push_str(&format!(" ({})", escape::line(&job.reason)));
     }
@@ -54,11 +50,8 @@ fn headline(job: &JobView) -> String {
 }
 
 async fn read_failures(client: &Client, job: &JobView) -> Result<Failures> {
-    let request = ItemsRequest {
-        job_id: job.job_id.clone(),
-        state: ItemState::Failed.into(),
-        ..ItemsRequest::default()
-    };
+    let request =
+        ItemsRequest { job_id: job.job_id.clone(), state: ItemState::Failed.into(), ..ItemsRequest::default() };
     let mut items = client.items(request).await?;
     let mut failures = Failures::default();
     while let Some(page) = items.next_page().await? {
@@ -103,39 +96,19 @@ impl Failures {
         groups.sort_by(|(a_key, a), (b_key, b)| b.items.cmp(&a.items).then(a_key.cmp(b_key)));
         let mut text = String::from("failures:\n");
         for ((stage, message), group) in groups.iter().take(GROUPS_SHOWN) {
-            let stage = job
-                .stages
-                .get(*stage as usize)
-                .map_or("?", |stage| stage.name.as_str());
+            let stage = job.stages.get(*stage as usize).map_or("?", |stage| stage.name.as_str());
             let items = amounts::some(group.items, "item");
-            text.push_str(&format!(
-                "  {items} in {}: {}\n",
-                escape::line(stage),
-                escape::line(message)
-            ));
-            let more = if group.items > group.examples.len() as u64 {
-                ", …"
-            } else {
-                ""
-            };
+            text.push_str(&format!("  {items} in {}: {}\n", escape::line(stage), escape::line(message)));
+            let more = if group.items > group.examples.len() as u64 { ", …" } else { "" };
             text.push_str(&format!("    {}{more}\n", group.examples.join(", ")));
             text.push_str(&group.stderr);
         }
-        let hidden: u64 = groups
-            .iter()
-            .skip(GROUPS_SHOWN)
-            .map(|(_, group)| group.items)
-            .sum();
+        let hidden: u64 = groups.iter().skip(GROUPS_SHOWN).map(|(_, group)| group.items).sum();
         if hidden + self.others > 0 {
-            text.push_str(&format!(
-                "  {} with other messages\n",
-                amounts::some(hidden + self.others, "item")
-            ));
+            text.push_str(&format!("  {} with other messages\n", amounts::some(hidden + self.others, "item")));
         }
         let id = escape::line(&job.job_id);
-        text.push_str(&format!(
-            "logs: longshore job logs {id} --failed\nagain: longshore job retry {id}"
-        ));
+        text.push_str(&format!("logs: longshore job logs {id} --failed\nagain: longshore job retry {id}"));
         text
     }
 }
@@ -190,16 +163,8 @@ mod tests {
         }
         failures.add(failed("e", "killed"));
         let text = failures.text(&job());
-        assert!(
-            text.starts_with(
-                "failures:\n  4 items in count: exit code 2\n    a, b, c, …\n    | one\n"
-            ),
-            "{text}"
-        );
-        assert!(
-            text.contains("  1 item in count: killed\n    e\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("failures:\n  4 items in count: exit code 2\n    a, b, c, …\n    | one\n"), "{text}");
+        assert!(text.contains("  1 item in count: killed\n    e\n"), "{text}");
         assert!(text.ends_with("again: longshore job retry 7"), "{text}");
         assert!(!text.contains('\u{1b}'));
     }
@@ -217,9 +182,6 @@ mod tests {
 
     #[test]
     fn the_headline_says_how_it_ended() {
-        assert_eq!(
-            headline(&job()),
-            "job 7 failed: 5 items failed; 9/9 done in 0ms"
-        );
+        assert_eq!(headline(&job()), "job 7 failed: 5 items failed; 9/9 done in 0ms");
     }
 }

@@ -4,10 +4,7 @@ use comfy_table::{Table, presets};
 use longshore_client::escape;
 
 /// Rows under `headers`; every cell is escaped.
-pub fn table<const N: usize>(
-    headers: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> String {
+pub fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headers);
     for row in rows {
@@ -38,13 +35,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_cells_are_escaped() {
-        let rows = [
-            ["a".to_owned(), "1".to_owned()],
-            ["b\u{1b}\nc".to_owned(), "2".to_owned()],
-        ];
-        assert_eq!(
-            table(["NAME", "N"], rows),
-            "NAME      N\na         1\nb\\x1b\\nc  2"
-        );
+        let rows = [["a".to_owned(), "1".to_owned()], ["b\u{1b}\nc".to_owned(), "2".to_owned()]];
+        assert_eq!(table(["NAME", "N"], rows), "NAME      N\na         1\nb\\x1b\\nc  2");
     }
 }

@@ -356,10 +356,17 @@ impl Driver {
         }
     }
 
+    /// Lets out what depended on records that are durable now. What is shown changes first, then orders go, then replies:
+    /// so whoever has a reply sees what it speaks of.
     fn release(&mut self, effects: Effects) {
-        for (request, reply) in effects.replies {
-            if let Some(waiting) = self.requests.remove(&request) {
-                let _ = waiting.send(reply);
+        for notice in effects.notices {
+            match notice {
+                Notice::Job(job) => {
+                    if self.watchers.contains_key(&job) {
+                        self.changed.insert(job);
+                    }
+                }
+                Notice::Service(name) => self.services.refresh(&name, self.core.service_view(&name)),
             }
         }
         let mut by_worker: BTreeMap<_, Vec<Order>> = BTreeMap::new();
@@ -369,16 +376,10 @@ impl Driver {
         for (worker, orders) in by_worker {
             self.links.give(worker, orders);
         }
-        for notice in effects.notices {
-            match notice {
-                Notice::Job(job) => {
-                    if self.watchers.contains_key(&job) {
-                        self.changed.insert(job);
-                    }
-                }
-                Notice::Service(name) => {
-                    self.services.refresh(&name, self.core.service_view(&name))
-                }
+        for (request, reply) in effects.replies {
+            if let Some(waiting) = self.requests.remove(&request) {
+                // Whoever asked may have gone.
+                let _ = waiting.send(reply);
             }
         }
         self.tell_watchers();

@@ -25,6 +25,8 @@ mod tunnels;
 mod validate;
 mod views;
 
+pub use longshore_store::{Probe, probe_main_if_asked};
+
 pub use crate::{
     open::{Config, Coordinator, OpenError},
     server::ServeError,

@@ -85,12 +85,8 @@ impl World {
     pub fn new(seed: u64, sabotage: Sabotage, trail: Trail) -> Self {
         let profile = Profile::of(seed);
         let mut dice = Dice::of(&[seed, 3]);
-        let workers = (0..profile.workers)
-            .map(|number| Worker::new(number, dice.between(1, 4)))
-            .collect();
-        let clients = (0..profile.clients)
-            .map(|_| Client::new(profile.wishes))
-            .collect();
+        let workers = (0..profile.workers).map(|number| Worker::new(number, dice.between(1, 4))).collect();
+        let clients = (0..profile.clients).map(|_| Client::new(profile.wishes)).collect();
         Self {
             seed,
             sabotage,
@@ -123,7 +119,7 @@ impl World {
     pub fn live(&mut self) -> Check {
         self.begin();
         while !self.done
-            && let Some((at_ms, event)) = self.agenda.next()
+            && let Some((at_ms, event)) = self.agenda.take_next()
         {
             self.now_ms = self.now_ms.max(at_ms);
             self.events += 1;
@@ -191,7 +187,7 @@ impl World {
                 self.disk.slow = false;
                 Ok(())
             }
-            Event::FaultStrikes(fault) => self.fault_strikes(fault),
+            Event::FaultStrikes(fault, worker) => self.fault_strikes(fault, worker),
             Event::NextFault => self.next_fault(),
             Event::Heals => self.heals(),
             Event::LooksAround => self.looks_around(),
@@ -200,16 +196,9 @@ impl World {
 
     /// Whoever does not run does nothing: events of a paused worker or a stalled coordinator wait for it.
     fn put_off(&mut self, event: Event) -> Option<Event> {
-        let stalled_until_ms = self
-            .coordinator
-            .as_ref()
-            .map_or(0, |coordinator| coordinator.stalled_until_ms);
+        let stalled_until_ms = self.coordinator.as_ref().map_or(0, |coordinator| coordinator.stalled_until_ms);
         match event {
-            Event::Tick(_)
-            | Event::Pulse(_)
-            | Event::Synced(_)
-            | Event::ArrivesUp(_)
-            | Event::NoticesDeadLink(_)
+            Event::Tick(_) | Event::Pulse(_) | Event::Synced(_) | Event::ArrivesUp(_) | Event::NoticesDeadLink(_)
                 if self.now_ms < stalled_until_ms =>
             {
                 self.agenda.plan(stalled_until_ms, event);
@@ -238,9 +227,6 @@ impl World {
 
     /// The time as a coordinator's life sees it: its steady clock begins anywhere.
     fn core_now(&self, coordinator: &Coordinator) -> Now {
-        Now {
-            steady_ms: self.now_ms + coordinator.offset_ms,
-            wall_ms: self.wall_ms + self.now_ms,
-        }
+        Now { steady_ms: self.now_ms + coordinator.offset_ms, wall_ms: self.wall_ms + self.now_ms }
     }
 }

@@ -14,10 +14,7 @@ use integration_tests::world::{
 const SEEDS: u64 = 400;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| {
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is not a number: {text:?}"))
-    })
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))
 }
 
 struct Survey {
@@ -29,12 +26,7 @@ struct Survey {
 
 /// Runs every `step`th seed of a range, until one has failed.
 fn survey(first: u64, end: u64, step: u64) -> Survey {
-    let mut survey = Survey {
-        coverage: Coverage::default(),
-        failures: Vec::new(),
-        events: 0,
-        ms: 0,
-    };
+    let mut survey = Survey { coverage: Coverage::default(), failures: Vec::new(), events: 0, ms: 0 };
     let mut seed = first;
     while seed < end && survey.failures.is_empty() {
         match run(seed, Sabotage::None) {
@@ -64,10 +56,7 @@ fn every_promise_holds_in_every_world() {
     let surveys: Vec<Survey> = thread::scope(|scope| {
         let lane = |lane| scope.spawn(move || survey(first + lane, first + seeds, lanes));
         let running: Vec<_> = (0..lanes).map(lane).collect();
-        running
-            .into_iter()
-            .map(|lane| lane.join().expect("a lane ends"))
-            .collect()
+        running.into_iter().map(|lane| lane.join().expect("a lane ends")).collect()
     });
     let took = began.elapsed();
     let mut coverage = Coverage::default();
@@ -77,26 +66,17 @@ fn every_promise_holds_in_every_world() {
         events += survey.events;
         ms += survey.ms;
         failed += survey.failures.len();
-        survey
-            .failures
-            .iter()
-            .for_each(|failure| println!("{failure}\n"));
+        survey.failures.iter().for_each(|failure| println!("{failure}\n"));
     }
     println!(
         "{seeds} seeds, {events} events, {} simulated hours in {took:.1?}: {:.0} seeds/s",
         ms / 3_600_000,
         seeds as f64 / took.as_secs_f64()
     );
-    coverage
-        .iter()
-        .for_each(|(what, times)| println!("{times:>9} × {what}"));
+    coverage.iter().for_each(|(what, times)| println!("{times:>9} × {what}"));
     assert_eq!(failed, 0, "seeds failed; see above");
     if seeds >= SEEDS {
-        assert_eq!(
-            coverage.missing(),
-            Vec::<&str>::new(),
-            "these never happened"
-        );
+        assert_eq!(coverage.missing(), Vec::<&str>::new(), "these never happened");
     }
 }
 

@@ -30,22 +30,13 @@ impl StaticProgram<'_> {
     pub fn build(&self) -> PathBuf {
         self.rerun_when_changed();
         let target = variable("TARGET");
-        assert!(
-            target.contains("-linux-"),
-            "{}: {target} is no Linux target; containers need Linux",
-            self.binary
-        );
+        assert!(target.contains("-linux-"), "{}: {target} is no Linux target; containers need Linux", self.binary);
         let target_dir = shared_target_dir();
         self.run_cargo(&target, &target_dir);
         let built = target_dir.join(&target).join("release").join(self.binary);
         let wanted = PathBuf::from(variable("OUT_DIR")).join(self.binary);
-        fs::copy(&built, &wanted).unwrap_or_else(|cause| {
-            panic!(
-                "cannot copy {} to {}: {cause}",
-                built.display(),
-                wanted.display()
-            )
-        });
+        fs::copy(&built, &wanted)
+            .unwrap_or_else(|cause| panic!("cannot copy {} to {}: {cause}", built.display(), wanted.display()));
         wanted
     }
 
@@ -60,14 +51,7 @@ impl StaticProgram<'_> {
     fn run_cargo(&self, target: &str, target_dir: &Path) {
         let mut cargo = Command::new(variable("CARGO"));
         cargo
-            .args([
-                "build",
-                "--release",
-                "--package",
-                self.package,
-                "--bin",
-                self.binary,
-            ])
+            .args(["build", "--release", "--package", self.package, "--bin", self.binary])
             .args(["--target", target])
             .arg("--target-dir")
             .arg(target_dir);
@@ -77,9 +61,7 @@ impl StaticProgram<'_> {
             // It is carried inside another program: no symbols, no debug information.
             .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
             .env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
-        let output = cargo
-            .output()
-            .unwrap_or_else(|cause| panic!("{}: cannot run {cargo:?}: {cause}", self.binary));
+        let output = cargo.output().unwrap_or_else(|cause| panic!("{}: cannot run {cargo:?}: {cause}", self.binary));
         assert!(
             output.status.success(),
             "{binary} cannot be built as a static program ({status}):\n{errors}\n\
@@ -113,14 +95,8 @@ fn clean_environment(cargo: &mut Command) {
         "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
         "CLIPPY_ARGS",
     ];
-    const PREFIXES: [&str; 6] = [
-        "CARGO_PKG_",
-        "CARGO_CFG_",
-        "CARGO_FEATURE_",
-        "CARGO_MANIFEST_",
-        "CARGO_PROFILE_",
-        "DEP_",
-    ];
+    const PREFIXES: [&str; 6] =
+        ["CARGO_PKG_", "CARGO_CFG_", "CARGO_FEATURE_", "CARGO_MANIFEST_", "CARGO_PROFILE_", "DEP_"];
     for (name, _) in env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         if WHOLE.contains(&text) || PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {

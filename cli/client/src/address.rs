@@ -35,10 +35,7 @@ pub(crate) fn endpoint(address: &str) -> Result<Endpoint, CallError> {
 }
 
 fn parse(address: &str) -> Result<Uri, CallError> {
-    let bad = |reason: &str| CallError::BadAddress {
-        address: address.to_owned(),
-        reason: reason.to_owned(),
-    };
+    let bad = |reason: &str| CallError::BadAddress { address: address.to_owned(), reason: reason.to_owned() };
     let full = match address.split_once("://") {
         Some(("http", _)) => address.to_owned(),
         Some(_) => return Err(bad("only http:// is spoken here")),
@@ -64,14 +61,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_by_name() {
-        for bad in [
-            "",
-            "localhost",
-            "https://localhost:1",
-            "ftp://x:1",
-            "a b:1",
-            "http://:7077",
-        ] {
+        for bad in ["", "localhost", "https://localhost:1", "ftp://x:1", "a b:1", "http://:7077"] {
             let error = parse(bad).expect_err(bad).to_string();
             assert!(error.contains(bad), "{error}");
         }

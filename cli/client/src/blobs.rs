@@ -84,14 +84,10 @@ pub struct BlobStream {
 impl Client {
     /// Streams blobs in the order asked (at most 16,384 at once).
     pub async fn blobs(&self, digests: Vec<Digest>) -> Result<BlobStream, BlobError> {
-        let request = GetRequest {
-            digests: digests.iter().map(|digest| digest.to_wire()).collect(),
-        };
+        let request = GetRequest { digests: digests.iter().map(|digest| digest.to_wire()).collect() };
         let answer = self.blobs_rpc().get(request).await;
         Ok(BlobStream {
-            stream: answer
-                .map_err(|s| self.failed("fetch blobs", s))?
-                .into_inner(),
+            stream: answer.map_err(|s| self.failed("fetch blobs", s))?.into_inner(),
             client: self.clone(),
             check: Check::new(digests),
             small: VecDeque::new(),
@@ -156,10 +152,7 @@ struct Open {
 
 impl Check {
     fn new(asked: Vec<Digest>) -> Check {
-        Check {
-            asked: asked.into_iter(),
-            open: None,
-        }
+        Check { asked: asked.into_iter(), open: None }
     }
 
     fn expect(&mut self, digest: &[u8]) -> Result<Digest, BlobError> {
@@ -184,24 +177,16 @@ impl Check {
 
     fn start(&mut self, start: &BlobStart) -> Result<Piece, BlobError> {
         let digest = self.expect(&start.digest)?;
-        self.open = Some(Open {
-            digest,
-            left: start.size,
-            hasher: Box::default(),
-        });
+        self.open = Some(Open { digest, left: start.size, hasher: Box::default() });
         Ok(Piece::Start(start.size))
     }
 
     fn data(&mut self, data: Bytes) -> Result<Piece, BlobError> {
         let Some(open) = self.open.as_mut() else {
-            return Err(BlobError::Garbled {
-                what: "bytes came outside a blob",
-            });
+            return Err(BlobError::Garbled { what: "bytes came outside a blob" });
         };
         let left = open.left.checked_sub(data.len() as u64);
-        open.left = left.ok_or(BlobError::Damaged {
-            digest: open.digest,
-        })?;
+        open.left = left.ok_or(BlobError::Damaged { digest: open.digest })?;
         open.hasher.update(&data);
         Ok(Piece::Data(data))
     }
@@ -210,21 +195,15 @@ impl Check {
     fn ended(&mut self) -> Result<Option<Piece>, BlobError> {
         match self.open.take_if(|open| open.left == 0) {
             None => Ok(None),
-            Some(open) if Digest::from(open.hasher.finalize()) == open.digest => {
-                Ok(Some(Piece::End))
-            }
-            Some(open) => Err(BlobError::Damaged {
-                digest: open.digest,
-            }),
+            Some(open) if Digest::from(open.hasher.finalize()) == open.digest => Ok(Some(Piece::End)),
+            Some(open) => Err(BlobError::Damaged { digest: open.digest }),
         }
     }
 
     fn finish(&mut self) -> Result<(), BlobError> {
         match self.open.is_none() && self.asked.len() == 0 {
             true => Ok(()),
-            false => Err(BlobError::Garbled {
-                what: "it ended before every blob had come",
-            }),
+            false => Err(BlobError::Garbled { what: "it ended before every blob had come" }),
         }
     }
 }
@@ -234,23 +213,14 @@ mod tests {
     use super::*;
 
     fn small(bytes: &'static [u8], named: &[u8]) -> SmallBlob {
-        SmallBlob {
-            digest: Digest::of(named).to_wire(),
-            data: Bytes::from_static(bytes),
-        }
+        SmallBlob { digest: Digest::of(named).to_wire(), data: Bytes::from_static(bytes) }
     }
 
     #[test]
     fn blobs_pass_in_the_order_asked() {
         let mut check = Check::new(vec![Digest::of(b"a"), Digest::of(b"bc")]);
-        assert_eq!(
-            check.small(small(b"a", b"a")).unwrap(),
-            Piece::Whole(Bytes::from_static(b"a"))
-        );
-        let start = BlobStart {
-            digest: Digest::of(b"bc").to_wire(),
-            size: 2,
-        };
+        assert_eq!(check.small(small(b"a", b"a")).unwrap(), Piece::Whole(Bytes::from_static(b"a")));
+        let start = BlobStart { digest: Digest::of(b"bc").to_wire(), size: 2 };
         assert_eq!(check.start(&start).unwrap(), Piece::Start(2));
         check.data(Bytes::from_static(b"b")).unwrap();
         assert_eq!(check.ended().unwrap(), None);
@@ -262,15 +232,9 @@ mod tests {
     #[test]
     fn a_damaged_blob_is_named() {
         let mut check = Check::new(vec![Digest::of(b"a")]);
-        assert!(matches!(
-            check.small(small(b"b", b"a")),
-            Err(BlobError::Damaged { .. })
-        ));
+        assert!(matches!(check.small(small(b"b", b"a")), Err(BlobError::Damaged { .. })));
         let mut check = Check::new(vec![Digest::of(b"ab")]);
-        let start = BlobStart {
-            digest: Digest::of(b"ab").to_wire(),
-            size: 2,
-        };
+        let start = BlobStart { digest: Digest::of(b"ab").to_wire(), size: 2 };
         check.start(&start).unwrap();
         assert!(check.data(Bytes::from_static(b"abc")).is_err());
     }
@@ -279,14 +243,8 @@ mod tests {
     fn other_blobs_fewer_or_more_are_refused() {
         let mut check = Check::new(vec![Digest::of(b"a")]);
         assert!(matches!(check.finish(), Err(BlobError::Garbled { .. })));
-        assert!(matches!(
-            check.small(small(b"b", b"b")),
-            Err(BlobError::Garbled { .. })
-        ));
-        assert!(matches!(
-            check.small(small(b"c", b"c")),
-            Err(BlobError::Garbled { .. })
-        ));
+        assert!(matches!(check.small(small(b"b", b"b")), Err(BlobError::Garbled { .. })));
+        assert!(matches!(check.small(small(b"c", b"c")), Err(BlobError::Garbled { .. })));
         assert!(check.data(Bytes::new()).is_err());
     }
 }

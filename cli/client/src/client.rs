@@ -3,8 +3,8 @@
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
     v1::{
-        WorkerView, WorkersRequest, agent_client::AgentClient, blobs_client::BlobsClient,
-        jobs_client::JobsClient, services_client::ServicesClient,
+        WorkerView, WorkersRequest, agent_client::AgentClient, blobs_client::BlobsClient, jobs_client::JobsClient,
+        services_client::ServicesClient,
     },
 };
 use tonic::{Status, transport::Channel};
@@ -31,14 +31,8 @@ impl Client {
         let channel = endpoint
             .connect()
             .await
-            .map_err(|source| CallError::NoCoordinator {
-                address: address.to_owned(),
-                source,
-            })?;
-        Ok(Client {
-            address: address.to_owned(),
-            channel,
-        })
+            .map_err(|source| CallError::NoCoordinator { address: address.to_owned(), source })?;
+        Ok(Client { address: address.to_owned(), channel })
     }
 
     /// The address it was made with.
@@ -48,13 +42,9 @@ impl Client {
 
     /// All workers the coordinator knows.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, CallError> {
-        let mut agent =
-            AgentClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut agent = AgentClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let answer = agent.workers(WorkersRequest {}).await;
-        Ok(answer
-            .map_err(|s| self.failed("list workers", s))?
-            .into_inner()
-            .workers)
+        Ok(answer.map_err(|s| self.failed("list workers", s))?.into_inner().workers)
     }
 
     pub(crate) fn jobs_rpc(&self) -> JobsClient<Channel> {

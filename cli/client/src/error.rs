@@ -64,15 +64,8 @@ impl CallError {
     pub(crate) fn new(address: &str, doing: &str, status: Status) -> CallError {
         let doing = doing.to_owned();
         match cause_of_loss(&status) {
-            Some(cause) => CallError::Lost {
-                address: address.to_owned(),
-                doing,
-                cause,
-            },
-            None => CallError::Answered {
-                doing,
-                status: Box::new(status),
-            },
+            Some(cause) => CallError::Lost { address: address.to_owned(), doing, cause },
+            None => CallError::Answered { doing, status: Box::new(status) },
         }
     }
 
@@ -98,28 +91,25 @@ impl CallError {
         let CallError::Answered { status, .. } = self else {
             return None;
         };
-        Coverage::decode(status.details())
-            .ok()
-            .filter(|coverage| coverage.shards > 0)
+        Coverage::decode(status.details()).ok().filter(|coverage| coverage.shards > 0)
     }
 
     /// The next thing to type or to do, where there is an obvious one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            CallError::NoCoordinator { .. } => Some(
-                "start one with `longshore up`, or name another with --addr or LONGSHORE_ADDR"
-                    .to_owned(),
-            ),
-            CallError::Lost { .. } => {
-                Some("what was submitted goes on once the coordinator is back".to_owned())
+            CallError::NoCoordinator { .. } => {
+                Some("start one with `longshore up`, or name another with --addr or LONGSHORE_ADDR".to_owned())
             }
-            CallError::Answered { status, .. } => match status.code() {
-                Code::Unimplemented => Some(
-                    "coordinator and client are of different versions; run the same one".to_owned(),
-                ),
-                Code::ResourceExhausted => {
-                    Some("try again later, or make room on the coordinator's disk".to_owned())
+            CallError::Lost { .. } => Some("what was submitted goes on once the coordinator is back".to_owned()),
+            CallError::Answered { status, doing } => match status.code() {
+                Code::NotFound | Code::InvalidArgument if doing.contains("job `") => {
+                    Some("longshore job ls".to_owned())
                 }
+                Code::NotFound if doing.contains("service `") => Some("longshore service ls".to_owned()),
+                Code::Unimplemented => {
+                    Some("coordinator and client are of different versions; run the same one".to_owned())
+                }
+                Code::ResourceExhausted => Some("try again later, or make room on the coordinator's disk".to_owned()),
                 _ => None,
             },
             CallError::BadAddress { .. } => None,
@@ -138,15 +128,11 @@ impl CallError {
 
 fn kind_of(code: Code) -> Kind {
     match code {
-        Code::InvalidArgument
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::FailedPrecondition
-        | Code::OutOfRange => Kind::Refused,
-        Code::PermissionDenied | Code::Unauthenticated => Kind::Forbidden,
-        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => {
-            Kind::Unavailable
+        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition | Code::OutOfRange => {
+            Kind::Refused
         }
+        Code::PermissionDenied | Code::Unauthenticated => Kind::Forbidden,
+        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => Kind::Unavailable,
         _ => Kind::Broken,
     }
 }
@@ -172,10 +158,7 @@ mod tests {
     #[test]
     fn an_answer_names_what_was_asked_and_escapes_what_was_said() {
         let error = answered(Status::not_found("no such job: \u{1b}[31mx"));
-        assert_eq!(
-            error.to_string(),
-            "cannot show job `x`: no such job: \\x1b[31mx"
-        );
+        assert_eq!(error.to_string(), "cannot show job `x`: no such job: \\x1b[31mx");
         assert_eq!(error.kind(), Kind::Refused);
     }
 
@@ -190,11 +173,7 @@ mod tests {
 
     #[test]
     fn coverage_is_read_from_the_details_and_nothing_else_is_taken_for_it() {
-        let coverage = Coverage {
-            shards: 4,
-            answered: 1,
-            parts: Vec::new(),
-        };
+        let coverage = Coverage { shards: 4, answered: 1, parts: Vec::new() };
         let details = coverage.encode_to_vec().into();
         let error = answered(Status::with_details(Code::Unavailable, "1 of 4", details));
         assert_eq!(error.coverage(), Some(coverage));

@@ -75,17 +75,11 @@ fn hash_some(
 
 fn hash_source(source: &Source) -> io::Result<Hashed> {
     match source {
-        Source::Bytes(bytes) => Ok(Hashed {
-            digest: Digest::of(bytes),
-            size: bytes.len() as u64,
-        }),
+        Source::Bytes(bytes) => Ok(Hashed { digest: Digest::of(bytes), size: bytes.len() as u64 }),
         Source::File(path) => {
             let mut hasher = blake3::Hasher::new();
             hasher.update_reader(File::open(path)?)?;
-            Ok(Hashed {
-                digest: hasher.finalize().into(),
-                size: hasher.count(),
-            })
+            Ok(Hashed { digest: hasher.finalize().into(), size: hasher.count() })
         }
     }
 }

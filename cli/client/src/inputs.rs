@@ -101,10 +101,7 @@ pub enum InputError {
         reason: BadPath,
     },
     /// Two inputs would be the same item.
-    #[error(
-        "two inputs would both be item {}: {first} and {second}",
-        escape::line(path)
-    )]
+    #[error("two inputs would both be item {}: {first} and {second}", escape::line(path))]
     Duplicate {
         /// The item's path.
         path: String,
@@ -141,14 +138,10 @@ impl InputError {
             InputError::Duplicate { .. } => {
                 Some("name their directory, or quote the pattern, and each keeps its path below it")
             }
-            InputError::NotAFile {
-                what: "a link to a directory",
-                ..
-            } => Some("name the directory it leads to as an input of its own"),
-            InputError::NotAFile {
-                what: "a directory",
-                ..
-            } => Some("list files only, as `find DIR -type f` does"),
+            InputError::NotAFile { what: "a link to a directory", .. } => {
+                Some("name the directory it leads to as an input of its own")
+            }
+            InputError::NotAFile { what: "a directory", .. } => Some("list files only, as `find DIR -type f` does"),
             _ => None,
         }
     }
@@ -173,9 +166,7 @@ impl Collector {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.directory(path),
             Ok(metadata) => self.file(path, base_name(path)?, &metadata),
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound && pattern::is_pattern(argument) =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && pattern::is_pattern(argument) => {
                 self.inputs.extend(pattern::expand(argument)?);
                 Ok(())
             }
@@ -218,48 +209,30 @@ impl Collector {
     fn directory(&mut self, path: &Path) -> Result<(), InputError> {
         let found = walk::files(path, walk::Everything)?;
         if found.is_empty() {
-            return Err(InputError::EmptyDirectory {
-                path: path.to_owned(),
-            });
+            return Err(InputError::EmptyDirectory { path: path.to_owned() });
         }
         self.inputs.extend(found);
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        path: &Path,
-        item: String,
-        metadata: &fs::Metadata,
-    ) -> Result<(), InputError> {
+    fn file(&mut self, path: &Path, item: String, metadata: &fs::Metadata) -> Result<(), InputError> {
         if !metadata.is_file() {
-            return Err(InputError::NotAFile {
-                path: path.to_owned(),
-                what: walk::what(metadata.file_type()),
-            });
+            return Err(InputError::NotAFile { path: path.to_owned(), what: walk::what(metadata.file_type()) });
         }
-        self.inputs.push(Input {
-            path: item,
-            source: Source::File(path.to_owned()),
-        });
+        self.inputs.push(Input { path: item, source: Source::File(path.to_owned()) });
         Ok(())
     }
 }
 
 fn base_name(path: &Path) -> Result<String, InputError> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| bad_name(path, BadPath::Dots))?;
+    let name = path.file_name().ok_or_else(|| bad_name(path, BadPath::Dots))?;
     item_path(Path::new(name), path)
 }
 
 /// A listed path names its item, unless it leads out of the current directory.
 fn listed_name(path: &Path) -> Result<String, InputError> {
     let plain = path.strip_prefix(".").unwrap_or(path);
-    match plain
-        .components()
-        .all(|c| matches!(c, Component::Normal(_)))
-    {
+    match plain.components().all(|c| matches!(c, Component::Normal(_))) {
         true => item_path(plain, path),
         false => base_name(path),
     }
@@ -283,17 +256,11 @@ fn item_path(item: &Path, whole: &Path) -> Result<String, InputError> {
 }
 
 fn bad_name(path: &Path, reason: BadPath) -> InputError {
-    InputError::BadName {
-        path: path.to_owned(),
-        reason,
-    }
+    InputError::BadName { path: path.to_owned(), reason }
 }
 
 fn read_error(path: &Path, source: io::Error) -> InputError {
-    InputError::Read {
-        path: path.to_owned(),
-        source,
-    }
+    InputError::Read { path: path.to_owned(), source }
 }
 
 #[cfg(test)]

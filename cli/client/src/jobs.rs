@@ -1,8 +1,8 @@
 //! Jobs: submit, look, stop, try again.
 
 use longshore_proto::v1::{
-    CancelJobRequest, ItemView, ItemsPage, ItemsRequest, JobRequest, JobView, ListJobsRequest,
-    SubmitRequest, SubmitResponse,
+    CancelJobRequest, ItemView, ItemsPage, ItemsRequest, JobRequest, JobView, ListJobsRequest, SubmitRequest,
+    SubmitResponse,
 };
 use tonic::Streaming;
 use uuid::Uuid;
@@ -22,9 +22,7 @@ impl Client {
             let (mut jobs, request) = (self.jobs_rpc(), request.clone());
             async move {
                 let answer = jobs.submit(request).await;
-                Ok(answer
-                    .map_err(|s| self.failed("submit the job", s))?
-                    .into_inner())
+                Ok(answer.map_err(|s| self.failed("submit the job", s))?.into_inner())
             }
         })
         .await
@@ -33,18 +31,13 @@ impl Client {
     /// All jobs, newest first.
     pub async fn jobs(&self) -> Result<Vec<JobView>, CallError> {
         let answer = self.jobs_rpc().list(ListJobsRequest {}).await;
-        Ok(answer
-            .map_err(|s| self.failed("list jobs", s))?
-            .into_inner()
-            .jobs)
+        Ok(answer.map_err(|s| self.failed("list jobs", s))?.into_inner().jobs)
     }
 
     /// One job, by id, by an unambiguous beginning of it, or `last`.
     pub async fn job(&self, id: &str) -> Result<JobView, CallError> {
         let answer = self.jobs_rpc().get(job_request(id)).await;
-        Ok(answer
-            .map_err(|s| self.failed(&doing("show", id), s))?
-            .into_inner())
+        Ok(answer.map_err(|s| self.failed(&doing("show", id), s))?.into_inner())
     }
 
     /// The job's view now and whenever it changes, until it has ended. Survives a restart of the coordinator.
@@ -54,23 +47,15 @@ impl Client {
 
     /// Ends the job; nothing of it commits after this returns. `reason` is kept and shown (at most 256 bytes).
     pub async fn cancel(&self, id: &str, reason: &str) -> Result<JobView, CallError> {
-        let request = CancelJobRequest {
-            job_id: id.to_owned(),
-            reason: reason.to_owned(),
-        };
+        let request = CancelJobRequest { job_id: id.to_owned(), reason: reason.to_owned() };
         let answer = self.jobs_rpc().cancel(request).await;
-        Ok(answer
-            .map_err(|s| self.failed(&doing("cancel", id), s))?
-            .into_inner())
+        Ok(answer.map_err(|s| self.failed(&doing("cancel", id), s))?.into_inner())
     }
 
     /// Puts the failed items of an ended job back into the queue; answers how many.
     pub async fn retry(&self, id: &str) -> Result<u64, CallError> {
         let answer = self.jobs_rpc().retry(job_request(id)).await;
-        Ok(answer
-            .map_err(|s| self.failed(&doing("retry", id), s))?
-            .into_inner()
-            .items)
+        Ok(answer.map_err(|s| self.failed(&doing("retry", id), s))?.into_inner().items)
     }
 
     /// The items the request names, in order of stage and index.
@@ -78,11 +63,7 @@ impl Client {
         let doing = doing("list the items of", &request.job_id);
         let answer = self.jobs_rpc().items(request).await;
         let pages = answer.map_err(|s| self.failed(&doing, s))?.into_inner();
-        Ok(Items {
-            client: self.clone(),
-            doing,
-            pages,
-        })
+        Ok(Items { client: self.clone(), doing, pages })
     }
 }
 
@@ -98,16 +79,12 @@ impl Items {
     /// The next page; `None` at the end.
     pub async fn next_page(&mut self) -> Result<Option<Vec<ItemView>>, CallError> {
         let page = self.pages.message().await;
-        Ok(page
-            .map_err(|s| self.client.failed(&self.doing, s))?
-            .map(|page| page.items))
+        Ok(page.map_err(|s| self.client.failed(&self.doing, s))?.map(|page| page.items))
     }
 }
 
 pub(crate) fn job_request(id: &str) -> JobRequest {
-    JobRequest {
-        job_id: id.to_owned(),
-    }
+    JobRequest { job_id: id.to_owned() }
 }
 
 fn doing(verb: &str, id: &str) -> String {

@@ -9,6 +9,9 @@
 //! [`Client`] speaks the wire contract; [`inputs`] turns what a person typed into named items; [`outputs`] brings results
 //! back into one directory and never writes outside it. Nothing here prints: progress goes to callbacks, errors are values.
 
+// A test that unwraps says where it failed.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod address;
 mod blobs;
 mod client;

@@ -19,9 +19,7 @@ use uuid::Uuid;
 
 use crate::escape;
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Something could not be written below the directory.
 #[derive(Debug, thiserror::Error)]
@@ -64,18 +62,11 @@ pub struct OutDir {
 impl OutDir {
     /// Opens `path`, and makes it and its parents if need be. `path` itself may lead through links: it is the user's.
     pub fn open(path: &Path) -> Result<OutDir, OutDirError> {
-        let failed = |source: io::Error| OutDirError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source: io::Error| OutDirError::Open { path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(failed)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
-        Ok(OutDir {
-            root: Arc::new(root),
-            shown: path.to_owned(),
-            last: None,
-        })
+        Ok(OutDir { root: Arc::new(root), shown: path.to_owned(), last: None })
     }
 
     /// Begins the file `path`, which must have passed [`crate::check_path`]. It appears under that name when committed.
@@ -85,18 +76,12 @@ impl OutDir {
         let shown = self.shown.join(path);
         check_target(&parent, name, &shown)?;
         let temporary = format!(".longshore-{}.part", Uuid::new_v4().simple());
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o666);
         match rustix::fs::openat(&parent, &temporary, flags, mode) {
-            Ok(file) => Ok(OutFile {
-                file: file.into(),
-                parent,
-                temporary,
-                name: name.to_owned(),
-                shown,
-                committed: false,
-            }),
+            Ok(file) => {
+                Ok(OutFile { file: file.into(), parent, temporary, name: name.to_owned(), shown, committed: false })
+            }
             Err(error) => Err(write_error(&shown, error)),
         }
     }
@@ -128,17 +113,13 @@ fn enter(parent: &OwnedFd, name: &str, shown: &Path) -> Result<OwnedFd, OutDirEr
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(write_error(shown, error)),
     }
-    rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())
-        .map_err(|error| enter_error(shown, error))
+    rustix::fs::openat(parent, name, DIRECTORY, Mode::empty()).map_err(|error| enter_error(shown, error))
 }
 
 fn enter_error(shown: &Path, error: Errno) -> OutDirError {
     match error {
         // Linux says ENOTDIR also for a link under O_DIRECTORY | O_NOFOLLOW.
-        Errno::LOOP | Errno::NOTDIR => in_the_way(
-            shown,
-            "a directory is needed there, and links are not followed",
-        ),
+        Errno::LOOP | Errno::NOTDIR => in_the_way(shown, "a directory is needed there, and links are not followed"),
         error => write_error(shown, error),
     }
 }
@@ -150,31 +131,19 @@ fn check_target(parent: &OwnedFd, name: &str, shown: &Path) -> Result<(), OutDir
         Err(error) => Err(write_error(shown, error)),
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok(()),
-            FileType::Directory => Err(in_the_way(
-                shown,
-                "it is a directory, and the output a file",
-            )),
-            FileType::Symlink => Err(in_the_way(
-                shown,
-                "it is a link, and links are not followed or replaced",
-            )),
+            FileType::Directory => Err(in_the_way(shown, "it is a directory, and the output a file")),
+            FileType::Symlink => Err(in_the_way(shown, "it is a link, and links are not followed or replaced")),
             _ => Err(in_the_way(shown, "it is not a regular file")),
         },
     }
 }
 
 fn in_the_way(shown: &Path, what: &'static str) -> OutDirError {
-    OutDirError::InTheWay {
-        path: shown.to_owned(),
-        what,
-    }
+    OutDirError::InTheWay { path: shown.to_owned(), what }
 }
 
 fn write_error(shown: &Path, error: Errno) -> OutDirError {
-    OutDirError::Write {
-        path: shown.to_owned(),
-        source: error.into(),
-    }
+    OutDirError::Write { path: shown.to_owned(), source: error.into() }
 }
 
 /// A file under way. Dropped before it is committed, it leaves nothing.
@@ -190,12 +159,7 @@ pub(crate) struct OutFile {
 
 impl OutFile {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), OutDirError> {
-        self.file
-            .write_all(bytes)
-            .map_err(|source| OutDirError::Write {
-                path: self.shown.clone(),
-                source,
-            })
+        self.file.write_all(bytes).map_err(|source| OutDirError::Write { path: self.shown.clone(), source })
     }
 
     /// Puts the file in place under its own name.
@@ -233,9 +197,7 @@ mod tests {
 
     fn names(dir: &Path) -> Vec<String> {
         let entries = fs::read_dir(dir).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -269,10 +231,7 @@ mod tests {
         fs::write(root.join("plain"), "").unwrap();
         for path in ["link/f", "file", "d", "plain/x", "link"] {
             let error = put(&root, path, b"x").unwrap_err();
-            assert!(
-                matches!(error, OutDirError::InTheWay { .. }),
-                "{path}: {error:?}"
-            );
+            assert!(matches!(error, OutDirError::InTheWay { .. }), "{path}: {error:?}");
         }
         assert_eq!(fs::read(outside.join("f")).unwrap(), b"kept");
         assert_eq!(names(&outside), ["f"]);

@@ -49,11 +49,7 @@ pub enum OutputError {
     #[error("cannot write outputs")]
     Write(#[from] OutDirError),
     /// An output has a name no output may have.
-    #[error(
-        "item {} left output {}: {reason}",
-        escape::line(item),
-        escape::line(path)
-    )]
+    #[error("item {} left output {}: {reason}", escape::line(item), escape::line(path))]
     BadName {
         /// Whose output.
         item: String,
@@ -63,11 +59,7 @@ pub enum OutputError {
         reason: BadPath,
     },
     /// An output with a digest that is none.
-    #[error(
-        "output {} of item {} has no valid digest",
-        escape::line(path),
-        escape::line(item)
-    )]
+    #[error("output {} of item {} has no valid digest", escape::line(path), escape::line(item))]
     BadDigest {
         /// Whose output.
         item: String,
@@ -100,9 +92,7 @@ impl OutputError {
         match self {
             OutputError::Call(error) => error.kind(),
             OutputError::Blob(error) => error.kind(),
-            OutputError::Write(_) | OutputError::BadName { .. } | OutputError::Conflict { .. } => {
-                Kind::Refused
-            }
+            OutputError::Write(_) | OutputError::BadName { .. } | OutputError::Conflict { .. } => Kind::Refused,
             OutputError::BadDigest { .. } => Kind::Broken,
             OutputError::Stopped => Kind::Unavailable,
         }
@@ -153,17 +143,13 @@ impl Client {
         let (steps, queue) = mpsc::channel(QUEUE);
         let outputs = Arc::new(outputs);
         let for_writer = outputs.clone();
-        let writing =
-            tokio::task::spawn_blocking(move || writer::write_all(dir, &for_writer, queue));
+        let writing = tokio::task::spawn_blocking(move || writer::write_all(dir, &for_writer, queue));
         let mut fetch = Fetch {
             client: self,
             outputs: &outputs,
             steps,
             done: 0,
-            progress: FetchProgress {
-                files: outputs.len() as u64,
-                ..FetchProgress::default()
-            },
+            progress: FetchProgress { files: outputs.len() as u64, ..FetchProgress::default() },
         };
         let fetched = fetch.all(&mut progress).await;
         let totals = fetch.progress;
@@ -188,17 +174,10 @@ fn add_outputs(outputs: &mut Vec<Output>, item: ItemView) -> Result<(), OutputEr
     let name: Arc<str> = item.path.into();
     for blob in item.outputs {
         if let Err(reason) = check_path(&blob.path) {
-            return Err(OutputError::BadName {
-                item: name.to_string(),
-                path: blob.path,
-                reason,
-            });
+            return Err(OutputError::BadName { item: name.to_string(), path: blob.path, reason });
         }
         let Some(digest) = Digest::from_wire(&blob.digest) else {
-            return Err(OutputError::BadDigest {
-                item: name.to_string(),
-                path: blob.path,
-            });
+            return Err(OutputError::BadDigest { item: name.to_string(), path: blob.path });
         };
         outputs.push(Output {
             path: blob.path,
@@ -220,10 +199,7 @@ fn check_conflicts(outputs: &[Output]) -> Result<(), OutputError> {
         }
     }
     for output in outputs {
-        let parents = output
-            .path
-            .match_indices('/')
-            .map(|(at, _)| &output.path[..at]);
+        let parents = output.path.match_indices('/').map(|(at, _)| &output.path[..at]);
         if let Some(first) = parents.filter_map(|parent| seen.get(parent)).next() {
             return Err(conflict(first, output));
         }
@@ -232,11 +208,7 @@ fn check_conflicts(outputs: &[Output]) -> Result<(), OutputError> {
 }
 
 fn conflict(first: &Output, second: &Output) -> OutputError {
-    OutputError::Conflict {
-        path: first.path.clone(),
-        first: first.item.to_string(),
-        second: second.item.to_string(),
-    }
+    OutputError::Conflict { path: first.path.clone(), first: first.item.to_string(), second: second.item.to_string() }
 }
 
 /// The receiving half of a fetch: what is done stays done when the connection is lost and made again.
@@ -276,39 +248,23 @@ impl Fetch<'_> {
         if let Some(bytes) = &rest[0].inline {
             return self.piece(Piece::Whole(bytes.clone()), report).await;
         }
-        let wanted = rest
-            .iter()
-            .take_while(|output| output.inline.is_none())
-            .take(ASK_AT_ONCE);
-        let mut blobs = self
-            .client
-            .blobs(wanted.map(|output| output.digest).collect())
-            .await?;
+        let wanted = rest.iter().take_while(|output| output.inline.is_none()).take(ASK_AT_ONCE);
+        let mut blobs = self.client.blobs(wanted.map(|output| output.digest).collect()).await?;
         while let Some(piece) = blobs.next().await? {
             self.piece(piece, report).await?;
         }
         Ok(())
     }
 
-    async fn piece(
-        &mut self,
-        piece: Piece,
-        report: &mut impl FnMut(FetchProgress),
-    ) -> Result<(), OutputError> {
+    async fn piece(&mut self, piece: Piece, report: &mut impl FnMut(FetchProgress)) -> Result<(), OutputError> {
         let (bytes, ends) = match &piece {
             Piece::Whole(bytes) => (bytes.len(), true),
             Piece::Data(bytes) => (bytes.len(), false),
             Piece::Start(_) => (0, false),
             Piece::End => (0, true),
         };
-        let step = WriteStep {
-            output: self.done,
-            piece,
-        };
-        self.steps
-            .send(step)
-            .await
-            .map_err(|_| OutputError::Stopped)?;
+        let step = WriteStep { output: self.done, piece };
+        self.steps.send(step).await.map_err(|_| OutputError::Stopped)?;
         self.done += usize::from(ends);
         self.progress.fetched += u64::from(ends);
         self.progress.bytes += bytes as u64;
@@ -326,16 +282,9 @@ mod tests {
     fn outputs(items: &[(&str, &str)]) -> Result<Vec<Output>, OutputError> {
         let mut outputs = Vec::new();
         for (item, path) in items {
-            let blob = NamedBlob {
-                path: (*path).to_owned(),
-                digest: Digest::of(b"").to_wire(),
-                ..NamedBlob::default()
-            };
-            let item = ItemView {
-                path: (*item).to_owned(),
-                outputs: vec![blob],
-                ..ItemView::default()
-            };
+            let blob =
+                NamedBlob { path: (*path).to_owned(), digest: Digest::of(b"").to_wire(), ..NamedBlob::default() };
+            let item = ItemView { path: (*item).to_owned(), outputs: vec![blob], ..ItemView::default() };
             add_outputs(&mut outputs, item)?;
         }
         check_conflicts(&outputs)?;
@@ -344,9 +293,7 @@ mod tests {
 
     #[test]
     fn two_items_with_one_output_are_an_error_that_names_both() {
-        let error = outputs(&[("a.jpg", "out.txt"), ("b.jpg", "out.txt")])
-            .unwrap_err()
-            .to_string();
+        let error = outputs(&[("a.jpg", "out.txt"), ("b.jpg", "out.txt")]).unwrap_err().to_string();
         for name in ["a.jpg", "b.jpg", "out.txt"] {
             assert!(error.contains(name), "{error}");
         }
@@ -354,20 +301,14 @@ mod tests {
 
     #[test]
     fn a_file_where_another_output_needs_a_directory_is_the_same_error() {
-        assert!(matches!(
-            outputs(&[("1", "a/b"), ("2", "a")]),
-            Err(OutputError::Conflict { .. })
-        ));
+        assert!(matches!(outputs(&[("1", "a/b"), ("2", "a")]), Err(OutputError::Conflict { .. })));
         assert!(outputs(&[("1", "a/b"), ("2", "a.b"), ("3", "a/c")]).is_ok());
     }
 
     #[test]
     fn an_output_never_leads_out_of_the_directory() {
         for path in ["../x", "/etc/passwd", "a/../../b", "a\u{1b}b"] {
-            assert!(
-                matches!(outputs(&[("1", path)]), Err(OutputError::BadName { .. })),
-                "{path:?}"
-            );
+            assert!(matches!(outputs(&[("1", path)]), Err(OutputError::BadName { .. })), "{path:?}");
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Services: deploy, look, remove, ask.
 
 use longshore_proto::v1::{
-    DeployRequest, ListServicesRequest, QueryRequest, QueryResponse, ServiceRequest, ServiceSpec,
-    ServiceView,
+    DeployRequest, ListServicesRequest, QueryRequest, QueryResponse, ServiceRequest, ServiceSpec, ServiceView,
 };
 
 use crate::{CallError, Client, escape, retry};
@@ -13,8 +12,7 @@ impl Client {
         let doing = doing("deploy", &spec.name);
         let request = DeployRequest { spec: Some(spec) };
         retry::again(|| {
-            let (mut services, request, doing) =
-                (self.services_rpc(), request.clone(), doing.as_str());
+            let (mut services, request, doing) = (self.services_rpc(), request.clone(), doing.as_str());
             async move {
                 let answer = services.deploy(request).await;
                 Ok(answer.map_err(|s| self.failed(doing, s))?.into_inner())
@@ -26,19 +24,14 @@ impl Client {
     /// All services.
     pub async fn services(&self) -> Result<Vec<ServiceView>, CallError> {
         let answer = self.services_rpc().list(ListServicesRequest {}).await;
-        Ok(answer
-            .map_err(|s| self.failed("list services", s))?
-            .into_inner()
-            .services)
+        Ok(answer.map_err(|s| self.failed("list services", s))?.into_inner().services)
     }
 
     /// One service by name.
     pub async fn service(&self, name: &str) -> Result<ServiceView, CallError> {
         retry::again(|| async {
             let answer = self.services_rpc().get(service_request(name)).await;
-            Ok(answer
-                .map_err(|s| self.failed(&doing("show", name), s))?
-                .into_inner())
+            Ok(answer.map_err(|s| self.failed(&doing("show", name), s))?.into_inner())
         })
         .await
     }
@@ -61,9 +54,7 @@ impl Client {
 }
 
 fn service_request(name: &str) -> ServiceRequest {
-    ServiceRequest {
-        name: name.to_owned(),
-    }
+    ServiceRequest { name: name.to_owned() }
 }
 
 fn doing(verb: &str, name: &str) -> String {

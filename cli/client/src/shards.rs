@@ -11,20 +11,14 @@ pub fn divide(files: &[(&str, u64)], shards: u32) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..files.len()).collect();
     order.sort_unstable_by_key(|&i| (Reverse(files[i].1), files[i].0));
     // Lightest first; among equally light ones the one with fewest files, so that empty files are spread too.
-    let mut lightest: BinaryHeap<_> = (0..shards as usize)
-        .map(|shard| Reverse((0_u64, 0_usize, shard)))
-        .collect();
+    let mut lightest: BinaryHeap<_> = (0..shards as usize).map(|shard| Reverse((0_u64, 0_usize, shard))).collect();
     let mut divided = vec![Vec::new(); shards as usize];
     for file in order {
         let Some(Reverse((bytes, count, shard))) = lightest.pop() else {
             break;
         };
         divided[shard].push(file);
-        lightest.push(Reverse((
-            bytes.saturating_add(files[file].1),
-            count + 1,
-            shard,
-        )));
+        lightest.push(Reverse((bytes.saturating_add(files[file].1), count + 1, shard)));
     }
     for shard in &mut divided {
         shard.sort_unstable_by_key(|&i| files[i].0);
@@ -45,20 +39,13 @@ mod tests {
     #[test]
     fn every_file_is_in_exactly_one_shard_and_the_order_of_files_does_not_matter() {
         let names: Vec<String> = (0..100).map(|i| format!("{i:03}")).collect();
-        let files: Vec<(&str, u64)> = names
-            .iter()
-            .zip(0..)
-            .map(|(n, i)| (n.as_str(), i * 37 % 11))
-            .collect();
+        let files: Vec<(&str, u64)> = names.iter().zip(0..).map(|(n, i)| (n.as_str(), i * 37 % 11)).collect();
         let mut turned = files.clone();
         turned.reverse();
         let by_name = |files: &[(&str, u64)]| -> Vec<Vec<String>> {
             let divided = divide(files, 7);
             let name = |&i: &usize| files[i].0.to_owned();
-            divided
-                .iter()
-                .map(|shard| shard.iter().map(name).collect())
-                .collect()
+            divided.iter().map(|shard| shard.iter().map(name).collect()).collect()
         };
         assert_eq!(by_name(&files), by_name(&turned));
         let mut all: Vec<String> = by_name(&files).concat();

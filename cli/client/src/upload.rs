@@ -59,10 +59,7 @@ pub enum UploadError {
 
 impl UploadError {
     pub(crate) fn read(source: &Source, error: io::Error) -> UploadError {
-        UploadError::Read {
-            shown: source.shown(),
-            source: error,
-        }
+        UploadError::Read { shown: source.shown(), source: error }
     }
 
     /// Whose move it is.
@@ -84,11 +81,7 @@ impl Transient for UploadError {
 impl Client {
     /// Uploads what the coordinator lacks of `inputs` and of the lists that name them; answers the lists, in order, of at
     /// most 4,096 entries each. Durable when it returns.
-    pub async fn upload(
-        &self,
-        inputs: Vec<Input>,
-        progress: ProgressFn,
-    ) -> Result<Vec<BlobListRef>, UploadError> {
+    pub async fn upload(&self, inputs: Vec<Input>, progress: ProgressFn) -> Result<Vec<BlobListRef>, UploadError> {
         let total = inputs.len();
         let mut upload = Upload::new(self, inputs, progress);
         let mut lists = Vec::new();
@@ -119,21 +112,13 @@ impl Client {
         let mut named = Vec::with_capacity(total);
         for start in (0..total).step_by(BATCH) {
             let range = start..total.min(start + BATCH);
-            let hashed = upload
-                .hash(range.clone())
-                .await
-                .map_err(|_| UploadError::Stopped)??;
+            let hashed = upload.hash(range.clone()).await.map_err(|_| UploadError::Stopped)??;
             upload.put_inputs(range.clone(), &hashed).await?;
             named.extend(upload.named(range, &hashed));
         }
-        let sizes: Vec<(&str, u64)> = named
-            .iter()
-            .map(|blob| (blob.path.as_str(), blob.size))
-            .collect();
+        let sizes: Vec<(&str, u64)> = named.iter().map(|blob| (blob.path.as_str(), blob.size)).collect();
         let shards = divide(&sizes);
-        let files = |shard: &Vec<usize>| -> Vec<NamedBlob> {
-            shard.iter().map(|&i| named[i].clone()).collect()
-        };
+        let files = |shard: &Vec<usize>| -> Vec<NamedBlob> { shard.iter().map(|&i| named[i].clone()).collect() };
         let lists: Vec<Vec<NamedBlob>> = shards.iter().map(files).collect();
         upload.put_lists(lists.iter().map(Vec::as_slice)).await
     }
@@ -149,11 +134,7 @@ type Hashing = tokio::task::JoinHandle<Result<Vec<Hashed>, UploadError>>;
 
 impl Upload<'_> {
     fn new(client: &Client, inputs: Vec<Input>, progress: ProgressFn) -> Upload<'_> {
-        Upload {
-            client,
-            tracker: Arc::new(Tracker::new(inputs.len() as u64, progress)),
-            inputs: Arc::new(inputs),
-        }
+        Upload { client, tracker: Arc::new(Tracker::new(inputs.len() as u64, progress)), inputs: Arc::new(inputs) }
     }
 
     fn hash(&mut self, range: Range<usize>) -> Hashing {
@@ -181,18 +162,10 @@ impl Upload<'_> {
         self.inputs[range].iter().zip(hashed).map(name).collect()
     }
 
-    async fn put_lists(
-        &self,
-        lists: impl Iterator<Item = &[NamedBlob]>,
-    ) -> Result<Vec<BlobListRef>, UploadError> {
+    async fn put_lists(&self, lists: impl Iterator<Item = &[NamedBlob]>) -> Result<Vec<BlobListRef>, UploadError> {
         let (mut refs, mut blobs, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         for list in lists {
-            let bytes = Bytes::from(
-                BlobList {
-                    blobs: list.to_vec(),
-                }
-                .encode_to_vec(),
-            );
+            let bytes = Bytes::from(BlobList { blobs: list.to_vec() }.encode_to_vec());
             let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
             refs.push(BlobListRef {
                 digest: digest.to_wire(),
@@ -223,15 +196,10 @@ impl Upload<'_> {
     }
 
     async fn missing(&self, blobs: &[Putting]) -> Result<HashSet<Digest>, CallError> {
-        let request = MissingRequest {
-            digests: blobs.iter().map(|blob| blob.digest.to_wire()).collect(),
-        };
+        let request = MissingRequest { digests: blobs.iter().map(|blob| blob.digest.to_wire()).collect() };
         let answer = self.client.blobs_rpc().missing(request).await;
         let answer = answer.map_err(|s| self.client.failed("ask which inputs are missing", s))?;
         let digests = answer.into_inner().digests;
-        Ok(digests
-            .iter()
-            .filter_map(|digest| Digest::from_wire(digest))
-            .collect())
+        Ok(digests.iter().filter_map(|digest| Digest::from_wire(digest)).collect())
     }
 }

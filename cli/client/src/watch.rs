@@ -22,12 +22,7 @@ pub struct JobWatch {
 
 impl JobWatch {
     pub(crate) fn new(client: Client, id: &str) -> JobWatch {
-        JobWatch {
-            client,
-            id: id.to_owned(),
-            stream: None,
-            ended: false,
-        }
+        JobWatch { client, id: id.to_owned(), stream: None, ended: false }
     }
 
     /// The job's next view; `None` once it has ended and its last view was given.
@@ -56,17 +51,10 @@ impl JobWatch {
         let doing = format!("watch job `{}`", escape::line(&self.id));
         if self.stream.is_none() {
             let answer = self.client.jobs_rpc().watch(job_request(&self.id)).await;
-            self.stream = Some(
-                answer
-                    .map_err(|s| self.client.failed(&doing, s))?
-                    .into_inner(),
-            );
+            self.stream = Some(answer.map_err(|s| self.client.failed(&doing, s))?.into_inner());
         }
         match self.stream.as_mut() {
-            Some(stream) => stream
-                .message()
-                .await
-                .map_err(|s| self.client.failed(&doing, s)),
+            Some(stream) => stream.message().await.map_err(|s| self.client.failed(&doing, s)),
             None => Ok(None),
         }
     }

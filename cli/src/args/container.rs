@@ -15,6 +15,7 @@ use crate::{
 /// Flags that describe a container.
 #[derive(Debug, Default, Args)]
 #[group(id = "container")]
+#[command(next_help_heading = "Container options")]
 pub struct ContainerArgs {
     /// Set an environment variable; without a value it is taken from this shell
     #[arg(short, long, value_name = "NAME[=VALUE]")]
@@ -49,11 +50,7 @@ impl ContainerArgs {
             image,
             command,
             entrypoint: self.entrypoint.iter().cloned().collect(),
-            env: self
-                .env
-                .iter()
-                .map(|text| env_var(text))
-                .collect::<Result<_, _>>()?,
+            env: self.env.iter().map(|text| env_var(text)).collect::<Result<_, _>>()?,
             interface: Interface::wire(self.interface),
             port: self.port.map_or(0, |port| port.0),
             user: self.user.clone().unwrap_or_default(),
@@ -70,17 +67,11 @@ fn env_var(text: &str) -> Result<EnvVar, Failure> {
         None => (text, from_shell(text)?),
     };
     let name: VariableName = name.parse().map_err(Failure::usage)?;
-    Ok(EnvVar {
-        name: name.0,
-        value,
-    })
+    Ok(EnvVar { name: name.0, value })
 }
 
 fn from_shell(name: &str) -> Result<String, Failure> {
-    let missing = |_| {
-        Failure::usage(format!("--env {name}: this shell has no such variable"))
-            .hint("write NAME=VALUE")
-    };
+    let missing = |_| Failure::usage(format!("--env {name}: this shell has no such variable")).hint("write NAME=VALUE");
     std::env::var(name).map_err(missing)
 }
 

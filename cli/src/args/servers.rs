@@ -76,6 +76,9 @@ pub struct CapacityArgs {
     /// Network that containers may ask for; may be repeated
     #[arg(long, value_name = "NET")]
     pub allow_network: Vec<String>,
+    /// Let specifications run containers as root
+    #[arg(long)]
+    pub allow_root: bool,
 }
 
 /// `/var/lib/longshore` for root, else `$XDG_DATA_HOME/longshore`, which is `~/.local/share/longshore` unless set
@@ -85,24 +88,17 @@ pub fn data_dir() -> PathBuf {
         return PathBuf::from("/var/lib/longshore");
     }
     // The specification has relative paths ignored.
-    let xdg = std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|dir| dir.is_absolute());
+    let xdg = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
     xdg.or_else(home).unwrap_or_default().join("longshore")
 }
 
 /// The host's name.
 pub fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn cores() -> NonZeroU32 {
     let cores = thread::available_parallelism().ok();
-    cores
-        .and_then(|cores| cores.try_into().ok())
-        .unwrap_or(NonZeroU32::MIN)
+    cores.and_then(|cores| cores.try_into().ok()).unwrap_or(NonZeroU32::MIN)
 }

@@ -32,7 +32,7 @@ const NAME_CHARS: usize = 63;
 #[derive(Debug, Args)]
 pub struct SubmissionArgs {
     /// Image, then inputs: files, directories, quoted patterns, or - for a list of files on standard input
-    #[arg(value_name = "IMAGE INPUT")]
+    #[arg(value_name = "IMAGE|INPUT")]
     pub words: Vec<OsString>,
     /// Take the stages from a spec; then every word is an input
     #[arg(short, long, value_name = "SPEC", conflicts_with_all = ["container", "stage", "command"])]
@@ -64,6 +64,7 @@ pub struct SubmissionArgs {
 /// Flags that describe how items are run.
 #[derive(Debug, Args)]
 #[group(id = "stage")]
+#[command(next_help_heading = "Attempts")]
 pub struct StageArgs {
     /// Longest run of one attempt, such as 30s
     #[arg(long, value_name = "TIME")]
@@ -94,10 +95,7 @@ impl SubmissionArgs {
     /// Works out the job. Reads the spec, the lists and the names of the inputs, but not their bytes.
     pub fn submission(&self) -> Result<Submission> {
         let (mut spec, inputs) = match &self.file {
-            Some(file) => (
-                spec::job::parse(&SpecText::read(file)?)?,
-                self.words.as_slice(),
-            ),
+            Some(file) => (spec::job::parse(&SpecText::read(file)?)?, self.words.as_slice()),
             None => self.single_stage()?,
         };
         if let Some(name) = &self.name {
@@ -116,32 +114,20 @@ impl SubmissionArgs {
     /// The job of one stage that the flags describe, and the words that are inputs.
     fn single_stage(&self) -> Result<(JobSpec, &[OsString])> {
         let Some((image, inputs)) = self.words.split_first() else {
-            return Err(Failure::usage("no image is named")
-                .hint("longshore run IMAGE INPUT... -- CMD...")
-                .into());
+            return Err(Failure::usage("no image is named").hint("longshore run IMAGE INPUT... -- CMD...").into());
         };
         let image: Image = image.to_string_lossy().parse().map_err(Failure::usage)?;
         let stage = Stage {
             name: "run".to_owned(),
             kind: StageKind::Map.into(),
-            retry: self.stage.retries.map(|retries| Retry {
-                attempts: retries + 1,
-                ..Retry::default()
-            }),
+            retry: self.stage.retries.map(|retries| Retry { attempts: retries + 1, ..Retry::default() }),
             timeout_ms: self.stage.timeout.map_or(0, |timeout| timeout.0),
             isolation: Isolation::wire(self.stage.isolation),
             max_parallel: self.stage.max_parallel.map_or(0, |most| most.0),
             max_output_bytes: 0,
-            container: Some(
-                self.container
-                    .container(image.0.clone(), self.command.clone())?,
-            ),
+            container: Some(self.container.container(image.0.clone(), self.command.clone())?),
         };
-        let spec = JobSpec {
-            name: short_name(&image.0),
-            stages: vec![stage],
-            priority: 0,
-        };
+        let spec = JobSpec { name: short_name(&image.0), stages: vec![stage], priority: 0 };
         Ok((spec, inputs))
     }
 
@@ -158,7 +144,8 @@ impl SubmissionArgs {
         }
         let inputs = collector.finish()?;
         if inputs.is_empty() {
-            let hint = "name files, directories or quoted patterns, - for a list on standard input, or --each-line FILE";
+            let hint =
+                "name files, directories or quoted patterns, - for a list on standard input, or --each-line FILE";
             return Err(Failure::usage("no input is named").hint(hint).into());
         }
         Ok(inputs)
@@ -167,16 +154,13 @@ impl SubmissionArgs {
     fn each_line(&self, collector: &mut Collector, file: &Path) -> Result<()> {
         if file == Path::new("-") {
             if self.words.iter().any(|word| word == "-") {
-                return Err(
-                    Failure::usage("standard input can be a list or lines, not both").into(),
-                );
+                return Err(Failure::usage("standard input can be a list or lines, not both").into());
             }
             return Ok(collector.each_line(std::io::stdin(), "standard input")?);
         }
         let name = escape::path(file);
         let opened = File::open(file);
-        let opened =
-            opened.with_context(|| Failure::usage(format!("cannot read --each-line {name}")))?;
+        let opened = opened.with_context(|| Failure::usage(format!("cannot read --each-line {name}")))?;
         Ok(collector.each_line(opened, &name)?)
     }
 }
@@ -202,11 +186,9 @@ mod tests {
 
     #[test]
     fn an_image_lends_its_job_a_short_name() {
-        for (image, name) in [
-            ("alpine", "alpine"),
-            ("registry:5000/team/tool:v1", "tool"),
-            ("tool@sha256:0123", "tool"),
-        ] {
+        for (image, name) in
+            [("alpine", "alpine"), ("registry:5000/team/tool:v1", "tool"), ("tool@sha256:0123", "tool")]
+        {
             assert_eq!(short_name(image), name);
         }
     }

@@ -43,12 +43,7 @@ impl View for Checks {
         table::table(
             ["CHECK", "VERDICT", "FOUND", "ADVICE"],
             self.0.iter().map(|check| {
-                [
-                    check.name.to_owned(),
-                    word(check.verdict).to_owned(),
-                    check.found.clone(),
-                    check.advice.clone(),
-                ]
+                [check.name.to_owned(), word(check.verdict).to_owned(), check.found.clone(), check.advice.clone()]
             }),
         )
     }
@@ -111,15 +106,7 @@ async fn coordinator(context: &Context) -> Vec<Check> {
         Err(error) => {
             let advice = error.hint().unwrap_or_default();
             let (name, verdict, found) = ("workers", Verdict::Bad, error.to_string());
-            return vec![
-                answers,
-                Check {
-                    name,
-                    verdict,
-                    found,
-                    advice,
-                },
-            ];
+            return vec![answers, Check { name, verdict, found, advice }];
         }
     };
     let connected: Vec<_> = workers.iter().filter(|worker| worker.connected).collect();
@@ -128,16 +115,9 @@ async fn coordinator(context: &Context) -> Vec<Check> {
     let workers = Check {
         name: "workers",
         verdict: if nobody { Verdict::Bad } else { Verdict::Good },
-        found: format!(
-            "{} of {} connected, {slots} slots",
-            connected.len(),
-            workers.len()
-        ),
+        found: format!("{} of {} connected, {slots} slots", connected.len(), workers.len()),
         advice: match nobody {
-            true => format!(
-                "start one with `longshore worker --join {}`",
-                client.address()
-            ),
+            true => format!("start one with `longshore worker --join {}`", client.address()),
             false => String::new(),
         },
     };

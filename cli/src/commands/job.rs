@@ -18,20 +18,13 @@ use crate::{context::Context, exit::Exit};
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
     /// List jobs, newest first
-    #[command(
-        alias = "list",
-        after_help = "Examples:\n  longshore job ls\n  longshore job ls -q | head -1"
-    )]
+    #[command(alias = "list", after_help = "Examples:\n  longshore job ls\n  longshore job ls -q | head -1")]
     Ls,
     /// Show one job
-    #[command(
-        after_help = "Examples:\n  longshore job show last\n  longshore job show 0198c2 --format json"
-    )]
+    #[command(after_help = "Examples:\n  longshore job show last\n  longshore job show 0198c2 --format json")]
     Show(JobId),
     /// Watch a job until it has ended
-    #[command(
-        after_help = "Examples:\n  longshore job watch last\n\nCtrl-C stops watching; the job goes on."
-    )]
+    #[command(after_help = "Examples:\n  longshore job watch last\n\nCtrl-C stops watching; the job goes on.")]
     Watch(JobId),
     /// Wait until a job has ended; the exit code says how
     Wait(wait::WaitArgs),

@@ -62,19 +62,16 @@ pub async fn run(args: QueryArgs, context: &Context) -> Result<Exit> {
     let answered = match client.query(request).await {
         Ok(answered) => answered,
         Err(error) => {
-            if let Some(coverage) = error.coverage() {
-                coverage_lines(&coverage, args.parts, &context.printer);
+            // The error names what is missing; the table is for those who asked for it.
+            if let (true, Some(coverage)) = (args.parts, error.coverage()) {
+                context.printer.warn(&parts_table(&coverage));
             }
             return Err(error.into());
         }
     };
     match answered.answer {
-        Some(query_response::Answer::Complete(answer)) => {
-            print(answer, true, args.parts, &context.printer)
-        }
-        Some(query_response::Answer::Partial(answer)) => {
-            print(answer, false, args.parts, &context.printer)
-        }
+        Some(query_response::Answer::Complete(answer)) => print(answer, true, args.parts, &context.printer),
+        Some(query_response::Answer::Partial(answer)) => print(answer, false, args.parts, &context.printer),
         None => Err(Failure::new(Exit::Failed, "the coordinator's answer is empty").into()),
     }
 }
@@ -90,11 +87,7 @@ fn print(answer: Answer, complete: bool, parts: bool, printer: &Printer) -> Resu
         coverage_lines(&coverage, parts, printer);
     }
     if parts {
-        printer.warn(&format!(
-            "merge {:.3}ms, total {:.3}ms",
-            millis(merge),
-            millis(total)
-        ));
+        printer.warn(&format!("merge {:.3}ms, total {:.3}ms", millis(merge), millis(total)));
     }
     Ok(if complete { Exit::Done } else { Exit::Partial })
 }
@@ -110,17 +103,10 @@ fn coverage_lines(coverage: &Coverage, parts: bool, printer: &Printer) {
 }
 
 fn partial_text(coverage: &Coverage) -> String {
-    let mut text = format!(
-        "partial: {} of {} answered",
-        coverage.answered,
-        amounts::some(u64::from(coverage.shards), "shard")
-    );
+    let mut text =
+        format!("partial: {} of {} answered", coverage.answered, amounts::some(u64::from(coverage.shards), "shard"));
     for part in coverage.parts.iter().filter(|part| !part.ok) {
-        text.push_str(&format!(
-            "\n  shard {}: {}",
-            part.shard,
-            escape::line(&part.error)
-        ));
+        text.push_str(&format!("\n  shard {}: {}", part.shard, escape::line(&part.error)));
     }
     text
 }
@@ -140,11 +126,7 @@ fn body(data: &str) -> Result<Vec<u8>> {
         None => data.as_bytes().to_vec(),
     };
     match body.len() as u64 > MAX_BYTES {
-        true => Err(Failure::usage(format!(
-            "the query is longer than {}",
-            amounts::bytes(MAX_BYTES)
-        ))
-        .into()),
+        true => Err(Failure::usage(format!("the query is longer than {}", amounts::bytes(MAX_BYTES))).into()),
         false => Ok(body),
     }
 }
@@ -163,25 +145,13 @@ mod tests {
 
     #[test]
     fn a_partial_answer_names_each_missing_shard_and_why() {
-        let part = |shard, ok, error: &str| PartView {
-            shard,
-            ok,
-            error: error.to_owned(),
-            ..PartView::default()
-        };
+        let part = |shard, ok, error: &str| PartView { shard, ok, error: error.to_owned(), ..PartView::default() };
         let coverage = Coverage {
             shards: 3,
             answered: 2,
-            parts: vec![
-                part(0, true, ""),
-                part(1, false, "timeout after 2s"),
-                part(2, true, ""),
-            ],
+            parts: vec![part(0, true, ""), part(1, false, "timeout after 2s"), part(2, true, "")],
         };
-        assert_eq!(
-            partial_text(&coverage),
-            "partial: 2 of 3 shards answered\n  shard 1: timeout after 2s"
-        );
+        assert_eq!(partial_text(&coverage), "partial: 2 of 3 shards answered\n  shard 1: timeout after 2s");
     }
 
     #[test]
@@ -190,10 +160,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(MAX_BYTES + 1).unwrap();
         let error = body(&format!("@{}", file.path().display())).unwrap_err();
-        assert!(
-            error.to_string().contains("longer than 3.00 MiB"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("longer than 3.00 MiB"), "{error}");
         assert!(body("@/no/such/file").is_err());
     }
 }

@@ -76,11 +76,7 @@ pub async fn run(args: RunArgs, context: &Context) -> Result<Exit> {
     if context.printer.format() != Format::Table {
         context.printer.view(&JobDetail(job.clone()))?;
     }
-    Ok(if detached {
-        Exit::Interrupted
-    } else {
-        follow::exit_of(&job)
-    })
+    Ok(if detached { Exit::Interrupted } else { follow::exit_of(&job) })
 }
 
 /// Fetches what has succeeded, if there is a directory for it; answers whether Ctrl-C came in between.
@@ -93,16 +89,15 @@ async fn fetch(
 ) -> Result<bool> {
     let later = format!("longshore job outputs {} -o DIR", job.job_id);
     let Some(dir) = dir else {
-        if job.state() != JobState::Cancelled {
+        let some = job.stages.last().is_some_and(|stage| stage.succeeded > 0);
+        if some && job.state() != JobState::Cancelled {
             progress.say(&format!("outputs: {later}"));
         }
         return Ok(false);
     };
     let work = async {
         let outputs = client.outputs(&job.job_id).await?;
-        client
-            .fetch(outputs, dir, |fetched| progress.fetched(fetched))
-            .await
+        client.fetch(outputs, dir, |fetched| progress.fetched(fetched)).await
     };
     tokio::select! {
         fetched = work => {

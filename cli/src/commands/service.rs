@@ -18,19 +18,13 @@ pub enum ServiceCommand {
     /// Deploy a service from its spec, and wait until it is ready
     Deploy(deploy::DeployArgs),
     /// List services
-    #[command(
-        alias = "list",
-        after_help = "Examples:\n  longshore service ls\n  longshore service ls --format json"
-    )]
+    #[command(alias = "list", after_help = "Examples:\n  longshore service ls\n  longshore service ls --format json")]
     Ls,
     /// Show a service and its replicas
     #[command(after_help = "Examples:\n  longshore service show search")]
     Show(ServiceName),
     /// Remove services and their containers
-    #[command(
-        alias = "remove",
-        after_help = "Examples:\n  longshore service rm search"
-    )]
+    #[command(alias = "remove", after_help = "Examples:\n  longshore service rm search")]
     Rm(ServiceNames),
 }
 
@@ -72,9 +66,7 @@ async fn remove(services: ServiceNames, context: &Context) -> Result<Exit> {
     let client = context.connect().await?;
     for name in &services.names {
         client.remove_service(name).await?;
-        context
-            .printer
-            .note(&format!("service {} removed", escape::line(name)));
+        context.printer.note(&format!("service {} removed", escape::line(name)));
     }
     Ok(Exit::Done)
 }

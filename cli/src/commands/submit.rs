@@ -54,11 +54,7 @@ pub fn dry_run(submission: Submission, context: &Context) -> Result<Exit> {
 }
 
 /// Submits, prints the id, and leaves.
-pub async fn detached(
-    submission: Submission,
-    context: &Context,
-    interrupt: &Interrupt,
-) -> Result<Exit> {
+pub async fn detached(submission: Submission, context: &Context, interrupt: &Interrupt) -> Result<Exit> {
     let client = context.connect().await?;
     let progress = Progress::new(&context.printer);
     let Some(answer) = submit(&client, submission, &progress, interrupt).await? else {
@@ -70,10 +66,7 @@ pub async fn detached(
         name: answer.job_id.clone(),
     })?;
     if context.printer.draws_progress() {
-        context.printer.note(&format!(
-            "watch it with: longshore job watch {}",
-            answer.job_id
-        ));
+        context.printer.note(&format!("watch it with: longshore job watch {}", answer.job_id));
     }
     Ok(Exit::Done)
 }
@@ -94,22 +87,12 @@ pub async fn submit(
             return Ok(None);
         }
     };
-    let request = SubmitRequest {
-        idempotency_key: submission.idempotency_key,
-        spec: Some(submission.spec),
-        inputs: lists,
-    };
+    let request =
+        SubmitRequest { idempotency_key: submission.idempotency_key, spec: Some(submission.spec), inputs: lists };
     let answer = client.submit(request).await?;
     progress.uploaded(&match answer.existed {
-        true => format!(
-            "job {} was submitted before, under the same key",
-            answer.job_id
-        ),
-        false => format!(
-            "job {} submitted: {}",
-            answer.job_id,
-            amounts::some(items, "item")
-        ),
+        true => format!("job {} was submitted before, under the same key", answer.job_id),
+        false => format!("job {} submitted: {}", answer.job_id, amounts::some(items, "item")),
     });
     Ok(Some(answer))
 }

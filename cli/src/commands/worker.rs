@@ -5,10 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::{
-    args::servers::WorkerArgs, context::Context, exit::Exit, failure::Failure, serve,
-    views::WorkerList,
-};
+use crate::{args::servers::WorkerArgs, context::Context, exit::Exit, failure::Failure, serve, views::WorkerList};
 
 /// Run a worker with --join, or list workers.
 #[derive(Debug, Args)]
@@ -38,9 +35,7 @@ pub async fn run(args: WorkerCommand, context: &Context) -> Result<ExitCode> {
     match (args.command, args.serve) {
         (Some(WorkerSubcommand::Ls), _) => ls(context).await.map(ExitCode::from),
         (None, Some(args)) => serve::worker(args).await,
-        (None, None) => Err(Failure::usage("no coordinator is named")
-            .hint("longshore worker --join HOST:PORT")
-            .into()),
+        (None, None) => Err(Failure::usage("no coordinator is named").hint("longshore worker --join HOST:PORT").into()),
     }
 }
 

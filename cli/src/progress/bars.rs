@@ -19,8 +19,7 @@ const HERTZ: u8 = 10;
 const NAME_COLUMNS: usize = 16;
 
 /// A stage: what is done, of how many, how fast, how long still.
-const STAGE: &str =
-    "{prefix:16} [{bar:24}] {human_pos}/{human_len} {per_sec:>9} {eta:>4} {wide_msg}";
+const STAGE: &str = "{prefix:16} [{bar:24}] {human_pos}/{human_len} {per_sec:>9} {eta:>4} {wide_msg}";
 
 /// An upload or a fetch.
 const TRANSFER: &str = "{prefix:16} [{bar:24}] {human_pos}/{human_len} {wide_msg}";
@@ -118,8 +117,7 @@ impl Bars {
     }
 
     fn add(&self, name: &str, template: &str) -> ProgressBar {
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
         let short: String = escape::line(name).chars().take(NAME_COLUMNS).collect();
         self.all.add(bar.with_prefix(short))

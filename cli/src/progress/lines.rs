@@ -39,13 +39,7 @@ struct Turn {
 
 impl Lines {
     pub fn new(printer: Printer) -> Lines {
-        Lines {
-            printer,
-            said: Mutex::new(Said {
-                at: Instant::now(),
-                turn: Turn::default(),
-            }),
-        }
+        Lines { printer, said: Mutex::new(Said { at: Instant::now(), turn: Turn::default() }) }
     }
 
     pub fn upload(&self, upload: UploadProgress) {
@@ -76,8 +70,7 @@ impl Lines {
             self.printer.note(&stage_line(stage));
         }
         if job.state() == JobState::Running && !job.reason.is_empty() {
-            self.printer
-                .note(&format!("waiting: {}", escape::line(&job.reason)));
+            self.printer.note(&format!("waiting: {}", escape::line(&job.reason)));
         }
     }
 
@@ -104,16 +97,11 @@ impl Lines {
 }
 
 fn turn(job: &JobView) -> Turn {
-    let done =
-        |stage: &&StageView| stage.items_final && stage.succeeded + stage.failed == stage.items;
+    let done = |stage: &&StageView| stage.items_final && stage.succeeded + stage.failed == stage.items;
     let ended = job.state() != JobState::Running;
     Turn {
         stages_done: job.stages.iter().filter(done).count(),
-        reason: if ended {
-            String::new()
-        } else {
-            job.reason.clone()
-        },
+        reason: if ended { String::new() } else { job.reason.clone() },
         ended,
     }
 }
@@ -121,12 +109,8 @@ fn turn(job: &JobView) -> Turn {
 fn stage_line(stage: &StageView) -> String {
     let done = stage.succeeded + stage.failed;
     let more = if stage.items_final { "" } else { "+" };
-    let mut line = format!(
-        "{}: {}/{}{more} done",
-        escape::line(&stage.name),
-        amounts::count(done),
-        amounts::count(stage.items)
-    );
+    let mut line =
+        format!("{}: {}/{}{more} done", escape::line(&stage.name), amounts::count(done), amounts::count(stage.items));
     let at_work = at_work(stage);
     if !at_work.is_empty() {
         line.push_str(&format!(", {at_work}"));
@@ -148,21 +132,14 @@ mod tests {
             running: 4,
             ..StageView::default()
         };
-        assert_eq!(
-            stage_line(&stage),
-            "count: 120/1,000+ done, 4 running, 2 failed"
-        );
+        assert_eq!(stage_line(&stage), "count: 120/1,000+ done, 4 running, 2 failed");
     }
 
     #[test]
     fn the_end_of_a_stage_and_of_the_job_are_turns() {
         let mut job = JobView {
             state: JobState::Running.into(),
-            stages: vec![StageView {
-                items: 1,
-                items_final: true,
-                ..StageView::default()
-            }],
+            stages: vec![StageView { items: 1, items_final: true, ..StageView::default() }],
             ..JobView::default()
         };
         let before = turn(&job);

@@ -32,12 +32,21 @@ impl Interface {
 /// Environment variables by name.
 pub type Env = BTreeMap<VariableName, String>;
 
+/// What stands for text in a spec: YAML's numbers and truths are taken by their spelling, so that `PORT: 8080` and
+/// `[sleep, 1]` need no quotes. Only the schemas name it.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code)]
+pub enum Scalar {
+    Text(String),
+    Number(f64),
+    Truth(bool),
+}
+
 /// As the wire has them, in order of name.
 pub fn env_wire(env: &Env) -> Vec<EnvVar> {
-    let var = |(name, value): (&VariableName, &String)| EnvVar {
-        name: name.0.clone(),
-        value: value.clone(),
-    };
+    let var = |(name, value): (&VariableName, &String)| EnvVar { name: name.0.clone(), value: value.clone() };
     env.iter().map(var).collect()
 }
 
@@ -55,12 +64,15 @@ macro_rules! with_container {
             pub image: $crate::spec::name::Image,
             /// Arguments after the image's entry point, with placeholders such as {in} and {out}. Unset: the image's own.
             #[serde(default)]
+            #[cfg_attr(test, schemars(with = "Vec<crate::spec::container::Scalar>"))]
             pub command: Vec<String>,
             /// Replaces the image's entry point.
             #[serde(default)]
+            #[cfg_attr(test, schemars(with = "Vec<crate::spec::container::Scalar>"))]
             pub entrypoint: Vec<String>,
             /// Environment variables.
             #[serde(default)]
+            #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::spec::container::Scalar>"))]
             pub env: $crate::spec::container::Env,
             /// How the container is spoken to; unset means files.
             pub interface: Option<$crate::spec::container::Interface>,

@@ -111,16 +111,13 @@ pub fn parse(spec: &SpecText) -> Result<JobSpec, SpecError> {
 fn check_stages(spec: &SpecText, stages: &[StageFile]) -> Result<(), SpecError> {
     let mut seen = HashSet::new();
     for (index, stage) in stages.iter().enumerate() {
-        let refuse =
-            |message: String| Err(SpecError::new(spec, Some(stage.name.referenced), message));
+        let refuse = |message: String| Err(SpecError::new(spec, Some(stage.name.referenced), message));
         let name = &stage.name.value.0;
         if !seen.insert(name) {
             return refuse(format!("two stages are named `{name}`"));
         }
         if index == 0 && stage.gather.is_some() {
-            return refuse(format!(
-                "stage `{name}` is the first and has nothing to gather"
-            ));
+            return refuse(format!("stage `{name}` is the first and has nothing to gather"));
         }
     }
     Ok(())

@@ -88,18 +88,13 @@ impl Ord for VariableName {
 fn job_name(text: &str) -> Result<(), String> {
     match (1..=MAX_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         true => Ok(()),
-        false => Err(format!(
-            "`{text}` is no name of a job: 1 to 63 characters, no control characters"
-        )),
+        false => Err(format!("`{text}` is no name of a job: 1 to 63 characters, no control characters")),
     }
 }
 
 fn stage_name(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match (1..=MAX_CHARS).contains(&text.len())
-        && text.chars().all(allowed)
-        && !text.starts_with('.')
-    {
+    match (1..=MAX_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('.') {
         true => Ok(()),
         false => Err(format!(
             "`{text}` is no name of a stage: letters, digits, `-`, `_` and `.`, at most 63, not beginning with `.`"
@@ -109,10 +104,7 @@ fn stage_name(text: &str) -> Result<(), String> {
 
 fn service_name(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match (1..=MAX_CHARS).contains(&text.len())
-        && text.chars().all(allowed)
-        && !text.starts_with('-')
-    {
+    match (1..=MAX_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') {
         true => Ok(()),
         false => Err(format!(
             "`{text}` is no name of a service: lower-case letters, digits and `-`, at most 63, not beginning with `-`"

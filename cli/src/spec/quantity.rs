@@ -37,15 +37,11 @@ pub trait Quantity: Sized {
 pub struct Millis(pub u64);
 
 impl Quantity for Millis {
-    const EXPECTED: &'static str =
-        "a duration above 0 with a unit, such as `500ms`, `2s` or `1m 30s`";
+    const EXPECTED: &'static str = "a duration above 0 with a unit, such as `500ms`, `2s` or `1m 30s`";
 
     fn from_text(text: &str) -> Option<Millis> {
         let millis = humantime::parse_duration(text).ok()?.as_millis();
-        u64::try_from(millis)
-            .ok()
-            .filter(|&millis| millis > 0)
-            .map(Millis)
+        u64::try_from(millis).ok().filter(|&millis| millis > 0).map(Millis)
     }
 
     #[cfg(test)]
@@ -62,10 +58,7 @@ impl Quantity for ByteSize {
     const EXPECTED: &'static str = "a size above 0, such as `512MiB`, `2g` or a number of bytes";
 
     fn from_text(text: &str) -> Option<ByteSize> {
-        let bytes = parse_size::Config::new()
-            .with_binary()
-            .parse_size(text)
-            .ok()?;
+        let bytes = parse_size::Config::new().with_binary().parse_size(text).ok()?;
         ByteSize::from_integer(bytes)
     }
 
@@ -84,8 +77,7 @@ impl Quantity for ByteSize {
 pub struct MilliCpus(pub u32);
 
 impl Quantity for MilliCpus {
-    const EXPECTED: &'static str =
-        "a number of CPUs, such as `1.5`, at least 0.001 and at most 65536";
+    const EXPECTED: &'static str = "a number of CPUs, such as `1.5`, at least 0.001 and at most 65536";
 
     fn from_text(text: &str) -> Option<MilliCpus> {
         MilliCpus::from_float(text.parse().ok()?)
@@ -97,9 +89,7 @@ impl Quantity for MilliCpus {
 
     fn from_float(number: f64) -> Option<MilliCpus> {
         let milli = (number * 1000.0).round();
-        (1.0..=65_536_000.0)
-            .contains(&milli)
-            .then_some(MilliCpus(milli as u32))
+        (1.0..=65_536_000.0).contains(&milli).then_some(MilliCpus(milli as u32))
     }
 
     #[cfg(test)]
@@ -154,9 +144,7 @@ impl<Q: Quantity> Visitor<'_> for QuantityVisitor<Q> {
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Q, E> {
         let positive = u64::try_from(number).ok();
-        positive
-            .and_then(Q::from_integer)
-            .ok_or_else(|| refusal::<Q, E>(&number))
+        positive.and_then(Q::from_integer).ok_or_else(|| refusal::<Q, E>(&number))
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<Q, E> {
@@ -214,12 +202,7 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, millis) in [
-            ("2s", 2_000),
-            ("500ms", 500),
-            ("1m 30s", 90_000),
-            ("1h", 3_600_000),
-        ] {
+        for (text, millis) in [("2s", 2_000), ("500ms", 500), ("1m 30s", 90_000), ("1h", 3_600_000)] {
             assert_eq!(text.parse(), Ok(Millis(millis)), "{text}");
         }
         for bad in ["2", "0s", "-1s", "s", "", "1ns", "1e30y"] {
@@ -229,13 +212,9 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_1024_as_docker_has_them() {
-        for (text, bytes) in [
-            ("512MiB", 512 << 20),
-            ("2g", 2 << 30),
-            ("512m", 512 << 20),
-            ("1024", 1024),
-            ("1KB", 1024),
-        ] {
+        for (text, bytes) in
+            [("512MiB", 512 << 20), ("2g", 2 << 30), ("512m", 512 << 20), ("1024", 1024), ("1KB", 1024)]
+        {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
         for bad in ["", "0", "-1m", "lots", "1x"] {

@@ -40,10 +40,7 @@ impl Require {
     }
 
     fn count(count: u64) -> Option<Require> {
-        u32::try_from(count)
-            .ok()
-            .filter(|&count| count > 0)
-            .map(Require::Count)
+        u32::try_from(count).ok().filter(|&count| count > 0).map(Require::Count)
     }
 }
 
@@ -63,9 +60,7 @@ impl FromStr for Require {
                 None => None,
             },
         };
-        read.ok_or_else(|| {
-            "expected `all`, `deadline`, a fraction such as `0.5`, or `count=3`".to_owned()
-        })
+        read.ok_or_else(|| "expected `all`, `deadline`, a fraction such as `0.5`, or `count=3`".to_owned())
     }
 }
 
@@ -87,8 +82,7 @@ impl<'de> Visitor<'de> for RequireVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, share: f64) -> Result<Require, E> {
-        Require::fraction(share)
-            .ok_or_else(|| E::custom(format!("{share} is no fraction above 0 and at most 1")))
+        Require::fraction(share).ok_or_else(|| E::custom(format!("{share} is no fraction above 0 and at most 1")))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Require, E> {
@@ -104,11 +98,10 @@ impl<'de> Visitor<'de> for RequireVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Require, A::Error> {
         let bad = |what: &str| de::Error::custom(format!("{what}: expected {EXPECTED}"));
         let rule = match map.next_key::<String>()?.as_deref() {
-            Some("count") => {
-                Require::count(map.next_value()?).ok_or_else(|| bad("a count is at least 1"))?
+            Some("count") => Require::count(map.next_value()?).ok_or_else(|| bad("a count is at least 1"))?,
+            Some("fraction") => {
+                Require::fraction(map.next_value()?).ok_or_else(|| bad("a fraction is above 0 and at most 1"))?
             }
-            Some("fraction") => Require::fraction(map.next_value()?)
-                .ok_or_else(|| bad("a fraction is above 0 and at most 1"))?,
             Some(other) => return Err(bad(&format!("unknown rule `{other}`"))),
             None => return Err(bad("no rule")),
         };
@@ -136,8 +129,7 @@ impl schemars::JsonSchema for Require {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let fraction =
-            || serde_json::json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
+        let fraction = || serde_json::json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
         schemars::json_schema!({ "oneOf": [
             { "enum": ["all", "deadline"] },
             fraction(),

@@ -16,11 +16,7 @@ use super::{
 
 /// A scatter/gather tree: a query goes to every shard, and the parts to the merge.
 #[derive(Debug, Clone, Deserialize)]
-#[cfg_attr(
-    test,
-    derive(schemars::JsonSchema),
-    schemars(title = "Longshore service")
-)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "Longshore service"))]
 #[serde(deny_unknown_fields)]
 struct ServiceFile {
     /// Lower-case letters, digits and `-`.
@@ -83,18 +79,10 @@ pub struct ServicePlan {
 pub fn parse(spec: &SpecText) -> Result<ServicePlan, SpecError> {
     let file: ServiceFile = spec.parse()?;
     if let Some(data) = file.leaf.data.as_ref().filter(|data| data.value.is_empty()) {
-        return Err(SpecError::new(
-            spec,
-            Some(data.referenced),
-            "`data` names a directory",
-        ));
+        return Err(SpecError::new(spec, Some(data.referenced), "`data` names a directory"));
     }
     Ok(ServicePlan {
-        data: file
-            .leaf
-            .data
-            .as_ref()
-            .map(|data| PathBuf::from(&data.value)),
+        data: file.leaf.data.as_ref().map(|data| PathBuf::from(&data.value)),
         spec: ServiceSpec {
             name: file.name.0.clone(),
             leaf: Some(leaf(&file.leaf)),

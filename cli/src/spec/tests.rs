@@ -5,10 +5,7 @@ use longshore_client::v1::{StageKind, require::Rule};
 use super::*;
 
 fn text(text: &str) -> SpecText {
-    SpecText {
-        file: "job.yaml".to_owned(),
-        text: text.to_owned(),
-    }
+    SpecText { file: "job.yaml".to_owned(), text: text.to_owned() }
 }
 
 fn job_refusal(spec: &str) -> String {
@@ -44,110 +41,69 @@ stages:
 #[test]
 fn a_job_is_read_whole() {
     let spec = job::parse(&text(JOB)).unwrap();
-    assert_eq!(
-        (spec.name.as_str(), spec.priority, spec.stages.len()),
-        ("wordcount", -1, 2)
-    );
+    assert_eq!((spec.name.as_str(), spec.priority, spec.stages.len()), ("wordcount", -1, 2));
     let (count, total) = (&spec.stages[0], &spec.stages[1]);
     let container = count.container.as_ref().unwrap();
     assert_eq!(container.command[3], "1");
-    assert_eq!(
-        (container.memory_bytes, container.cpu_milli),
-        (512 << 20, 1_500)
-    );
+    assert_eq!((container.memory_bytes, container.cpu_milli), (512 << 20, 1_500));
     assert_eq!(container.env[1].value, "3");
-    assert_eq!(
-        (count.timeout_ms, count.max_parallel, count.max_output_bytes),
-        (90_000, 8, 1 << 30)
-    );
+    assert_eq!((count.timeout_ms, count.max_parallel, count.max_output_bytes), (90_000, 8, 1 << 30));
     assert_eq!(count.retry.as_ref().unwrap().attempts, 3);
-    assert_eq!(
-        (count.kind(), total.kind()),
-        (StageKind::Map, StageKind::Gather)
-    );
+    assert_eq!((count.kind(), total.kind()), (StageKind::Map, StageKind::Gather));
     assert_eq!(total.container.as_ref().unwrap().port, 9_000);
 }
 
 #[test]
 fn a_refusal_says_where_and_shows_the_line() {
     let error = job_refusal("stages:\n  - name: a\n    imge: x\n");
-    assert!(
-        error.starts_with("job.yaml:3:5: unknown field `imge`"),
-        "{error}"
-    );
-    assert!(
-        error.ends_with("    3 |     imge: x\n      |     ^"),
-        "{error}"
-    );
+    assert!(error.starts_with("job.yaml:3:5: unknown field `imge`"), "{error}");
+    assert!(error.ends_with("    3 |     imge: x\n      |     ^"), "{error}");
 }
 
 #[test]
 fn wrong_values_are_named_at_their_place() {
-    let stage = |field: &str| {
-        job_refusal(&format!(
-            "stages:\n  - name: a\n    image: x\n    {field}\n"
-        ))
-    };
+    let stage = |field: &str| job_refusal(&format!("stages:\n  - name: a\n    image: x\n    {field}\n"));
     for (field, at, what) in [
         ("timeout: 30", "4:14", "`30` is not a duration"),
         ("timeout: -1s", "4:14", "`-1s` is not a duration"),
         ("memory: -1", "4:13", "`-1` is not a size"),
         ("memory: lots", "4:13", "`lots` is not a size"),
         ("cpus: 0", "4:11", "`0` is not a number of CPUs"),
-        (
-            "max_parallel: -1",
-            "4:19",
-            "`-1` is not a whole number of at least 1",
-        ),
+        ("max_parallel: -1", "4:19", "`-1` is not a whole number of at least 1"),
         ("max_parallel: 1.5", "4:19", "`1.5` is not"),
         ("retry: { attempts: 0 }", "4:24", "`0` is not"),
         ("retry: { atempts: 2 }", "4:14", "unknown field `atempts`"),
         ("command: sh -c x", "4:14", "a list is expected here"),
         ("env: [A=1]", "4:10", "fields are expected here"),
-        (
-            "env: { A=B: 1 }",
-            "4:12",
-            "no name of an environment variable",
-        ),
+        ("env: { A=B: 1 }", "4:12", "no name of an environment variable"),
         ("isolation: vm", "4:16", "unknown variant `vm`"),
         ("gather: some", "4:13", "unknown variant `some`"),
-        (
-            "port: 70000",
-            "4:11",
-            "`70000` is not a whole number from 1 to 65535",
-        ),
+        ("port: 70000", "4:11", "`70000` is not a whole number from 1 to 65535"),
         ("image: y", "4:5", "the same key twice"),
     ] {
         let error = stage(field);
-        assert!(
-            error.starts_with(&format!("job.yaml:{at}: ")) && error.contains(what),
-            "{field}: {error}"
-        );
+        assert!(error.starts_with(&format!("job.yaml:{at}: ")) && error.contains(what), "{field}: {error}");
     }
 }
 
 #[test]
 fn stages_are_there_and_have_names_of_their_own() {
-    assert!(job_refusal("").contains("stages"));
+    assert_eq!(job_refusal(" \n"), "job.yaml: the spec is empty");
+    assert!(job_refusal("# nothing").contains("unexpected end of input"));
     assert!(job_refusal("stages: []").contains("at least one stage"));
     assert!(job_refusal("name: x").contains("missing field `stages`"));
     let twice = "stages:\n  - {name: a, image: x}\n  - {name: a, image: x}\n";
     assert!(job_refusal(twice).starts_with("job.yaml:3:12: two stages are named `a`"));
     assert!(job_refusal("stages: [{name: a b, image: x}]").contains("no name of a stage"));
     assert!(job_refusal("stages: [{name: a, image: ''}]").contains("no image reference"));
-    assert!(
-        job_refusal("stages: [{name: a, image: x, gather: all}]").contains("nothing to gather")
-    );
+    assert!(job_refusal("stages: [{name: a, image: x, gather: all}]").contains("nothing to gather"));
     assert!(job_refusal("stages: [{name: a, image: x}]\n---\nname: b").contains("one document"));
 }
 
 #[test]
 fn bytes_of_a_spec_are_escaped_in_its_refusal() {
     let error = job_refusal("stages: [{name: \"\u{202e}a\", image: x}]");
-    assert!(
-        !error.contains('\u{202e}') && error.contains("\\u{202e}"),
-        "{error}"
-    );
+    assert!(!error.contains('\u{202e}') && error.contains("\\u{202e}"), "{error}");
 }
 
 const SERVICE: &str = r#"
@@ -189,58 +145,19 @@ fn every_way_to_say_how_complete_an_answer_has_to_be() {
 #[test]
 fn services_are_refused_at_the_place_that_is_wrong() {
     for (spec, at, what) in [
-        (
-            "name: Find\nleaf: {image: x}",
-            "1:7",
-            "no name of a service",
-        ),
+        ("name: Find\nleaf: {image: x}", "1:7", "no name of a service"),
         ("name: x", "1:1", "missing field `leaf`"),
-        (
-            "name: x\nleaf: {image: x, shards: 0}",
-            "2:26",
-            "from 1 to 1024",
-        ),
-        (
-            "name: x\nleaf: {image: x, shards: 1025}",
-            "2:26",
-            "from 1 to 1024",
-        ),
-        (
-            "name: x\nleaf: {image: x}\nrequest: {require: 2}",
-            "3:20",
-            "could be a count or a fraction",
-        ),
-        (
-            "name: x\nleaf: {image: x}\nrequest: {require: 1.5}",
-            "3:20",
-            "no fraction",
-        ),
-        (
-            "name: x\nleaf: {image: x}\nrequest: {require: most}",
-            "3:20",
-            "`most` is not",
-        ),
-        (
-            "name: x\nleaf: {image: x}\nrequest: {deadlin: 2s}",
-            "3:11",
-            "unknown field `deadlin`",
-        ),
-        (
-            "name: x\nleaf: {image: x, timeout: 2s}",
-            "2:18",
-            "unknown field `timeout`",
-        ),
-        (
-            "name: x\nleaf: {image: x, data: ''}",
-            "2:24",
-            "`data` names a directory",
-        ),
+        ("name: x\nleaf: {image: x, shards: 0}", "2:26", "from 1 to 1024"),
+        ("name: x\nleaf: {image: x, shards: 1025}", "2:26", "from 1 to 1024"),
+        ("name: x\nleaf: {image: x}\nrequest: {require: 2}", "3:20", "could be a count or a fraction"),
+        ("name: x\nleaf: {image: x}\nrequest: {require: 1.5}", "3:20", "no fraction"),
+        ("name: x\nleaf: {image: x}\nrequest: {require: most}", "3:20", "`most` is not"),
+        ("name: x\nleaf: {image: x}\nrequest: {deadlin: 2s}", "3:11", "unknown field `deadlin`"),
+        ("name: x\nleaf: {image: x, timeout: 2s}", "2:18", "unknown field `timeout`"),
+        ("name: x\nleaf: {image: x, data: ''}", "2:24", "`data` names a directory"),
     ] {
         let error = service_refusal(spec);
-        assert!(
-            error.starts_with(&format!("job.yaml:{at}: ")) && error.contains(what),
-            "{spec}: {error}"
-        );
+        assert!(error.starts_with(&format!("job.yaml:{at}: ")) && error.contains(what), "{spec}: {error}");
     }
     let error = service_refusal("name: x\nleaf: {image: x}\nrequest: {require: {count: 0}}");
     assert!(error.contains("a count is at least 1"), "{error}");
@@ -251,18 +168,11 @@ fn services_are_refused_at_the_place_that_is_wrong() {
 #[test]
 fn shipped_schemas_are_true() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-    for (file, schema) in [
-        ("job.schema.json", job::schema()),
-        ("service.schema.json", service::schema()),
-    ] {
+    for (file, schema) in [("job.schema.json", job::schema()), ("service.schema.json", service::schema())] {
         let (path, now) = (docs.join(file), format!("{:#}\n", schema.as_value()));
         if std::env::var_os("LONGSHORE_WRITE_SCHEMAS").is_some() {
             fs::write(&path, &now).unwrap();
         }
-        assert_eq!(
-            fs::read_to_string(&path).unwrap_or_default(),
-            now,
-            "{file} is out of date"
-        );
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), now, "{file} is out of date");
     }
 }

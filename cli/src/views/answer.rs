@@ -47,9 +47,7 @@ impl View for AnswerView {
 /// What became of each shard, and how long it took.
 pub fn parts_table(coverage: &Coverage) -> String {
     table::table(
-        [
-            "SHARD", "STATE", "TIME", "SIZE", "WORKER", "REPLICA", "ERROR",
-        ],
+        ["SHARD", "STATE", "TIME", "SIZE", "WORKER", "REPLICA", "ERROR"],
         coverage.parts.iter().map(|part| {
             [
                 part.shard.to_string(),
@@ -94,14 +92,8 @@ mod tests {
     #[test]
     fn a_body_that_is_no_text_is_carried_as_base64() {
         let view = |body: &'static [u8]| {
-            let answer = Answer {
-                body: body.into(),
-                ..Answer::default()
-            };
-            let view = AnswerView {
-                answer,
-                complete: true,
-            };
+            let answer = Answer { body: body.into(), ..Answer::default() };
+            let view = AnswerView { answer, complete: true };
             match view.values() {
                 Values::One(value) => value,
                 Values::Many(_) => panic!("one answer is one value"),

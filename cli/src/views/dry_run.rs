@@ -26,10 +26,8 @@ pub struct DryRun {
 
 impl View for DryRun {
     fn text(&self) -> String {
-        let mut text = table::facts([
-            ("job", self.spec.name.clone()),
-            ("items", amounts::count(self.inputs.len() as u64)),
-        ]);
+        let mut text =
+            table::facts([("job", self.spec.name.clone()), ("items", amounts::count(self.inputs.len() as u64))]);
         text.push_str("\n\n");
         text.push_str(&table::table(
             ["STAGE", "KIND", "IMAGE", "ATTEMPTS", "COMMAND"],
@@ -46,10 +44,7 @@ impl View for DryRun {
         ));
         text.push_str("\n\n");
         let shown = self.inputs.iter().take(SHOWN);
-        text.push_str(&table::table(
-            ["ITEM", "FROM"],
-            shown.map(|input| [input.path.clone(), input.source.shown()]),
-        ));
+        text.push_str(&table::table(["ITEM", "FROM"], shown.map(|input| [input.path.clone(), input.source.shown()])));
         if let Some(more @ 1..) = self.inputs.len().checked_sub(SHOWN) {
             text.push_str(&format!("\n… and {} more", amounts::count(more as u64)));
         }
@@ -79,21 +74,16 @@ fn kind(stage: &Stage) -> &'static str {
 }
 
 fn attempts(stage: &Stage) -> u32 {
-    stage
-        .retry
-        .as_ref()
-        .map_or(1, |retry| retry.attempts.max(1))
+    stage.retry.as_ref().map_or(1, |retry| retry.attempts.max(1))
 }
 
 /// The command as words; those with blanks are quoted for the eye.
 fn command(container: &Container) -> String {
     let words = container.entrypoint.iter().chain(&container.command);
-    let quoted = words.map(
-        |word| match word.is_empty() || word.contains(char::is_whitespace) {
-            true => format!("'{word}'"),
-            false => word.clone(),
-        },
-    );
+    let quoted = words.map(|word| match word.is_empty() || word.contains(char::is_whitespace) {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    });
     quoted.collect::<Vec<_>>().join(" ")
 }
 

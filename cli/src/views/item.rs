@@ -17,13 +17,7 @@ impl View for OutputList {
     fn text(&self) -> String {
         table::table(
             ["PATH", "SIZE", "ITEM"],
-            self.0.iter().map(|output| {
-                [
-                    output.path.clone(),
-                    amounts::bytes(output.size),
-                    output.item.to_string(),
-                ]
-            }),
+            self.0.iter().map(|output| [output.path.clone(), amounts::bytes(output.size), output.item.to_string()]),
         )
     }
 

@@ -56,10 +56,7 @@ impl View for JobDetail {
             ("name", job.name.clone()),
             ("state", state_word(job.state()).to_owned()),
             ("reason", job.reason.clone()),
-            (
-                "submitted",
-                amounts::moment(job.submitted_ms).unwrap_or_default(),
-            ),
+            ("submitted", amounts::moment(job.submitted_ms).unwrap_or_default()),
             ("ended", amounts::moment(job.ended_ms).unwrap_or_default()),
             ("took", amounts::took(length_ms(job, amounts::now_ms()))),
         ]);
@@ -85,16 +82,7 @@ impl View for JobDetail {
 
 fn stages(stages: &[StageView]) -> String {
     table::table(
-        [
-            "STAGE",
-            "IMAGE",
-            "ITEMS",
-            "QUEUED",
-            "RUNNING",
-            "RETRYING",
-            "SUCCEEDED",
-            "FAILED",
-        ],
+        ["STAGE", "IMAGE", "ITEMS", "QUEUED", "RUNNING", "RETRYING", "SUCCEEDED", "FAILED"],
         stages.iter().map(|stage| {
             [
                 stage.name.clone(),
@@ -118,17 +106,9 @@ fn items(stage: &StageView) -> String {
 
 /// Items that have ended, of how many, over all stages.
 pub fn progress_of(job: &JobView) -> String {
-    let ended: u64 = job
-        .stages
-        .iter()
-        .map(|stage| stage.succeeded + stage.failed)
-        .sum();
+    let ended: u64 = job.stages.iter().map(|stage| stage.succeeded + stage.failed).sum();
     let known: u64 = job.stages.iter().map(|stage| stage.items).sum();
-    let more = if job.stages.iter().all(|stage| stage.items_final) {
-        ""
-    } else {
-        "+"
-    };
+    let more = if job.stages.iter().all(|stage| stage.items_final) { "" } else { "+" };
     format!("{}/{}{more}", amounts::count(ended), amounts::count(known))
 }
 
@@ -147,22 +127,12 @@ pub fn state_word(state: JobState) -> &'static str {
 pub fn failure_line(job: &JobView, failure: &ItemFailure) -> String {
     let stage = job.stages.get(failure.stage as usize);
     let stage = stage.map_or_else(|| failure.stage.to_string(), |stage| stage.name.clone());
-    let message = failure
-        .failure
-        .as_ref()
-        .map_or("", |failure| failure.message.as_str());
-    escape::line(&format!(
-        "{stage}: {} (attempt {}): {message}",
-        failure.path, failure.attempt
-    ))
+    let message = failure.failure.as_ref().map_or("", |failure| failure.message.as_str());
+    escape::line(&format!("{stage}: {} (attempt {}): {message}", failure.path, failure.attempt))
 }
 
 fn length_ms(job: &JobView, now_ms: u64) -> u64 {
-    let end = if job.ended_ms > 0 {
-        job.ended_ms
-    } else {
-        now_ms
-    };
+    let end = if job.ended_ms > 0 { job.ended_ms } else { now_ms };
     end.saturating_sub(job.submitted_ms)
 }
 
@@ -255,10 +225,7 @@ mod tests {
             recent_failures: vec![ItemFailure {
                 path: "a\nb.txt".to_owned(),
                 attempt: 2,
-                failure: Some(Failure {
-                    message: "exit code 3".to_owned(),
-                    ..Failure::default()
-                }),
+                failure: Some(Failure { message: "exit code 3".to_owned(), ..Failure::default() }),
                 ..ItemFailure::default()
             }],
             ..JobView::default()
@@ -269,10 +236,7 @@ mod tests {
     fn a_listing_has_one_line_a_job_and_no_raw_bytes() {
         let text = JobList(vec![job()]).text();
         assert_eq!(text.lines().count(), 2);
-        assert!(
-            text.contains("1,200/1,200") && text.contains("2.5s"),
-            "{text}"
-        );
+        assert!(text.contains("1,200/1,200") && text.contains("2.5s"), "{text}");
         assert!(!text.contains('\u{1b}'));
     }
 

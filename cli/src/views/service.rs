@@ -110,19 +110,13 @@ fn replica_state(replica: &ReplicaView) -> &'static str {
 }
 
 fn name(service: &ServiceView) -> String {
-    service
-        .spec
-        .as_ref()
-        .map(|spec| spec.name.clone())
-        .unwrap_or_default()
+    service.spec.as_ref().map(|spec| spec.name.clone()).unwrap_or_default()
 }
 
 fn image(service: &ServiceView) -> String {
     let leaf = service.spec.as_ref().and_then(|spec| spec.leaf.as_ref());
     let container = leaf.and_then(|leaf| leaf.container.as_ref());
-    container
-        .map(|container| container.image.clone())
-        .unwrap_or_default()
+    container.map(|container| container.image.clone()).unwrap_or_default()
 }
 
 fn shards(service: &ServiceView) -> u32 {
@@ -176,9 +170,6 @@ mod tests {
             message: "no such\nimage".to_owned(),
             ..ReplicaView::default()
         };
-        assert_eq!(
-            replica_line(&replica),
-            "shard 2, replica 0 on w1: failed: no such\\nimage"
-        );
+        assert_eq!(replica_line(&replica), "shard 2, replica 0 on w1: failed: no such\\nimage");
     }
 }

@@ -15,9 +15,7 @@ pub struct WorkerList(pub Vec<WorkerView>);
 impl View for WorkerList {
     fn text(&self) -> String {
         table::table(
-            [
-                "NAME", "STATE", "SLOTS", "ATTEMPTS", "REPLICAS", "RUNTIME", "VERSION", "ID",
-            ],
+            ["NAME", "STATE", "SLOTS", "ATTEMPTS", "REPLICAS", "RUNTIME", "VERSION", "ID"],
             self.0.iter().map(|worker| {
                 [
                     worker.name.clone(),

@@ -66,10 +66,7 @@ impl Blobs {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         let (layout, lock) = Layout::open(dir.as_ref())?;
         let (packs, contents) = Packs::open(&layout)?;
-        let damaged = contents
-            .damaged
-            .into_iter()
-            .filter(|digest| contents.index.get(digest).is_none());
+        let damaged = contents.damaged.into_iter().filter(|digest| contents.index.get(digest).is_none());
         let inner = Inner {
             damaged: RwLock::new(damaged.collect()),
             index: RwLock::new(contents.index),
@@ -79,9 +76,7 @@ impl Blobs {
             next_temp: AtomicU64::new(0),
             _lock: lock,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether the blob is held and not known to be damaged. It is durable after the next [`Blobs::sync`].
@@ -95,9 +90,7 @@ impl Blobs {
     pub fn size(&self, digest: &Hash) -> Option<u64> {
         match self.inner.place(digest) {
             Some(place) => Some(place.len() as u64),
-            None => fs::symlink_metadata(self.inner.layout.file(digest))
-                .ok()
-                .map(|metadata| metadata.len()),
+            None => fs::symlink_metadata(self.inner.layout.file(digest)).ok().map(|metadata| metadata.len()),
         }
     }
 
@@ -112,10 +105,7 @@ impl Blobs {
         }
         let found = blake3::hash(data);
         if found != *digest {
-            return Err(PutError::Mismatch {
-                expected: *digest,
-                found,
-            });
+            return Err(PutError::Mismatch { expected: *digest, found });
         }
         self.inner.append(digest, data)
     }
@@ -143,11 +133,7 @@ impl Blobs {
     ///
     /// # Errors
     /// As for [`Writer::finish`]; the file is put back then.
-    pub fn adopt_file(
-        &self,
-        path: &Path,
-        expected: Option<Hash>,
-    ) -> Result<(Hash, bool), PutError> {
+    pub fn adopt_file(&self, path: &Path, expected: Option<Hash>) -> Result<(Hash, bool), PutError> {
         crate::writer::adopt(&self.inner, path, expected)
     }
 
@@ -172,8 +158,7 @@ impl Blobs {
     /// # Errors
     /// When it is not held as a file: small blobs live in packs (see [`Blobs::get`], [`Blobs::read_chunks`]).
     pub fn open_large(&self, digest: &Hash) -> Result<File, GetError> {
-        File::open(self.inner.layout.file(digest))
-            .map_err(|source| self.inner.read_error(digest, source))
+        File::open(self.inner.layout.file(digest)).map_err(|source| self.inner.read_error(digest, source))
     }
 
     /// The blob in chunks of `chunk_bytes` (the last may be shorter). It is verified as a whole at its end: only when the
@@ -184,36 +169,20 @@ impl Blobs {
     pub fn read_chunks(&self, digest: &Hash, chunk_bytes: usize) -> Result<Chunks, GetError> {
         match self.inner.get_packed(digest)? {
             Some(packed) => Ok(Chunks::packed(packed, chunk_bytes)),
-            None => Ok(Chunks::file(
-                self.inner.clone(),
-                *digest,
-                self.open_large(digest)?,
-                chunk_bytes,
-            )),
+            None => Ok(Chunks::file(self.inner.clone(), *digest, self.open_large(digest)?, chunk_bytes)),
         }
     }
 
     /// What is held. Large blobs are not counted: the file system is their only index.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let (packed_blobs, packed_bytes) = self
-            .inner
-            .index
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .totals();
-        let free = rustix::fs::statvfs(self.inner.layout.packs())
-            .map_or(0, |fs| fs.f_bavail * fs.f_frsize);
+        let (packed_blobs, packed_bytes) = self.inner.index.read().unwrap_or_else(PoisonError::into_inner).totals();
+        let free = rustix::fs::statvfs(self.inner.layout.packs()).map_or(0, |fs| fs.f_bavail * fs.f_frsize);
         Stats {
             packs: self.inner.packs.count(),
             packed_blobs,
             packed_bytes,
-            damaged_blobs: self
-                .inner
-                .damaged
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .len() as u64,
+            damaged_blobs: self.inner.damaged.read().unwrap_or_else(PoisonError::into_inner).len() as u64,
             free_bytes: free,
         }
     }
@@ -222,20 +191,16 @@ impl Blobs {
 impl Inner {
     /// Appends a blob whose digest was verified, unless it is held.
     pub(crate) fn append(&self, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
-        if self.is_held(digest) {
+        if self.is_packed(digest) {
             return Ok(false);
         }
         let record = encode(digest, data);
-        let held = || self.is_held(digest);
+        let held = || self.is_packed(digest);
         let placed = |place| {
-            self.index
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(digest, place);
+            self.index.write().unwrap_or_else(PoisonError::into_inner).insert(digest, place);
             self.healed(digest);
         };
-        self.packs
-            .append(&self.layout, &self.durability, &record, held, placed)
+        self.packs.append(&self.layout, &self.durability, &record, held, placed)
     }
 
     /// Renames a file, which must be synced and whose digest was verified, to where the blob is read from, unless the blob is held.
@@ -253,40 +218,28 @@ impl Inner {
             Ok(true)
         });
         let new = new.map_err(|error| PutError::io("name", &path, error))?;
-        self.durability
-            .sync()
-            .map_err(|error| PutError::io("sync", &path, error))?;
+        self.durability.sync().map_err(|error| PutError::io("sync", &path, error))?;
         Ok(new)
     }
 
     /// A path in `temp/` that nobody else uses.
     pub(crate) fn temp_path(&self) -> std::path::PathBuf {
-        self.layout
-            .temp()
-            .join(self.next_temp.fetch_add(1, Ordering::Relaxed).to_string())
+        self.layout.temp().join(self.next_temp.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
     /// Remembers that the blob has to be put again.
     pub(crate) fn note_damaged(&self, digest: &Hash) -> GetError {
         tracing::error!(%digest, "blob is damaged");
-        self.damaged
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(*digest);
+        self.damaged.write().unwrap_or_else(PoisonError::into_inner).insert(*digest);
         GetError::Damaged { digest: *digest }
     }
 
     /// The error for a large blob that cannot be opened or read.
     pub(crate) fn read_error(&self, digest: &Hash, source: io::Error) -> GetError {
         match source.kind() {
-            io::ErrorKind::NotFound if self.is_damaged(digest) => {
-                GetError::Damaged { digest: *digest }
-            }
+            io::ErrorKind::NotFound if self.is_damaged(digest) => GetError::Damaged { digest: *digest },
             io::ErrorKind::NotFound => GetError::NotFound { digest: *digest },
-            _ => GetError::Io {
-                path: self.layout.file(digest),
-                source,
-            },
+            _ => GetError::Io { path: self.layout.file(digest), source },
         }
     }
 
@@ -298,44 +251,27 @@ impl Inner {
             Ok(data) if blake3::hash(&data) == *digest => Ok(Some(data.into())),
             // A pack that is gone or too short has lost the blob just as changed bytes have.
             Ok(_) => Err(self.note_damaged(digest)),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
-                ) =>
-            {
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound) => {
                 Err(self.note_damaged(digest))
             }
-            Err(source) => Err(GetError::Io {
-                path: self.layout.pack(place.pack()),
-                source,
-            }),
+            Err(source) => Err(GetError::Io { path: self.layout.pack(place.pack()), source }),
         }
     }
 
-    fn is_held(&self, digest: &Hash) -> bool {
-        (self.place(digest).is_some() || fs::symlink_metadata(self.layout.file(digest)).is_ok())
-            && !self.is_damaged(digest)
+    /// Whether a small blob is held whole. Only large ones are files, so the index knows.
+    fn is_packed(&self, digest: &Hash) -> bool {
+        self.place(digest).is_some() && !self.is_damaged(digest)
     }
 
     fn place(&self, digest: &Hash) -> Option<Place> {
-        self.index
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(digest)
+        self.index.read().unwrap_or_else(PoisonError::into_inner).get(digest)
     }
 
     fn is_damaged(&self, digest: &Hash) -> bool {
-        self.damaged
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(digest)
+        self.damaged.read().unwrap_or_else(PoisonError::into_inner).contains(digest)
     }
 
     fn healed(&self, digest: &Hash) {
-        self.damaged
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(digest);
+        self.damaged.write().unwrap_or_else(PoisonError::into_inner).remove(digest);
     }
 }

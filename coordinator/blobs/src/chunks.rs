@@ -32,23 +32,12 @@ struct Reading {
 
 impl Chunks {
     pub(crate) fn packed(data: Bytes, chunk_bytes: usize) -> Self {
-        Self {
-            source: Source::Packed(data),
-            chunk_bytes: chunk_bytes.max(1),
-        }
+        Self { source: Source::Packed(data), chunk_bytes: chunk_bytes.max(1) }
     }
 
     pub(crate) fn file(inner: Arc<Inner>, digest: Hash, file: File, chunk_bytes: usize) -> Self {
-        let reading = Reading {
-            inner,
-            digest,
-            file,
-            hasher: Hasher::new(),
-        };
-        Self {
-            source: Source::File(Box::new(reading)),
-            chunk_bytes: chunk_bytes.max(1),
-        }
+        let reading = Reading { inner, digest, file, hasher: Hasher::new() };
+        Self { source: Source::File(Box::new(reading)), chunk_bytes: chunk_bytes.max(1) }
     }
 }
 
@@ -57,9 +46,7 @@ impl Iterator for Chunks {
 
     fn next(&mut self) -> Option<Self::Item> {
         let item = match &mut self.source {
-            Source::Packed(rest) if !rest.is_empty() => {
-                Some(Ok(rest.split_to(self.chunk_bytes.min(rest.len()))))
-            }
+            Source::Packed(rest) if !rest.is_empty() => Some(Ok(rest.split_to(self.chunk_bytes.min(rest.len())))),
             Source::File(reading) => reading.next(self.chunk_bytes),
             Source::Packed(_) | Source::Ended => None,
         };
@@ -73,10 +60,7 @@ impl Iterator for Chunks {
 impl Reading {
     fn next(&mut self, chunk_bytes: usize) -> Option<Result<Bytes, GetError>> {
         let mut chunk = Vec::with_capacity(chunk_bytes);
-        match (&mut self.file)
-            .take(chunk_bytes as u64)
-            .read_to_end(&mut chunk)
-        {
+        match (&mut self.file).take(chunk_bytes as u64).read_to_end(&mut chunk) {
             Ok(0) if self.hasher.finalize() == self.digest => None,
             Ok(0) => Some(Err(self.inner.note_damaged(&self.digest))),
             Ok(_) => {

@@ -43,11 +43,7 @@ impl Durability {
     }
 
     /// Runs `change`, which makes or replaces a name in `dir`, and notes it as one step: no sync can fall between.
-    pub(crate) fn change_name<T>(
-        &self,
-        dir: &Path,
-        change: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
+    pub(crate) fn change_name<T>(&self, dir: &Path, change: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let mut state = self.lock();
         let changed = change()?;
         state.noted += 1;
@@ -69,10 +65,7 @@ impl Durability {
                 return Ok(());
             }
             if state.running {
-                state = self
-                    .done
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                state = self.done.wait(state).unwrap_or_else(PoisonError::into_inner);
             } else {
                 state = self.run(state);
             }
@@ -113,25 +106,16 @@ mod tests {
     #[test]
     fn a_failed_sync_is_never_forgotten() {
         let durability = Durability::default();
-        durability
-            .change_name(Path::new("/nonexistent/dir"), || Ok(()))
-            .unwrap();
-        assert_eq!(
-            durability.sync().unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
-        assert_eq!(
-            durability.sync().unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        durability.change_name(Path::new("/nonexistent/dir"), || Ok(())).unwrap();
+        assert_eq!(durability.sync().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(durability.sync().unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
     fn a_change_that_fails_leaves_nothing_to_sync() {
         let durability = Durability::default();
-        let changed: io::Result<()> = durability.change_name(Path::new("/nonexistent"), || {
-            Err(io::ErrorKind::Other.into())
-        });
+        let changed: io::Result<()> =
+            durability.change_name(Path::new("/nonexistent"), || Err(io::ErrorKind::Other.into()));
         assert!(changed.is_err());
         durability.sync().unwrap();
     }
@@ -151,9 +135,6 @@ mod tests {
             }
         });
         let state = durability.lock();
-        assert_eq!(
-            (state.noted, state.synced, state.packs.len()),
-            (400, 400, 0)
-        );
+        assert_eq!((state.noted, state.synced, state.packs.len()), (400, 400, 0));
     }
 }

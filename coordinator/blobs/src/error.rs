@@ -38,10 +38,7 @@ pub enum PutError {
         found: Hash,
     },
     /// Too large for a pack.
-    #[error(
-        "a blob of {bytes} bytes is too large for a pack (at most {})",
-        crate::MAX_SMALL_BYTES
-    )]
+    #[error("a blob of {bytes} bytes is too large for a pack (at most {})", crate::MAX_SMALL_BYTES)]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -76,15 +73,7 @@ impl PutError {
     /// The error for a failed write: no room is told apart from everything else.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
-        if is_full(&source) {
-            Self::Full { path, source }
-        } else {
-            Self::Io {
-                doing,
-                path,
-                source,
-            }
-        }
+        if is_full(&source) { Self::Full { path, source } } else { Self::Io { doing, path, source } }
     }
 }
 

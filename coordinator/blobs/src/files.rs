@@ -21,9 +21,7 @@ impl Layout {
     /// Makes what is missing, takes the lock, removes what unfinished writers left. The lock is held as long as the file
     /// returned is open.
     pub(crate) fn open(dir: &Path) -> Result<(Self, File), OpenError> {
-        let layout = Self {
-            dir: dir.to_owned(),
-        };
+        let layout = Self { dir: dir.to_owned() };
         fs::create_dir_all(dir).map_err(failed("create", dir))?;
         let lock = layout.lock()?;
         for name in ["packs", "files", "temp"] {
@@ -40,36 +38,20 @@ impl Layout {
     /// Makes every name durable: also those that a process gave just before it was killed, which are seen as held.
     fn sync_names(&self) -> Result<(), OpenError> {
         let parent = self.dir.parent().unwrap_or(&self.dir).to_owned();
-        let above = [
-            self.packs(),
-            self.dir.join("files"),
-            self.dir.clone(),
-            parent,
-        ];
+        let above = [self.packs(), self.dir.join("files"), self.dir.clone(), parent];
         // Where there are no names there is nothing to sync; a young directory opens the faster.
-        let is_empty =
-            |dir: &PathBuf| fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none());
-        let files = (0..=255)
-            .map(|first| self.files_dir(first))
-            .filter(|dir| !is_empty(dir));
-        files
-            .chain(above)
-            .try_for_each(|dir| sync_dir(&dir).map_err(failed("sync", &dir)))
+        let is_empty = |dir: &PathBuf| fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none());
+        let files = (0..=255).map(|first| self.files_dir(first)).filter(|dir| !is_empty(dir));
+        files.chain(above).try_for_each(|dir| sync_dir(&dir).map_err(failed("sync", &dir)))
     }
 
     fn lock(&self) -> Result<File, OpenError> {
         let path = self.dir.join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(failed("create", &path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(file),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse {
-                dir: self.dir.clone(),
-            }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse { dir: self.dir.clone() }),
             Err(error) => Err(failed("lock", &path)(error.into())),
         }
     }
@@ -89,9 +71,7 @@ impl Layout {
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&packs).map_err(failed("read", &packs))? {
             let name = entry.map_err(failed("read", &packs))?.file_name();
-            let number = name
-                .to_str()
-                .and_then(|name| name.strip_suffix(".pack")?.parse::<u32>().ok());
+            let number = name.to_str().and_then(|name| name.strip_suffix(".pack")?.parse::<u32>().ok());
             numbers.extend(number);
         }
         numbers.sort_unstable();
@@ -122,26 +102,19 @@ impl Layout {
 
     /// The file of a large blob.
     pub(crate) fn file(&self, digest: &Hash) -> PathBuf {
-        self.files_dir(digest.as_bytes()[0])
-            .join(digest.to_hex().as_str())
+        self.files_dir(digest.as_bytes()[0]).join(digest.to_hex().as_str())
     }
 }
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    let dir = if dir.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        dir
-    };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }
 
 fn make_dir(dir: &Path) -> Result<(), OpenError> {
     match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            Err(failed("create", dir)(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("create", dir)(error)),
         _ => Ok(()),
     }
 }
@@ -149,9 +122,5 @@ fn make_dir(dir: &Path) -> Result<(), OpenError> {
 /// Turns an error into one that says what was being done to which path.
 pub(crate) fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError {
     let path = path.to_owned();
-    move |source| OpenError::Io {
-        doing,
-        path: path.clone(),
-        source,
-    }
+    move |source| OpenError::Io { doing, path: path.clone(), source }
 }

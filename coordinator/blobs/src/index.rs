@@ -78,16 +78,9 @@ mod tests {
 
     #[test]
     fn a_place_keeps_its_extremes() {
-        for (pack, offset, len) in [
-            (0, 0, 0),
-            (MAX_PACK, (1 << OFFSET_BITS) - 1, 1 << 16),
-            (7, 1, 65_536),
-        ] {
+        for (pack, offset, len) in [(0, 0, 0), (MAX_PACK, (1 << OFFSET_BITS) - 1, 1 << 16), (7, 1, 65_536)] {
             let place = Place::new(pack, offset, len);
-            assert_eq!(
-                (place.pack(), place.offset(), place.len()),
-                (pack, offset, len)
-            );
+            assert_eq!((place.pack(), place.offset(), place.len()), (pack, offset, len));
         }
     }
 

@@ -27,12 +27,7 @@ pub(crate) fn read(path: &Path, pack_bytes: u64) -> Option<Vec<Found>> {
 }
 
 /// Writes the listing.
-pub(crate) fn write(
-    path: &Path,
-    temp: &Path,
-    pack_bytes: u64,
-    records: &[Found],
-) -> io::Result<()> {
+pub(crate) fn write(path: &Path, temp: &Path, pack_bytes: u64, records: &[Found]) -> io::Result<()> {
     let mut bytes = head(pack_bytes);
     for found in records {
         bytes.extend_from_slice(found.digest.as_bytes());
@@ -54,12 +49,7 @@ fn decode(entry: &[u8]) -> Option<Found> {
     let (offset, rest) = rest.split_first_chunk::<4>()?;
     let size = u32::from_le_bytes(rest.try_into().ok()?) as usize;
     let offset = u64::from(u32::from_le_bytes(*offset));
-    Some(Found {
-        digest: Hash::from_bytes(*digest),
-        offset,
-        size,
-        sound: true,
-    })
+    Some(Found { digest: Hash::from_bytes(*digest), offset, size, sound: true })
 }
 
 #[cfg(test)]
@@ -71,12 +61,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list");
         let records = |count: u64| -> Vec<Found> {
-            let found = |n| Found {
-                digest: blake3::hash(&[n as u8]),
-                offset: n * 100,
-                size: n as usize,
-                sound: true,
-            };
+            let found = |n| Found { digest: blake3::hash(&[n as u8]), offset: n * 100, size: n as usize, sound: true };
             (0..count).map(found).collect()
         };
         assert_eq!(read(&path, 1000), None);

@@ -98,12 +98,7 @@ fn record_at(window: &mut Window<'_>, offset: u64, verify: bool) -> io::Result<O
         let data = window.bytes(offset + HEADER_BYTES as u64, size)?;
         data.len() == size && blake3::hash(data) == digest
     };
-    Ok(Some(Found {
-        digest,
-        offset,
-        size,
-        sound,
-    }))
+    Ok(Some(Found { digest, offset, size, sound }))
 }
 
 /// The first sound record at or behind `from`.
@@ -133,20 +128,13 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     fn new(file: &'a File) -> io::Result<Self> {
-        Ok(Self {
-            file,
-            len: file.metadata()?.len(),
-            start: 0,
-            buffer: Vec::new(),
-        })
+        Ok(Self { file, len: file.metadata()?.len(), start: 0, buffer: Vec::new() })
     }
 
     /// `count` bytes from `offset`, fewer at the file's end. `count` is at most half of [`WINDOW_BYTES`].
     fn bytes(&mut self, offset: u64, count: usize) -> io::Result<&[u8]> {
         let want = (count as u64).min(self.len.saturating_sub(offset)) as usize;
-        let held = offset
-            .checked_sub(self.start)
-            .is_some_and(|skip| skip + want as u64 <= self.buffer.len() as u64);
+        let held = offset.checked_sub(self.start).is_some_and(|skip| skip + want as u64 <= self.buffer.len() as u64);
         if !held {
             self.fill(offset)?;
         }
@@ -161,10 +149,7 @@ impl<'a> Window<'a> {
         self.start = offset;
         let mut filled = 0;
         while filled < want {
-            match self
-                .file
-                .read_at(&mut self.buffer[filled..], offset + filled as u64)
-            {
+            match self.file.read_at(&mut self.buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

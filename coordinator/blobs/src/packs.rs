@@ -51,11 +51,7 @@ impl Packs {
     pub(crate) fn open(layout: &Layout) -> Result<(Self, Contents), OpenError> {
         let numbers = layout.pack_numbers()?;
         let mut contents = Contents::default();
-        let mut newest = Newest {
-            number: 0,
-            file: None,
-            end: 0,
-        };
+        let mut newest = Newest { number: 0, file: None, end: 0 };
         let last = numbers.last().copied();
         for &number in numbers.iter().filter(|&&number| Some(number) != last) {
             collect_full(layout, number, &mut contents)?;
@@ -63,13 +59,7 @@ impl Packs {
         if let Some(number) = last {
             newest = collect_newest(layout, number, &mut contents)?;
         }
-        Ok((
-            Self {
-                newest: Mutex::new(newest),
-                open: Mutex::default(),
-            },
-            contents,
-        ))
+        Ok((Self { newest: Mutex::new(newest), open: Mutex::default() }, contents))
     }
 
     /// Appends a record unless `held` says it is not needed, and tells `placed` where it lies; whether it did. It is
@@ -98,11 +88,7 @@ impl Packs {
             return Err(PutError::io("append to", layout.pack(newest.number), error));
         }
         durability.wrote(&file);
-        placed(Place::new(
-            newest.number,
-            newest.end,
-            record.len() - HEADER_BYTES,
-        ));
+        placed(Place::new(newest.number, newest.end, record.len() - HEADER_BYTES));
         newest.end += record.len() as u64;
         Ok(true)
     }
@@ -136,11 +122,7 @@ impl Packs {
     }
 }
 
-fn start_pack(
-    newest: &mut Newest,
-    layout: &Layout,
-    durability: &Durability,
-) -> Result<Arc<File>, PutError> {
+fn start_pack(newest: &mut Newest, layout: &Layout, durability: &Durability) -> Result<Arc<File>, PutError> {
     let number = newest.number + 1;
     let path = layout.pack(number);
     if number > MAX_PACK {
@@ -148,22 +130,11 @@ fn start_pack(
         return Err(PutError::Full { path, source });
     }
     // Only the newest pack may have bytes that are not durable: that is all that is synced when it is opened again.
-    durability
-        .sync()
-        .map_err(|error| PutError::io("sync", layout.packs(), error))?;
-    let made = durability.change_name(&layout.packs(), || {
-        File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-    });
+    durability.sync().map_err(|error| PutError::io("sync", layout.packs(), error))?;
+    let made =
+        durability.change_name(&layout.packs(), || File::options().read(true).write(true).create_new(true).open(&path));
     let file = Arc::new(made.map_err(|error| PutError::io("create", &path, error))?);
-    *newest = Newest {
-        number,
-        file: Some(file.clone()),
-        end: 0,
-    };
+    *newest = Newest { number, file: Some(file.clone()), end: 0 };
     Ok(file)
 }
 
@@ -182,8 +153,7 @@ fn collect_full(layout: &Layout, number: u32, contents: &mut Contents) -> Result
     collect(number, &found.records, contents);
     // A pack with gaps is gone through, and complained about, each time.
     if found.gaps.is_empty()
-        && let Err(error) =
-            listing::write(&list, &layout.temp().join("list"), bytes, &found.records)
+        && let Err(error) = listing::write(&list, &layout.temp().join("list"), bytes, &found.records)
     {
         tracing::warn!(pack = number, %error, "cannot write the pack's listing");
     }
@@ -191,34 +161,20 @@ fn collect_full(layout: &Layout, number: u32, contents: &mut Contents) -> Result
 }
 
 /// Puts the records of the newest pack into the index, all verified, and cuts its torn end.
-fn collect_newest(
-    layout: &Layout,
-    number: u32,
-    contents: &mut Contents,
-) -> Result<Newest, OpenError> {
+fn collect_newest(layout: &Layout, number: u32, contents: &mut Contents) -> Result<Newest, OpenError> {
     let path = layout.pack(number);
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(failed("open", &path))?;
+    let file = File::options().read(true).write(true).open(&path).map_err(failed("open", &path))?;
     let found = survey(&file, true).map_err(failed("read", &path))?;
     report_gaps(number, &found);
     collect(number, &found.records, contents);
     cut(&file, found.end).map_err(failed("cut the torn end of", &path))?;
-    Ok(Newest {
-        number,
-        file: Some(Arc::new(file)),
-        end: found.end,
-    })
+    Ok(Newest { number, file: Some(Arc::new(file)), end: found.end })
 }
 
 fn collect(number: u32, records: &[Found], contents: &mut Contents) {
     for found in records {
         if found.sound {
-            contents
-                .index
-                .insert(&found.digest, Place::new(number, found.offset, found.size));
+            contents.index.insert(&found.digest, Place::new(number, found.offset, found.size));
         } else {
             contents.damaged.push(found.digest);
         }
@@ -227,12 +183,7 @@ fn collect(number: u32, records: &[Found], contents: &mut Contents) {
 
 fn report_gaps(number: u32, survey: &Survey) {
     for (offset, bytes) in &survey.gaps {
-        tracing::error!(
-            pack = number,
-            offset,
-            bytes,
-            "pack is damaged: blobs that began here are lost"
-        );
+        tracing::error!(pack = number, offset, bytes, "pack is damaged: blobs that began here are lost");
     }
 }
 

@@ -29,13 +29,7 @@ pub struct Writer {
 
 impl Writer {
     pub(crate) fn new(inner: Arc<Inner>) -> Self {
-        Self {
-            inner,
-            hasher: Hasher::new(),
-            size: 0,
-            small: Vec::new(),
-            large: None,
-        }
+        Self { inner, hasher: Hasher::new(), size: 0, small: Vec::new(), large: None }
     }
 
     /// Adds bytes.
@@ -101,19 +95,13 @@ struct Temp {
 
 impl Temp {
     fn create(path: PathBuf) -> Result<Self, PutError> {
-        let made = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path);
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = made.map_err(|error| PutError::io("create", &path, error))?;
         Ok(Self { file, path })
     }
 
     fn write(&mut self, data: &[u8]) -> Result<(), PutError> {
-        self.file
-            .write_all(data)
-            .map_err(|error| PutError::io("write", &self.path, error))
+        self.file.write_all(data).map_err(|error| PutError::io("write", &self.path, error))
     }
 }
 
@@ -125,11 +113,7 @@ impl Drop for Temp {
 }
 
 /// See [`crate::Blobs::adopt_file`].
-pub(crate) fn adopt(
-    inner: &Inner,
-    path: &Path,
-    expected: Option<Hash>,
-) -> Result<(Hash, bool), PutError> {
+pub(crate) fn adopt(inner: &Inner, path: &Path, expected: Option<Hash>) -> Result<(Hash, bool), PutError> {
     // Moved aside first, so that nobody can put another file under the name between looking and taking.
     let aside = inner.temp_path();
     fs::rename(path, &aside).map_err(|error| PutError::io("take over", path, error))?;
@@ -142,24 +126,13 @@ pub(crate) fn adopt(
     adopted
 }
 
-fn adopt_aside(
-    inner: &Inner,
-    path: &Path,
-    aside: &Path,
-    expected: Option<Hash>,
-) -> Result<(Hash, bool), PutError> {
+fn adopt_aside(inner: &Inner, path: &Path, aside: &Path, expected: Option<Hash>) -> Result<(Hash, bool), PutError> {
     let failed = |doing| move |error| PutError::io(doing, path, error);
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
-    let mut file = File::options()
-        .read(true)
-        .custom_flags(flags)
-        .open(aside)
-        .map_err(failed("open"))?;
+    let mut file = File::options().read(true).custom_flags(flags).open(aside).map_err(failed("open"))?;
     let metadata = file.metadata().map_err(failed("look at"))?;
     if !metadata.is_file() || metadata.nlink() != 1 {
-        return Err(PutError::NotAPlainFile {
-            path: path.to_owned(),
-        });
+        return Err(PutError::NotAPlainFile { path: path.to_owned() });
     }
     if metadata.len() <= MAX_SMALL_BYTES as u64 {
         let data = fs::read(aside).map_err(failed("read"))?;
@@ -177,10 +150,7 @@ fn adopt_aside(
 
 fn append_durably(inner: &Inner, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
     let new = inner.append(digest, data)?;
-    inner
-        .durability
-        .sync()
-        .map_err(|error| PutError::io("sync", inner.layout.packs(), error))?;
+    inner.durability.sync().map_err(|error| PutError::io("sync", inner.layout.packs(), error))?;
     Ok(new)
 }
 
@@ -192,10 +162,8 @@ fn check(expected: Option<Hash>, found: Hash) -> Result<(), PutError> {
 }
 
 fn seal(file: &File, path: &Path) -> Result<(), PutError> {
-    file.set_permissions(Permissions::from_mode(READ_ONLY))
-        .map_err(|error| PutError::io("protect", path, error))?;
-    file.sync_all()
-        .map_err(|error| PutError::io("sync", path, error))
+    file.set_permissions(Permissions::from_mode(READ_ONLY)).map_err(|error| PutError::io("protect", path, error))?;
+    file.sync_all().map_err(|error| PutError::io("sync", path, error))
 }
 
 fn hash(file: &mut File) -> io::Result<(Hash, u64)> {

@@ -45,10 +45,9 @@ fn cuts(default: u64) -> u64 {
 fn make_disk(dir: &Path) -> bool {
     let image = dir.join("fresh");
     fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
-    let made = run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image))
-        .and_then(|()| mount(&image, &dir.join("try")));
-    made.inspect_err(|why| eprintln!("NOT TRIED: no file system can be mounted here: {why}"))
-        .is_ok()
+    let made =
+        run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&image)).and_then(|()| mount(&image, &dir.join("try")));
+    made.inspect_err(|why| eprintln!("NOT TRIED: no file system can be mounted here: {why}")).is_ok()
 }
 
 fn mount(image: &Path, at: &Path) -> Result<Mount, String> {
@@ -86,8 +85,7 @@ fn power_cuts_lose_no_synced_blob() {
     }
     for number in 0..cuts(5) {
         let n = 1 + number * 61 % 250;
-        let acked = cut(dir.path(), true, n)
-            .unwrap_or_else(|lost| panic!("cut {number} after {n}: {lost}"));
+        let acked = cut(dir.path(), true, n).unwrap_or_else(|lost| panic!("cut {number} after {n}: {lost}"));
         eprintln!("cut {number} at {acked} blobs: nothing lost");
     }
 }

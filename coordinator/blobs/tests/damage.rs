@@ -22,11 +22,7 @@ fn pack(dir: &Path) -> PathBuf {
 }
 
 fn flip(path: &Path, at: u64) {
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
     file.write_all_at(&[byte[0] ^ 4], at).unwrap();
@@ -53,10 +49,7 @@ fn a_tail_torn_anywhere_loses_only_the_last_blob() {
                 assert_eq!(blobs.get(&digest).unwrap(), content);
             }
             assert!(!blobs.contains(&last), "cut at {cut}, filled to {fill}");
-            assert!(matches!(
-                blobs.get(&last),
-                Err(GetError::NotFound { .. } | GetError::Damaged { .. })
-            ));
+            assert!(matches!(blobs.get(&last), Err(GetError::NotFound { .. } | GetError::Damaged { .. })));
             assert!(blobs.append_small(&last, b"the last blob").unwrap());
             drop(blobs);
             let blobs = Blobs::open(dir.path()).unwrap();
@@ -72,12 +65,7 @@ fn a_tail_torn_anywhere_loses_only_the_last_blob() {
 fn a_flipped_bit_damages_one_blob_and_putting_it_again_heals_it() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(dir.path()).unwrap();
-    let contents = [
-        b"before".as_slice(),
-        b"in the middle",
-        b"after",
-        b"and the end",
-    ];
+    let contents = [b"before".as_slice(), b"in the middle", b"after", b"and the end"];
     let digests = contents.map(|content| put(&blobs, content));
     drop(blobs);
     let whole = fs::read(pack(dir.path())).unwrap();
@@ -87,27 +75,17 @@ fn a_flipped_bit_damages_one_blob_and_putting_it_again_heals_it() {
         flip(&pack(dir.path()), at as u64);
         let blobs = Blobs::open(dir.path()).unwrap();
         for which in [0, 2, 3] {
-            assert_eq!(
-                blobs.get(&digests[which]).unwrap(),
-                contents[which],
-                "flip at {at}"
-            );
+            assert_eq!(blobs.get(&digests[which]).unwrap(), contents[which], "flip at {at}");
         }
         let hurt = blobs.get(&digests[1]);
         if at < start + HEADER_BYTES {
             // Its name itself may be damaged: then it is as if it had never been.
             assert!(
-                matches!(
-                    hurt,
-                    Err(GetError::NotFound { .. } | GetError::Damaged { .. })
-                ),
+                matches!(hurt, Err(GetError::NotFound { .. } | GetError::Damaged { .. })),
                 "flip at {at}: {hurt:?}"
             );
         } else {
-            assert!(
-                matches!(hurt, Err(GetError::Damaged { .. })),
-                "flip at {at}: {hurt:?}"
-            );
+            assert!(matches!(hurt, Err(GetError::Damaged { .. })), "flip at {at}: {hurt:?}");
             assert_eq!(blobs.stats().damaged_blobs, 1);
         }
         assert!(!blobs.contains(&digests[1]));
@@ -115,13 +93,7 @@ fn a_flipped_bit_damages_one_blob_and_putting_it_again_heals_it() {
         assert_eq!(blobs.get(&digests[1]).unwrap(), contents[1]);
         drop(blobs);
         let blobs = Blobs::open(dir.path()).unwrap();
-        assert_eq!(
-            (
-                blobs.get(&digests[1]).unwrap().as_ref(),
-                blobs.stats().damaged_blobs
-            ),
-            (contents[1], 0)
-        );
+        assert_eq!((blobs.get(&digests[1]).unwrap().as_ref(), blobs.stats().damaged_blobs), (contents[1], 0));
     }
 }
 
@@ -136,18 +108,11 @@ fn damage_that_comes_later_is_found_on_reading() {
     let (large_digest, _) = writer.finish(None).unwrap();
     let hex = large_digest.to_hex();
     let file = dir.path().join("files").join(&hex[..2]).join(hex.as_str());
-    assert_eq!(
-        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-        0o444
-    );
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o444);
     flip(&pack(dir.path()), HEADER_BYTES as u64 + 2);
     flip(&file, 150_000);
     assert!(blobs.contains(&small_digest) && blobs.contains(&large_digest));
-    let last = blobs
-        .read_chunks(&large_digest, 65_536)
-        .unwrap()
-        .last()
-        .unwrap();
+    let last = blobs.read_chunks(&large_digest, 65_536).unwrap().last().unwrap();
     assert!(matches!(last, Err(GetError::Damaged { .. })));
     for digest in [small_digest, large_digest] {
         assert!(matches!(blobs.get(&digest), Err(GetError::Damaged { .. })));
@@ -156,10 +121,7 @@ fn damage_that_comes_later_is_found_on_reading() {
     assert!(blobs.append_small(&small_digest, small).unwrap());
     let mut writer = blobs.create().unwrap();
     writer.write(&large).unwrap();
-    assert_eq!(
-        writer.finish(Some(large_digest)).unwrap(),
-        (large_digest, true)
-    );
+    assert_eq!(writer.finish(Some(large_digest)).unwrap(), (large_digest, true));
     assert_eq!(blobs.get(&small_digest).unwrap(), small);
     assert_eq!(blobs.get(&large_digest).unwrap(), large);
     assert_eq!(blobs.stats().damaged_blobs, 0);
@@ -170,12 +132,7 @@ fn a_shortened_or_missing_pack_damages_its_blobs() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(dir.path()).unwrap();
     let digest = put(&blobs, b"content");
-    fs::File::options()
-        .write(true)
-        .open(pack(dir.path()))
-        .unwrap()
-        .set_len(46)
-        .unwrap();
+    fs::File::options().write(true).open(pack(dir.path())).unwrap().set_len(46).unwrap();
     assert!(matches!(blobs.get(&digest), Err(GetError::Damaged { .. })));
 }
 
@@ -198,10 +155,7 @@ fn a_blob_that_looks_like_a_record_deceives_nobody() {
     for at in [0, 5, 12, 41] {
         flip(&pack(dir.path()), at);
         let blobs = Blobs::open(dir.path()).unwrap();
-        assert_eq!(
-            blobs.get(&after).unwrap(),
-            b"somebody else's blob".as_slice()
-        );
+        assert_eq!(blobs.get(&after).unwrap(), b"somebody else's blob".as_slice());
         assert!(blobs.get(&hostile_digest).is_err());
         if let Ok(found) = blobs.get(&blake3::hash(inner)) {
             assert_eq!(found, inner.as_slice());

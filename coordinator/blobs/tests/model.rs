@@ -20,16 +20,7 @@ enum Step {
 
 /// The blobs of all histories: sizes around every limit.
 fn content(which: usize) -> Vec<u8> {
-    let sizes = [
-        0,
-        1,
-        44,
-        1000,
-        65_535,
-        MAX_SMALL_BYTES,
-        MAX_SMALL_BYTES + 1,
-        300_000,
-    ];
+    let sizes = [0, 1, 44, 1000, 65_535, MAX_SMALL_BYTES, MAX_SMALL_BYTES + 1, 300_000];
     let mut content = vec![which as u8; sizes[which % sizes.len()]];
     content.extend((which >= sizes.len()).then_some(7));
     content
@@ -55,9 +46,7 @@ struct Model(HashMap<Hash, Vec<u8>>);
 impl Model {
     /// Whether it is new.
     fn put(&mut self, content: &[u8]) -> bool {
-        self.0
-            .insert(blake3::hash(content), content.to_vec())
-            .is_none()
+        self.0.insert(blake3::hash(content), content.to_vec()).is_none()
     }
 }
 
@@ -65,30 +54,17 @@ fn read(blobs: &Blobs, model: &Model, which: usize, chunk: usize) {
     let digest = blake3::hash(&content(which));
     let expected = model.0.get(&digest);
     assert_eq!(blobs.contains(&digest), expected.is_some());
-    assert_eq!(
-        blobs.size(&digest),
-        expected.map(|content| content.len() as u64)
-    );
+    assert_eq!(blobs.size(&digest), expected.map(|content| content.len() as u64));
     let Some(expected) = expected else {
         assert!(matches!(blobs.get(&digest), Err(GetError::NotFound { .. })));
-        assert!(matches!(
-            blobs.read_chunks(&digest, chunk),
-            Err(GetError::NotFound { .. })
-        ));
+        assert!(matches!(blobs.read_chunks(&digest, chunk), Err(GetError::NotFound { .. })));
         return;
     };
     assert_eq!(blobs.get(&digest).unwrap(), expected);
-    let chunks: Vec<_> = blobs
-        .read_chunks(&digest, chunk)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let chunks: Vec<_> = blobs.read_chunks(&digest, chunk).unwrap().map(Result::unwrap).collect();
     assert!(chunks.iter().rev().skip(1).all(|full| full.len() == chunk));
     assert_eq!(chunks.concat(), *expected);
-    assert_eq!(
-        blobs.open_large(&digest).is_ok(),
-        expected.len() > MAX_SMALL_BYTES
-    );
+    assert_eq!(blobs.open_large(&digest).is_ok(), expected.len() > MAX_SMALL_BYTES);
 }
 
 fn follow(steps: &[Step]) {
@@ -111,23 +87,15 @@ fn follow(steps: &[Step]) {
             Step::Write { which, piece } => {
                 let content = content(which);
                 let mut writer = held.create().unwrap();
-                content
-                    .chunks(piece)
-                    .for_each(|piece| writer.write(piece).unwrap());
+                content.chunks(piece).for_each(|piece| writer.write(piece).unwrap());
                 assert_eq!(writer.size_bytes(), content.len() as u64);
                 let expected = (piece % 2 == 0).then(|| blake3::hash(&content));
-                assert_eq!(
-                    writer.finish(expected).unwrap(),
-                    (blake3::hash(&content), model.put(&content))
-                );
+                assert_eq!(writer.finish(expected).unwrap(), (blake3::hash(&content), model.put(&content)));
             }
             Step::Adopt(which) => {
                 fs::write(&source, content(which)).unwrap();
                 let adopted = held.adopt_file(&source, None).unwrap();
-                assert_eq!(
-                    adopted,
-                    (blake3::hash(&content(which)), model.put(&content(which)))
-                );
+                assert_eq!(adopted, (blake3::hash(&content(which)), model.put(&content(which))));
                 assert!(!source.exists());
             }
             Step::Abandon(which) => held.create().unwrap().write(&content(which)).unwrap(),
@@ -135,16 +103,10 @@ fn follow(steps: &[Step]) {
                 let (digest, content) = (blake3::hash(&content(one)), content(other));
                 let mut writer = held.create().unwrap();
                 writer.write(&content).unwrap();
-                assert!(matches!(
-                    writer.finish(Some(digest)),
-                    Err(PutError::Mismatch { .. })
-                ));
+                assert!(matches!(writer.finish(Some(digest)), Err(PutError::Mismatch { .. })));
                 assert!(held.append_small(&digest, &content).is_err());
                 fs::write(&source, &content).unwrap();
-                assert!(matches!(
-                    held.adopt_file(&source, Some(digest)),
-                    Err(PutError::Mismatch { .. })
-                ));
+                assert!(matches!(held.adopt_file(&source, Some(digest)), Err(PutError::Mismatch { .. })));
                 assert_eq!(fs::read(&source).unwrap(), content, "put back");
             }
             Step::Lie(..) => {}
@@ -155,23 +117,13 @@ fn follow(steps: &[Step]) {
                 blobs = Some(Blobs::open(&path).unwrap());
             }
         }
-        assert_eq!(
-            fs::read_dir(path.join("temp")).unwrap().count(),
-            0,
-            "{step:?} left something"
-        );
+        assert_eq!(fs::read_dir(path.join("temp")).unwrap().count(), 0, "{step:?} left something");
     }
     drop(blobs);
     let blobs = Blobs::open(&path).unwrap();
     (0..14).for_each(|which| read(&blobs, &model, which, 1000));
-    let small = model
-        .0
-        .values()
-        .filter(|content| content.len() <= MAX_SMALL_BYTES);
-    assert_eq!(
-        blobs.stats().packed_bytes,
-        small.map(|content| content.len() as u64).sum::<u64>()
-    );
+    let small = model.0.values().filter(|content| content.len() <= MAX_SMALL_BYTES);
+    assert_eq!(blobs.stats().packed_bytes, small.map(|content| content.len() as u64).sum::<u64>());
 }
 
 proptest! {

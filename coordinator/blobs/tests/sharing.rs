@@ -88,10 +88,7 @@ fn leftovers_of_unfinished_writers_are_removed() {
 fn a_second_opener_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(dir.path()).unwrap();
-    assert!(matches!(
-        Blobs::open(dir.path()),
-        Err(OpenError::InUse { .. })
-    ));
+    assert!(matches!(Blobs::open(dir.path()), Err(OpenError::InUse { .. })));
     drop(blobs);
     Blobs::open(dir.path()).unwrap();
 }
@@ -108,11 +105,7 @@ fn a_full_pack_is_followed_by_another() {
     let blobs = Blobs::open(dir.path()).unwrap();
     let digests: Vec<Hash> = (0..count).map(|n| blake3::hash(&content(n))).collect();
     for n in 0..count {
-        assert!(
-            blobs
-                .append_small(&digests[n as usize], &content(n))
-                .unwrap()
-        );
+        assert!(blobs.append_small(&digests[n as usize], &content(n)).unwrap());
     }
     blobs.sync().unwrap();
     drop(blobs);
@@ -145,16 +138,9 @@ fn only_plain_files_are_adopted() {
     rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
     for name in ["link", "second name", "directory", "fifo", "missing"] {
         assert!(blobs.adopt_file(&path(name), None).is_err(), "{name}");
-        assert_eq!(
-            fs::symlink_metadata(path(name)).is_ok(),
-            name != "missing",
-            "{name} was put back"
-        );
+        assert_eq!(fs::symlink_metadata(path(name)).is_ok(), name != "missing", "{name} was put back");
     }
-    assert!(matches!(
-        blobs.adopt_file(&path("directory"), None),
-        Err(PutError::NotAPlainFile { .. })
-    ));
+    assert!(matches!(blobs.adopt_file(&path("directory"), None), Err(PutError::NotAPlainFile { .. })));
 }
 
 #[test]
@@ -185,26 +171,11 @@ fn a_full_disk_refuses_blobs_and_loses_none() {
     assert_eq!(fs::read_dir(path.join("temp")).unwrap().count(), 0);
     drop(blobs);
     let filler = disk.0.join("filler");
-    assert!(
-        fs::File::create(&filler)
-            .unwrap()
-            .write_all(&[0; 4 << 20])
-            .is_err()
-    );
+    assert!(fs::File::create(&filler).unwrap().write_all(&[0; 4 << 20]).is_err());
     let blobs = Blobs::open(&path).unwrap();
     fs::remove_file(&filler).unwrap();
-    assert!(
-        blobs
-            .append_small(
-                &blake3::hash(b"there is room again"),
-                b"there is room again"
-            )
-            .unwrap()
-    );
+    assert!(blobs.append_small(&blake3::hash(b"there is room again"), b"there is room again").unwrap());
     for n in held {
-        assert_eq!(
-            blobs.get(&blake3::hash(&[n as u8; 50_000])).unwrap(),
-            vec![n as u8; 50_000]
-        );
+        assert_eq!(blobs.get(&blake3::hash(&[n as u8; 50_000])).unwrap(), vec![n as u8; 50_000]);
     }
 }

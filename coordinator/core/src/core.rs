@@ -33,13 +33,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            lease_ms: 10_000,
-            reunion_ms: 3_000,
-            crashes: 3,
-            mishaps: 10,
-            mishap_pause_ms: (250, 30_000),
-        }
+        Self { lease_ms: 10_000, reunion_ms: 3_000, crashes: 3, mishaps: 10, mishap_pause_ms: (250, 30_000) }
     }
 }
 
@@ -63,12 +57,7 @@ pub struct Core {
 
 impl Core {
     /// A core that knows what `records` say. `epoch` is higher than that of any earlier run, and durable already.
-    pub fn load(
-        epoch: u64,
-        settings: Settings,
-        now: Now,
-        records: impl IntoIterator<Item = Record>,
-    ) -> Self {
+    pub fn load(epoch: u64, settings: Settings, now: Now, records: impl IntoIterator<Item = Record>) -> Self {
         let mut ledger = Ledger::default();
         for record in records {
             ledger.apply(&record);
@@ -103,14 +92,7 @@ impl Core {
     pub fn step(&mut self, now: Now, input: Input) -> Outbox {
         let mut out = Outbox::default();
         match input {
-            Input::Submit {
-                request,
-                job,
-                key,
-                spec,
-                inputs,
-                detail,
-            } => {
+            Input::Submit { request, job, key, spec, inputs, detail } => {
                 let record = JobRecord {
                     id: job,
                     key,
@@ -124,40 +106,17 @@ impl Core {
                 };
                 self.submit(request, record, &mut out);
             }
-            Input::Cancel {
-                request,
-                job,
-                reason,
-            } => self.cancel(now, request, job, reason, &mut out),
+            Input::Cancel { request, job, reason } => self.cancel(now, request, job, reason, &mut out),
             Input::Retry { request, job } => self.retry(request, job, &mut out),
-            Input::Hello {
-                worker,
-                incarnation,
-                name,
-                slots,
-                held,
-                replicas,
-            } => {
-                self.hello(
-                    now,
-                    (worker, incarnation, name, slots),
-                    &held,
-                    &replicas,
-                    &mut out,
-                );
+            Input::Hello { worker, incarnation, name, slots, held, replicas } => {
+                self.hello(now, (worker, incarnation, name, slots), &held, &replicas, &mut out);
             }
-            Input::Heard {
-                worker,
-                incarnation,
-            } => {
+            Input::Heard { worker, incarnation } => {
                 if let Some(worker) = self.fleet.life(worker, incarnation) {
                     worker.heard_ms = now.steady_ms;
                 }
             }
-            Input::LinkLost {
-                worker,
-                incarnation,
-            } => {
+            Input::LinkLost { worker, incarnation } => {
                 if let Some(life) = self.fleet.life(worker, incarnation) {
                     life.connected = false;
                     self.unplaced = true;
@@ -165,40 +124,24 @@ impl Core {
                     self.notice_replicas_of(worker, &mut out);
                 }
             }
-            Input::Goodbye {
-                worker,
-                incarnation,
-            } => {
+            Input::Goodbye { worker, incarnation } => {
                 if self.fleet.life(worker, incarnation).is_some() {
                     self.lose_worker(now, worker, false, &mut out);
                 }
             }
-            Input::Finished {
-                worker,
-                incarnation,
-                results,
-            } => {
+            Input::Finished { worker, incarnation, results } => {
                 if let Some(life) = self.fleet.life(worker, incarnation) {
                     life.heard_ms = now.steady_ms;
                     self.finished(now, worker, results, &mut out);
                 }
             }
-            Input::Replicas {
-                worker,
-                incarnation,
-                replicas,
-            } => {
+            Input::Replicas { worker, incarnation, replicas } => {
                 if let Some(life) = self.fleet.life(worker, incarnation) {
                     life.heard_ms = now.steady_ms;
                     self.report_replicas(worker, &replicas, &mut out);
                 }
             }
-            Input::Deploy {
-                request,
-                name,
-                plan,
-                detail,
-            } => self.deploy(request, name, plan, detail, &mut out),
+            Input::Deploy { request, name, plan, detail } => self.deploy(request, name, plan, detail, &mut out),
             Input::Remove { request, name } => self.remove(request, &name, &mut out),
             Input::Tick => self.tick(now, &mut out),
         }
@@ -214,11 +157,7 @@ impl Core {
     /// When [`Input::Tick`] has something to do, in steady milliseconds, if ever.
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        let leases = self
-            .fleet
-            .workers
-            .values()
-            .map(|worker| worker.heard_ms + self.settings.lease_ms + 1);
+        let leases = self.fleet.workers.values().map(|worker| worker.heard_ms + self.settings.lease_ms + 1);
         let pauses = self.queues.values().flatten().filter_map(Queue::next_due);
         let reunion = (!self.missed.is_empty()).then_some(self.reunion_until_ms);
         leases.chain(pauses).chain(reunion).min()
@@ -233,31 +172,17 @@ impl Core {
 
     fn submit(&mut self, request: RequestId, record: JobRecord, out: &mut Outbox) {
         if let Some(job) = self.ledger.job_of_key(&record.key) {
-            out.replies
-                .push((request, Reply::Submitted { job, existed: true }));
+            out.replies.push((request, Reply::Submitted { job, existed: true }));
             return;
         }
         let job = record.id;
         self.queues.insert(job, new_queues(&record.spec));
         self.keep(Record::Job(record), out);
-        out.replies.push((
-            request,
-            Reply::Submitted {
-                job,
-                existed: false,
-            },
-        ));
+        out.replies.push((request, Reply::Submitted { job, existed: false }));
         out.notices.push(Notice::Job(job));
     }
 
-    fn cancel(
-        &mut self,
-        now: Now,
-        request: RequestId,
-        id: JobId,
-        reason: String,
-        out: &mut Outbox,
-    ) {
+    fn cancel(&mut self, now: Now, request: RequestId, id: JobId, reason: String, out: &mut Outbox) {
         let reply = match self.ledger.job(id) {
             None => Reply::Refused(Refusal::NoSuchJob(id)),
             Some(job) if job.record.state.has_ended() => Reply::Refused(Refusal::JobHasEnded(id)),
@@ -281,13 +206,7 @@ impl Core {
                 let failed: Vec<ItemKey> = (0_u16..)
                     .zip(0..job.stage_count())
                     .filter_map(|(stage, at)| Some((stage, job.stage(at)?)))
-                    .flat_map(|(stage, state)| {
-                        state.failed_items().map(move |index| ItemKey {
-                            job: id,
-                            stage,
-                            index,
-                        })
-                    })
+                    .flat_map(|(stage, state)| state.failed_items().map(move |index| ItemKey { job: id, stage, index }))
                     .collect();
                 record.state = JobState::Running;
                 record.ended_ms = 0;
@@ -325,10 +244,7 @@ impl Core {
             touched.insert(live.item.job);
             self.end_attempt(now, live.item, result, out);
         }
-        out.orders.push(Order::Settle {
-            worker,
-            ids: settled,
-        });
+        out.orders.push(Order::Settle { worker, ids: settled });
         for job in touched {
             out.notices.push(Notice::Job(job));
             self.end_if_spent(now, job, out);
@@ -348,34 +264,14 @@ impl Core {
         }
     }
 
-    fn keep_outcome(
-        &mut self,
-        item: ItemKey,
-        success: bool,
-        outputs: u64,
-        detail: Vec<u8>,
-        out: &mut Outbox,
-    ) {
+    fn keep_outcome(&mut self, item: ItemKey, success: bool, outputs: u64, detail: Vec<u8>, out: &mut Outbox) {
         let Some(job) = self.ledger.job(item.job) else {
             return;
         };
         let at = usize::from(item.stage);
-        let first_child = if success && job.maps_over_outputs(at) {
-            job.items(at + 1)
-        } else {
-            0
-        };
+        let first_child = if success && job.maps_over_outputs(at) { job.items(at + 1) } else { 0 };
         let had_trouble = job.trouble(&item).is_some();
-        self.keep(
-            Record::Outcome(OutcomeRecord {
-                item,
-                success,
-                outputs,
-                first_child,
-                detail,
-            }),
-            out,
-        );
+        self.keep(Record::Outcome(OutcomeRecord { item, success, outputs, first_child, detail }), out);
         if had_trouble {
             self.keep(Record::TroubleGone(item), out);
         }
@@ -415,35 +311,16 @@ impl Core {
             return;
         }
         self.keep_trouble(item, trouble, detail, out);
-        let paced = crate::job::StageSpec {
-            backoff_ms: pause.0,
-            max_backoff_ms: pause.1,
-            ..spec
-        };
-        let due = now
-            .steady_ms
-            .saturating_add(paced.pause_ms(count, item.index));
+        let paced = crate::job::StageSpec { backoff_ms: pause.0, max_backoff_ms: pause.1, ..spec };
+        let due = now.steady_ms.saturating_add(paced.pause_ms(count, item.index));
         if let Some(queue) = self.queue_mut(&item) {
             queue.again(item.index, Some(due));
         }
     }
 
     fn keep_trouble(&mut self, item: ItemKey, trouble: Trouble, detail: Vec<u8>, out: &mut Outbox) {
-        let Trouble {
-            failures,
-            crashes,
-            mishaps,
-        } = trouble;
-        self.keep(
-            Record::Trouble(TroubleRecord {
-                item,
-                failures,
-                crashes,
-                mishaps,
-                detail,
-            }),
-            out,
-        );
+        let Trouble { failures, crashes, mishaps } = trouble;
+        self.keep(Record::Trouble(TroubleRecord { item, failures, crashes, mishaps, detail }), out);
     }
 
     /// A worker went away with this item running on it: that counts as a slot taken down, but not as the item's
@@ -462,9 +339,7 @@ impl Core {
     }
 
     pub(crate) fn queue_mut(&mut self, item: &ItemKey) -> Option<&mut Queue> {
-        self.queues
-            .get_mut(&item.job)?
-            .get_mut(usize::from(item.stage))
+        self.queues.get_mut(&item.job)?.get_mut(usize::from(item.stage))
     }
 
     /// Takes the attempt off its item's queue; false when the item has ended or is another attempt's.
@@ -474,9 +349,7 @@ impl Core {
             .job(item.job)
             .and_then(|job| job.stage(usize::from(item.stage)))
             .is_some_and(|stage| stage.state(item.index) == ItemState::Pending);
-        self.queue_mut(&item)
-            .is_some_and(|queue| queue.release(item.index, id))
-            && pending
+        self.queue_mut(&item).is_some_and(|queue| queue.release(item.index, id)) && pending
     }
 
     fn end_if_spent(&mut self, now: Now, id: JobId, out: &mut Outbox) {
@@ -484,11 +357,7 @@ impl Core {
             return;
         };
         if job.record.state == JobState::Running && job.is_spent() {
-            let state = if job.failed() == 0 {
-                JobState::Succeeded
-            } else {
-                JobState::Failed
-            };
+            let state = if job.failed() == 0 { JobState::Succeeded } else { JobState::Failed };
             self.end_job(now, id, state, String::new(), out);
         }
     }
@@ -506,22 +375,13 @@ impl Core {
         out.notices.push(Notice::Job(id));
         for (worker, known) in &self.fleet.workers {
             if known.connected {
-                out.orders.push(Order::ForgetJob {
-                    worker: *worker,
-                    job: id,
-                });
+                out.orders.push(Order::ForgetJob { worker: *worker, job: id });
             }
         }
     }
 
     fn stop_attempts(&mut self, id: JobId, out: &mut Outbox) {
-        let live: Vec<AttemptId> = self
-            .queues
-            .remove(&id)
-            .iter()
-            .flatten()
-            .flat_map(Queue::live_attempts)
-            .collect();
+        let live: Vec<AttemptId> = self.queues.remove(&id).iter().flatten().flat_map(Queue::live_attempts).collect();
         let mut stops: BTreeMap<WorkerId, Vec<AttemptId>> = BTreeMap::new();
         for attempt in live {
             let Some(worker) = self.fleet.attempts.get(&attempt).map(|live| live.worker) else {
@@ -530,40 +390,20 @@ impl Core {
             self.fleet.take(attempt, worker);
             stops.entry(worker).or_default().push(attempt);
         }
-        out.orders.extend(
-            stops
-                .into_iter()
-                .map(|(worker, ids)| Order::Stop { worker, ids }),
-        );
+        out.orders.extend(stops.into_iter().map(|(worker, ids)| Order::Stop { worker, ids }));
     }
 
-    fn deploy(
-        &mut self,
-        request: RequestId,
-        name: String,
-        plan: ServicePlan,
-        detail: [u8; 32],
-        out: &mut Outbox,
-    ) {
+    fn deploy(&mut self, request: RequestId, name: String, plan: ServicePlan, detail: [u8; 32], out: &mut Outbox) {
         let known = self.ledger.service(&name);
         let generation = known.map_or(0, |known| known.generation);
         let reply = match known {
-            Some(ServiceRecord {
-                plan: Some(_),
-                detail: same,
-                ..
-            }) if *same == detail => Reply::Deployed { generation },
-            Some(ServiceRecord { plan: Some(_), .. }) => {
-                Reply::Refused(Refusal::ServiceExists(name))
+            Some(ServiceRecord { plan: Some(_), detail: same, .. }) if *same == detail => {
+                Reply::Deployed { generation }
             }
+            Some(ServiceRecord { plan: Some(_), .. }) => Reply::Refused(Refusal::ServiceExists(name)),
             _ => {
                 let generation = generation + 1;
-                let record = ServiceRecord {
-                    name: name.clone(),
-                    generation,
-                    plan: Some(plan),
-                    detail,
-                };
+                let record = ServiceRecord { name: name.clone(), generation, plan: Some(plan), detail };
                 self.keep(Record::Service(record), out);
                 out.notices.push(Notice::Service(name));
                 Reply::Deployed { generation }
@@ -575,10 +415,7 @@ impl Core {
     fn remove(&mut self, request: RequestId, name: &str, out: &mut Outbox) {
         let reply = match self.ledger.service(name) {
             Some(known) if known.plan.is_some() => {
-                let record = ServiceRecord {
-                    plan: None,
-                    ..known.clone()
-                };
+                let record = ServiceRecord { plan: None, ..known.clone() };
                 self.keep(Record::Service(record), out);
                 out.notices.push(Notice::Service(name.to_owned()));
                 Reply::Removed
@@ -599,9 +436,7 @@ pub(crate) fn wanted_replica(ledger: &Ledger, key: &ReplicaKey) -> bool {
     };
     service.generation == key.generation
         && match key.role {
-            crate::service::Role::Leaf { shard } => {
-                shard < plan.shards && key.number < plan.replicas
-            }
+            crate::service::Role::Leaf { shard } => shard < plan.shards && key.number < plan.replicas,
             crate::service::Role::Merge => key.number < plan.merges,
         }
 }

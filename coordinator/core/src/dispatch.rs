@@ -29,43 +29,18 @@ impl Core {
         replicas: &[ReplicaStatus],
         out: &mut Outbox,
     ) {
-        if self
-            .fleet
-            .workers
-            .get(&worker)
-            .is_some_and(|known| known.incarnation != incarnation)
-        {
+        if self.fleet.workers.get(&worker).is_some_and(|known| known.incarnation != incarnation) {
             self.lose_worker(now, worker, true, out);
         }
         if !self.ledger.knows_worker(worker, &name) {
-            self.keep(
-                Record::Worker(WorkerRecord {
-                    id: worker,
-                    name: name.clone(),
-                }),
-                out,
-            );
+            self.keep(Record::Worker(WorkerRecord { id: worker, name: name.clone() }), out);
         }
         self.missed.remove(&worker);
-        let attempts = self
-            .fleet
-            .workers
-            .remove(&worker)
-            .map(|known| known.attempts)
-            .unwrap_or_default();
-        let life = Worker {
-            incarnation,
-            name,
-            slots: slots.max(1),
-            connected: true,
-            heard_ms: now.steady_ms,
-            attempts,
-        };
+        let attempts = self.fleet.workers.remove(&worker).map(|known| known.attempts).unwrap_or_default();
+        let life =
+            Worker { incarnation, name, slots: slots.max(1), connected: true, heard_ms: now.steady_ms, attempts };
         self.fleet.workers.insert(worker, life);
-        out.orders.push(Order::Welcome {
-            worker,
-            incarnation,
-        });
+        out.orders.push(Order::Welcome { worker, incarnation });
         self.reconcile(worker, held, out);
         self.placement.forget_told(worker);
         self.unplaced = true;
@@ -75,12 +50,7 @@ impl Core {
     /// Brings what the worker holds and what the core believes it holds together.
     fn reconcile(&mut self, worker: WorkerId, held: &[Held], out: &mut Outbox) {
         let ids: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
-        let believed = self
-            .fleet
-            .workers
-            .get(&worker)
-            .map(|known| known.attempts.clone())
-            .unwrap_or_default();
+        let believed = self.fleet.workers.get(&worker).map(|known| known.attempts.clone()).unwrap_or_default();
         for lost in believed.difference(&ids) {
             if let Some(live) = self.fleet.take(*lost, worker)
                 && self.release(live.item, *lost)
@@ -117,35 +87,21 @@ impl Core {
         let pending = self.ledger.job(item.job).is_some_and(|job| {
             let at = usize::from(item.stage);
             item.index < job.items(at)
-                && job
-                    .stage(at)
-                    .is_some_and(|stage| stage.state(item.index) == ItemState::Pending)
+                && job.stage(at).is_some_and(|stage| stage.state(item.index) == ItemState::Pending)
         });
-        pending
-            && self
-                .queue_mut(item)
-                .is_some_and(|queue| !queue.is_live(item.index))
+        pending && self.queue_mut(item).is_some_and(|queue| !queue.is_live(item.index))
     }
 
     /// The worker is gone: what it held is to run elsewhere. Those of its attempts that were likely running are
     /// suspects when it went down (rather than said goodbye).
-    pub(crate) fn lose_worker(
-        &mut self,
-        now: Now,
-        worker: WorkerId,
-        crashed: bool,
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn lose_worker(&mut self, now: Now, worker: WorkerId, crashed: bool, out: &mut Outbox) {
         // First of all, so that no order that follows from its loss is addressed to it: not before its next welcome.
         let Some(gone) = self.fleet.workers.remove(&worker) else {
             return;
         };
         let slots = gone.slots as usize;
-        let lost: Vec<(AttemptId, Live)> = gone
-            .attempts
-            .into_iter()
-            .filter_map(|id| Some((id, self.fleet.take(id, worker)?)))
-            .collect();
+        let lost: Vec<(AttemptId, Live)> =
+            gone.attempts.into_iter().filter_map(|id| Some((id, self.fleet.take(id, worker)?))).collect();
         for (nth, (id, live)) in lost.into_iter().enumerate() {
             if !self.release(live.item, id) {
                 continue;
@@ -159,32 +115,19 @@ impl Core {
         }
         self.unplaced = true;
         self.keep(Record::WorkerGone(worker), out);
-        out.notices
-            .extend(self.placement.lose(worker).into_iter().map(Notice::Service));
+        out.notices.extend(self.placement.lose(worker).into_iter().map(Notice::Service));
     }
 
-    pub(crate) fn report_replicas(
-        &mut self,
-        worker: WorkerId,
-        replicas: &[ReplicaStatus],
-        out: &mut Outbox,
-    ) {
+    pub(crate) fn report_replicas(&mut self, worker: WorkerId, replicas: &[ReplicaStatus], out: &mut Outbox) {
         let has: BTreeSet<ReplicaKey> = replicas.iter().map(|status| status.key.clone()).collect();
         let mut changed = self.placement.restarting(worker, &has);
         let ledger = &self.ledger;
-        changed.extend(
-            self.placement
-                .report(worker, replicas, |key| wanted_replica(ledger, key)),
-        );
+        changed.extend(self.placement.report(worker, replicas, |key| wanted_replica(ledger, key)));
         out.notices.extend(changed.into_iter().map(Notice::Service));
     }
 
     pub(crate) fn notice_replicas_of(&self, worker: WorkerId, out: &mut Outbox) {
-        out.notices.extend(
-            self.placement
-                .on(worker)
-                .map(|key| Notice::Service(key.service.clone())),
-        );
+        out.notices.extend(self.placement.on(worker).map(|key| Notice::Service(key.service.clone())));
     }
 
     /// Time has passed: leases run out, pauses end, and work queued behind other work is asked back for idle workers.
@@ -242,16 +185,11 @@ impl Core {
             .iter()
             .filter_map(|(id, queues)| {
                 let live = queues.iter().map(crate::queue::Queue::live).sum();
-                Some((
-                    self.ledger.job(*id)?.record.spec.priority,
-                    Reverse(live),
-                    Reverse(*id),
-                ))
+                Some((self.ledger.job(*id)?.record.spec.priority, Reverse(live), Reverse(*id)))
             })
             .collect();
         let mut given: BTreeMap<WorkerId, Vec<Assignment>> = BTreeMap::new();
-        while let (Some((priority, Reverse(live), Reverse(job))), Some(&(load, worker))) =
-            (jobs.pop(), workers.first())
+        while let (Some((priority, Reverse(live), Reverse(job))), Some(&(load, worker))) = (jobs.pop(), workers.first())
         {
             let Some((item, assignment_source)) = self.next_item(job, now, load) else {
                 continue;
@@ -260,19 +198,11 @@ impl Core {
             given.entry(worker).or_default().push(assignment);
             out.notices.push(Notice::Job(job));
             workers.pop_first();
-            let load = self
-                .fleet
-                .workers
-                .get(&worker)
-                .map_or(u64::MAX, Worker::load);
+            let load = self.fleet.workers.get(&worker).map_or(u64::MAX, Worker::load);
             workers.insert((load, worker));
             jobs.push((priority, Reverse(live + 1), Reverse(job)));
         }
-        out.orders.extend(
-            given
-                .into_iter()
-                .map(|(worker, attempts)| Order::Assign { worker, attempts }),
-        );
+        out.orders.extend(given.into_iter().map(|(worker, attempts)| Order::Assign { worker, attempts }));
     }
 
     /// The job's next item that a worker of this load still has room for.
@@ -294,39 +224,21 @@ impl Core {
                 None => Source::Input,
             };
             let stage = u16::try_from(at).ok()?;
-            return Some((
-                ItemKey {
-                    job: id,
-                    stage,
-                    index,
-                },
-                source,
-            ));
+            return Some((ItemKey { job: id, stage, index }, source));
         }
         None
     }
 
     fn assign(&mut self, item: ItemKey, source: Source, worker: WorkerId) -> Assignment {
         self.attempts_given += 1;
-        let id = AttemptId {
-            epoch: self.epoch,
-            number: self.attempts_given,
-        };
-        let tries = self
-            .ledger
-            .job(item.job)
-            .and_then(|job| job.trouble(&item))
-            .map_or(0, crate::ledger::Trouble::tries);
+        let id = AttemptId { epoch: self.epoch, number: self.attempts_given };
+        let tries =
+            self.ledger.job(item.job).and_then(|job| job.trouble(&item)).map_or(0, crate::ledger::Trouble::tries);
         if let Some(queue) = self.queue_mut(&item) {
             queue.take(item.index, id);
         }
         self.fleet.give(id, item, worker);
-        Assignment {
-            id,
-            item,
-            attempt: tries.saturating_add(1),
-            source,
-        }
+        Assignment { id, item, attempt: tries.saturating_add(1), source }
     }
 
     /// At the tail of the work, items queued behind others on one worker are asked back when another is idle.
@@ -363,11 +275,7 @@ impl Core {
                 live.returning = true;
             }
         }
-        out.orders.extend(
-            asked
-                .into_iter()
-                .map(|(worker, ids)| Order::Return { worker, ids }),
-        );
+        out.orders.extend(asked.into_iter().map(|(worker, ids)| Order::Return { worker, ids }));
     }
 
     fn is_worth_returning(&self, id: AttemptId) -> bool {
@@ -393,19 +301,9 @@ impl Core {
             .filter_map(|service| Some((service, service.plan.as_ref()?)))
             .flat_map(|(service, plan)| plan.replicas_of(&service.name, service.generation))
             .collect();
-        let workers: Vec<WorkerId> = self
-            .fleet
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.connected)
-            .map(|(id, _)| *id)
-            .collect();
-        out.notices.extend(
-            self.placement
-                .settle(&wanted, &workers)
-                .into_iter()
-                .map(Notice::Service),
-        );
+        let workers: Vec<WorkerId> =
+            self.fleet.workers.iter().filter(|(_, worker)| worker.connected).map(|(id, _)| *id).collect();
+        out.notices.extend(self.placement.settle(&wanted, &workers).into_iter().map(Notice::Service));
         for worker in workers {
             if let Some(keep) = self.placement.tell(worker) {
                 out.orders.push(Order::Replicas { worker, keep });
@@ -417,9 +315,6 @@ impl Core {
     /// says hello again.
     #[must_use]
     pub fn knows(&self, worker: WorkerId, incarnation: Incarnation) -> bool {
-        self.fleet
-            .workers
-            .get(&worker)
-            .is_some_and(|known| known.incarnation == incarnation)
+        self.fleet.workers.get(&worker).is_some_and(|known| known.incarnation == incarnation)
     }
 }

@@ -43,20 +43,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// The worker, if this is the life of it that is known.
     pub fn life(&mut self, worker: WorkerId, incarnation: Incarnation) -> Option<&mut Worker> {
-        self.workers
-            .get_mut(&worker)
-            .filter(|known| known.incarnation == incarnation)
+        self.workers.get_mut(&worker).filter(|known| known.incarnation == incarnation)
     }
 
     pub fn give(&mut self, id: AttemptId, item: ItemKey, worker: WorkerId) {
-        self.attempts.insert(
-            id,
-            Live {
-                item,
-                worker,
-                returning: false,
-            },
-        );
+        self.attempts.insert(id, Live { item, worker, returning: false });
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.attempts.insert(id);
         }

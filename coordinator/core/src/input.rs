@@ -62,7 +62,8 @@ pub enum Input {
         /// Its life.
         incarnation: Incarnation,
     },
-    /// The link to a worker has ended. Its lease goes on.
+    /// The link to a worker has ended. Its lease goes on. Told only of the link of its newest hello: the end of an older
+    /// one, told later, would cut off the newer.
     LinkLost {
         /// The worker.
         worker: WorkerId,
@@ -85,7 +86,8 @@ pub enum Input {
         /// The attempts.
         results: Vec<Finished>,
     },
-    /// The state of all replicas of a worker.
+    /// The state of all replicas of a worker. Told only from the link of its newest hello: what an older one still
+    /// brings would cover what is newer.
     Replicas {
         /// The worker.
         worker: WorkerId,

@@ -31,18 +31,10 @@ impl StageSpec {
     /// from the item's own numbers, so that the core stays free of randomness and items of one burst still spread.
     #[must_use]
     pub fn pause_ms(&self, failures: u32, seed: u64) -> u64 {
-        let doubled = self.backoff_ms.saturating_mul(
-            1_u64
-                .checked_shl(failures.saturating_sub(1))
-                .unwrap_or(u64::MAX),
-        );
+        let doubled = self.backoff_ms.saturating_mul(1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX));
         let pause = doubled.min(self.max_backoff_ms.max(self.backoff_ms));
         let spread = pause / 4;
-        if spread == 0 {
-            pause
-        } else {
-            pause - spread + mix(seed, u64::from(failures)) % (spread + 1)
-        }
+        if spread == 0 { pause } else { pause - spread + mix(seed, u64::from(failures)) % (spread + 1) }
     }
 }
 
@@ -61,6 +53,7 @@ fn mix(a: u64, b: u64) -> u64 {
 /// | `Running` | `Failed` | nothing is left to run, and some item has failed |
 /// | `Running` | `Cancelled` | someone asked |
 /// | `Failed` | `Running` | its failed items are retried |
+/// | `Cancelled` | `Running` | it is retried: its failed items, and all that had not ended |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobState {
     /// Items may be dispatched.
@@ -86,13 +79,7 @@ mod tests {
     use super::*;
 
     fn stage() -> StageSpec {
-        StageSpec {
-            gather: false,
-            attempts: 9,
-            backoff_ms: 1_000,
-            max_backoff_ms: 60_000,
-            max_parallel: 0,
-        }
+        StageSpec { gather: false, attempts: 9, backoff_ms: 1_000, max_backoff_ms: 60_000, max_parallel: 0 }
     }
 
     #[test]
@@ -108,11 +95,7 @@ mod tests {
 
     #[test]
     fn pauses_do_not_overflow() {
-        let stage = StageSpec {
-            backoff_ms: u64::MAX,
-            max_backoff_ms: 0,
-            ..stage()
-        };
+        let stage = StageSpec { backoff_ms: u64::MAX, max_backoff_ms: 0, ..stage() };
         assert!(stage.pause_ms(u32::MAX, 1) >= u64::MAX / 4 * 3 - 4);
     }
 }

@@ -65,9 +65,7 @@ pub(crate) struct Trouble {
 impl Trouble {
     /// How often it was tried.
     pub fn tries(self) -> u32 {
-        self.failures
-            .saturating_add(self.crashes)
-            .saturating_add(self.mishaps)
+        self.failures.saturating_add(self.crashes).saturating_add(self.mishaps)
     }
 }
 
@@ -87,14 +85,9 @@ impl Ledger {
                 }
             }
             Record::Trouble(trouble) => {
-                let counts = Trouble {
-                    failures: trouble.failures,
-                    crashes: trouble.crashes,
-                    mishaps: trouble.mishaps,
-                };
+                let counts = Trouble { failures: trouble.failures, crashes: trouble.crashes, mishaps: trouble.mishaps };
                 if let Some(job) = self.jobs.get_mut(&trouble.item.job) {
-                    job.troubles
-                        .insert((trouble.item.stage, trouble.item.index), counts);
+                    job.troubles.insert((trouble.item.stage, trouble.item.index), counts);
                 }
             }
             Record::TroubleGone(item) => {
@@ -127,10 +120,7 @@ impl Ledger {
     }
 
     fn stage_mut(&mut self, item: &ItemKey) -> Option<&mut Stage> {
-        self.jobs
-            .get_mut(&item.job)?
-            .stages
-            .get_mut(usize::from(item.stage))
+        self.jobs.get_mut(&item.job)?.stages.get_mut(usize::from(item.stage))
     }
 
     /// The job of that id.
@@ -192,11 +182,7 @@ impl Job {
         {
             first.grow(record.inputs);
         }
-        Self {
-            record,
-            stages,
-            troubles: BTreeMap::new(),
-        }
+        Self { record, stages, troubles: BTreeMap::new() }
     }
 
     fn apply_outcome(&mut self, outcome: &OutcomeRecord) {
@@ -204,11 +190,7 @@ impl Job {
         let Some(stage) = self.stages.get_mut(at) else {
             return;
         };
-        let state = if outcome.success {
-            ItemState::Succeeded
-        } else {
-            ItemState::Failed
-        };
+        let state = if outcome.success { ItemState::Succeeded } else { ItemState::Failed };
         stage.set(outcome.item.index, state);
         if outcome.success && outcome.outputs > 0 && self.maps_over_outputs(at) {
             let next = &mut self.stages[at + 1];
@@ -243,9 +225,7 @@ impl Job {
     #[must_use]
     pub fn items(&self, at: usize) -> u64 {
         match self.spec(at) {
-            Some(spec) if spec.gather => {
-                u64::from(self.is_final(at) && self.failed_before(at) == 0)
-            }
+            Some(spec) if spec.gather => u64::from(self.is_final(at) && self.failed_before(at) == 0),
             Some(_) => self.stages[at].states.len() as u64,
             None => 0,
         }
@@ -291,10 +271,7 @@ impl Stage {
 
     fn set(&mut self, index: u64, state: ItemState) {
         self.grow(index + 1);
-        let Some(slot) = usize::try_from(index)
-            .ok()
-            .and_then(|index| self.states.get_mut(index))
-        else {
+        let Some(slot) = usize::try_from(index).ok().and_then(|index| self.states.get_mut(index)) else {
             return;
         };
         let before = std::mem::replace(slot, state);
@@ -311,10 +288,7 @@ impl Stage {
     #[must_use]
     pub fn state(&self, index: u64) -> ItemState {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        self.states
-            .get(index)
-            .copied()
-            .unwrap_or(ItemState::Pending)
+        self.states.get(index).copied().unwrap_or(ItemState::Pending)
     }
 
     /// Items that succeeded.
@@ -331,10 +305,7 @@ impl Stage {
 
     /// Indices of failed items.
     pub(crate) fn failed_items(&self) -> impl Iterator<Item = u64> {
-        (0_u64..)
-            .zip(&self.states)
-            .filter(|(_, state)| **state == ItemState::Failed)
-            .map(|(index, _)| index)
+        (0_u64..).zip(&self.states).filter(|(_, state)| **state == ItemState::Failed).map(|(index, _)| index)
     }
 
     /// The item of the stage before, and which of its outputs, that item `index` was made from.

@@ -29,10 +29,7 @@ impl Placement {
     }
 
     pub fn on(&self, worker: WorkerId) -> impl Iterator<Item = &ReplicaKey> {
-        self.placed
-            .iter()
-            .filter(move |(_, placed)| placed.worker == worker)
-            .map(|(key, _)| key)
+        self.placed.iter().filter(move |(_, placed)| placed.worker == worker).map(|(key, _)| key)
     }
 
     /// Takes in what a worker says it has, as far as it is wanted and not placed elsewhere. Answers the services that
@@ -47,15 +44,9 @@ impl Placement {
         for status in statuses.iter().filter(|status| wanted(&status.key)) {
             let placed = self.placed.entry(status.key.clone()).or_insert_with(|| {
                 changed.insert(status.key.service.clone());
-                Placed {
-                    worker,
-                    phase: ReplicaPhase::Starting,
-                    message: String::new(),
-                }
+                Placed { worker, phase: ReplicaPhase::Starting, message: String::new() }
             });
-            if placed.worker == worker
-                && (placed.phase != status.phase || placed.message != status.message)
-            {
+            if placed.worker == worker && (placed.phase != status.phase || placed.message != status.message) {
                 placed.phase = status.phase;
                 placed.message.clone_from(&status.message);
                 changed.insert(status.key.service.clone());
@@ -68,10 +59,7 @@ impl Placement {
     pub fn restarting(&mut self, worker: WorkerId, has: &BTreeSet<ReplicaKey>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for (key, placed) in &mut self.placed {
-            if placed.worker == worker
-                && !has.contains(key)
-                && placed.phase != ReplicaPhase::Starting
-            {
+            if placed.worker == worker && !has.contains(key) && placed.phase != ReplicaPhase::Starting {
                 placed.phase = ReplicaPhase::Starting;
                 changed.insert(key.service.clone());
             }
@@ -93,11 +81,7 @@ impl Placement {
 
     /// Drops what is no longer wanted and places what is not placed on the worker with the fewest replicas of the same
     /// shard, then the fewest of all. Answers the services that changed.
-    pub fn settle(
-        &mut self,
-        wanted: &BTreeSet<ReplicaKey>,
-        workers: &[WorkerId],
-    ) -> BTreeSet<String> {
+    pub fn settle(&mut self, wanted: &BTreeSet<ReplicaKey>, workers: &[WorkerId]) -> BTreeSet<String> {
         let mut changed: BTreeSet<String> = BTreeSet::new();
         self.placed.retain(|key, _| {
             let keep = wanted.contains(key);
@@ -109,8 +93,7 @@ impl Placement {
         if workers.is_empty() {
             return changed;
         }
-        let mut counts: BTreeMap<WorkerId, u32> =
-            workers.iter().map(|worker| (*worker, 0)).collect();
+        let mut counts: BTreeMap<WorkerId, u32> = workers.iter().map(|worker| (*worker, 0)).collect();
         for placed in self.placed.values() {
             if let Some(count) = counts.get_mut(&placed.worker) {
                 *count += 1;
@@ -124,30 +107,18 @@ impl Placement {
                 .placed
                 .iter()
                 .filter(|(other, _)| {
-                    other.service == key.service
-                        && other.generation == key.generation
-                        && other.role == key.role
+                    other.service == key.service && other.generation == key.generation && other.role == key.role
                 })
                 .map(|(_, placed)| placed.worker)
                 .collect();
             let best = counts
                 .iter()
-                .min_by_key(|(worker, count)| {
-                    (
-                        twins.iter().filter(|twin| twin == worker).count(),
-                        **count,
-                        **worker,
-                    )
-                })
+                .min_by_key(|(worker, count)| (twins.iter().filter(|twin| twin == worker).count(), **count, **worker))
                 .map(|(worker, _)| *worker);
             if let Some(worker) = best {
                 *counts.entry(worker).or_default() += 1;
                 changed.insert(key.service.clone());
-                let placed = Placed {
-                    worker,
-                    phase: ReplicaPhase::Starting,
-                    message: String::new(),
-                };
+                let placed = Placed { worker, phase: ReplicaPhase::Starting, message: String::new() };
                 self.placed.insert(key.clone(), placed);
             }
         }

@@ -54,8 +54,7 @@ impl fmt::Display for ReplicaKey {
 impl ServicePlan {
     /// Every replica a deployment of this plan has.
     pub fn replicas_of(&self, service: &str, generation: u64) -> impl Iterator<Item = ReplicaKey> {
-        let leaves = (0..self.shards)
-            .flat_map(|shard| (0..self.replicas).map(move |n| (Role::Leaf { shard }, n)));
+        let leaves = (0..self.shards).flat_map(|shard| (0..self.replicas).map(move |n| (Role::Leaf { shard }, n)));
         let merges = (0..self.merges).map(|n| (Role::Merge, n));
         leaves.chain(merges).map(move |(role, number)| ReplicaKey {
             service: service.to_owned(),

@@ -111,14 +111,9 @@ impl Core {
                 })
             })
             .collect();
-        let idle =
-            job.record.state == JobState::Running && stages.iter().all(|stage| stage.running == 0);
+        let idle = job.record.state == JobState::Running && stages.iter().all(|stage| stage.running == 0);
         let idle_because = idle.then(|| self.why_idle(&stages));
-        Some(JobView {
-            record: job.record.clone(),
-            stages,
-            idle_because,
-        })
+        Some(JobView { record: job.record.clone(), stages, idle_because })
     }
 
     fn why_idle(&self, stages: &[StageView]) -> &'static str {
@@ -126,9 +121,7 @@ impl Core {
             "no worker is connected"
         } else if !self.missed.is_empty() {
             "waiting for workers that were here before the coordinator's restart"
-        } else if stages.iter().any(|stage| stage.backing_off > 0)
-            && stages.iter().all(|stage| stage.queued == 0)
-        {
+        } else if stages.iter().any(|stage| stage.backing_off > 0) && stages.iter().all(|stage| stage.queued == 0) {
             "failed items wait for their next try"
         } else {
             "all slots are taken"
@@ -167,24 +160,16 @@ impl Core {
                 let worker = placed.map(|placed| placed.worker);
                 let life = worker.and_then(|worker| self.fleet.workers.get(&worker));
                 ReplicaView {
-                    worker: worker.map(|worker| {
-                        (worker, life.map_or(String::new(), |life| life.name.clone()))
-                    }),
+                    worker: worker.map(|worker| (worker, life.map_or(String::new(), |life| life.name.clone()))),
                     phase: placed.map_or(ReplicaPhase::Starting, |placed| placed.phase),
                     reachable: life.is_some_and(|life| life.connected),
-                    message: placed.map_or_else(
-                        || "no worker is connected".to_owned(),
-                        |placed| placed.message.clone(),
-                    ),
+                    message: placed
+                        .map_or_else(|| "no worker is connected".to_owned(), |placed| placed.message.clone()),
                     key,
                 }
             })
             .collect();
-        Some(ServiceView {
-            generation: service.generation,
-            detail: service.detail,
-            replicas,
-        })
+        Some(ServiceView { generation: service.generation, detail: service.detail, replicas })
     }
 
     /// Every worker whose lease runs.

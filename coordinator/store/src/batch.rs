@@ -103,9 +103,7 @@ impl Batch {
 
 impl FromIterator<Op> for Batch {
     fn from_iter<T: IntoIterator<Item = Op>>(ops: T) -> Self {
-        Self {
-            ops: ops.into_iter().collect(),
-        }
+        Self { ops: ops.into_iter().collect() }
     }
 }
 
@@ -117,16 +115,12 @@ fn check_op(op: &Op) -> Result<(), Refusal> {
         Some(_) => {}
     }
     if key.len() > MAX_KEY_BYTES {
-        return Err(Refusal::KeyTooLong {
-            key: shown(key),
-            bytes: key.len(),
-        });
+        return Err(Refusal::KeyTooLong { key: shown(key), bytes: key.len() });
     }
     match op {
-        Op::Put(_, value) if value.len() > MAX_VALUE_BYTES => Err(Refusal::ValueTooLarge {
-            key: shown(key),
-            bytes: value.len(),
-        }),
+        Op::Put(_, value) if value.len() > MAX_VALUE_BYTES => {
+            Err(Refusal::ValueTooLarge { key: shown(key), bytes: value.len() })
+        }
         _ => Ok(()),
     }
 }
@@ -134,11 +128,7 @@ fn check_op(op: &Op) -> Result<(), Refusal> {
 /// A key for error texts: escaped, at most 64 bytes of it.
 pub(crate) fn shown(key: &[u8]) -> String {
     let head = key.get(..64).unwrap_or(key);
-    format!(
-        "{}{}",
-        head.escape_ascii(),
-        if head.len() < key.len() { "…" } else { "" }
-    )
+    format!("{}{}", head.escape_ascii(), if head.len() < key.len() { "…" } else { "" })
 }
 
 /// Why a batch can never be committed. Nothing of it was written.

@@ -42,9 +42,7 @@ pub struct Rejected {
 
 impl fmt::Debug for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rejected")
-            .field("ops", &self.batch.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Rejected").field("ops", &self.batch.len()).finish_non_exhaustive()
     }
 }
 
@@ -62,22 +60,9 @@ impl Committer {
     /// When no thread can be started.
     pub fn start(store: impl Store, before: Option<Before>) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(MAX_GROUP_REQUESTS);
-        let run = move || {
-            Loop {
-                store,
-                before,
-                failed: None,
-                held: None,
-            }
-            .run(&receiver)
-        };
-        let thread = thread::Builder::new()
-            .name("store-commit".to_owned())
-            .spawn(run)?;
-        Ok(Self {
-            requests: Some(sender),
-            thread: Some(thread),
-        })
+        let run = move || Loop { store, before, failed: None, held: None }.run(&receiver);
+        let thread = thread::Builder::new().name("store-commit".to_owned()).spawn(run)?;
+        Ok(Self { requests: Some(sender), thread: Some(thread) })
     }
 
     /// Hands over a batch; `done` is called exactly once, when it is durable or has failed. Blocks while
@@ -142,11 +127,7 @@ fn stopped() -> CommitError {
 }
 
 fn broken(doing: &'static str, source: crate::Cause) -> CommitError {
-    CommitError::Broken {
-        store: "the store".to_owned(),
-        doing,
-        source,
-    }
+    CommitError::Broken { store: "the store".to_owned(), doing, source }
 }
 
 /// What the thread owns.
@@ -164,10 +145,7 @@ impl<S: Store> Loop<S> {
         let mut unsettled = false;
         loop {
             let wait = if unsettled { IDLE } else { Duration::MAX };
-            let first = self
-                .held
-                .take()
-                .map_or_else(|| requests.recv_timeout(wait), Ok);
+            let first = self.held.take().map_or_else(|| requests.recv_timeout(wait), Ok);
             match first {
                 Ok(first) => {
                     let group = self.gather(first, requests);
@@ -207,9 +185,7 @@ impl<S: Store> Loop<S> {
         let mut answers = Vec::with_capacity(requests.len());
         for Request { batch, done } in requests {
             // One bad batch must not fail its neighbours.
-            let checked = batch
-                .check()
-                .map_err(|refusal| Arc::new(CommitError::Refused(refusal)));
+            let checked = batch.check().map_err(|refusal| Arc::new(CommitError::Refused(refusal)));
             if checked.is_ok() {
                 group.ops.extend(batch.ops);
             }
@@ -231,15 +207,9 @@ impl<S: Store> Loop<S> {
         let Self { store, before, .. } = self;
         let committed = guarded("commit", || {
             if let Some(before) = before {
-                before().map_err(|error| {
-                    broken("make durable what the batch refers to", error.into())
-                })?;
+                before().map_err(|error| broken("make durable what the batch refers to", error.into()))?;
             }
-            if group.is_empty() {
-                Ok(())
-            } else {
-                store.commit(group)
-            }
+            if group.is_empty() { Ok(()) } else { store.commit(group) }
         });
         committed.map_err(|error| self.note(error))
     }
@@ -262,9 +232,6 @@ impl<S: Store> Loop<S> {
     }
 }
 
-fn guarded(
-    doing: &'static str,
-    act: impl FnOnce() -> Result<(), CommitError>,
-) -> Result<(), CommitError> {
+fn guarded(doing: &'static str, act: impl FnOnce() -> Result<(), CommitError>) -> Result<(), CommitError> {
     contained(act).unwrap_or_else(|panic| Err(broken(doing, panic.into())))
 }

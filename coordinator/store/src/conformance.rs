@@ -56,34 +56,17 @@ pub fn follow(open: &mut dyn FnMut() -> Box<dyn Store>, steps: &[Step]) {
         let current = store.as_mut().expect("put back after each step");
         match step {
             Step::Commit(batch) => {
-                current
-                    .commit(batch)
-                    .unwrap_or_else(|error| panic!("step {number}: commit failed: {error}"));
+                current.commit(batch).unwrap_or_else(|error| panic!("step {number}: commit failed: {error}"));
                 model.apply(batch);
             }
             Step::Get(key) => {
-                let found = current
-                    .get(key)
-                    .unwrap_or_else(|error| panic!("step {number}: get failed: {error}"));
-                assert_eq!(
-                    found.as_ref(),
-                    model.0.get(key),
-                    "step {number}: get {key:?}"
-                );
+                let found = current.get(key).unwrap_or_else(|error| panic!("step {number}: get failed: {error}"));
+                assert_eq!(found.as_ref(), model.0.get(key), "step {number}: get {key:?}");
             }
-            Step::Scan {
-                prefix,
-                after,
-                limit,
-            } => {
+            Step::Scan { prefix, after, limit } => {
                 let found = current.scan(prefix, after.as_deref(), *limit);
-                let found =
-                    found.unwrap_or_else(|error| panic!("step {number}: scan failed: {error}"));
-                assert_eq!(
-                    found,
-                    model.scan(prefix, after.as_deref(), *limit),
-                    "step {number}: {step:?}"
-                );
+                let found = found.unwrap_or_else(|error| panic!("step {number}: scan failed: {error}"));
+                assert_eq!(found, model.scan(prefix, after.as_deref(), *limit), "step {number}: {step:?}");
             }
             Step::Reopen => {
                 drop(store.take());
@@ -92,11 +75,7 @@ pub fn follow(open: &mut dyn FnMut() -> Box<dyn Store>, steps: &[Step]) {
         }
     }
     drop(store);
-    assert_eq!(
-        everything(&*open()),
-        model.scan(b"", None, usize::MAX),
-        "after opening again"
-    );
+    assert_eq!(everything(&*open()), model.scan(b"", None, usize::MAX), "after opening again");
 }
 
 /// All entries.
@@ -104,9 +83,7 @@ pub fn follow(open: &mut dyn FnMut() -> Box<dyn Store>, steps: &[Step]) {
 /// # Panics
 /// When they cannot be read.
 pub fn everything(store: &dyn Store) -> Vec<Entry> {
-    store
-        .scan(b"", None, usize::MAX)
-        .unwrap_or_else(|error| panic!("scan of everything failed: {error}"))
+    store.scan(b"", None, usize::MAX).unwrap_or_else(|error| panic!("scan of everything failed: {error}"))
 }
 
 #[derive(Default)]
@@ -126,11 +103,7 @@ impl Model {
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Vec<Entry> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let greater = self.0.range::<[u8], _>((from, Bound::Unbounded));
-        let matching = greater
-            .filter(|(key, _)| key.starts_with(prefix))
-            .take(limit);
-        matching
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
+        let matching = greater.filter(|(key, _)| key.starts_with(prefix)).take(limit);
+        matching.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }

@@ -19,12 +19,8 @@ mod memory;
 mod sled_store;
 mod store;
 
-pub use batch::{
-    Batch, Key, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Refusal, Value,
-};
-pub use committer::{
-    Before, Committer, Done, MAX_GROUP_BYTES, MAX_GROUP_OPS, MAX_GROUP_REQUESTS, Rejected,
-};
+pub use batch::{Batch, Key, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Refusal, Value};
+pub use committer::{Before, Committer, Done, MAX_GROUP_BYTES, MAX_GROUP_OPS, MAX_GROUP_REQUESTS, Rejected};
 pub use error::{Cause, CommitError, OpenError, ReadError};
 pub use memory::{MemoryDisk, MemoryStore};
 pub use sled_store::{Opened, Options, Probe, SledStore, probe_main_if_asked};

@@ -42,11 +42,7 @@ pub struct MemoryStore {
 impl Store for MemoryStore {
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
         batch.check()?;
-        let mut entries = self
-            .disk
-            .entries
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.disk.entries.write().unwrap_or_else(PoisonError::into_inner);
         for op in &batch.ops {
             match op {
                 Op::Put(key, value) => drop(entries.insert(key.clone(), value.clone())),
@@ -60,21 +56,12 @@ impl Store for MemoryStore {
         Reader::get(&self.disk, key)
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
         Reader::scan(&self.disk, prefix, after, limit)
     }
 
     fn size_bytes(&self) -> u64 {
-        self.disk
-            .read()
-            .iter()
-            .map(|(key, value)| (key.len() + value.len()) as u64)
-            .sum()
+        self.disk.read().iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }
 
     fn reader(&self) -> Arc<dyn Reader> {
@@ -87,12 +74,7 @@ impl Reader for MemoryDisk {
         Ok(self.read().get(key).cloned())
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
         let entries = self.read();
         let from = scan_start(prefix, after);
         let matching = entries

@@ -11,14 +11,10 @@ mod probe;
 mod read;
 mod room;
 
-use std::{
-    ffi::OsString, fs::File, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration,
-};
+use std::{ffi::OsString, fs::File, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
 
 use self::{high_water::HighWater, last::Last, layout::Layout, read::SledReader};
-use crate::{
-    Batch, Cause, CommitError, Entry, ReadError, Reader, Store, Value, contained::contained,
-};
+use crate::{Batch, Cause, CommitError, Entry, ReadError, Reader, Store, Value, contained::contained};
 
 pub use probe::probe_main_if_asked;
 
@@ -132,26 +128,19 @@ impl SledStore {
     /// # Errors
     /// What is wrong, as opening would say it.
     pub fn verify(&self) -> Result<(), crate::OpenError> {
-        engine::verify(self.reader.tree())
-            .map(drop)
-            .map_err(|fault| open::open_error(&self.layout, fault))
+        engine::verify(self.reader.tree()).map(drop).map_err(|fault| open::open_error(&self.layout, fault))
     }
 
-    fn has_room(&self, batch: &Batch) -> Result<(), CommitError> {
+    fn check_room(&self, batch: &Batch) -> Result<(), CommitError> {
         if self.options.commit_reserve_bytes == 0 {
             return Ok(());
         }
         let needed = self.options.commit_reserve_bytes + 4 * batch.size_bytes() as u64;
-        let free = room::free_bytes(&self.layout.dir)
-            .map_err(|error| self.broken("look at its disk", error.into()))?;
+        let free = room::free_bytes(&self.layout.dir).map_err(|error| self.broken("look at its disk", error.into()))?;
         if free >= needed {
             return Ok(());
         }
-        Err(CommitError::LowSpace {
-            dir: self.layout.dir.clone(),
-            free,
-            needed,
-        })
+        Err(CommitError::LowSpace { dir: self.layout.dir.clone(), free, needed })
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<Last, CommitError> {
@@ -160,10 +149,7 @@ impl SledStore {
         let mut totals = self.last.totals;
         let mut changes = sled::Batch::default();
         for (key, value) in last::net(batch) {
-            if let Some(old) = tree
-                .get(key)
-                .map_err(|error| self.sled_error("read what it replaces", error))?
-            {
+            if let Some(old) = tree.get(key).map_err(|error| self.sled_error("read what it replaces", error))? {
                 totals.remove(&old);
             }
             if let Some(value) = value {
@@ -175,48 +161,33 @@ impl SledStore {
             }
         }
         let last = Last { mark, totals };
-        changes.insert(
-            last::KEY,
-            envelope::seal(last::KEY, mark.seq, &last.encode()),
-        );
-        tree.apply_batch(changes)
-            .map_err(|error| self.sled_error("apply a batch", error))?;
+        changes.insert(last::KEY, envelope::seal(last::KEY, mark.seq, &last.encode()));
+        tree.apply_batch(changes).map_err(|error| self.sled_error("apply a batch", error))?;
         Ok(last)
     }
 
     fn make_durable(&mut self) -> Result<(), CommitError> {
-        self.reader
-            .tree()
-            .flush()
-            .map_err(|error| self.sled_error("flush", error))?;
+        self.reader.tree().flush().map_err(|error| self.sled_error("flush", error))?;
         if self.options.without_sync {
             return Ok(());
         }
-        self.log
-            .sync_data()
-            .map_err(|error| self.io_error("sync", error))?;
+        self.log.sync_data().map_err(|error| self.io_error("sync", error))?;
         if self.high_water.is_due() {
-            self.is_in_place()?;
+            self.check_in_place()?;
             let mark = self.last.mark;
-            self.high_water
-                .keep(mark)
-                .map_err(|error| self.io_error("keep its high-water mark", error))?;
+            self.high_water.keep(mark).map_err(|error| self.io_error("keep its high-water mark", error))?;
         }
         Ok(())
     }
 
     /// Writes that go to a file without a name would be lost silently.
-    fn is_in_place(&self) -> Result<(), CommitError> {
+    fn check_in_place(&self) -> Result<(), CommitError> {
         let ours = self.log.metadata();
         let named = std::fs::metadata(self.layout.log());
-        let same = ours.and_then(|ours| {
-            Ok((ours.dev(), ours.ino()) == named.map(|named| (named.dev(), named.ino()))?)
-        });
+        let same = ours.and_then(|ours| Ok((ours.dev(), ours.ino()) == named.map(|named| (named.dev(), named.ino()))?));
         match same {
             Ok(true) => Ok(()),
-            Ok(false) => {
-                Err(self.broken("find its file in place", "another file has its name".into()))
-            }
+            Ok(false) => Err(self.broken("find its file in place", "another file has its name".into())),
             Err(error) => Err(self.broken("find its file in place", error.into())),
         }
     }
@@ -227,25 +198,17 @@ impl SledStore {
     }
 
     /// Runs what can fail for good: afterwards the store takes nothing more, whatever sled itself would do.
-    fn or_fail(
-        &mut self,
-        act: impl FnOnce(&mut Self) -> Result<(), CommitError>,
-    ) -> Result<(), CommitError> {
+    fn or_fail(&mut self, act: impl FnOnce(&mut Self) -> Result<(), CommitError>) -> Result<(), CommitError> {
         if self.failed {
             return Err(self.broken("go on", "it has failed before".into()));
         }
-        let acted = contained(|| act(self))
-            .unwrap_or_else(|panic| Err(self.broken("commit", panic.into())));
+        let acted = contained(|| act(self)).unwrap_or_else(|panic| Err(self.broken("commit", panic.into())));
         self.failed = acted.as_ref().is_err_and(CommitError::is_fatal);
         acted
     }
 
     fn sled_error(&self, doing: &'static str, error: sled::Error) -> CommitError {
-        if engine::is_full(&error) {
-            self.full(error.into())
-        } else {
-            self.broken(doing, error.into())
-        }
+        if engine::is_full(&error) { self.full(error.into()) } else { self.broken(doing, error.into()) }
     }
 
     fn io_error(&self, doing: &'static str, error: std::io::Error) -> CommitError {
@@ -254,19 +217,11 @@ impl SledStore {
 
     fn full(&self, source: Cause) -> CommitError {
         let ballast_released = room::release_ballast(&self.layout);
-        CommitError::Full {
-            dir: self.layout.dir.clone(),
-            ballast_released,
-            source,
-        }
+        CommitError::Full { dir: self.layout.dir.clone(), ballast_released, source }
     }
 
     fn broken(&self, doing: &'static str, source: Cause) -> CommitError {
-        CommitError::Broken {
-            store: self.reader.name(),
-            doing,
-            source,
-        }
+        CommitError::Broken { store: self.reader.name(), doing, source }
     }
 }
 
@@ -276,19 +231,14 @@ impl Store for SledStore {
         if batch.is_empty() {
             return Ok(());
         }
-        self.or_fail(|store| store.has_room(batch).and_then(|()| store.commit_all(batch)))
+        self.or_fail(|store| store.check_room(batch).and_then(|()| store.commit_all(batch)))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
         self.reader.get(key)
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
         self.reader.scan(prefix, after, limit)
     }
 
@@ -303,10 +253,7 @@ impl Store for SledStore {
     fn settle(&mut self) -> Result<(), CommitError> {
         self.or_fail(|store| {
             let mark = store.last.mark;
-            store
-                .high_water
-                .keep(mark)
-                .map_err(|error| store.io_error("keep its high-water mark", error))
+            store.high_water.keep(mark).map_err(|error| store.io_error("keep its high-water mark", error))
         })
     }
 }

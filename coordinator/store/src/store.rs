@@ -28,12 +28,7 @@ pub trait Store: Send + 'static {
     ///
     /// # Errors
     /// When one of them cannot be read or is damaged; none is returned then.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError>;
 
     /// Bytes it takes on disk, roughly.
     fn size_bytes(&self) -> u64;
@@ -63,12 +58,7 @@ pub trait Reader: Send + Sync + 'static {
     ///
     /// # Errors
     /// When one of the entries cannot be read or is damaged; none is returned then.
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError>;
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError>;
 }
 
 impl Store for Box<dyn Store> {
@@ -80,12 +70,7 @@ impl Store for Box<dyn Store> {
         (**self).get(key)
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
         (**self).scan(prefix, after, limit)
     }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use longshore_store::{
-    Batch, CommitError, Committer, Entry, MAX_GROUP_REQUESTS, MAX_VALUE_BYTES, MemoryDisk,
-    MemoryStore, ReadError, Reader, Store, Value, conformance::everything,
+    Batch, CommitError, Committer, Entry, MAX_GROUP_REQUESTS, MAX_VALUE_BYTES, MemoryDisk, MemoryStore, ReadError,
+    Reader, Store, Value, conformance::everything,
 };
 
 /// A store in memory whose commits wait for a word, are counted, and fail when told to.
@@ -41,12 +41,7 @@ impl Store for Guided {
         Store::get(&self.inner, key)
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
         Store::scan(&self.inner, prefix, after, limit)
     }
 
@@ -73,26 +68,13 @@ struct World {
 impl World {
     fn new() -> Self {
         let (disk, sizes, (say, go)) = (MemoryDisk::new(), Arc::default(), sync_channel(1000));
-        let store = Guided {
-            inner: disk.open(),
-            go: Some(go),
-            sizes: Arc::clone(&sizes),
-        };
-        Self {
-            disk,
-            sizes,
-            say,
-            committer: Committer::start(store, None).unwrap(),
-            ended: channel(),
-        }
+        let store = Guided { inner: disk.open(), go: Some(go), sizes: Arc::clone(&sizes) };
+        Self { disk, sizes, say, committer: Committer::start(store, None).unwrap(), ended: channel() }
     }
 
     fn submit(&self, n: u32, batch: Batch) {
         let ended = self.ended.0.clone();
-        self.committer.submit(
-            batch,
-            Box::new(move |result| ended.send((n, result)).unwrap()),
-        );
+        self.committer.submit(batch, Box::new(move |result| ended.send((n, result)).unwrap()));
     }
 
     fn say(&self, word: Word) {
@@ -118,11 +100,7 @@ fn one(n: u32) -> Batch {
 }
 
 fn broken() -> CommitError {
-    CommitError::Broken {
-        store: "a store".to_owned(),
-        doing: "flush",
-        source: "as told".into(),
-    }
+    CommitError::Broken { store: "a store".to_owned(), doing: "flush", source: "as told".into() }
 }
 
 #[test]
@@ -153,10 +131,7 @@ fn a_refused_batch_does_not_hurt_its_neighbours() {
     world.say(Word::Go);
     world.say(Word::Go);
     world.next().1.unwrap();
-    assert!(matches!(
-        &*world.next().1.unwrap_err(),
-        CommitError::Refused(_)
-    ));
+    assert!(matches!(&*world.next().1.unwrap_err(), CommitError::Refused(_)));
     world.next().1.unwrap();
     assert_eq!(everything(&world.disk.open()).len(), 2);
 }
@@ -168,22 +143,12 @@ fn groups_never_outgrow_the_largest_batch() {
     world.until_committing(1);
     let large = |n: u32| -> Batch {
         let mut batch = Batch::new();
-        (0..3500u32).for_each(|m| {
-            batch.put(
-                [n.to_be_bytes(), m.to_be_bytes()].concat(),
-                vec![0; MAX_VALUE_BYTES],
-            )
-        });
+        (0..3500u32).for_each(|m| batch.put([n.to_be_bytes(), m.to_be_bytes()].concat(), vec![0; MAX_VALUE_BYTES]));
         batch
     };
     // 13 MiB leave room in the group by its own bound, 26 do not, and 13 + 60 would not be one batch.
     let mut huge = Batch::new();
-    (0..15_000u32).for_each(|m| {
-        huge.put(
-            [9u32.to_be_bytes(), m.to_be_bytes()].concat(),
-            vec![0; MAX_VALUE_BYTES],
-        )
-    });
+    (0..15_000u32).for_each(|m| huge.put([9u32.to_be_bytes(), m.to_be_bytes()].concat(), vec![0; MAX_VALUE_BYTES]));
     world.submit(1, large(1));
     world.submit(2, huge);
     world.submit(3, large(3));
@@ -201,27 +166,16 @@ fn after_a_fatal_error_everything_fails_with_it() {
     let first = world.next().1.unwrap_err();
     world.submit(1, one(1));
     assert!(Arc::ptr_eq(&first, &world.next().1.unwrap_err()));
-    assert_eq!(
-        world.sizes.lock().unwrap().len(),
-        1,
-        "the store is left alone"
-    );
+    assert_eq!(world.sizes.lock().unwrap().len(), 1, "the store is left alone");
 }
 
 #[test]
 fn too_little_room_is_not_fatal() {
     let world = World::new();
-    world.say(Word::Fail(CommitError::LowSpace {
-        dir: "/disk".into(),
-        free: 1,
-        needed: 2,
-    }));
+    world.say(Word::Fail(CommitError::LowSpace { dir: "/disk".into(), free: 1, needed: 2 }));
     world.say(Word::Go);
     world.submit(0, one(0));
-    assert!(matches!(
-        &*world.next().1.unwrap_err(),
-        CommitError::LowSpace { .. }
-    ));
+    assert!(matches!(&*world.next().1.unwrap_err(), CommitError::LowSpace { .. }));
     world.submit(1, one(1));
     world.next().1.unwrap();
 }
@@ -232,10 +186,7 @@ fn a_store_that_panics_is_a_broken_one() {
     world.say(Word::Panic);
     world.submit(0, one(0));
     let error = world.next().1.unwrap_err();
-    assert!(
-        error.is_fatal() && format!("{error:?}").contains("told to"),
-        "{error:?}"
-    );
+    assert!(error.is_fatal() && format!("{error:?}").contains("told to"), "{error:?}");
 }
 
 #[test]
@@ -243,12 +194,7 @@ fn dropping_the_handle_commits_what_waits() {
     let world = World::new();
     (0..50).for_each(|n| world.submit(n, one(n)));
     (0..50).for_each(|_| world.say(Word::Go));
-    let World {
-        committer,
-        disk,
-        ended,
-        ..
-    } = world;
+    let World { committer, disk, ended, .. } = world;
     drop(committer);
     assert_eq!(everything(&disk.open()).len(), 50);
     drop(ended.0);
@@ -261,10 +207,7 @@ fn a_full_queue_gives_the_request_back() {
     world.submit(0, one(0));
     world.until_committing(1);
     (1..=MAX_GROUP_REQUESTS as u32).for_each(|n| world.submit(n, one(n)));
-    let rejected = world
-        .committer
-        .try_submit(one(7), Box::new(|_| panic!("it was not taken")))
-        .unwrap_err();
+    let rejected = world.committer.try_submit(one(7), Box::new(|_| panic!("it was not taken"))).unwrap_err();
     assert_eq!(rejected.batch, one(7));
     (0..3).for_each(|_| world.say(Word::Go));
 }
@@ -278,11 +221,7 @@ fn the_hook_runs_before_each_commit_and_its_failure_is_fatal() {
     let before = move || {
         noted.lock().unwrap().push(everything(&seen.open()).len());
         left -= 1;
-        if left == 0 {
-            Err(io::Error::other("cannot sync"))
-        } else {
-            Ok(())
-        }
+        if left == 0 { Err(io::Error::other("cannot sync")) } else { Ok(()) }
     };
     let committer = Committer::start(disk.open(), Some(Box::new(before))).unwrap();
     committer.commit(one(1)).unwrap();

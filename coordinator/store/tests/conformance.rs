@@ -9,15 +9,8 @@ use proptest::{collection::vec, option, prelude::*};
 use tempfile::TempDir;
 
 fn open_sled(dir: &TempDir) -> Box<dyn Store> {
-    let options = Options {
-        ballast_bytes: 0,
-        ..Options::default()
-    };
-    Box::new(
-        SledStore::open(&dir.path().join("store"), &options)
-            .unwrap()
-            .0,
-    )
+    let options = Options { ballast_bytes: 0, ..Options::default() };
+    Box::new(SledStore::open(&dir.path().join("store"), &options).unwrap().0)
 }
 
 #[test]

@@ -55,8 +55,7 @@ fn cut(dir: &Path, orders: Orders, n: u64) -> Result<u64, String> {
     drop(disk);
     assert!(acked >= n, "the writer ended by itself");
     let disk = mount(&after, &dir.join("after-mount")).unwrap();
-    let (store, _) =
-        SledStore::open(&disk.0.join("store"), &options()).map_err(|error| error.to_string())?;
+    let (store, _) = SledStore::open(&disk.0.join("store"), &options()).map_err(|error| error.to_string())?;
     check(&store, acked)
 }
 
@@ -69,13 +68,9 @@ fn power_cuts_lose_no_acknowledged_commit() {
     }
     let cuts = cuts(5);
     for number in 0..cuts {
-        let orders = Orders {
-            refuse_sync_file_range: number % 2 == 1,
-            ..Orders::default()
-        };
+        let orders = Orders { refuse_sync_file_range: number % 2 == 1, ..Orders::default() };
         let n = 1 + number * 61 % 300;
-        let held = cut(dir.path(), orders, n)
-            .unwrap_or_else(|lost| panic!("cut {number} after {n}: {lost}"));
+        let held = cut(dir.path(), orders, n).unwrap_or_else(|lost| panic!("cut {number} after {n}: {lost}"));
         eprintln!("cut {number} at {held} commits: nothing lost");
     }
 }
@@ -92,10 +87,7 @@ fn the_rig_sees_losses_when_commits_do_not_sync() {
     let (mut tried, mut lost) = (0, 0);
     for number in 0..cuts(30) {
         tried += 1;
-        let orders = Orders {
-            without_sync: true,
-            ..Orders::default()
-        };
+        let orders = Orders { without_sync: true, ..Orders::default() };
         if let Err(loss) = cut(dir.path(), orders, 20 + number * 61 % 300) {
             lost += 1;
             eprintln!("unsynced cut {number}: {loss}");

@@ -43,8 +43,8 @@ pub enum Event {
     PartitionEnds(usize, u64),
     /// The disk is fast again.
     DiskRecovers,
-    /// A fault happens.
-    FaultStrikes(Fault),
+    /// A fault happens, if it is one of workers to that one.
+    FaultStrikes(Fault, usize),
     /// Time for the next fault.
     NextFault,
     /// Faults end.
@@ -67,10 +67,8 @@ impl Agenda {
         self.events.insert((at_ms, self.planned), event);
     }
 
-    /// The next event and its time.
-    pub fn next(&mut self) -> Option<(u64, Event)> {
-        self.events
-            .pop_first()
-            .map(|((at_ms, _), event)| (at_ms, event))
+    /// Takes the next event; with its time.
+    pub fn take_next(&mut self) -> Option<(u64, Event)> {
+        self.events.pop_first().map(|((at_ms, _), event)| (at_ms, event))
     }
 }

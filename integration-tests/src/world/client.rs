@@ -52,12 +52,7 @@ impl Client {
     /// A client that has asked for nothing.
     #[must_use]
     pub fn new(wishes: u64) -> Self {
-        Self {
-            wishes,
-            asking: None,
-            turn: 0,
-            jobs: Vec::new(),
-        }
+        Self { wishes, asking: None, turn: 0, jobs: Vec::new() }
     }
 
     /// Whether it wants nothing more.
@@ -104,11 +99,8 @@ impl World {
             (10..=11, Some(_)) => Wish::Remove(name),
             (roll, _) => {
                 let (spec, inputs) = script::job(&mut self.dice);
-                let key = if roll == 19 {
-                    String::new()
-                } else {
-                    format!("client-{number}-{}", self.clients[number].wishes)
-                };
+                let key =
+                    if roll == 19 { String::new() } else { format!("client-{number}-{}", self.clients[number].wishes) };
                 Wish::Submit { key, spec, inputs }
             }
         }
@@ -136,37 +128,18 @@ impl World {
         match wish {
             Wish::Submit { key, spec, inputs } => {
                 self.made_jobs += 1;
-                Input::Submit {
-                    request,
-                    job: JobId(sixteen(7, self.made_jobs)),
-                    key,
-                    spec,
-                    inputs,
-                    detail: [0; 32],
-                }
+                Input::Submit { request, job: JobId(sixteen(7, self.made_jobs)), key, spec, inputs, detail: [0; 32] }
             }
-            Wish::Cancel(job) => Input::Cancel {
-                request,
-                job,
-                reason: "a client asked".to_owned(),
-            },
+            Wish::Cancel(job) => Input::Cancel { request, job, reason: "a client asked".to_owned() },
             Wish::Retry(job) => Input::Retry { request, job },
-            Wish::Deploy { name, plan, detail } => Input::Deploy {
-                request,
-                name,
-                plan,
-                detail,
-            },
+            Wish::Deploy { name, plan, detail } => Input::Deploy { request, name, plan, detail },
             Wish::Remove(name) => Input::Remove { request, name },
         }
     }
 
     /// An answer leaves the coordinator. From here on it is a promise, whether it arrives or not.
     pub(super) fn answer(&mut self, request: RequestId, reply: &Reply) {
-        let asker = self
-            .coordinator
-            .as_mut()
-            .and_then(|coordinator| coordinator.askers.remove(&request));
+        let asker = self.coordinator.as_mut().and_then(|coordinator| coordinator.askers.remove(&request));
         let Some((number, wish)) = asker else {
             return;
         };

@@ -27,11 +27,7 @@ pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
     for (stage, spec) in (0_u16..).zip(&record.spec.stages) {
         let all_before_succeeded = counts.iter().all(|count| count.succeeded == count.items);
         let mut count = Count {
-            items: if spec.gather {
-                u64::from(all_before_succeeded)
-            } else {
-                outputs_before
-            },
+            items: if spec.gather { u64::from(all_before_succeeded) } else { outputs_before },
             ..Count::default()
         };
         outputs_before = 0;
@@ -51,9 +47,7 @@ pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
 /// Whether nothing of the job is left to run.
 #[must_use]
 pub fn is_spent(counts: &[Count]) -> bool {
-    counts
-        .iter()
-        .all(|count| count.succeeded + count.failed == count.items)
+    counts.iter().all(|count| count.succeeded + count.failed == count.items)
 }
 
 /// Where the children of a success of this item have to begin: behind all there are.
@@ -66,10 +60,7 @@ pub fn next_first_child(kept: &Kept, item: &ItemKey) -> u64 {
     if !maps {
         return 0;
     }
-    kept.outcomes(item.job, item.stage)
-        .filter(|outcome| outcome.success)
-        .map(|outcome| outcome.outputs)
-        .sum()
+    kept.outcomes(item.job, item.stage).filter(|outcome| outcome.success).map(|outcome| outcome.outputs).sum()
 }
 
 /// Which output of which item of the stage before an item of a map stage was made from. An error when it is not exactly

@@ -31,6 +31,7 @@ pub const WANTED: &[&str] = &[
     "a worker that never came back",
     "a link reset",
     "a flapping link",
+    "a straggling link",
     "a partition both ways",
     "a partition towards the coordinator",
     "a partition from the coordinator",
@@ -81,11 +82,7 @@ impl Coverage {
     /// What should happen sometimes and did not.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        WANTED
-            .iter()
-            .filter(|what| self.times(what) == 0)
-            .copied()
-            .collect()
+        WANTED.iter().filter(|what| self.times(what) == 0).copied().collect()
     }
 
     /// Everything with its count.

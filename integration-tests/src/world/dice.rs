@@ -10,9 +10,9 @@ impl Dice {
     /// Dice that always fall the same way for the same numbers.
     #[must_use]
     pub fn of(numbers: &[u64]) -> Self {
-        let seed = numbers.iter().fold(0_u64, |seed, number| {
-            (seed.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        });
+        let seed = numbers
+            .iter()
+            .fold(0_u64, |seed, number| (seed.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 

@@ -83,10 +83,7 @@ impl Disk {
         }
         if torn && let Some(batch) = self.buffer.front() {
             let half = batch.len() / 2;
-            batch
-                .iter()
-                .take(half)
-                .for_each(|record| self.kept.keep(record));
+            batch.iter().take(half).for_each(|record| self.kept.keep(record));
         }
         self.buffer.clear();
         self.written = 0;

@@ -61,12 +61,7 @@ impl World {
         }
         let epoch = self.disk.epoch;
         let mut coordinator = Coordinator {
-            core: Core::load(
-                epoch,
-                self.profile.settings,
-                longshore_core::Now::default(),
-                [],
-            ),
+            core: Core::load(epoch, self.profile.settings, longshore_core::Now::default(), []),
             epoch,
             offset_ms: self.dice.below(1_000_000),
             stalled_until_ms: 0,
@@ -78,14 +73,11 @@ impl World {
         let now = self.core_now(&coordinator);
         let records = self.disk.kept().records();
         coordinator.core = Core::load(epoch, self.profile.settings, now, records);
-        self.trail
-            .say(self.now_ms, || format!("coordinator starts, epoch {epoch}"));
-        self.oracle
-            .loaded(&coordinator.core, self.disk.kept(), epoch, now)?;
+        self.trail.say(self.now_ms, || format!("coordinator starts, epoch {epoch}"));
+        self.oracle.loaded(&coordinator.core, self.disk.kept(), epoch, now)?;
         self.coordinator = Some(coordinator);
         if self.profile.tick_ms > 0 {
-            self.agenda
-                .plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));
+            self.agenda.plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));
         }
         self.plan_tick();
         Ok(())
@@ -99,21 +91,12 @@ impl World {
         let now = self.core_now(&coordinator);
         let mut out = coordinator.core.step(now, input.clone());
         self.trail.say(self.now_ms, || shown(&input, &out));
-        let seen = Seen {
-            core: &coordinator.core,
-            now,
-            input: &input,
-            out: &out,
-        };
+        let seen = Seen { core: &coordinator.core, now, input: &input, out: &out };
         self.oracle.stepped(seen, &mut self.coverage)?;
         if input == Input::Tick
             && let Some(next_ms) = coordinator.core.next_deadline_ms()
         {
-            demand!(
-                next_ms > now.steady_ms,
-                "a tick leaves a deadline {} ms in the past",
-                now.steady_ms - next_ms
-            );
+            demand!(next_ms > now.steady_ms, "a tick leaves a deadline {} ms in the past", now.steady_ms - next_ms);
         }
         let decided = !out.records.is_empty();
         if out.records.iter().any(is_progress) {
@@ -125,8 +108,7 @@ impl World {
         self.coordinator = Some(coordinator);
         self.plan_tick();
         if decided && self.fuse == Some(Fuse::BeforeSync) {
-            self.coverage
-                .saw("a coordinator crash between deciding and syncing");
+            self.coverage.saw("a coordinator crash between deciding and syncing");
             return self.coordinator_crashes();
         }
         self.sabotaged_release()?;
@@ -138,11 +120,7 @@ impl World {
         let link = |order: &Order| coordinator.links.get(&order.worker()).copied();
         Waiting {
             after,
-            orders: out
-                .orders
-                .into_iter()
-                .map(|order| (link(&order), order))
-                .collect(),
+            orders: out.orders.into_iter().map(|order| (link(&order), order)).collect(),
             replies: out.replies,
         }
     }
@@ -161,8 +139,7 @@ impl World {
             }
             let slowness = if self.disk.slow { 40 } else { 1 };
             let takes_ms = self.dice.between(1, self.profile.sync_ms) * slowness;
-            self.agenda
-                .plan(self.now_ms + takes_ms.min(3_000), Event::Synced(epoch));
+            self.agenda.plan(self.now_ms + takes_ms.min(3_000), Event::Synced(epoch));
         }
         self.release()
     }
@@ -173,8 +150,7 @@ impl World {
         }
         self.disk.end_sync();
         if self.fuse == Some(Fuse::AfterSync) {
-            self.coverage
-                .saw("a coordinator crash between syncing and answering");
+            self.coverage.saw("a coordinator crash between syncing and answering");
             return self.coordinator_crashes();
         }
         self.sync_or_release()
@@ -183,10 +159,7 @@ impl World {
     /// Lets go what is durable, in order.
     fn release(&mut self) -> Check {
         while let Some(coordinator) = &mut self.coordinator
-            && coordinator
-                .waiting
-                .front()
-                .is_some_and(|first| first.after <= self.disk.durable())
+            && coordinator.waiting.front().is_some_and(|first| first.after <= self.disk.durable())
             && let Some(waiting) = coordinator.waiting.pop_front()
         {
             for (link, order) in waiting.orders {
@@ -201,11 +174,7 @@ impl World {
 
     /// What a driver that does not keep the law lets go at once.
     fn sabotaged_release(&mut self) -> Check {
-        let Some(last) = self
-            .coordinator
-            .as_mut()
-            .and_then(|coordinator| coordinator.waiting.back_mut())
-        else {
+        let Some(last) = self.coordinator.as_mut().and_then(|coordinator| coordinator.waiting.back_mut()) else {
             return Ok(());
         };
         let (mut orders, mut replies) = (Vec::new(), Vec::new());
@@ -224,27 +193,19 @@ impl World {
     }
 
     fn give(&mut self, link: Option<LinkId>, order: Order) -> Check {
-        let current = self
-            .coordinator
-            .as_ref()
-            .and_then(|coordinator| coordinator.links.get(&order.worker()).copied());
+        let current = self.coordinator.as_ref().and_then(|coordinator| coordinator.links.get(&order.worker()).copied());
         let link = if self.sabotage == Sabotage::OrdersFollowTheWorker {
             current
         } else {
             link.filter(|link| current == Some(*link))
         };
-        let Some((id, link)) =
-            link.and_then(|id| self.net.links.get_mut(&id).map(|link| (id, link)))
-        else {
+        let Some((id, link)) = link.and_then(|id| self.net.links.get_mut(&id).map(|link| (id, link))) else {
             self.coverage.saw("an order dropped with its link");
             return Ok(());
         };
         let first = !std::mem::replace(&mut link.welcomed, true);
         let welcome = matches!(order, Order::Welcome { .. });
-        demand!(
-            first == welcome,
-            "the first order of a link is its welcome, not {order:?}"
-        );
+        demand!(first == welcome, "the first order of a link is its welcome, not {order:?}");
         self.send_down(id, Packet::Data(order));
         Ok(())
     }
@@ -264,8 +225,7 @@ impl World {
         if !self.is_life(epoch) {
             return Ok(());
         }
-        self.agenda
-            .plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));
+        self.agenda.plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));
         self.tell_time()
     }
 
@@ -283,9 +243,7 @@ impl World {
         let Some(deadline_ms) = coordinator.core.next_deadline_ms() else {
             return;
         };
-        let at_ms = deadline_ms
-            .saturating_sub(coordinator.offset_ms)
-            .max(self.now_ms);
+        let at_ms = deadline_ms.saturating_sub(coordinator.offset_ms).max(self.now_ms);
         if coordinator.tick_ms.is_none_or(|planned| at_ms < planned) {
             coordinator.tick_ms = Some(at_ms);
             self.agenda.plan(at_ms, Event::Tick(coordinator.epoch));
@@ -293,9 +251,7 @@ impl World {
     }
 
     fn is_life(&self, epoch: u64) -> bool {
-        self.coordinator
-            .as_ref()
-            .is_some_and(|coordinator| coordinator.epoch == epoch)
+        self.coordinator.as_ref().is_some_and(|coordinator| coordinator.epoch == epoch)
     }
 
     /// The process dies: its memory is gone, its links break, and of its disk only what is durable is left.
@@ -318,8 +274,7 @@ impl World {
         self.coordinator_ends_all_links();
         let longest_ms = 2 * self.profile.settings.lease_ms;
         let down_ms = Dice::between(&mut self.dice, 20, longest_ms);
-        self.agenda
-            .plan(self.now_ms + down_ms, Event::CoordinatorStarts);
+        self.agenda.plan(self.now_ms + down_ms, Event::CoordinatorStarts);
         Ok(())
     }
 }

@@ -29,8 +29,12 @@ pub enum Fault {
     Goodbye,
     /// A link breaks.
     LinkReset,
+    /// A worker hangs up and connects again.
+    Reconnect,
     /// A worker's links break several times in a row.
     Flap,
+    /// What a worker sends lies unread for a while, in which it dies or connects again.
+    Straggle,
     /// Nothing passes between a worker and the coordinator.
     CutBoth,
     /// Nothing passes from a worker to the coordinator.
@@ -56,12 +60,20 @@ impl Fault {
         Self::WorkerPause,
         Self::Goodbye,
         Self::LinkReset,
+        Self::Reconnect,
         Self::Flap,
+        Self::Straggle,
         Self::CutBoth,
         Self::CutUp,
         Self::CutDown,
         Self::AnswerLost,
     ];
+
+    /// Whether a worker's process is gone with what it ran.
+    #[must_use]
+    pub fn kills(self) -> bool {
+        matches!(self, Self::WorkerCrash | Self::PowerLoss | Self::Goodbye | Self::Straggle)
+    }
 }
 
 /// When the coordinator is going to die.
@@ -86,15 +98,15 @@ impl World {
             return Ok(());
         };
         self.plan_fault();
-        self.fault_strikes(fault)
+        let worker = usize::try_from(self.dice.below(self.profile.workers)).unwrap_or(0);
+        self.fault_strikes(fault, worker)
     }
 
-    pub(super) fn fault_strikes(&mut self, fault: Fault) -> Check {
+    pub(super) fn fault_strikes(&mut self, fault: Fault, worker: usize) -> Check {
         if !self.faults_are_on() {
             return Ok(());
         }
         self.say(|| format!("fault: {fault:?}"));
-        let worker = usize::try_from(self.dice.below(self.profile.workers)).unwrap_or(0);
         match fault {
             Fault::CoordinatorCrash => return self.coordinator_crashes(),
             Fault::CrashBeforeSync => self.fuse = Some(Fuse::BeforeSync),
@@ -122,14 +134,20 @@ impl World {
             Fault::WorkerPause => self.worker_pauses(worker),
             Fault::Goodbye => self.worker_leaves(worker),
             Fault::LinkReset => self.link_breaks(worker),
+            Fault::Reconnect => {
+                if let Some(link) = self.workers[worker].link {
+                    self.worker_closes(worker, link, true);
+                }
+            }
             Fault::Flap => {
                 self.coverage.saw("a flapping link");
                 for _ in 0..self.dice.between(3, 8) {
                     let at_ms = self.now_ms + self.dice.between(1, 1_500);
-                    let reset = Event::FaultStrikes(Fault::LinkReset);
+                    let reset = Event::FaultStrikes(Fault::LinkReset, worker);
                     self.agenda.plan(at_ms, reset);
                 }
             }
+            Fault::Straggle => self.link_straggles(worker),
             Fault::CutBoth => self.cut(worker, true, true),
             Fault::CutUp => self.cut(worker, true, false),
             Fault::CutDown => self.cut(worker, false, true),
@@ -196,12 +214,26 @@ impl World {
             return;
         };
         self.coverage.saw("a link reset");
-        // The ends learn of it at different times.
-        let at_ms = self.now_ms + self.dice.between(0, self.profile.net_ms);
+        // The ends learn of it at different times: the worker may be back before the coordinator knows.
+        let soon = self.dice.chance(50);
+        let longest_ms = if soon { self.profile.net_ms } else { self.profile.keepalive_ms };
+        let at_ms = self.now_ms + self.dice.between(0, longest_ms);
         self.agenda.plan(at_ms, Event::NoticesDeadLink(link));
         if self.dice.chance(70) {
             self.worker_closes(number, link, false);
         }
+    }
+
+    fn link_straggles(&mut self, number: usize) {
+        let Some(id) = self.workers[number].link else {
+            return;
+        };
+        self.coverage.saw("a straggling link");
+        self.lies_unread(id);
+        let ends = [Fault::WorkerCrash, Fault::Reconnect];
+        let end = self.dice.pick(&ends).copied().unwrap_or(Fault::Reconnect);
+        let at_ms = self.now_ms + self.dice.between(1, self.profile.settings.lease_ms);
+        self.agenda.plan(at_ms, Event::FaultStrikes(end, number));
     }
 
     fn cut(&mut self, number: usize, up: bool, down: bool) {
@@ -216,8 +248,7 @@ impl World {
         worker.cuts += 1;
         let cut = worker.cuts;
         let keepalive = Event::Keepalive(number, cut);
-        self.agenda
-            .plan(self.now_ms + self.profile.keepalive_ms, keepalive);
+        self.agenda.plan(self.now_ms + self.profile.keepalive_ms, keepalive);
         let longest_ms = 3 * self.profile.settings.lease_ms;
         let ends_ms = self.now_ms + self.dice.between(50, longest_ms);
         self.agenda.plan(ends_ms, Event::PartitionEnds(number, cut));

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    ItemKey, JobId, JobRecord, JobState, Ledger, OutcomeRecord, Record, ServiceRecord,
-    TroubleRecord, WorkerId,
+    ItemKey, JobId, JobRecord, JobState, Ledger, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerId,
 };
 
 /// The key of an entity. Its order is the order of loading.
@@ -74,8 +73,7 @@ impl Kept {
     /// Whether the job is there and has not ended.
     #[must_use]
     pub fn is_running(&self, id: JobId) -> bool {
-        self.job(id)
-            .is_some_and(|job| job.state == JobState::Running)
+        self.job(id).is_some_and(|job| job.state == JobState::Running)
     }
 
     /// How the item ended.
@@ -90,12 +88,18 @@ impl Kept {
     /// The outcomes of a stage, by index.
     pub fn outcomes(&self, job: JobId, stage: u16) -> impl Iterator<Item = &OutcomeRecord> {
         let key = |index| Entity::Outcome(ItemKey { job, stage, index });
-        self.0
-            .range(key(0)..=key(u64::MAX))
-            .filter_map(|(_, record)| match record {
-                Record::Outcome(outcome) => Some(outcome),
-                _ => None,
-            })
+        self.0.range(key(0)..=key(u64::MAX)).filter_map(|(_, record)| match record {
+            Record::Outcome(outcome) => Some(outcome),
+            _ => None,
+        })
+    }
+
+    /// The outcomes of all items that failed.
+    pub fn failures(&self) -> impl Iterator<Item = &OutcomeRecord> {
+        self.0.values().filter_map(|record| match record {
+            Record::Outcome(outcome) if !outcome.success => Some(outcome),
+            _ => None,
+        })
     }
 
     /// What the item went through.

@@ -1,6 +1,6 @@
 //! What happens on links: messages arrive, ends close, and the driver decides which link speaks for a worker.
 
-use longshore_core::{Input, Order};
+use longshore_core::{Incarnation, Input, Order, WorkerId};
 
 use super::{
     World,
@@ -37,6 +37,7 @@ impl World {
             && let Some(link) = self.net.links.get_mut(&id)
             && !self.workers[link.worker].cut_up
             && link.coordinator_open
+            && link.unread_until_ms <= self.now_ms
             && let Some(packet) = link.up.receive(self.now_ms)
         {
             match packet {
@@ -65,8 +66,7 @@ impl World {
 
     /// The coordinator reads something from a link.
     fn hears(&mut self, id: LinkId, say: Say) -> Check {
-        let (Some(link), Some(coordinator)) = (self.net.links.get(&id), &mut self.coordinator)
-        else {
+        let (Some(link), Some(coordinator)) = (self.net.links.get(&id), &mut self.coordinator) else {
             return Ok(());
         };
         let number = link.worker;
@@ -87,50 +87,39 @@ impl World {
             );
         }
         let knows = coordinator.core.knows(worker, incarnation);
-        if coordinator.links.get(&worker) != Some(&id) {
-            // The worker has said hello on another link since.
-            if !self.profile.stale {
-                return self.coordinator_closes(id);
-            }
+        let current = coordinator.links.get(&worker) == Some(&id);
+        if !current {
+            return self.hears_of_old(id, worker, incarnation, say);
+        }
+        if !knows && self.sabotage != Sabotage::StrangersStay {
+            self.coverage.saw("a link of an unknown worker closed");
+            return self.coordinator_closes(id);
+        }
+        self.feed(input_of(worker, incarnation, say))
+    }
+
+    /// The worker has said hello on another link since. Such a link is closed, but what was read from it before may still
+    /// reach the core: not how replicas were then, which would cover how they are now. Ends of attempts stay true.
+    fn hears_of_old(&mut self, id: LinkId, worker: WorkerId, incarnation: Incarnation, say: Say) -> Check {
+        let knows = self.coordinator.as_ref().is_some_and(|it| it.core.knows(worker, incarnation));
+        let spoils = knows && matches!(say, Say::Replicas(_));
+        if self.profile.stale && !spoils {
             self.coverage.saw(if knows {
                 "a message of an older link heard"
             } else {
                 "a message of an earlier life heard"
             });
-        } else if !knows && self.sabotage != Sabotage::StrangersStay {
-            self.coverage.saw("a link of an unknown worker closed");
-            return self.coordinator_closes(id);
+            self.feed(input_of(worker, incarnation, say))?;
         }
-        self.feed(match say {
-            Say::Finished(results) => Input::Finished {
-                worker,
-                incarnation,
-                results,
-            },
-            Say::Replicas(replicas) => Input::Replicas {
-                worker,
-                incarnation,
-                replicas,
-            },
-            Say::Goodbye => Input::Goodbye {
-                worker,
-                incarnation,
-            },
-            Say::Heard | Say::Hello { .. } => Input::Heard {
-                worker,
-                incarnation,
-            },
-        })
+        if self.profile.stale && self.dice.chance(50) {
+            return Ok(());
+        }
+        self.coordinator_closes(id)
     }
 
     /// The newest hello decides which link is the worker's; of the end of an older one the core does not hear.
     fn hears_hello(&mut self, id: LinkId, hello: Input) -> Check {
-        let Input::Hello {
-            worker,
-            incarnation,
-            ..
-        } = hello
-        else {
+        let Input::Hello { worker, incarnation, .. } = hello else {
             return Ok(());
         };
         let older = self
@@ -145,10 +134,7 @@ impl World {
         }
         self.feed(hello)?;
         if older.is_some() && self.sabotage == Sabotage::LateLinkLost {
-            self.feed(Input::LinkLost {
-                worker,
-                incarnation,
-            })?;
+            self.feed(Input::LinkLost { worker, incarnation })?;
         }
         Ok(())
     }
@@ -173,10 +159,7 @@ impl World {
             return Ok(());
         }
         coordinator.links.remove(&worker);
-        self.feed(Input::LinkLost {
-            worker,
-            incarnation: super::worker::incarnation(number, life),
-        })
+        self.feed(Input::LinkLost { worker, incarnation: super::worker::incarnation(number, life) })
     }
 
     /// All links of a coordinator that is no more: what it had sent may arrive, in part.
@@ -199,7 +182,7 @@ impl World {
         self.net.sweep();
     }
 
-    /// The worker's end closes; what it had sent may arrive, in part. With `told`, the coordinator learns of it behind
+    /// The worker's end closes; what it had sent may arrive, sometimes in part. With `told`, the coordinator learns of it behind
     /// that; else it notices only when nothing comes any more.
     pub(super) fn worker_closes(&mut self, number: usize, id: LinkId, told: bool) {
         if self.workers[number].link == Some(id) {
@@ -214,15 +197,31 @@ impl World {
             return;
         }
         link.down.truncate(0);
-        let on_the_way = link.up.len() as u64;
-        let arrives = self.dice.between(0, on_the_way);
-        link.up.truncate(usize::try_from(arrives).unwrap_or(0));
+        if self.dice.chance(40) {
+            let on_the_way = link.up.len() as u64;
+            let arrives = self.dice.between(0, on_the_way);
+            link.up.truncate(usize::try_from(arrives).unwrap_or(0));
+        }
+        if self.faults_are_on() && self.dice.chance(40) {
+            self.lies_unread(id);
+        }
         if told {
             self.send_up(id, Packet::Closed);
+        } else {
+            let notices_ms = self.now_ms + self.profile.keepalive_ms;
+            self.agenda.plan(notices_ms, Event::NoticesDeadLink(id));
         }
-        let notices_ms = self.now_ms + self.profile.keepalive_ms;
-        self.agenda.plan(notices_ms, Event::NoticesDeadLink(id));
         self.net.sweep();
+    }
+
+    /// What a worker sends on a link is not read for a while.
+    pub(super) fn lies_unread(&mut self, id: LinkId) {
+        let longest_ms = 2 * self.profile.settings.lease_ms;
+        let until_ms = self.now_ms + self.dice.between(1, longest_ms);
+        if let Some(link) = self.net.links.get_mut(&id) {
+            link.unread_until_ms = until_ms;
+            self.agenda.plan(until_ms, Event::ArrivesUp(id));
+        }
     }
 
     /// A worker tries to reach the coordinator.
@@ -248,5 +247,15 @@ impl World {
         let life = self.workers[number].life;
         let at_ms = self.now_ms + self.dice.between(5, 400);
         self.agenda.plan(at_ms, Event::Connects(number, life));
+    }
+}
+
+/// What the core is told when a worker says something behind its hello.
+fn input_of(worker: WorkerId, incarnation: Incarnation, say: Say) -> Input {
+    match say {
+        Say::Finished(results) => Input::Finished { worker, incarnation, results },
+        Say::Replicas(replicas) => Input::Replicas { worker, incarnation, replicas },
+        Say::Goodbye => Input::Goodbye { worker, incarnation },
+        Say::Heard | Say::Hello { .. } => Input::Heard { worker, incarnation },
     }
 }

@@ -46,10 +46,7 @@ pub struct Lane<T> {
 
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self {
-            packets: VecDeque::new(),
-            last_ms: 0,
-        }
+        Self { packets: VecDeque::new(), last_ms: 0 }
     }
 }
 
@@ -64,9 +61,7 @@ impl<T> Lane<T> {
     /// The next packet that is there by now.
     pub fn receive(&mut self, now_ms: u64) -> Option<Packet<T>> {
         match self.packets.front() {
-            Some((at_ms, _)) if *at_ms <= now_ms => {
-                self.packets.pop_front().map(|(_, packet)| packet)
-            }
+            Some((at_ms, _)) if *at_ms <= now_ms => self.packets.pop_front().map(|(_, packet)| packet),
             _ => None,
         }
     }
@@ -104,6 +99,8 @@ pub struct Link {
     pub worker_open: bool,
     /// The coordinator's end is open.
     pub coordinator_open: bool,
+    /// Nothing it brings is read before that time.
+    pub unread_until_ms: u64,
     /// The coordinator has sent something.
     pub welcomed: bool,
 }
@@ -127,6 +124,7 @@ impl Net {
             down: Lane::default(),
             worker_open: true,
             coordinator_open: true,
+            unread_until_ms: 0,
             welcomed: false,
         };
         self.links.insert(self.made, link);
@@ -136,16 +134,11 @@ impl Net {
     /// Links of a worker.
     #[must_use]
     pub fn of(&self, worker: usize) -> Vec<LinkId> {
-        self.links
-            .iter()
-            .filter(|(_, link)| link.worker == worker)
-            .map(|(id, _)| *id)
-            .collect()
+        self.links.iter().filter(|(_, link)| link.worker == worker).map(|(id, _)| *id).collect()
     }
 
     /// Forgets links that are closed at both ends.
     pub fn sweep(&mut self) {
-        self.links
-            .retain(|_, link| link.worker_open || link.coordinator_open);
+        self.links.retain(|_, link| link.worker_open || link.coordinator_open);
     }
 }

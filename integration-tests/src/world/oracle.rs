@@ -12,8 +12,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::{
-    AttemptId, Core, Incarnation, Input, ItemKey, JobId, Now, Outbox, ReplicaKey, Settings,
-    WorkerId,
+    AttemptId, Core, Incarnation, Input, ItemKey, JobId, Now, Outbox, ReplicaKey, Settings, WorkerId,
 };
 
 pub use self::promises::Promises;
@@ -80,6 +79,8 @@ pub struct Oracle {
     shown: BTreeMap<JobId, Vec<Shown>>,
     /// What clients and workers were told.
     pub promises: Promises,
+    /// By when every pause is over.
+    due_ms: u64,
     steps: u64,
 }
 
@@ -101,6 +102,7 @@ impl Oracle {
             heard_of: BTreeSet::new(),
             shown: BTreeMap::new(),
             promises: Promises::default(),
+            due_ms: 0,
             steps: 0,
         }
     }
@@ -117,6 +119,7 @@ impl Oracle {
     /// What is wrong.
     pub fn loaded(&mut self, core: &Core, kept: &Kept, epoch: u64, now: Now) -> Check {
         self.epoch = epoch;
+        self.due_ms = 0;
         self.live = kept.clone();
         self.holders.clear();
         self.workers.clear();
@@ -186,9 +189,7 @@ impl Oracle {
     }
 
     fn known(&mut self, worker: WorkerId, incarnation: Incarnation) -> Option<&mut Known> {
-        self.workers
-            .get_mut(&worker)
-            .filter(|known| known.incarnation == incarnation)
+        self.workers.get_mut(&worker).filter(|known| known.incarnation == incarnation)
     }
 
     /// What the worker holds, in the order it was given out.
@@ -217,21 +218,13 @@ fn something_moved(seen: Seen<'_>) -> bool {
 
 /// Where two long texts part.
 fn difference(lived: &str, loaded: &str) -> String {
-    let same = lived
-        .bytes()
-        .zip(loaded.bytes())
-        .take_while(|(one, other)| one == other)
-        .count();
+    let same = lived.bytes().zip(loaded.bytes()).take_while(|(one, other)| one == other).count();
     let around = |text: &str| {
         let bytes = text.as_bytes();
         let part = &bytes[same.saturating_sub(200)..bytes.len().min(same + 100)];
         String::from_utf8_lossy(part).into_owned()
     };
-    format!(
-        "\n  lived  …{}…\n  loaded …{}…",
-        around(lived),
-        around(loaded)
-    )
+    format!("\n  lived  …{}…\n  loaded …{}…", around(lived), around(loaded))
 }
 
 /// The detail by which an outcome tells its attempt.

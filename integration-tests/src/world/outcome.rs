@@ -32,15 +32,9 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {} failed; the last events:", self.seed)?;
-        self.trail
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
+        self.trail.iter().try_for_each(|line| writeln!(f, "{line}"))?;
         writeln!(f, "\n{}\n", self.what)?;
-        write!(
-            f,
-            "to see it again: LONGSHORE_SIM_SEED={} cargo test -p integration-tests --test simulation",
-            self.seed
-        )
+        write!(f, "to see it again: LONGSHORE_SIM_SEED={} cargo test -p integration-tests --test simulation", self.seed)
     }
 }
 
@@ -52,22 +46,14 @@ pub fn run(seed: u64, sabotage: Sabotage) -> Result<Lived, Box<Failure>> {
     let mut world = World::new(seed, sabotage, Trail::default());
     if attempt(&mut world).is_ok() {
         let (events, ms) = world.length();
-        return Ok(Lived {
-            coverage: world.coverage().clone(),
-            events,
-            ms,
-        });
+        return Ok(Lived { coverage: world.coverage().clone(), events, ms });
     }
     // The same again, this time with someone taking notes.
     let mut world = World::new(seed, sabotage, Trail::kept());
     let what = attempt(&mut world)
         .err()
         .unwrap_or_else(|| "it failed once and not again: the world is not deterministic".into());
-    Err(Box::new(Failure {
-        seed,
-        what,
-        trail: world.trail().lines().map(str::to_owned).collect(),
-    }))
+    Err(Box::new(Failure { seed, what, trail: world.trail().lines().map(str::to_owned).collect() }))
 }
 
 /// Lives a world; a panic is a failure like any other.

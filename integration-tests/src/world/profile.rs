@@ -55,10 +55,8 @@ impl Profile {
             mishaps: u32::try_from(dice.between(2, 6)).unwrap_or(2),
             mishap_pause_ms: (dice.between(10, 200), 1_000),
         };
-        let kinds = dice.between(0, 5);
-        let faults = (0..kinds)
-            .filter_map(|_| dice.pick(Fault::ALL).copied())
-            .collect();
+        let kinds = dice.between(0, 6);
+        let faults = (0..kinds).filter_map(|_| dice.pick(Fault::ALL).copied()).collect();
         let workers = dice.between(1, 4);
         Self {
             settings,

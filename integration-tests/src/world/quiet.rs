@@ -7,6 +7,7 @@ use super::{
     agenda::Event,
     count,
     oracle::{Check, demand},
+    script::{Course, Script},
 };
 
 impl World {
@@ -15,10 +16,8 @@ impl World {
             Ok(()) => self.done = true,
             Err(why) => {
                 let healed_ms = self.profile.heal_ms;
-                let (late, idle) = (
-                    self.now_ms > healed_ms + LONGEST_MS,
-                    self.now_ms > healed_ms.max(self.progress_ms) + PATIENCE_MS,
-                );
+                let (late, idle) =
+                    (self.now_ms > healed_ms + LONGEST_MS, self.now_ms > healed_ms.max(self.progress_ms) + PATIENCE_MS);
                 demand!(!late, "faults are long over and still {why}");
                 demand!(!idle, "faults are over, nothing moves, and still {why}");
                 self.agenda.plan(self.now_ms + LOOK_MS, Event::LooksAround);
@@ -30,6 +29,7 @@ impl World {
     /// Nothing is lost, and a coordinator that started now would know the same.
     pub(super) fn last_look(&mut self) -> Check {
         self.everything_ended()?;
+        self.count_innocents();
         let kept = self.disk.kept();
         self.oracle.promises.hold(kept)?;
         let Some(coordinator) = &self.coordinator else {
@@ -38,11 +38,22 @@ impl World {
         let now = self.core_now(coordinator);
         let epoch = coordinator.epoch + 1;
         let again = Core::load(epoch, self.profile.settings, now, kept.records());
-        demand!(
-            again.ledger() == coordinator.core.ledger(),
-            "the ledger after another start is not the ledger now"
-        );
+        demand!(again.ledger() == coordinator.core.ledger(), "the ledger after another start is not the ledger now");
         Ok(())
+    }
+
+    /// Items that would have succeeded but were given up with workers they happened to be on: the price of giving up
+    /// poison, to be watched.
+    fn count_innocents(&mut self) {
+        for outcome in self.disk.kept().failures() {
+            let script = Script::of(self.seed, &self.profile, &outcome.item);
+            if script.course == Course::Succeeds {
+                self.coverage.saw("an innocent item given up");
+                if self.profile.nasty == 0 && !self.profile.faults.iter().any(|fault| fault.kills()) {
+                    self.coverage.saw("an innocent item given up though nothing died");
+                }
+            }
+        }
     }
 
     fn everything_ended(&self) -> Check {
@@ -60,11 +71,7 @@ impl World {
             let id = job.record.id;
             let state = job.record.state;
             let counts = count::stages(self.disk.kept(), id);
-            demand!(
-                state.has_ended(),
-                "job {id} runs: {counts:?} {:?}",
-                core.job_view(id)
-            );
+            demand!(state.has_ended(), "job {id} runs: {counts:?} {:?}", core.job_view(id));
             let all = state == JobState::Cancelled || count::is_spent(&counts);
             demand!(all, "job {id} is {state:?} with items left: {counts:?}");
         }
@@ -79,10 +86,7 @@ impl World {
                 continue;
             }
             demand!(worker.up && worker.welcomed, "worker {number} is not back");
-            demand!(
-                worker.is_idle(),
-                "worker {number} has something to do: {worker:?}"
-            );
+            demand!(worker.is_idle(), "worker {number} has something to do: {worker:?}");
         }
         for view in core.worker_views() {
             demand!(view.attempts == 0, "{} holds attempts", view.id);
@@ -93,20 +97,14 @@ impl World {
     fn services_are_ready(&self, core: &Core) -> Check {
         let mut wanted = 0;
         for service in core.ledger().services().filter(|it| it.plan.is_some()) {
-            let view = core
-                .service_view(&service.name)
-                .ok_or("a service is not shown")?;
+            let view = core.service_view(&service.name).ok_or("a service is not shown")?;
             for replica in view.replicas {
                 let ready = replica.reachable && replica.phase == ReplicaPhase::Ready;
                 demand!(ready, "{} is not ready: {replica:?}", replica.key);
                 let on = replica.worker.map(|(worker, _)| worker);
                 let keeps = self.workers.iter().find(|it| Some(it.id) == on);
                 let phase = keeps.and_then(|it| it.replicas.get(&replica.key));
-                demand!(
-                    phase == Some(&ReplicaPhase::Ready),
-                    "{} is {phase:?}",
-                    replica.key
-                );
+                demand!(phase == Some(&ReplicaPhase::Ready), "{} is {phase:?}", replica.key);
                 wanted += 1;
             }
         }

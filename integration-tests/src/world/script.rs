@@ -37,11 +37,7 @@ impl Script {
         let mut dice = Dice::of(&[seed, 2, job, u64::from(item.stage), item.index]);
         let nasty = dice.chance(profile.nasty);
         Self {
-            course: if nasty {
-                nasty_course(&mut dice)
-            } else {
-                Course::Succeeds
-            },
+            course: if nasty { nasty_course(&mut dice) } else { Course::Succeeds },
             outputs: *dice.pick(&[0, 1, 1, 1, 2, 3]).unwrap_or(&1),
             run_ms: dice.between(1, profile.run_ms),
         }
@@ -74,20 +70,12 @@ pub fn job(dice: &mut Dice) -> (JobSpec, u64) {
         })
         .collect();
     let priority = i32::try_from(dice.below(3)).unwrap_or(0);
-    let inputs = if dice.chance(20) {
-        dice.between(10, 30)
-    } else {
-        dice.between(1, 8)
-    };
+    let inputs = if dice.chance(20) { dice.between(10, 30) } else { dice.between(1, 8) };
     (JobSpec { stages, priority }, inputs)
 }
 
 /// A service somebody might want.
 pub fn service(dice: &mut Dice) -> ServicePlan {
     let few = |dice: &mut Dice, low| u32::try_from(dice.between(low, 3)).unwrap_or(1);
-    ServicePlan {
-        shards: few(dice, 1),
-        replicas: few(dice, 1),
-        merges: few(dice, 0),
-    }
+    ServicePlan { shards: few(dice, 1), replicas: few(dice, 1), merges: few(dice, 0) }
 }

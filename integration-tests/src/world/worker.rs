@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use longshore_core::{
-    Assignment, AttemptId, Blame, End, Finished, Held, Incarnation, Order, ReplicaKey,
-    ReplicaPhase, ReplicaStatus, WorkerId,
+    Assignment, AttemptId, Blame, End, Finished, Held, Incarnation, Order, ReplicaKey, ReplicaPhase, ReplicaStatus,
+    WorkerId,
 };
 
 use super::{
@@ -96,30 +96,15 @@ impl Worker {
     #[must_use]
     pub fn hello(&self) -> Say {
         let waiting = self.queue.iter().chain(self.running.values());
-        let mut held: Vec<Held> = waiting
-            .map(|it| Held {
-                id: it.id,
-                item: it.item,
-            })
-            .collect();
-        held.extend(self.results.values().map(|it| Held {
-            id: it.id,
-            item: it.item,
-        }));
-        Say::Hello {
-            held,
-            replicas: self.statuses(),
-        }
+        let mut held: Vec<Held> = waiting.map(|it| Held { id: it.id, item: it.item }).collect();
+        held.extend(self.results.values().map(|it| Held { id: it.id, item: it.item }));
+        Say::Hello { held, replicas: self.statuses() }
     }
 
     fn statuses(&self) -> Vec<ReplicaStatus> {
         self.replicas
             .iter()
-            .map(|(key, phase)| ReplicaStatus {
-                key: key.clone(),
-                phase: *phase,
-                message: String::new(),
-            })
+            .map(|(key, phase)| ReplicaStatus { key: key.clone(), phase: *phase, message: String::new() })
             .collect()
     }
 
@@ -166,7 +151,7 @@ impl World {
         if let Some(link) = worker.link {
             self.worker_closes(number, link, told);
         }
-        let longest_ms = 2 * self.profile.settings.lease_ms;
+        let longest_ms = if self.dice.chance(50) { 200 } else { 2 * self.profile.settings.lease_ms };
         let at_ms = self.now_ms + self.dice.between(20, longest_ms);
         self.agenda.plan(at_ms, Event::WorkerStarts(number));
     }
@@ -214,10 +199,7 @@ impl World {
         match order {
             Order::Welcome { incarnation, .. } => {
                 let own = self::incarnation(number, worker.life);
-                demand!(
-                    incarnation == own,
-                    "worker {number} is welcomed as another life"
-                );
+                demand!(incarnation == own, "worker {number} is welcomed as another life");
                 worker.welcomed = true;
                 self.say_results(number);
                 let statuses = self.workers[number].statuses();
@@ -275,19 +257,14 @@ impl World {
     fn keeps(&mut self, number: usize, keep: Vec<ReplicaKey>) {
         let life = self.workers[number].life;
         let keep: BTreeSet<ReplicaKey> = keep.into_iter().collect();
-        self.workers[number]
-            .replicas
-            .retain(|key, _| keep.contains(key));
+        self.workers[number].replicas.retain(|key, _| keep.contains(key));
         for key in keep {
             if self.workers[number].replicas.contains_key(&key) {
                 continue;
             }
-            self.workers[number]
-                .replicas
-                .insert(key.clone(), ReplicaPhase::Starting);
+            self.workers[number].replicas.insert(key.clone(), ReplicaPhase::Starting);
             let at_ms = self.now_ms + self.dice.between(1, 500);
-            self.agenda
-                .plan(at_ms, Event::ReplicaTurns(number, life, key));
+            self.agenda.plan(at_ms, Event::ReplicaTurns(number, life, key));
         }
         let statuses = self.workers[number].statuses();
         self.tell(number, Say::Replicas(statuses));
@@ -371,23 +348,13 @@ impl World {
         let detail = detail_of(attempt.id);
         match failed {
             Some(blame) => End::Failed { blame, detail },
-            None => End::Succeeded {
-                outputs: script.outputs,
-                detail,
-            },
+            None => End::Succeeded { outputs: script.outputs, detail },
         }
     }
 
     fn ends(&mut self, number: usize, attempt: &Assignment, end: End, run_us: u64) {
-        let result = Finished {
-            id: attempt.id,
-            item: attempt.item,
-            end,
-            run_us,
-        };
-        self.workers[number]
-            .results
-            .insert(attempt.id, result.clone());
+        let result = Finished { id: attempt.id, item: attempt.item, end, run_us };
+        self.workers[number].results.insert(attempt.id, result.clone());
         if self.faults_are_on() && self.dice.chance(5) {
             self.say_results(number);
         } else {

@@ -31,18 +31,12 @@ impl NotStarted {
     /// `doing` what `to` whom failed.
     pub fn new(errno: Errno, doing: &str, to: &str) -> Self {
         let name: String = to.chars().take(NAME_CHARS).collect();
-        Self {
-            errno: errno.raw_os_error(),
-            doing: format!("{doing} {name}"),
-        }
+        Self { errno: errno.raw_os_error(), doing: format!("{doing} {name}") }
     }
 
     /// As the worker is told.
     pub fn into_end(self) -> End {
-        End::NotStarted {
-            errno: self.errno,
-            doing: self.doing,
-        }
+        End::NotStarted { errno: self.errno, doing: self.doing }
     }
 }
 
@@ -59,9 +53,7 @@ impl Container {
     /// When there is no `/dev/null`.
     pub fn new() -> std::io::Result<Self> {
         Ok(Self {
-            variables: std::env::vars_os()
-                .filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX))
-                .collect(),
+            variables: std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect(),
             // Kept open, as a run may be able to replace what is at this path.
             nothing: File::open("/dev/null")?,
         })
@@ -84,16 +76,11 @@ impl Container {
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn command(
-        &self,
-        argv: &[String],
-        added: &[(String, String)],
-    ) -> Result<Command, NotStarted> {
+    pub fn command(&self, argv: &[String], added: &[(String, String)]) -> Result<Command, NotStarted> {
         let Some((name, arguments)) = argv.split_first() else {
             return Err(NotStarted::new(Errno::INVAL, "run", "an empty command"));
         };
-        let program =
-            find(name, self.path(added)).map_err(|errno| NotStarted::new(errno, "run", name))?;
+        let program = find(name, self.path(added)).map_err(|errno| NotStarted::new(errno, "run", name))?;
         let mut command = Command::new(program);
         command
             .arg0(name)
@@ -122,11 +109,7 @@ fn find(name: &str, path: &OsStr) -> Result<PathBuf, Errno> {
     }
     let mut refused = Errno::NOENT;
     for directory in std::env::split_paths(path) {
-        let candidate = if directory.as_os_str().is_empty() {
-            Path::new(".").join(name)
-        } else {
-            directory.join(name)
-        };
+        let candidate = if directory.as_os_str().is_empty() { Path::new(".").join(name) } else { directory.join(name) };
         match is_program(&candidate) {
             Ok(true) => return Ok(candidate),
             Ok(false) => {}

@@ -239,10 +239,9 @@ pub enum FrameError {
 impl std::fmt::Display for FrameError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::TooLarge { bytes } => write!(
-                f,
-                "command and environment take {bytes} bytes, more than {MAX_FRAME_BYTES}"
-            ),
+            Self::TooLarge { bytes } => {
+                write!(f, "command and environment take {bytes} bytes, more than {MAX_FRAME_BYTES}")
+            }
             Self::Malformed(_) => write!(f, "malformed frame"),
         }
     }

@@ -48,11 +48,7 @@ impl Capture {
     pub fn new(log_bytes: u32) -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         fcntl_setfl(&reader, OFlags::NONBLOCK)?;
-        let capture = Self {
-            pipe: reader,
-            kept: Kept::new(log_bytes),
-            flooded: false,
-        };
+        let capture = Self { pipe: reader, kept: Kept::new(log_bytes), flooded: false };
         Ok((capture, writer))
     }
 
@@ -113,13 +109,7 @@ struct Kept {
 impl Kept {
     fn new(log_bytes: u32) -> Self {
         let bytes = log_bytes.min(MAX_LOG_BYTES) as usize;
-        Self {
-            head: Vec::new(),
-            head_bytes: bytes / 2,
-            tail: VecDeque::new(),
-            tail_bytes: bytes - bytes / 2,
-            total: 0,
-        }
+        Self { head: Vec::new(), head_bytes: bytes / 2, tail: VecDeque::new(), tail_bytes: bytes - bytes / 2, total: 0 }
     }
 
     fn push(&mut self, bytes: &[u8]) {
@@ -135,11 +125,7 @@ impl Kept {
 
     fn into_log(self) -> Log {
         let kept = (self.head.len() + self.tail.len()) as u64;
-        Log {
-            dropped: self.total - kept,
-            head: self.head,
-            tail: self.tail.into(),
-        }
+        Log { dropped: self.total - kept, head: self.head, tail: self.tail.into() }
     }
 }
 

@@ -60,14 +60,12 @@ fn begin() -> Result<Shim, String> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|errno| format!("cannot be made undumpable: {errno}"))?;
     // Process 1 inherits orphans by itself; for a plain child this makes them come to it.
-    set_child_subreaper(Some(getpid()))
-        .map_err(|errno| format!("cannot adopt orphans: {errno}"))?;
+    set_child_subreaper(Some(getpid())).map_err(|errno| format!("cannot adopt orphans: {errno}"))?;
     let path = std::env::var_os(SOCKET_ENV).ok_or(format!("{SOCKET_ENV} is not set"))?;
     let socket = Socket::dial(&path).map_err(|lost| format!("{}: {lost}", path.display()))?;
     let scratch = std::env::var_os(SCRATCH_ENV).unwrap_or_default();
     let shim = Shim::new(socket, &scratch).map_err(|cause| cause.to_string())?;
-    shim.say(&FromShim::Hello { version: VERSION })
-        .map_err(|lost| lost.to_string())?;
+    shim.say(&FromShim::Hello { version: VERSION }).map_err(|lost| lost.to_string())?;
     Ok(shim)
 }
 

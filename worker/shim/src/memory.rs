@@ -1,10 +1,7 @@
 //! Tells whether the kernel has killed a process of this container for want of memory.
 
 /// Where cgroup v2 and v1 show a container its own counters; both have a line `oom_kill <count>`.
-const COUNTERS: [&str; 2] = [
-    "/sys/fs/cgroup/memory.events",
-    "/sys/fs/cgroup/memory/memory.oom_control",
-];
+const COUNTERS: [&str; 2] = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
 
 /// Watches the counter of such kills.
 pub struct Memory {
@@ -16,14 +13,8 @@ impl Memory {
     /// Finds the counter. `contained` says that the container is ours alone; otherwise the counter is of no use, as it
     /// may be the whole machine's.
     pub fn new(contained: bool) -> Self {
-        let found = COUNTERS
-            .iter()
-            .filter(|_| contained)
-            .find_map(|path| Some((*path, kills(path)?)));
-        Self {
-            counter: found.map(|(path, _)| path),
-            seen: found.map_or(0, |(_, count)| count),
-        }
+        let found = COUNTERS.iter().filter(|_| contained).find_map(|path| Some((*path, kills(path)?)));
+        Self { counter: found.map(|(path, _)| path), seen: found.map_or(0, |(_, count)| count) }
     }
 
     /// Whether there was such a kill since the last question. It is asked only after failures, as the answer costs more
@@ -40,9 +31,7 @@ impl Memory {
 
 fn kills(path: &str) -> Option<u64> {
     let text = std::fs::read_to_string(path).ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
     line.trim().parse().ok()
 }
 
@@ -53,11 +42,7 @@ mod tests {
     #[test]
     fn the_counter_is_found_among_its_neighbours() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(
-            &file,
-            "oom 9\noom_kill_disable 0\noom_kill 3\noom_group_kill 4\n",
-        )
-        .unwrap();
+        std::fs::write(&file, "oom 9\noom_kill_disable 0\noom_kill 3\noom_group_kill 4\n").unwrap();
         assert_eq!(kills(file.path().to_str().unwrap()), Some(3));
     }
 

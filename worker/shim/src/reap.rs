@@ -45,25 +45,14 @@ pub fn next() -> Next {
     // `__WALL` also finds children that were cloned with an exit signal other than SIGCHLD.
     // SAFETY: both pointers are to live values of the right type. rustix has no call that gives the usage.
     #[allow(unsafe_code)]
-    let pid = unsafe {
-        libc::wait4(
-            -1,
-            &raw mut status,
-            libc::WNOHANG | libc::__WALL,
-            &raw mut rusage,
-        )
-    };
+    let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::__WALL, &raw mut rusage) };
     if pid == 0 {
         return Next::Alive;
     }
     // The only error without a pointer or option to complain of is "no children".
     match Pid::from_raw(pid.max(0)) {
         None => Next::Nobody,
-        Some(pid) => Next::Ended(Ended {
-            pid,
-            status: status_of(status),
-            usage: usage_of(&rusage),
-        }),
+        Some(pid) => Next::Ended(Ended { pid, status: status_of(status), usage: usage_of(&rusage) }),
     }
 }
 
@@ -108,9 +97,7 @@ pub struct Reaper {
 impl Reaper {
     /// As process 1 of a PID namespace it reaches all processes in it; otherwise only descendants.
     pub fn new() -> Self {
-        Self {
-            first: getpid() == Pid::INIT,
-        }
+        Self { first: getpid() == Pid::INIT }
     }
 
     /// Whether this is process 1.
@@ -169,10 +156,7 @@ mod tests {
 
     #[test]
     fn children_are_found_by_their_parent() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = Pid::from_child(&child);
         assert_eq!(parent_of(pid), Some(getpid()));
         assert!(children_by_parent().contains(&pid));

@@ -88,10 +88,7 @@ impl Running {
 
     /// Moves on when the deadline has passed.
     pub fn keep_time(&mut self, reaper: &Reaper) {
-        while self
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
-        {
+        while self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             if self.forced.is_none() {
                 self.ask(End::TimedOut);
             } else {
@@ -135,8 +132,7 @@ impl Drop for ExactModes {
 
 fn make_out_dir(path: &str) -> Result<(), NotStarted> {
     let _exact = ExactModes::new();
-    mkdir(path, Mode::from_raw_mode(0o777))
-        .map_err(|errno| NotStarted::new(errno, "make directory", path))
+    mkdir(path, Mode::from_raw_mode(0o777)).map_err(|errno| NotStarted::new(errno, "make directory", path))
 }
 
 fn open_stdin(path: &str) -> Result<Stdio, NotStarted> {

@@ -9,9 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, chmodat, openat, renameat_with, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, chmodat, openat, renameat_with, unlinkat};
 use rustix::io::{self, Errno};
 
 /// Longest time spent on emptying after one run; then the container is dirty and not used again.
@@ -21,10 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const NAMES_BYTES: usize = 16 * 1024;
 
 /// How directories are opened.
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The directories a run may leave things in.
 pub struct Scratch {
@@ -48,10 +43,7 @@ impl Scratch {
     pub fn new(joined: &OsStr) -> Self {
         let paths = joined.as_bytes().split(|byte| *byte == b':');
         Self {
-            paths: paths
-                .filter(|path| !path.is_empty())
-                .filter_map(|path| CString::new(path).ok())
-                .collect(),
+            paths: paths.filter(|path| !path.is_empty()).filter_map(|path| CString::new(path).ok()).collect(),
             names: Vec::new(),
             inner_names: Vec::new(),
             moved: 0,

@@ -8,9 +8,7 @@ use longshore_shim::Serve;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, ipproto, socket_with,
-};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, ipproto, socket_with};
 
 use crate::child::{Child, Remains};
 use crate::command::{Container, NotStarted};
@@ -89,10 +87,7 @@ impl Server {
     }
 }
 
-fn stream(
-    family: AddressFamily,
-    protocol: Option<rustix::net::Protocol>,
-) -> Result<OwnedFd, Errno> {
+fn stream(family: AddressFamily, protocol: Option<rustix::net::Protocol>) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     socket_with(family, SocketType::STREAM, flags, protocol)
 }

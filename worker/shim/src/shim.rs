@@ -101,11 +101,7 @@ impl Shim {
             if let Some(running) = &mut self.running {
                 running.keep_time(&self.reaper);
             }
-            let then = if ready.frame {
-                self.listen()?
-            } else {
-                Then::Continue
-            };
+            let then = if ready.frame { self.listen()? } else { Then::Continue };
             if then == Then::Leave || self.wake.asked_to_leave() {
                 return Ok(());
             }
@@ -137,16 +133,9 @@ impl Shim {
             fds.push(PollFd::from_borrowed_fd(capture.fd(), PollFlags::IN));
         }
         match poll(&mut fds, self.time_left().as_ref()) {
-            Ok(_) => Ready {
-                signal: has_event(&fds[..1]),
-                frame: has_event(&fds[1..2]),
-                logs: has_event(&fds[2..]),
-            },
+            Ok(_) => Ready { signal: has_event(&fds[..1]), frame: has_event(&fds[1..2]), logs: has_event(&fds[2..]) },
             // Interrupted by a signal. Whatever else there is, the next turn finds it.
-            Err(_) => Ready {
-                signal: true,
-                ..Ready::default()
-            },
+            Err(_) => Ready { signal: true, ..Ready::default() },
         }
     }
 
@@ -197,15 +186,8 @@ impl Shim {
 
     fn note(&mut self, ended: &Ended) {
         // An orphan cannot be told from another's; it is the run's, as a run and a server are not mixed.
-        let of_server = self
-            .server
-            .as_ref()
-            .is_some_and(|server| server.child().pid() == ended.pid);
-        let run = self
-            .running
-            .as_mut()
-            .map(Running::child_mut)
-            .filter(|_| !of_server);
+        let of_server = self.server.as_ref().is_some_and(|server| server.child().pid() == ended.pid);
+        let run = self.running.as_mut().map(Running::child_mut).filter(|_| !of_server);
         if let Some(child) = run.or(self.server.as_mut().map(Server::child_mut)) {
             child.note(ended);
         }
@@ -244,11 +226,7 @@ impl Shim {
     fn finish_server(&mut self, server: Server) -> Result<(), Lost> {
         let remains = server.into_remains(&mut self.chunk);
         let end = self.end_of(remains.status);
-        self.say(&FromShim::ServerEnded {
-            end,
-            stdout: remains.stdout,
-            stderr: remains.stderr,
-        })
+        self.say(&FromShim::ServerEnded { end, stdout: remains.stdout, stderr: remains.stderr })
     }
 
     fn end_of(&mut self, status: Status) -> End {
@@ -256,9 +234,7 @@ impl Shim {
             Status::Exited(0) => End::Exited(0),
             Status::Exited(status) if self.memory.was_short() => End::OutOfMemory { status },
             Status::Exited(code) => End::Exited(code),
-            Status::Signaled(signal) if self.memory.was_short() => {
-                End::OutOfMemory { status: -signal }
-            }
+            Status::Signaled(signal) if self.memory.was_short() => End::OutOfMemory { status: -signal },
             Status::Signaled(signal) => End::Signaled { signal },
         }
     }
@@ -337,10 +313,7 @@ impl Shim {
                 let frame = FromShim::Connected { id };
                 self.socket.send_with(&frame, std::os::fd::AsFd::as_fd(&fd))
             }
-            Err(errno) => self.say(&FromShim::ConnectFailed {
-                id,
-                errno: errno.raw_os_error(),
-            }),
+            Err(errno) => self.say(&FromShim::ConnectFailed { id, errno: errno.raw_os_error() }),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use longshore_shim::{FrameError, FromShim, MAX_FRAME_BYTES, ToShim, decode, encode};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType, connect, recv, send, sendmsg, socket_with,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, connect, recv, send, sendmsg, socket_with,
 };
 
 /// Frames to and from the worker.
@@ -59,17 +59,9 @@ impl Socket {
     /// When nobody listens at `path`.
     pub fn dial(path: &std::ffi::OsStr) -> Result<Self, Lost> {
         let address = SocketAddrUnix::new(path)?;
-        let fd = socket_with(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         retry_on_intr(|| connect(&fd, &address))?;
-        Ok(Self {
-            fd,
-            buffer: vec![0; MAX_FRAME_BYTES],
-        })
+        Ok(Self { fd, buffer: vec![0; MAX_FRAME_BYTES] })
     }
 
     /// What to poll for reading.
@@ -116,12 +108,7 @@ impl Socket {
         retry_on_intr(|| {
             let mut control = SendAncillaryBuffer::new(&mut space);
             control.push(SendAncillaryMessage::ScmRights(&attached));
-            sendmsg(
-                &self.fd,
-                &[IoSlice::new(&bytes)],
-                &mut control,
-                SendFlags::NOSIGNAL,
-            )
+            sendmsg(&self.fd, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
         })?;
         Ok(())
     }

@@ -48,10 +48,7 @@ impl Wake {
     pub fn sleep(&self, limit: Duration) {
         let timeout = Timespec::try_from(limit).ok();
         // An interruption is a signal, which is what was waited for.
-        let _ = poll(
-            &mut [PollFd::new(self.event, PollFlags::IN)],
-            timeout.as_ref(),
-        );
+        let _ = poll(&mut [PollFd::new(self.event, PollFlags::IN)], timeout.as_ref());
         self.clear();
     }
 

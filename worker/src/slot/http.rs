@@ -301,6 +301,3 @@ fn is_ready(status: StatusCode) -> bool {
 fn unheard() -> ServerEnd {
     ServerEnd::Sandbox(ShimLost { reason: "nobody hears it any more".into() })
 }
-
-#[cfg(test)]
-mod tests;

@@ -27,9 +27,7 @@ pub(super) fn paths(list: impl Read, name: &str) -> Result<Vec<PathBuf>, InputEr
         .map(|path| PathBuf::from(OsStr::from_bytes(path)))
         .collect();
     match paths.is_empty() {
-        true => Err(InputError::EmptyList {
-            name: name.to_owned(),
-        }),
+        true => Err(InputError::EmptyList { name: name.to_owned() }),
         false => Ok(paths),
     }
 }
@@ -49,9 +47,7 @@ pub(super) fn items(file: impl Read, name: &str) -> Result<Vec<Input>, InputErro
         start += line.len();
     }
     match items.is_empty() {
-        true => Err(InputError::EmptyList {
-            name: name.to_owned(),
-        }),
+        true => Err(InputError::EmptyList { name: name.to_owned() }),
         false => Ok(items),
     }
 }
@@ -61,10 +57,7 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, InputError> {
     let read = from.take(MAX_BYTES + 1).read_to_end(&mut text);
     read.map_err(|source: io::Error| read_error(Path::new(name), source))?;
     match text.len() as u64 > MAX_BYTES {
-        true => Err(InputError::TooLong {
-            name: name.to_owned(),
-            limit: MAX_BYTES,
-        }),
+        true => Err(InputError::TooLong { name: name.to_owned(), limit: MAX_BYTES }),
         false => Ok(text),
     }
 }

@@ -18,17 +18,12 @@ const SPECIAL: &[char] = &['*', '?', '[', '{'];
 
 /// Whether `argument` has a character that is special in patterns.
 pub(super) fn is_pattern(argument: &OsStr) -> bool {
-    argument
-        .as_bytes()
-        .iter()
-        .any(|&b| SPECIAL.contains(&char::from(b)))
+    argument.as_bytes().iter().any(|&b| SPECIAL.contains(&char::from(b)))
 }
 
 /// All files `pattern` matches, in order of name; an error if there is none.
 pub(super) fn expand(pattern: &OsStr) -> Result<Vec<Input>, InputError> {
-    let no_match = || InputError::NoMatch {
-        pattern: pattern.to_owned(),
-    };
+    let no_match = || InputError::NoMatch { pattern: pattern.to_owned() };
     let text = pattern.to_str().ok_or_else(no_match)?;
     let (root, rest) = split(text);
     let wanted = Matching::new(text, rest)?;
@@ -60,21 +55,13 @@ struct Matching {
 impl Matching {
     fn new(whole: &str, rest: &str) -> Result<Matching, InputError> {
         let glob = GlobBuilder::new(rest).literal_separator(true).build();
-        let glob = glob.map_err(|source| InputError::BadPattern {
-            pattern: whole.to_owned(),
-            source,
-        })?;
+        let glob = glob.map_err(|source| InputError::BadPattern { pattern: whole.to_owned(), source })?;
         // Braces may hold slashes, so then the number of slashes says nothing about depth.
         let bounded = !rest.contains("**") && !rest.contains('{');
         Ok(Matching {
             matcher: glob.compile_matcher(),
-            depth: if bounded {
-                rest.split('/').count()
-            } else {
-                usize::MAX
-            },
-            hidden: rest.starts_with('.')
-                || ["/.", "{.", ",."].iter().any(|dot| rest.contains(dot)),
+            depth: if bounded { rest.split('/').count() } else { usize::MAX },
+            hidden: rest.starts_with('.') || ["/.", "{.", ",."].iter().any(|dot| rest.contains(dot)),
         })
     }
 }

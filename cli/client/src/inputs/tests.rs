@@ -28,11 +28,7 @@ impl World {
         for name in names {
             collector.argument(self.at(name).as_os_str())?;
         }
-        Ok(collector
-            .finish()?
-            .into_iter()
-            .map(|input| input.path)
-            .collect())
+        Ok(collector.finish()?.into_iter().map(|input| input.path).collect())
     }
 
     fn refusal(&self, names: &[&str]) -> String {
@@ -49,29 +45,14 @@ fn a_file_is_named_by_its_base_name() {
 #[test]
 fn a_directory_gives_its_files_in_order_with_their_paths_below_it() {
     let world = World::with(&["d/z.txt", "d/a/b.txt", "d/.hidden", "other"]);
-    assert_eq!(
-        world.collect(&["d"]).unwrap(),
-        [".hidden", "a/b.txt", "z.txt"]
-    );
+    assert_eq!(world.collect(&["d"]).unwrap(), [".hidden", "a/b.txt", "z.txt"]);
 }
 
 #[test]
 fn a_pattern_keeps_paths_below_its_fixed_part_and_leaves_hidden_files() {
-    let world = World::with(&[
-        "t/a/1.txt",
-        "t/b/2.txt",
-        "t/b/2.md",
-        "t/.c/3.txt",
-        "t/4.txt",
-    ]);
-    assert_eq!(
-        world.collect(&["t/*/*.txt"]).unwrap(),
-        ["a/1.txt", "b/2.txt"]
-    );
-    assert_eq!(
-        world.collect(&["t/**/*.txt"]).unwrap(),
-        ["4.txt", "a/1.txt", "b/2.txt"]
-    );
+    let world = World::with(&["t/a/1.txt", "t/b/2.txt", "t/b/2.md", "t/.c/3.txt", "t/4.txt"]);
+    assert_eq!(world.collect(&["t/*/*.txt"]).unwrap(), ["a/1.txt", "b/2.txt"]);
+    assert_eq!(world.collect(&["t/**/*.txt"]).unwrap(), ["4.txt", "a/1.txt", "b/2.txt"]);
     assert_eq!(world.collect(&["t/*.{txt,md}"]).unwrap(), ["4.txt"]);
     assert_eq!(world.collect(&["t/.c/*"]).unwrap(), ["3.txt"]);
 }
@@ -92,10 +73,7 @@ fn what_exists_under_the_very_name_is_no_pattern() {
 fn two_inputs_of_one_name_are_an_error_that_names_both() {
     let world = World::with(&["a/x.txt", "b/x.txt"]);
     let error = world.refusal(&["a/x.txt", "b/x.txt"]);
-    assert!(
-        error.contains("a/x.txt") && error.contains("b/x.txt"),
-        "{error}"
-    );
+    assert!(error.contains("a/x.txt") && error.contains("b/x.txt"), "{error}");
 }
 
 #[test]
@@ -104,11 +82,7 @@ fn missing_empty_and_unmatched_inputs_are_named() {
     fs::create_dir(world.at("empty")).unwrap();
     assert!(world.refusal(&["nowhere.txt"]).contains("nowhere.txt"));
     assert!(world.refusal(&["empty"]).contains("empty has no file"));
-    assert!(
-        world
-            .refusal(&["none/*.txt"])
-            .contains("none/*.txt matches no file")
-    );
+    assert!(world.refusal(&["none/*.txt"]).contains("none/*.txt matches no file"));
     assert!(world.refusal(&["d/[x"]).contains("is no pattern"));
 }
 
@@ -118,11 +92,7 @@ fn links_to_files_are_read_through_and_links_to_directories_are_refused() {
     symlink(world.at("e/y.txt"), world.at("d/link.txt")).unwrap();
     assert_eq!(world.collect(&["d"]).unwrap(), ["link.txt", "x.txt"]);
     symlink(world.at("e"), world.at("d/loop")).unwrap();
-    assert!(
-        world
-            .refusal(&["d"])
-            .contains("d/loop is a link to a directory")
-    );
+    assert!(world.refusal(&["d"]).contains("d/loop is a link to a directory"));
 }
 
 #[test]
@@ -143,34 +113,21 @@ fn sockets_dangling_links_and_odd_names_are_refused_by_name() {
     use std::os::unix::ffi::OsStrExt;
     let world = World::with(&[]);
     fs::write(world.dir.path().join(OsStr::from_bytes(b"\xff")), "").unwrap();
-    assert!(
-        world
-            .refusal(&["."])
-            .contains("\\xff cannot be an input: it is not UTF-8")
-    );
+    assert!(world.refusal(&["."]).contains("\\xff cannot be an input: it is not UTF-8"));
 }
 
 #[test]
 fn a_list_names_files_by_the_paths_it_has() {
     let world = World::with(&["a/x.txt", "b/x.txt"]);
-    let list = format!(
-        "{}\n\n{}\n",
-        world.at("a/x.txt").display(),
-        world.at("b/x.txt").display()
-    );
+    let list = format!("{}\n\n{}\n", world.at("a/x.txt").display(), world.at("b/x.txt").display());
     let mut collector = Collector::new();
     collector.list(list.as_bytes(), "list").unwrap();
     // Absolute paths fall back to base names, which here are the same.
-    assert!(matches!(
-        collector.finish(),
-        Err(InputError::Duplicate { .. })
-    ));
+    assert!(matches!(collector.finish(), Err(InputError::Duplicate { .. })));
     assert_eq!(listed_name(Path::new("./a/x.txt")).unwrap(), "a/x.txt");
     assert_eq!(listed_name(Path::new("../a/x.txt")).unwrap(), "x.txt");
     let directory = world.at("a").display().to_string();
-    let error = Collector::new()
-        .list(directory.as_bytes(), "list")
-        .unwrap_err();
+    let error = Collector::new().list(directory.as_bytes(), "list").unwrap_err();
     assert!(error.hint().unwrap().contains("find"), "{error}");
 }
 
@@ -186,15 +143,10 @@ fn nul_separates_a_list_that_has_it() {
 #[test]
 fn each_line_is_an_item_numbered_as_in_the_file() {
     let mut collector = Collector::new();
-    collector
-        .each_line(&b"one\n\ntwo\nlast"[..], "words")
-        .unwrap();
+    collector.each_line(&b"one\n\ntwo\nlast"[..], "words").unwrap();
     let items = collector.finish().unwrap();
     let paths: Vec<&str> = items.iter().map(|item| item.path.as_str()).collect();
-    assert_eq!(
-        paths,
-        ["line-000001.txt", "line-000003.txt", "line-000004.txt"]
-    );
+    assert_eq!(paths, ["line-000001.txt", "line-000003.txt", "line-000004.txt"]);
     assert_eq!(items[0].source, Source::Bytes(Bytes::from_static(b"one\n")));
     assert_eq!(items[2].source, Source::Bytes(Bytes::from_static(b"last")));
     assert!(Collector::new().each_line(&b"\n\n"[..], "blank").is_err());

@@ -37,14 +37,8 @@ impl Wanted for Everything {
 /// if they are wanted, because leaving them out would go unnoticed.
 pub(super) fn files(root: &Path, wanted: impl Wanted) -> Result<Vec<Input>, InputError> {
     let mut found = Vec::new();
-    let entries = WalkDir::new(root)
-        .min_depth(1)
-        .max_depth(wanted.depth())
-        .sort_by_file_name();
-    for entry in entries
-        .into_iter()
-        .filter_entry(|entry| entry.depth() == 0 || wanted.enter(entry))
-    {
+    let entries = WalkDir::new(root).min_depth(1).max_depth(wanted.depth()).sort_by_file_name();
+    for entry in entries.into_iter().filter_entry(|entry| entry.depth() == 0 || wanted.enter(entry)) {
         let entry = entry.map_err(|error| walk_error(root, error))?;
         let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
         if entry.file_type().is_dir() || !wanted.take(relative) {
@@ -56,10 +50,7 @@ pub(super) fn files(root: &Path, wanted: impl Wanted) -> Result<Vec<Input>, Inpu
             return Err(not_a_file(entry.path(), what(entry.file_type())));
         }
         let path = item_path(relative, entry.path())?;
-        found.push(Input {
-            path,
-            source: Source::File(entry.into_path()),
-        });
+        found.push(Input { path, source: Source::File(entry.into_path()) });
     }
     Ok(found)
 }
@@ -74,10 +65,7 @@ fn check_link(path: &Path) -> Result<(), InputError> {
 }
 
 fn not_a_file(path: &Path, what: &'static str) -> InputError {
-    InputError::NotAFile {
-        path: path.to_owned(),
-        what,
-    }
+    InputError::NotAFile { path: path.to_owned(), what }
 }
 
 /// What a file is, for people.

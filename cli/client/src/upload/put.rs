@@ -39,36 +39,21 @@ pub(super) struct Putting {
 
 impl Putting {
     pub fn new(hashed: Hashed, source: Source) -> Putting {
-        Putting {
-            digest: hashed.digest,
-            size: hashed.size,
-            source,
-        }
+        Putting { digest: hashed.digest, size: hashed.size, source }
     }
 
     fn changed(&self) -> UploadError {
-        UploadError::Changed {
-            shown: self.source.shown(),
-        }
+        UploadError::Changed { shown: self.source.shown() }
     }
 }
 
 /// Puts all of `blobs`; durable when it returns.
-pub(super) async fn put(
-    client: &Client,
-    blobs: Vec<Putting>,
-    tracker: &Arc<Tracker>,
-) -> Result<(), UploadError> {
+pub(super) async fn put(client: &Client, blobs: Vec<Putting>, tracker: &Arc<Tracker>) -> Result<(), UploadError> {
     if blobs.is_empty() {
         return Ok(());
     }
     let (queue, requests) = mpsc::channel(QUEUE);
-    let mut reader = Reader {
-        queue,
-        pack: Vec::new(),
-        pack_bytes: 0,
-        tracker: tracker.clone(),
-    };
+    let mut reader = Reader { queue, pack: Vec::new(), pack_bytes: 0, tracker: tracker.clone() };
     let reading = tokio::task::spawn_blocking(move || reader.send_all(&blobs));
     let answer = client.blobs_rpc().put(ReceiverStream::new(requests)).await;
     match reading.await.map_err(|_| UploadError::Stopped)? {
@@ -105,16 +90,12 @@ impl Reader {
     }
 
     fn pack(&mut self, blob: &Putting) -> Result<(), Stop> {
-        let data = read_small(blob)
-            .map_err(|error| Stop::Input(UploadError::read(&blob.source, error)))?;
+        let data = read_small(blob).map_err(|error| Stop::Input(UploadError::read(&blob.source, error)))?;
         if Digest::of(&data) != blob.digest {
             return Err(Stop::Input(blob.changed()));
         }
         self.pack_bytes += data.len() + SMALL_OVERHEAD_BYTES;
-        self.pack.push(SmallBlob {
-            digest: blob.digest.to_wire(),
-            data,
-        });
+        self.pack.push(SmallBlob { digest: blob.digest.to_wire(), data });
         match self.pack_bytes >= PACK_BYTES {
             true => self.flush(),
             false => Ok(()),
@@ -134,10 +115,7 @@ impl Reader {
     fn stream(&mut self, blob: &Putting) -> Result<(), Stop> {
         // Small blobs gathered so far go first, so that none waits for a large one.
         self.flush()?;
-        let start = BlobStart {
-            digest: blob.digest.to_wire(),
-            size: blob.size,
-        };
+        let start = BlobStart { digest: blob.digest.to_wire(), size: blob.size };
         self.send(Step::Start(start), 0)?;
         let mut hasher = blake3::Hasher::new();
         match &blob.source {
@@ -181,9 +159,7 @@ fn read_small(blob: &Putting) -> io::Result<Bytes> {
         Source::Bytes(bytes) => Ok(bytes.clone()),
         Source::File(path) => {
             let mut data = Vec::with_capacity(blob.size as usize + 1);
-            File::open(path)?
-                .take(blob.size + 1)
-                .read_to_end(&mut data)?;
+            File::open(path)?.take(blob.size + 1).read_to_end(&mut data)?;
             Ok(data.into())
         }
     }
@@ -192,9 +168,7 @@ fn read_small(blob: &Putting) -> io::Result<Bytes> {
 /// The next full chunk, or what is left; `None` at the end.
 fn read_chunk(file: &mut impl Read) -> io::Result<Option<Bytes>> {
     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    file.by_ref()
-        .take(CHUNK_BYTES as u64)
-        .read_to_end(&mut chunk)?;
+    file.by_ref().take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
     Ok((!chunk.is_empty()).then(|| chunk.into()))
 }
 
@@ -208,16 +182,10 @@ mod tests {
     fn sent(blobs: Vec<Putting>) -> (Vec<Step>, Result<(), Stop>) {
         let (queue, mut requests) = mpsc::channel(10_000);
         let tracker = Arc::new(Tracker::new(0, Arc::new(|_| {})));
-        let mut reader = Reader {
-            queue,
-            pack: Vec::new(),
-            pack_bytes: 0,
-            tracker,
-        };
+        let mut reader = Reader { queue, pack: Vec::new(), pack_bytes: 0, tracker };
         let end = reader.send_all(&blobs);
         drop(reader);
-        let steps =
-            std::iter::from_fn(|| requests.blocking_recv()).filter_map(|request| request.step);
+        let steps = std::iter::from_fn(|| requests.blocking_recv()).filter_map(|request| request.step);
         (steps.collect(), end)
     }
 
@@ -254,10 +222,8 @@ mod tests {
         let (steps, end) = sent(vec![of_bytes(&bytes, Source::File(file.path().to_owned()))]);
         assert!(end.is_ok());
         assert!(matches!(&steps[0], Step::Start(start) if start.size == bytes.len() as u64));
-        let sizes: Vec<usize> = steps[1..]
-            .iter()
-            .map(|step| if let Step::Data(d) = step { d.len() } else { 0 })
-            .collect();
+        let sizes: Vec<usize> =
+            steps[1..].iter().map(|step| if let Step::Data(d) = step { d.len() } else { 0 }).collect();
         assert_eq!(sizes, [CHUNK_BYTES, CHUNK_BYTES, 1]);
     }
 
@@ -266,14 +232,8 @@ mod tests {
         for (before, after) in [(10, 11), (10, 9), (100_000, 100_001), (100_000, 99_999)] {
             let file = tempfile::NamedTempFile::new().unwrap();
             fs::write(file.path(), vec![1; after]).unwrap();
-            let (_, end) = sent(vec![of_bytes(
-                &vec![1; before],
-                Source::File(file.path().to_owned()),
-            )]);
-            assert!(
-                matches!(end, Err(Stop::Input(UploadError::Changed { .. }))),
-                "{before} {after}"
-            );
+            let (_, end) = sent(vec![of_bytes(&vec![1; before], Source::File(file.path().to_owned()))]);
+            assert!(matches!(end, Err(Stop::Input(UploadError::Changed { .. }))), "{before} {after}");
         }
     }
 }

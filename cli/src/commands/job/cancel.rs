@@ -24,14 +24,8 @@ pub struct CancelArgs {
 
 /// Cancels. Nothing of the job commits afterwards.
 pub async fn run(args: CancelArgs, context: &Context) -> Result<Exit> {
-    let job = context
-        .connect()
-        .await?
-        .cancel(&args.id, &args.reason)
-        .await?;
-    context
-        .printer
-        .note(&format!("job {} cancelled", job.job_id));
+    let job = context.connect().await?.cancel(&args.id, &args.reason).await?;
+    context.printer.note(&format!("job {} cancelled", job.job_id));
     if context.printer.format() != crate::printer::Format::Table {
         context.printer.view(&JobDetail(job))?;
     }

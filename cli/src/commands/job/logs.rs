@@ -53,31 +53,16 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<Exit> {
     }
     match args.item {
         Some(path) if !found => {
-            let failure = Failure::usage(format!(
-                "job {} has no such item: {}",
-                job.job_id,
-                escape::line(&path)
-            ));
-            Err(failure
-                .hint(format!("longshore job show {}", job.job_id))
-                .into())
+            let failure = Failure::usage(format!("job {} has no such item: {}", job.job_id, escape::line(&path)));
+            Err(failure.hint(format!("longshore job show {}", job.job_id)).into())
         }
         _ => Ok(Exit::Done),
     }
 }
 
 fn request(args: &LogsArgs, job: &JobView) -> ItemsRequest {
-    let state = if args.failed {
-        ItemState::Failed
-    } else {
-        ItemState::Unspecified
-    };
-    ItemsRequest {
-        job_id: job.job_id.clone(),
-        stages: args.stage.clone(),
-        state: state.into(),
-        last_stage: false,
-    }
+    let state = if args.failed { ItemState::Failed } else { ItemState::Unspecified };
+    ItemsRequest { job_id: job.job_id.clone(), stages: args.stage.clone(), state: state.into(), last_stage: false }
 }
 
 async fn print(client: &Client, job: &JobView, item: &ItemView, printer: &Printer) -> Result<()> {
@@ -104,25 +89,15 @@ async fn log(client: &Client, digest: &[u8]) -> Result<Bytes> {
 
 /// `==> count: a/b.txt (failed after attempt 2 on w1 in 1.2s): exit code 3`
 fn header(job: &JobView, item: &ItemView) -> String {
-    let stage = job
-        .stages
-        .get(item.stage as usize)
-        .map_or("?", |stage| stage.name.as_str());
+    let stage = job.stages.get(item.stage as usize).map_or("?", |stage| stage.name.as_str());
     let state = match item.state() {
         ItemState::Succeeded => "succeeded",
         ItemState::Failed => "failed",
         ItemState::Pending | ItemState::Unspecified => "not done",
     };
-    let mut text = format!(
-        "==> {stage}: {} ({state} after attempt {}",
-        item.path, item.attempts
-    );
+    let mut text = format!("==> {stage}: {} ({state} after attempt {}", item.path, item.attempts);
     if !item.worker.is_empty() {
-        text.push_str(&format!(
-            " on {} in {}",
-            item.worker,
-            amounts::took(item.duration_us / 1_000)
-        ));
+        text.push_str(&format!(" on {} in {}", item.worker, amounts::took(item.duration_us / 1_000)));
     }
     text.push(')');
     if let Some(failure) = &item.failure {
@@ -140,10 +115,7 @@ mod tests {
     #[test]
     fn the_header_is_one_line_that_says_what_became_of_the_item() {
         let job = JobView {
-            stages: vec![StageView {
-                name: "count".to_owned(),
-                ..StageView::default()
-            }],
+            stages: vec![StageView { name: "count".to_owned(), ..StageView::default() }],
             ..JobView::default()
         };
         let item = ItemView {
@@ -152,15 +124,9 @@ mod tests {
             attempts: 2,
             worker: "w1".to_owned(),
             duration_us: 1_200_000,
-            failure: Some(Failure {
-                message: "exit code 3".to_owned(),
-                ..Failure::default()
-            }),
+            failure: Some(Failure { message: "exit code 3".to_owned(), ..Failure::default() }),
             ..ItemView::default()
         };
-        assert_eq!(
-            header(&job, &item),
-            "==> count: a\\nb (failed after attempt 2 on w1 in 1.2s): exit code 3"
-        );
+        assert_eq!(header(&job, &item), "==> count: a\\nb (failed after attempt 2 on w1 in 1.2s): exit code 3");
     }
 }

@@ -6,10 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use longshore_client::OutDir;
 
-use crate::{
-    amounts, context::Context, exit::Exit, interrupt::Interrupt, progress::Progress,
-    views::OutputList,
-};
+use crate::{amounts, context::Context, exit::Exit, interrupt::Interrupt, progress::Progress, views::OutputList};
 
 /// Which job, and where to.
 #[derive(Debug, Args)]

@@ -38,20 +38,13 @@ pub async fn run(args: WaitArgs, context: &Context) -> Result<Exit> {
     let ended = ended(&client, &args.id);
     let job = match args.timeout {
         None => ended.await?,
-        Some(Millis(millis)) => {
-            match tokio::time::timeout(Duration::from_millis(millis), ended).await {
-                Ok(job) => job?,
-                Err(_) => {
-                    let failure = Failure::new(
-                        Exit::TimedOut,
-                        format!("job `{}` has not ended yet", args.id),
-                    );
-                    return Err(failure
-                        .hint(format!("longshore job show {}", args.id))
-                        .into());
-                }
+        Some(Millis(millis)) => match tokio::time::timeout(Duration::from_millis(millis), ended).await {
+            Ok(job) => job?,
+            Err(_) => {
+                let failure = Failure::new(Exit::TimedOut, format!("job `{}` has not ended yet", args.id));
+                return Err(failure.hint(format!("longshore job show {}", args.id)).into());
             }
-        }
+        },
     };
     match context.printer.format() {
         Format::Table => context.printer.note(&format!(

@@ -99,17 +99,10 @@ fn prepare(path: &Path) -> Result<(ServicePlan, Vec<Input>)> {
         return Ok((plan, Vec::new()));
     };
     // A spec means the same wherever it is deployed from.
-    let base = path
-        .parent()
-        .filter(|_| path != Path::new("-"))
-        .unwrap_or(Path::new(""));
+    let base = path.parent().filter(|_| path != Path::new("-")).unwrap_or(Path::new(""));
     let directory = base.join(data);
     if directory.is_file() {
-        return Err(Failure::usage(format!(
-            "data {} is a file, not a directory",
-            escape::path(&directory)
-        ))
-        .into());
+        return Err(Failure::usage(format!("data {} is a file, not a directory", escape::path(&directory))).into());
     }
     let mut collector = Collector::new();
     collector.argument(directory.as_os_str())?;
@@ -131,24 +124,14 @@ fn dry_run(spec: &ServiceSpec, data: &[Input], context: &Context) -> Result<Exit
     Ok(Exit::Done)
 }
 
-async fn deploy(
-    client: &Client,
-    mut spec: ServiceSpec,
-    data: Vec<Input>,
-    progress: &Progress,
-) -> Result<ServiceView> {
+async fn deploy(client: &Client, mut spec: ServiceSpec, data: Vec<Input>, progress: &Progress) -> Result<ServiceView> {
     let (shards, files) = (shards_of(&spec), data.len() as u64);
     if files > 0 {
         if files < u64::from(shards) {
-            progress.warn(&format!(
-                "note: {shards} shards share {}; some stay empty",
-                amounts::some(files, "file")
-            ));
+            progress.warn(&format!("note: {shards} shards share {}; some stay empty", amounts::some(files, "file")));
         }
         let divide = |files: &[(&str, u64)]| shards::divide(files, shards);
-        let lists = client
-            .upload_shards(data, divide, progress.upload())
-            .await?;
+        let lists = client.upload_shards(data, divide, progress.upload()).await?;
         progress.uploaded(&format!("{} uploaded", amounts::some(files, "file")));
         if let Some(leaf) = spec.leaf.as_mut() {
             leaf.data = lists;
@@ -170,10 +153,8 @@ async fn wait_ready(
     while !service.ready {
         let ready = count_ready(&service);
         if ready_before.replace(ready) != Some(ready) {
-            progress.say(&format!(
-                "{name}: {ready} of {} ready",
-                amounts::some(service.replicas.len() as u64, "replica")
-            ));
+            progress
+                .say(&format!("{name}: {ready} of {} ready", amounts::some(service.replicas.len() as u64, "replica")));
         }
         for line in news(&service, &mut said) {
             progress.say(&line);
@@ -184,18 +165,13 @@ async fn wait_ready(
         tokio::time::sleep(LOOK_EVERY).await;
         service = client.service(&name).await?;
     }
-    progress.say(&format!(
-        "service {name} is ready: longshore query {name} -d TEXT"
-    ));
+    progress.say(&format!("service {name} is ready: longshore query {name} -d TEXT"));
     Ok(service)
 }
 
 /// Replicas that have a new message, one line each.
 fn news(service: &ServiceView, said: &mut HashMap<(bool, u32, u32), String>) -> Vec<String> {
-    let troubled = service
-        .replicas
-        .iter()
-        .filter(|replica| replica.state() == ReplicaState::Failed);
+    let troubled = service.replicas.iter().filter(|replica| replica.state() == ReplicaState::Failed);
     let mut lines = Vec::new();
     for replica in troubled {
         let line = replica_line(replica);
@@ -208,20 +184,13 @@ fn news(service: &ServiceView, said: &mut HashMap<(bool, u32, u32), String>) -> 
 }
 
 fn not_ready(service: &ServiceView, name: &str, timeout: Millis) -> Failure {
-    let mut message = format!(
-        "service {name} is not ready after {}",
-        amounts::took(timeout.0)
-    );
-    let waiting = service
-        .replicas
-        .iter()
-        .filter(|replica| replica.state() != ReplicaState::Ready);
+    let mut message = format!("service {name} is not ready after {}", amounts::took(timeout.0));
+    let waiting = service.replicas.iter().filter(|replica| replica.state() != ReplicaState::Ready);
     for replica in waiting {
         message.push_str(&format!("\n  {}", replica_line(replica)));
     }
-    Failure::new(Exit::Failed, message).hint(format!(
-        "it keeps trying: longshore service show {name}; or remove it: longshore service rm {name}"
-    ))
+    Failure::new(Exit::Failed, message)
+        .hint(format!("it keeps trying: longshore service show {name}; or remove it: longshore service rm {name}"))
 }
 
 fn count_ready(service: &ServiceView) -> usize {
@@ -234,11 +203,7 @@ fn shards_of(spec: &ServiceSpec) -> u32 {
 }
 
 fn name_of(service: &ServiceView) -> String {
-    service
-        .spec
-        .as_ref()
-        .map(|spec| spec.name.clone())
-        .unwrap_or_default()
+    service.spec.as_ref().map(|spec| spec.name.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -252,23 +217,14 @@ mod tests {
             message: message.to_owned(),
             ..ReplicaView::default()
         };
-        let ready = ReplicaView {
-            state: ReplicaState::Ready.into(),
-            ..ReplicaView::default()
-        };
-        ServiceView {
-            replicas: vec![ready, failed],
-            ..ServiceView::default()
-        }
+        let ready = ReplicaView { state: ReplicaState::Ready.into(), ..ReplicaView::default() };
+        ServiceView { replicas: vec![ready, failed], ..ServiceView::default() }
     }
 
     #[test]
     fn a_message_is_told_once_until_it_changes() {
         let mut said = HashMap::new();
-        assert_eq!(
-            news(&service("no image"), &mut said),
-            ["shard 1, replica 0: failed: no image"]
-        );
+        assert_eq!(news(&service("no image"), &mut said), ["shard 1, replica 0: failed: no image"]);
         assert!(news(&service("no image"), &mut said).is_empty());
         assert_eq!(news(&service("no memory"), &mut said).len(), 1);
     }
@@ -276,9 +232,6 @@ mod tests {
     #[test]
     fn a_service_that_does_not_get_ready_says_what_every_replica_says() {
         let failure = not_ready(&service("no image"), "find", Millis(2_000)).to_string();
-        assert_eq!(
-            failure,
-            "service find is not ready after 2.0s\n  shard 1, replica 0: failed: no image"
-        );
+        assert_eq!(failure, "service find is not ready after 2.0s\n  shard 1, replica 0: failed: no image");
     }
 }

@@ -15,16 +15,9 @@ const UNSYNCED: &str = "LONGSHORE_TEST_BLOBS_UNSYNCED";
 
 /// The `n`th blob; now and then a large one.
 pub fn content(n: u64) -> Vec<u8> {
-    let bytes = if n.is_multiple_of(25) {
-        70_000 + n * 31 % 100_000
-    } else {
-        n * 613 % 9000
-    };
+    let bytes = if n.is_multiple_of(25) { 70_000 + n * 31 % 100_000 } else { n * 613 % 9000 };
     let mut content = vec![0; bytes as usize + 8];
-    blake3::Hasher::new()
-        .update(&n.to_be_bytes())
-        .finalize_xof()
-        .fill(&mut content);
+    blake3::Hasher::new().update(&n.to_be_bytes()).finalize_xof().fill(&mut content);
     content
 }
 
@@ -34,10 +27,7 @@ pub fn digest(n: u64) -> Hash {
 
 /// How many blobs there are in a row.
 pub fn held(blobs: &Blobs) -> u64 {
-    (1..)
-        .take_while(|&n| blobs.contains(&digest(n)))
-        .last()
-        .unwrap_or(0)
+    (1..).take_while(|&n| blobs.contains(&digest(n))).last().unwrap_or(0)
 }
 
 /// Whether all blobs up to `acked` are whole, and those after it whole or reported.
@@ -63,9 +53,7 @@ pub fn write_if_asked() {
         let content = content(n);
         if content.len() > longshore_blobs::MAX_SMALL_BYTES {
             let mut writer = blobs.create().unwrap();
-            content
-                .chunks(30_000)
-                .for_each(|chunk| writer.write(chunk).unwrap());
+            content.chunks(30_000).for_each(|chunk| writer.write(chunk).unwrap());
             writer.finish(Some(digest(n))).unwrap();
         } else {
             blobs.append_small(&digest(n), &content).unwrap();
@@ -90,32 +78,19 @@ impl Writer {
     /// Starts this test binary with its test `writer_process`, which must call [`write_if_asked`].
     pub fn start(dir: &Path, synced: bool) -> Self {
         let mut command = Command::new(env::current_exe().unwrap());
-        command
-            .args(["writer_process", "--exact", "--nocapture"])
-            .env(DIR, dir);
+        command.args(["writer_process", "--exact", "--nocapture"]).env(DIR, dir);
         if !synced {
             command.env(UNSYNCED, "1");
         }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
-        Self {
-            child,
-            stdout,
-            said: String::new(),
-        }
+        Self { child, stdout, said: String::new() }
     }
 
     /// How far it has synced.
     pub fn acked(&self) -> u64 {
         let whole = self.said.rfind('\n').map_or("", |end| &self.said[..end]);
-        whole
-            .rsplit('\n')
-            .find_map(|line| line.strip_prefix("synced ")?.parse().ok())
-            .unwrap_or(0)
+        whole.rsplit('\n').find_map(|line| line.strip_prefix("synced ")?.parse().ok()).unwrap_or(0)
     }
 
     /// Waits until it has synced up to `n`.
@@ -143,8 +118,7 @@ impl Writer {
         match self.stdout.read(&mut block) {
             Ok(0) => false,
             Ok(count) => {
-                self.said
-                    .push_str(&String::from_utf8_lossy(&block[..count]));
+                self.said.push_str(&String::from_utf8_lossy(&block[..count]));
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -180,12 +154,6 @@ impl Drop for Mount {
 
 /// Runs a command to its end; what it said when it failed or is not there.
 pub fn run(command: &mut Command) -> Result<(), String> {
-    let ended = command
-        .output()
-        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    if ended.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&ended.stderr).into_owned())
-    }
+    let ended = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    if ended.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&ended.stderr).into_owned()) }
 }

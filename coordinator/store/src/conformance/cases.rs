@@ -1,9 +1,7 @@
 //! The cases of the suite: each opens an empty disk through `open`, as often as it needs.
 
 use super::{Step, everything};
-use crate::{
-    Batch, CommitError, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Reader, Refusal, Store,
-};
+use crate::{Batch, CommitError, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Reader, Refusal, Store};
 
 type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Store>;
 
@@ -66,20 +64,10 @@ fn later_changes_of_a_key_win_within_a_batch(open: Open<'_>) {
     commit(&mut *store, [put(b"old", b"0")]);
     commit(
         &mut *store,
-        [
-            put(b"a", b"1"),
-            put(b"a", b"2"),
-            delete(b"old"),
-            put(b"old", b"3"),
-            put(b"b", b"4"),
-            delete(b"b"),
-        ],
+        [put(b"a", b"1"), put(b"a", b"2"), delete(b"old"), put(b"old", b"3"), put(b"b", b"4"), delete(b"b")],
     );
     drop(store);
-    assert_eq!(
-        everything(&*open()),
-        [entry(b"a", b"2"), entry(b"old", b"3")]
-    );
+    assert_eq!(everything(&*open()), [entry(b"a", b"2"), entry(b"old", b"3")]);
 }
 
 fn deleting_what_is_not_there_is_fine(open: Open<'_>) {
@@ -93,21 +81,10 @@ fn deleting_what_is_not_there_is_fine(open: Open<'_>) {
 
 fn a_scan_stays_within_its_prefix(open: Open<'_>) {
     let mut store = open();
-    let keys: [&[u8]; 7] = [
-        b"a",
-        b"a\x00",
-        b"a\xfe\xff",
-        b"a\xff",
-        b"a\xff\xff",
-        b"b",
-        b"\xfe\xff",
-    ];
+    let keys: [&[u8]; 7] = [b"a", b"a\x00", b"a\xfe\xff", b"a\xff", b"a\xff\xff", b"b", b"\xfe\xff"];
     commit(&mut *store, keys.map(|key| put(key, key)));
     let scan = |prefix: &[u8], after: Option<&[u8]>| -> Vec<Vec<u8>> {
-        ok(store.scan(prefix, after, 100), "scan")
-            .into_iter()
-            .map(|(key, _)| key)
-            .collect()
+        ok(store.scan(prefix, after, 100), "scan").into_iter().map(|(key, _)| key).collect()
     };
     assert_eq!(scan(b"a", None), keys[..5]);
     assert_eq!(scan(b"a\xff", None), keys[3..5]);
@@ -121,9 +98,7 @@ fn a_scan_stays_within_its_prefix(open: Open<'_>) {
 
 fn a_scan_goes_on_where_the_last_one_stopped(open: Open<'_>) {
     let mut store = open();
-    let keys: Vec<Vec<u8>> = (0..250u16)
-        .map(|n| [b"k".as_slice(), &n.to_be_bytes()].concat())
-        .collect();
+    let keys: Vec<Vec<u8>> = (0..250u16).map(|n| [b"k".as_slice(), &n.to_be_bytes()].concat()).collect();
     commit(&mut *store, keys.iter().map(|key| put(key, b"")));
     for limit in [1, 7, 250, 1000] {
         let (mut found, mut after): (Vec<Vec<u8>>, Option<Vec<u8>>) = (Vec::new(), None);
@@ -141,13 +116,8 @@ fn a_scan_goes_on_where_the_last_one_stopped(open: Open<'_>) {
 
 fn the_largest_keys_and_values_are_kept(open: Open<'_>) {
     let mut store = open();
-    let entries: Vec<Entry> = (0..40u8)
-        .map(|n| (vec![n; MAX_KEY_BYTES], vec![!n; MAX_VALUE_BYTES]))
-        .collect();
-    commit(
-        &mut *store,
-        entries.iter().map(|(key, value)| put(key, value)),
-    );
+    let entries: Vec<Entry> = (0..40u8).map(|n| (vec![n; MAX_KEY_BYTES], vec![!n; MAX_VALUE_BYTES])).collect();
+    commit(&mut *store, entries.iter().map(|(key, value)| put(key, value)));
     drop(store);
     assert_eq!(everything(&*open()), entries);
 }
@@ -163,25 +133,13 @@ fn what_is_out_of_bounds_is_refused_whole(open: Open<'_>) {
         delete(b""),
     ];
     for op in bad {
-        let refused = store.commit(&Batch {
-            ops: vec![put(b"good", b"1"), op.clone(), put(b"good too", b"1")],
-        });
-        assert!(
-            matches!(refused, Err(CommitError::Refused(_))),
-            "{:?} gave {refused:?}",
-            op.key()
-        );
+        let refused = store.commit(&Batch { ops: vec![put(b"good", b"1"), op.clone(), put(b"good too", b"1")] });
+        assert!(matches!(refused, Err(CommitError::Refused(_))), "{:?} gave {refused:?}", op.key());
         assert_eq!(everything(&*store), []);
     }
     let values = (0..17_000u32).map(|n| put(&n.to_be_bytes(), &[0; MAX_VALUE_BYTES]));
     let refused = store.commit(&values.collect());
-    assert!(
-        matches!(
-            refused,
-            Err(CommitError::Refused(Refusal::BatchTooLarge { .. }))
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(CommitError::Refused(Refusal::BatchTooLarge { .. }))), "{refused:?}");
     commit(&mut *store, [put(b"a", b"1")]);
     drop(store);
     assert_eq!(everything(&*open()), [entry(b"a", b"1")]);
@@ -191,15 +149,8 @@ fn a_reader_sees_commits_from_another_thread(open: Open<'_>) {
     let mut store = open();
     let reader = store.reader();
     commit(&mut *store, [put(b"a", b"1"), put(b"b", b"2")]);
-    let read = move || {
-        (
-            ok(Reader::get(&*reader, b"a"), "get"),
-            ok(reader.scan(b"b", None, 9), "scan"),
-        )
-    };
-    let seen = std::thread::spawn(read)
-        .join()
-        .unwrap_or_else(|_| panic!("the reader panicked"));
+    let read = move || (ok(Reader::get(&*reader, b"a"), "get"), ok(reader.scan(b"b", None, 9), "scan"));
+    let seen = std::thread::spawn(read).join().unwrap_or_else(|_| panic!("the reader panicked"));
     assert_eq!(seen, (Some(b"1".to_vec()), vec![entry(b"b", b"2")]));
     assert!(store.size_bytes() > 0);
 }
@@ -210,16 +161,8 @@ fn many_entries_in_one_batch_are_kept(open: Open<'_>) {
     commit(&mut *store, keys.iter().map(|key| put(key, b"some value")));
     commit(&mut *store, keys.iter().step_by(2).map(|key| delete(key)));
     drop(store);
-    let kept: Vec<_> = everything(&*open())
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
-    let expected: Vec<_> = keys
-        .iter()
-        .skip(1)
-        .step_by(2)
-        .map(|key| key.to_vec())
-        .collect();
+    let kept: Vec<_> = everything(&*open()).into_iter().map(|(key, _)| key).collect();
+    let expected: Vec<_> = keys.iter().skip(1).step_by(2).map(|key| key.to_vec()).collect();
     assert_eq!(kept, expected);
 }
 
@@ -236,11 +179,7 @@ fn step(random: &mut Random) -> Step {
         4..=6 => {
             let prefix = key(random)[..1].to_vec();
             let after = (random.below(2) == 0).then(|| key(random));
-            Step::Scan {
-                prefix,
-                after,
-                limit: random.below(50) as usize,
-            }
+            Step::Scan { prefix, after, limit: random.below(50) as usize }
         }
         _ => Step::Commit((0..=random.below(60)).map(|_| op(random)).collect()),
     }
@@ -251,22 +190,13 @@ fn op(random: &mut Random) -> Op {
     if random.below(3) == 0 {
         return Op::Delete(key);
     }
-    let size = if random.below(10) == 0 {
-        random.below(MAX_VALUE_BYTES as u64 + 1)
-    } else {
-        random.below(100)
-    };
+    let size = if random.below(10) == 0 { random.below(MAX_VALUE_BYTES as u64 + 1) } else { random.below(100) };
     Op::Put(key, vec![random.below(256) as u8; size as usize])
 }
 
 /// One of 900 keys, so that overwriting is common.
 fn key(random: &mut Random) -> Vec<u8> {
-    format!(
-        "{}{}",
-        ["a", "b", "c"][random.below(3) as usize],
-        random.below(300)
-    )
-    .into_bytes()
+    format!("{}{}", ["a", "b", "c"][random.below(3) as usize], random.below(300)).into_bytes()
 }
 
 /// SplitMix64.

@@ -42,9 +42,7 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Fault> {
     loop {
         match contained(|| config.open()) {
             Ok(Ok(db)) => return Ok(db),
-            Ok(Err(error)) if is_locked(&error) && Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(5))
-            }
+            Ok(Err(error)) if is_locked(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
             Ok(Err(error)) => return Err(fault(error)),
             Err(panic) => return Err(Fault::Damaged(panic)),
         }
@@ -53,15 +51,12 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Fault> {
 
 /// The record of the last commit; the default one for a store without any.
 pub(crate) fn last(tree: &sled::Tree) -> Result<Last, Fault> {
-    let kept = contained(|| tree.get(last::KEY))
-        .map_err(Fault::Damaged)?
-        .map_err(fault)?;
+    let kept = contained(|| tree.get(last::KEY)).map_err(Fault::Damaged)?.map_err(fault)?;
     let Some(kept) = kept else {
         return Ok(Last::default());
     };
     let payload = envelope::payload(last::KEY, &kept).map_err(read_fault)?;
-    Last::decode(&payload)
-        .ok_or_else(|| Fault::Damaged("the record of the last commit is malformed".to_owned()))
+    Last::decode(&payload).ok_or_else(|| Fault::Damaged("the record of the last commit is malformed".to_owned()))
 }
 
 /// Reads every entry and compares what is there with what the last commit says must be there.
@@ -72,10 +67,7 @@ pub(crate) fn verify(tree: &sled::Tree) -> Result<Last, Fault> {
         return Ok(last);
     }
     let (found, expected) = (counted.entries, last.totals.entries);
-    Err(Fault::Damaged(format!(
-        "its {found} entries are not the {expected} that commit {} left",
-        last.mark.seq
-    )))
+    Err(Fault::Damaged(format!("its {found} entries are not the {expected} that commit {} left", last.mark.seq)))
 }
 
 fn count(tree: &sled::Tree, newest: u64) -> Result<Totals, Fault> {
@@ -104,15 +96,11 @@ pub(crate) fn close(db: sled::Db) {
 }
 
 fn fault(error: sled::Error) -> Fault {
-    use io::ErrorKind::{
-        NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
-    };
+    use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error {
         // sled reports damage as all sorts of errors; these are the ones that are certainly not damage.
         sled::Error::Io(error) => match error.kind() {
-            NotFound | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull => {
-                Fault::Io(error)
-            }
+            NotFound | PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull => Fault::Io(error),
             _ => Fault::Damaged(error.to_string()),
         },
         error => Fault::Damaged(error.to_string()),

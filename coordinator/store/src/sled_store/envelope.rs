@@ -35,17 +35,10 @@ pub(crate) fn open<'a>(key: &[u8], sealed: &'a [u8]) -> Result<Opened<'a>, ReadE
         return Err(damaged());
     }
     if schema > SCHEMA {
-        return Err(ReadError::NewerSchema {
-            key: shown(key),
-            found: schema,
-            known: SCHEMA,
-        });
+        return Err(ReadError::NewerSchema { key: shown(key), found: schema, known: SCHEMA });
     }
     let (seq, payload) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-    Ok(Opened {
-        seq: u64::from_be_bytes(*seq),
-        payload,
-    })
+    Ok(Opened { seq: u64::from_be_bytes(*seq), payload })
 }
 
 /// The payload alone.
@@ -55,9 +48,7 @@ pub(crate) fn payload(key: &[u8], sealed: &[u8]) -> Result<Value, ReadError> {
 
 /// The checksum an envelope ends with, unchecked: what the entry adds to the store's sum.
 pub(crate) fn weight(sealed: &[u8]) -> u64 {
-    sealed
-        .last_chunk::<CRC_BYTES>()
-        .map_or(0, |crc| u64::from(u32::from_be_bytes(*crc)))
+    sealed.last_chunk::<CRC_BYTES>().map_or(0, |crc| u64::from(u32::from_be_bytes(*crc)))
 }
 
 fn crc(key: &[u8], told: &[u8]) -> u32 {
@@ -82,29 +73,20 @@ mod tests {
         for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                matches!(open(b"key", &flipped), Err(ReadError::Damaged { .. })),
-                "bit {bit}"
-            );
+            assert!(matches!(open(b"key", &flipped), Err(ReadError::Damaged { .. })), "bit {bit}");
         }
     }
 
     #[test]
     fn a_value_under_another_key_is_damage() {
-        assert!(matches!(
-            open(b"other", &seal(b"key", 1, b"v")),
-            Err(ReadError::Damaged { .. })
-        ));
+        assert!(matches!(open(b"other", &seal(b"key", 1, b"v")), Err(ReadError::Damaged { .. })));
     }
 
     #[test]
     fn every_shorter_envelope_is_damage() {
         let sealed = seal(b"key", 42, b"payload");
         for len in 0..sealed.len() {
-            assert!(
-                matches!(open(b"key", &sealed[..len]), Err(ReadError::Damaged { .. })),
-                "length {len}"
-            );
+            assert!(matches!(open(b"key", &sealed[..len]), Err(ReadError::Damaged { .. })), "length {len}");
         }
     }
 
@@ -115,13 +97,6 @@ mod tests {
         sealed[0] = SCHEMA + 1;
         let crc = crc(b"key", &sealed).to_be_bytes();
         sealed.extend_from_slice(&crc);
-        assert!(matches!(
-            open(b"key", &sealed),
-            Err(ReadError::NewerSchema {
-                found: 2,
-                known: 1,
-                ..
-            })
-        ));
+        assert!(matches!(open(b"key", &sealed), Err(ReadError::NewerSchema { found: 2, known: 1, .. })));
     }
 }

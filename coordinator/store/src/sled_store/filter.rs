@@ -6,10 +6,7 @@
 //! of the process and to processes it starts, for good, and sets `no_new_privs`; other architectures' calls (32-bit
 //! children) are let through.
 
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod linux {
     use std::io;
 
@@ -49,17 +46,11 @@ mod linux {
     }
 }
 
-#[cfg(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) use linux::refuse_sync_file_range;
 
 /// See the module; not known on this platform.
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 pub(crate) fn refuse_sync_file_range() -> std::io::Result<()> {
     Err(std::io::ErrorKind::Unsupported.into())
 }

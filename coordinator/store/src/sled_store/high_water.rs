@@ -32,22 +32,12 @@ pub(crate) struct HighWater {
 impl HighWater {
     /// Makes the file, with the given mark in both slots, durable up to its name.
     pub(crate) fn create(path: &Path, mark: Mark) -> io::Result<Self> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         for slot in 0..2 {
             file.write_all_at(&encode(mark), slot * SLOT_STRIDE)?;
         }
         file.sync_all()?;
-        Ok(Self {
-            file,
-            slot: 0,
-            kept: mark,
-            kept_at: None,
-        })
+        Ok(Self { file, slot: 0, kept: mark, kept_at: None })
     }
 
     /// Opens the file; `None` when it is missing or neither slot is sound.
@@ -56,15 +46,8 @@ impl HighWater {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        let newest = (0..2)
-            .filter_map(|slot| Some((read(&file, slot)?, slot)))
-            .max_by_key(|(mark, _)| mark.seq);
-        Ok(newest.map(|(kept, slot)| Self {
-            file,
-            slot: 1 - slot,
-            kept,
-            kept_at: None,
-        }))
+        let newest = (0..2).filter_map(|slot| Some((read(&file, slot)?, slot))).max_by_key(|(mark, _)| mark.seq);
+        Ok(newest.map(|(kept, slot)| Self { file, slot: 1 - slot, kept, kept_at: None }))
     }
 
     /// The newest mark that is kept.
@@ -82,8 +65,7 @@ impl HighWater {
         if mark == self.kept {
             return Ok(());
         }
-        self.file
-            .write_all_at(&encode(mark), self.slot * SLOT_STRIDE)?;
+        self.file.write_all_at(&encode(mark), self.slot * SLOT_STRIDE)?;
         self.file.sync_data()?;
         self.slot = 1 - self.slot;
         self.kept = mark;
@@ -107,10 +89,7 @@ fn read(file: &File, slot: u64) -> Option<Mark> {
     file.read_exact_at(&mut bytes, slot * SLOT_STRIDE).ok()?;
     let seq = bytes[4..12].try_into().ok()?;
     let chain = bytes[12..44].try_into().ok()?;
-    let mark = Mark {
-        seq: u64::from_be_bytes(seq),
-        chain,
-    };
+    let mark = Mark { seq: u64::from_be_bytes(seq), chain };
     (encode(mark) == bytes).then_some(mark)
 }
 
@@ -119,10 +98,7 @@ mod tests {
     use super::*;
 
     fn mark(seq: u64) -> Mark {
-        Mark {
-            seq,
-            chain: [seq as u8; 32],
-        }
+        Mark { seq, chain: [seq as u8; 32] }
     }
 
     #[test]
@@ -144,10 +120,7 @@ mod tests {
         water.keep(mark(1)).unwrap();
         let torn = water.slot;
         water.keep(mark(2)).unwrap();
-        water
-            .file
-            .write_all_at(&[0; 20], torn * SLOT_STRIDE + 28)
-            .unwrap();
+        water.file.write_all_at(&[0; 20], torn * SLOT_STRIDE + 28).unwrap();
         let mut water = HighWater::open(&path).unwrap().unwrap();
         assert_eq!(water.kept(), mark(1));
         water.keep(mark(3)).unwrap();

@@ -66,14 +66,8 @@ impl Last {
         let (chain, rest) = rest.split_first_chunk()?;
         let (entries, rest) = rest.split_first_chunk()?;
         let sum = rest.try_into().ok()?;
-        let mark = Mark {
-            seq: u64::from_be_bytes(*seq),
-            chain: *chain,
-        };
-        let totals = Totals {
-            entries: u64::from_be_bytes(*entries),
-            sum: u64::from_be_bytes(sum),
-        };
+        let mark = Mark { seq: u64::from_be_bytes(*seq), chain: *chain };
+        let totals = Totals { entries: u64::from_be_bytes(*entries), sum: u64::from_be_bytes(sum) };
         Some(Self { mark, totals })
     }
 }
@@ -90,19 +84,14 @@ impl Mark {
                 Op::Delete(key) => hash_parts(&mut hasher, b"d", &[key]),
             }
         }
-        Self {
-            seq,
-            chain: hasher.finalize().into(),
-        }
+        Self { seq, chain: hasher.finalize().into() }
     }
 }
 
 fn hash_parts(hasher: &mut Hasher, kind: &[u8], parts: &[&Vec<u8>]) {
     hasher.update(kind);
     for part in parts {
-        hasher
-            .update(&(part.len() as u64).to_be_bytes())
-            .update(part);
+        hasher.update(&(part.len() as u64).to_be_bytes()).update(part);
     }
 }
 
@@ -121,16 +110,7 @@ mod tests {
 
     #[test]
     fn what_was_encoded_decodes() {
-        let last = Last {
-            mark: Mark {
-                seq: 7,
-                chain: [3; 32],
-            },
-            totals: Totals {
-                entries: 9,
-                sum: u64::MAX,
-            },
-        };
+        let last = Last { mark: Mark { seq: 7, chain: [3; 32] }, totals: Totals { entries: 9, sum: u64::MAX } };
         assert_eq!(Last::decode(&last.encode()), Some(last));
         assert_eq!(Last::decode(&last.encode()[1..]), None);
     }
@@ -142,10 +122,7 @@ mod tests {
         other.put("a", "bc");
         let mark = Mark::default();
         assert_ne!(mark.after(&one).chain, mark.after(&other).chain);
-        assert_ne!(
-            mark.after(&one).after(&other).chain,
-            mark.after(&other).after(&one).chain
-        );
+        assert_ne!(mark.after(&one).after(&other).chain, mark.after(&other).after(&one).chain);
     }
 
     #[test]
@@ -155,9 +132,6 @@ mod tests {
         batch.delete("a");
         batch.delete("b");
         batch.put("b", "2");
-        assert_eq!(
-            net(&batch),
-            HashMap::from([(&b"a"[..], None), (&b"b"[..], Some(&b"2"[..]))])
-        );
+        assert_eq!(net(&batch), HashMap::from([(&b"a"[..], None), (&b"b"[..], Some(&b"2"[..]))]));
     }
 }

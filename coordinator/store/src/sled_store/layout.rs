@@ -22,14 +22,12 @@ pub(crate) struct Layout {
 impl Layout {
     /// Makes the directory, durable up to its name, and takes its lock.
     pub(crate) fn open(dir: &Path) -> Result<(Self, DirLock), OpenError> {
-        let layout = Self {
-            dir: dir.to_owned(),
-        };
+        let layout = Self { dir: dir.to_owned() };
         let fresh = !dir.exists();
         fs::create_dir_all(dir).map_err(failed("create", dir))?;
         if fresh {
             let parent = dir.parent().unwrap_or(dir);
-            sync_dir(parent).map_err(failed("sync", parent))?;
+            sync_path(parent).map_err(failed("sync", parent))?;
         }
         let lock = DirLock::take(&layout)?;
         Ok((layout, lock))
@@ -67,10 +65,7 @@ impl Layout {
         };
         for entry in entries {
             let path = entry.map_err(failed("read", &sled))?.path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name.starts_with("snap.") && name.ends_with(".generating") {
                 tracing::warn!(path = %path.display(), "removing a snapshot that a crash left half written");
                 fs::remove_file(&path).map_err(failed("remove", &path))?;
@@ -84,7 +79,7 @@ impl Layout {
         let sled = self.sled();
         let conf = sled.join("conf");
         for path in [conf.as_path(), sled.as_path(), self.dir.as_path()] {
-            sync_dir(path).map_err(failed("sync", path))?;
+            sync_path(path).map_err(failed("sync", path))?;
         }
         Ok(())
     }
@@ -99,26 +94,16 @@ pub(crate) struct DirLock {
 impl DirLock {
     fn take(layout: &Layout) -> Result<Self, OpenError> {
         let path = layout.lock();
-        let opened = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let opened = File::options().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(failed("create", &path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
-                return Err(OpenError::InUse {
-                    dir: layout.dir.clone(),
-                    pid: holder(&mut file),
-                });
+                return Err(OpenError::InUse { dir: layout.dir.clone(), pid: holder(&mut file) });
             }
             Err(error) => return Err(failed("lock", &path)(error.into())),
         }
-        let told = file
-            .set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        let told = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         told.map_err(failed("write", &path))?;
         Ok(Self { file })
     }
@@ -139,21 +124,13 @@ fn holder(file: &mut File) -> Option<u32> {
 }
 
 /// Makes a file, or the names in a directory, durable.
-pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
+pub(crate) fn sync_path(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()
 }
 
 /// Turns an error into one that says what was being done to which path.
 pub(crate) fn failed(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> OpenError {
     let path = path.to_owned();
-    move |source| OpenError::Io {
-        doing,
-        path: path.clone(),
-        source,
-    }
+    move |source| OpenError::Io { doing, path: path.clone(), source }
 }

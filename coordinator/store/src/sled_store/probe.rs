@@ -54,20 +54,15 @@ fn answer(dir: &Path) -> String {
         Ok(seq) => format!("ok {seq}"),
         Err(Fault::Newer(schema)) => format!("newer {schema}"),
         Err(Fault::Damaged(detail)) => format!("damaged {}", detail.escape_debug()),
-        Err(Fault::Io(error)) => format!(
-            "io {} {}",
-            error.raw_os_error().unwrap_or(0),
-            error.to_string().escape_debug()
-        ),
+        Err(Fault::Io(error)) => {
+            format!("io {} {}", error.raw_os_error().unwrap_or(0), error.to_string().escape_debug())
+        }
     }
 }
 
 /// Runs the probe that the options ask for; `true` when the store was tried and found whole.
 pub(crate) fn run(layout: &Layout, options: &Options) -> Result<bool, OpenError> {
-    let failed = |source| OpenError::Probe {
-        dir: layout.dir.clone(),
-        source,
-    };
+    let failed = |source| OpenError::Probe { dir: layout.dir.clone(), source };
     let (program, arguments) = match &options.probe {
         Probe::Off => return Ok(false),
         Probe::Child => (env::current_exe().map_err(failed)?, vec![ARGUMENT.into()]),
@@ -80,20 +75,13 @@ pub(crate) fn run(layout: &Layout, options: &Options) -> Result<bool, OpenError>
     let mut command = Command::new(program);
     command.args(arguments).env(VARIABLE, layout.sled());
     let said = ask(&mut command, options.probe_timeout).map_err(failed)?;
-    let said = said.ok_or(OpenError::ProbeTimedOut {
-        dir: layout.dir.clone(),
-        after: options.probe_timeout,
-    })?;
+    let said = said.ok_or(OpenError::ProbeTimedOut { dir: layout.dir.clone(), after: options.probe_timeout })?;
     judge(layout, &said)
 }
 
 /// Runs the command and returns what it said and how it ended; `None` when it took too long.
 fn ask(command: &mut Command, timeout: Duration) -> io::Result<Option<Said>> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let text = match child.stdout.take() {
         Some(stdout) => read_until(stdout, Instant::now() + timeout),
         None => Ok(None),
@@ -116,10 +104,7 @@ fn read_until(mut stdout: ChildStdout, deadline: Instant) -> io::Result<Option<S
     let mut text = Vec::new();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec {
-            tv_sec: left.as_secs() as _,
-            tv_nsec: left.subsec_nanos() as _,
-        };
+        let left = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
         match poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&left)) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
@@ -137,36 +122,21 @@ fn read_until(mut stdout: ChildStdout, deadline: Instant) -> io::Result<Option<S
 
 fn judge(layout: &Layout, said: &Said) -> Result<bool, OpenError> {
     let dir = || layout.dir.clone();
-    let Some(answer) = said
-        .text
-        .lines()
-        .find_map(|line| line.split_once(PREFIX).map(|(_, answer)| answer))
-    else {
+    let Some(answer) = said.text.lines().find_map(|line| line.split_once(PREFIX).map(|(_, answer)| answer)) else {
         return Err(silent(layout, said));
     };
     let (kind, rest) = answer.split_once(' ').unwrap_or((answer, ""));
     match kind {
         "ok" => Ok(true),
-        "damaged" => Err(OpenError::Corrupt {
-            dir: dir(),
-            detail: rest.to_owned(),
-        }),
-        "newer" => Err(OpenError::NewerSchema {
-            dir: dir(),
-            found: rest.parse().unwrap_or(0),
-            known: SCHEMA,
-        }),
+        "damaged" => Err(OpenError::Corrupt { dir: dir(), detail: rest.to_owned() }),
+        "newer" => Err(OpenError::NewerSchema { dir: dir(), found: rest.parse().unwrap_or(0), known: SCHEMA }),
         _ => {
             let (code, text) = rest.split_once(' ').unwrap_or((rest, ""));
             let source = match code.parse() {
                 Ok(code) if code != 0 => io::Error::from_raw_os_error(code),
                 _ => io::Error::other(text.to_owned()),
             };
-            Err(OpenError::Io {
-                doing: "open",
-                path: layout.log(),
-                source,
-            })
+            Err(OpenError::Io { doing: "open", path: layout.log(), source })
         }
     }
 }
@@ -176,13 +146,11 @@ fn silent(layout: &Layout, said: &Said) -> OpenError {
     use std::os::unix::process::ExitStatusExt;
     let dir = layout.dir.clone();
     match said.ended.signal() {
-        Some(signal) => OpenError::Corrupt {
-            dir,
-            detail: format!("the process that tried it died of signal {signal}"),
-        },
-        None => OpenError::Probe {
-            dir,
-            source: io::Error::other(format!("it ended with {} and no answer", said.ended)),
-        },
+        Some(signal) => {
+            OpenError::Corrupt { dir, detail: format!("the process that tried it died of signal {signal}") }
+        }
+        None => {
+            OpenError::Probe { dir, source: io::Error::other(format!("it ended with {} and no answer", said.ended)) }
+        }
     }
 }

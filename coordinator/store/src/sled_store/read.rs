@@ -16,11 +16,7 @@ pub(crate) struct SledReader {
 
 impl SledReader {
     pub(crate) fn new(dir: PathBuf, db: sled::Db, lock: DirLock) -> Self {
-        Self {
-            dir,
-            db: Some(db),
-            _lock: lock,
-        }
+        Self { dir, db: Some(db), _lock: lock }
     }
 
     pub(crate) fn tree(&self) -> &sled::Tree {
@@ -32,26 +28,15 @@ impl SledReader {
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.db
-            .as_ref()
-            .and_then(|db| db.size_on_disk().ok())
-            .unwrap_or(0)
+        self.db.as_ref().and_then(|db| db.size_on_disk().ok()).unwrap_or(0)
     }
 
     fn contained<T>(&self, read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
-        contained(read).unwrap_or_else(|panic| {
-            Err(ReadError::Broken {
-                store: self.name(),
-                source: panic.into(),
-            })
-        })
+        contained(read).unwrap_or_else(|panic| Err(ReadError::Broken { store: self.name(), source: panic.into() }))
     }
 
     fn broken(&self, error: sled::Error) -> ReadError {
-        ReadError::Broken {
-            store: self.name(),
-            source: error.into(),
-        }
+        ReadError::Broken { store: self.name(), source: error.into() }
     }
 }
 
@@ -62,18 +47,11 @@ impl Reader for SledReader {
         }
         self.contained(|| {
             let sealed = self.tree().get(key).map_err(|error| self.broken(error))?;
-            sealed
-                .map(|sealed| envelope::payload(key, &sealed))
-                .transpose()
+            sealed.map(|sealed| envelope::payload(key, &sealed)).transpose()
         })
     }
 
-    fn scan(
-        &self,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Entry>, ReadError> {
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
         let reserved = [RESERVED];
         let from = scan_start(prefix, after);
         if let Bound::Included(from) | Bound::Excluded(from) = from
@@ -82,9 +60,7 @@ impl Reader for SledReader {
             return Ok(Vec::new());
         }
         self.contained(|| {
-            let range = self
-                .tree()
-                .range::<&[u8], _>((from, Bound::Excluded(&reserved[..])));
+            let range = self.tree().range::<&[u8], _>((from, Bound::Excluded(&reserved[..])));
             let mut entries = Vec::new();
             for entry in range.take(limit) {
                 let (key, sealed) = entry.map_err(|error| self.broken(error))?;

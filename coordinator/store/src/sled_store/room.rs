@@ -30,15 +30,7 @@ pub(crate) fn require(layout: &Layout, needed: u64) -> Result<(), OpenError> {
         tracing::warn!(dir = %layout.dir.display(), "the disk is nearly full: the ballast file was given up");
     }
     let free = free()?;
-    if free >= needed {
-        Ok(())
-    } else {
-        Err(OpenError::NoSpace {
-            dir: layout.dir.clone(),
-            free,
-            needed,
-        })
-    }
+    if free >= needed { Ok(()) } else { Err(OpenError::NoSpace { dir: layout.dir.clone(), free, needed }) }
 }
 
 /// Makes the ballast if it is missing and the disk would still have plenty of room. It is a convenience: failing to make
@@ -47,9 +39,7 @@ pub(crate) fn restore_ballast(layout: &Layout, options: &Options) {
     let path = layout.ballast();
     let wanted = options.ballast_bytes;
     let held = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-    let plenty = wanted
-        .saturating_mul(2)
-        .saturating_add(options.commit_reserve_bytes);
+    let plenty = wanted.saturating_mul(2).saturating_add(options.commit_reserve_bytes);
     if held >= wanted || free_bytes(&layout.dir).is_ok_and(|free| free < plenty) {
         return;
     }
@@ -65,11 +55,7 @@ pub(crate) fn release_ballast(layout: &Layout) -> bool {
 }
 
 fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
-    let mut file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let mut file = File::options().write(true).create(true).truncate(true).open(path)?;
     match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => {}
         Err(rustix::io::Errno::OPNOTSUPP) => {

@@ -19,20 +19,10 @@ const OPTIONS: &str = "LONGSHORE_TEST_WRITER_OPTIONS";
 pub fn batch(n: u64) -> Batch {
     let mut batch = Batch::new();
     batch.put(b"count".as_slice(), n.to_be_bytes());
-    let records = if n.is_multiple_of(40) {
-        400
-    } else {
-        1 + n % 12
-    };
+    let records = if n.is_multiple_of(40) { 400 } else { 1 + n % 12 };
     for record in 0..records {
-        batch.put(
-            format!("append/{n:08}/{record:04}"),
-            filler(n, 100 + (n * record) % 500),
-        );
-        batch.put(
-            format!("over/{:04}", (n * 31 + record * 7) % 1000),
-            filler(n, 200),
-        );
+        batch.put(format!("append/{n:08}/{record:04}"), filler(n, 100 + (n * record) % 500));
+        batch.put(format!("over/{:04}", (n * 31 + record * 7) % 1000), filler(n, 200));
     }
     if let Some(old) = n.checked_sub(30) {
         for record in 0..400 {
@@ -60,19 +50,14 @@ pub fn state(n: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
 
 /// The number of commits a store holds.
 pub fn count(store: &dyn Store) -> u64 {
-    store
-        .get(b"count")
-        .unwrap()
-        .map_or(0, |count| u64::from_be_bytes(count.try_into().unwrap()))
+    store.get(b"count").unwrap().map_or(0, |count| u64::from_be_bytes(count.try_into().unwrap()))
 }
 
 /// Whether the store holds the state after some commit that is not before `acked`.
 pub fn check(store: &dyn Store, acked: u64) -> Result<u64, String> {
     let held = count(store);
     if held < acked {
-        return Err(format!(
-            "{acked} commits were acknowledged, {held} are there"
-        ));
+        return Err(format!("{acked} commits were acknowledged, {held} are there"));
     }
     if everything(store) != state(held) {
         return Err(format!("it does not hold the state after commit {held}"));
@@ -82,11 +67,7 @@ pub fn check(store: &dyn Store, acked: u64) -> Result<u64, String> {
 
 /// Options for small tests.
 pub fn options() -> Options {
-    Options {
-        ballast_bytes: 0,
-        cache_bytes: 8 << 20,
-        ..Options::default()
-    }
+    Options { ballast_bytes: 0, cache_bytes: 8 << 20, ..Options::default() }
 }
 
 /// What the writer is told beside its directory.
@@ -141,37 +122,21 @@ impl Writer {
             words.push_str("refuse ");
         }
         words.push_str(&orders.commit_reserve_bytes.to_string());
-        command
-            .args([name, "--exact", "--nocapture"])
-            .env(DIR, dir)
-            .env(OPTIONS, words);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args([name, "--exact", "--nocapture"]).env(DIR, dir).env(OPTIONS, words);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
-        Self {
-            child,
-            stdout,
-            said: String::new(),
-        }
+        Self { child, stdout, said: String::new() }
     }
 
     /// The last number it acknowledged so far.
     pub fn acked(&self) -> u64 {
         let whole = self.said.rfind('\n').map_or("", |end| &self.said[..end]);
-        whole
-            .rsplit('\n')
-            .find_map(|line| line.strip_prefix("ack ")?.parse().ok())
-            .unwrap_or(0)
+        whole.rsplit('\n').find_map(|line| line.strip_prefix("ack ")?.parse().ok()).unwrap_or(0)
     }
 
     /// The error it ended with.
     pub fn failure(&self) -> Option<&str> {
-        self.said
-            .lines()
-            .find_map(|line| line.strip_prefix("failed "))
+        self.said.lines().find_map(|line| line.strip_prefix("failed "))
     }
 
     /// Waits until it has acknowledged number `n` or ended.
@@ -203,8 +168,7 @@ impl Writer {
         match self.stdout.read(&mut block) {
             Ok(0) => false,
             Ok(count) => {
-                self.said
-                    .push_str(&String::from_utf8_lossy(&block[..count]));
+                self.said.push_str(&String::from_utf8_lossy(&block[..count]));
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -240,12 +204,6 @@ impl Drop for Mount {
 
 /// Runs a command to its end; what it said when it failed or is not there.
 pub fn run(command: &mut Command) -> Result<(), String> {
-    let ended = command
-        .output()
-        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    if ended.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&ended.stderr).into_owned())
-    }
+    let ended = command.output().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    if ended.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&ended.stderr).into_owned()) }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::{
-    AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, Now, Record, WorkerId,
-};
+use longshore_core::{AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, Now, Record, WorkerId};
 
 use super::{Check, Oracle, Seen, demand};
 use crate::world::coverage::Coverage;
@@ -24,11 +22,7 @@ pub(super) type Causes = BTreeMap<ItemKey, Cause>;
 
 impl Oracle {
     /// The causes in this step's input. Attempts it ends or fences hold nothing from here on.
-    pub(super) fn causes(
-        &mut self,
-        seen: Seen<'_>,
-        coverage: &mut Coverage,
-    ) -> Result<Causes, String> {
+    pub(super) fn causes(&mut self, seen: Seen<'_>, coverage: &mut Coverage) -> Result<Causes, String> {
         let mut causes = Causes::new();
         self.listen(seen.input, seen.now);
         let lost = self.lost_by(seen.input, seen.now);
@@ -36,12 +30,7 @@ impl Oracle {
         for (worker, crashed) in lost {
             self.lose(worker, crashed, &mut causes, coverage);
         }
-        if let Input::Finished {
-            worker,
-            incarnation,
-            results,
-        } = seen.input
-        {
+        if let Input::Finished { worker, incarnation, results } = seen.input {
             self.ends(*worker, *incarnation, results, &mut causes, coverage);
         }
         Ok(causes)
@@ -50,28 +39,14 @@ impl Oracle {
     /// Whoever speaks lives.
     fn listen(&mut self, input: &Input, now: Now) {
         match input {
-            Input::Heard {
-                worker,
-                incarnation,
-            }
-            | Input::Finished {
-                worker,
-                incarnation,
-                ..
-            }
-            | Input::Replicas {
-                worker,
-                incarnation,
-                ..
-            } => {
+            Input::Heard { worker, incarnation }
+            | Input::Finished { worker, incarnation, .. }
+            | Input::Replicas { worker, incarnation, .. } => {
                 if let Some(known) = self.known(*worker, *incarnation) {
                     known.heard_ms = now.steady_ms;
                 }
             }
-            Input::LinkLost {
-                worker,
-                incarnation,
-            } => {
+            Input::LinkLost { worker, incarnation } => {
                 if let Some(known) = self.known(*worker, *incarnation) {
                     known.connected = false;
                     self.told.remove(worker);
@@ -84,20 +59,11 @@ impl Oracle {
     /// Workers this input ends the lease of, and whether their attempts become suspects.
     fn lost_by(&self, input: &Input, now: Now) -> Vec<(WorkerId, bool)> {
         let is = |worker: &WorkerId, incarnation: &Incarnation| {
-            self.workers
-                .get(worker)
-                .map(|known| known.incarnation == *incarnation)
+            self.workers.get(worker).map(|known| known.incarnation == *incarnation)
         };
         match input {
-            Input::Hello {
-                worker,
-                incarnation,
-                ..
-            } if is(worker, incarnation) == Some(false) => vec![(*worker, true)],
-            Input::Goodbye {
-                worker,
-                incarnation,
-            } if is(worker, incarnation) == Some(true) => vec![(*worker, false)],
+            Input::Hello { worker, incarnation, .. } if is(worker, incarnation) == Some(false) => vec![(*worker, true)],
+            Input::Goodbye { worker, incarnation } if is(worker, incarnation) == Some(true) => vec![(*worker, false)],
             Input::Tick => self
                 .workers
                 .iter()
@@ -109,12 +75,7 @@ impl Oracle {
     }
 
     /// The core counts exactly those workers as gone that are, and those that did not come back after its start.
-    fn workers_gone_are(
-        &mut self,
-        seen: Seen<'_>,
-        lost: &[(WorkerId, bool)],
-        coverage: &mut Coverage,
-    ) -> Check {
+    fn workers_gone_are(&mut self, seen: Seen<'_>, lost: &[(WorkerId, bool)], coverage: &mut Coverage) -> Check {
         let mut expected: BTreeSet<WorkerId> = lost.iter().map(|(worker, _)| *worker).collect();
         if matches!(seen.input, Input::Tick) && seen.now.steady_ms >= self.reunion_until_ms {
             for worker in std::mem::take(&mut self.missed) {
@@ -131,23 +92,14 @@ impl Oracle {
                 _ => None,
             })
             .collect();
-        demand!(
-            gone == expected,
-            "workers gone are {expected:?}, the core says {gone:?}"
-        );
+        demand!(gone == expected, "workers gone are {expected:?}, the core says {gone:?}");
         if matches!(seen.input, Input::Tick) && !lost.is_empty() {
             coverage.saw("a lease that ran out");
         }
         Ok(())
     }
 
-    fn lose(
-        &mut self,
-        worker: WorkerId,
-        crashed: bool,
-        causes: &mut Causes,
-        coverage: &mut Coverage,
-    ) {
+    fn lose(&mut self, worker: WorkerId, crashed: bool, causes: &mut Causes, coverage: &mut Coverage) {
         let slots = self.workers.remove(&worker).map_or(0, |known| known.slots);
         for (nth, (_, item)) in (0_u64..).zip(self.held_by(worker)) {
             self.holders.remove(&item);
@@ -200,8 +152,6 @@ impl Oracle {
     }
 
     fn outcome_is_not_of(&self, id: AttemptId, item: &ItemKey) -> bool {
-        self.live
-            .outcome(item)
-            .is_none_or(|outcome| outcome.detail != super::detail_of(id))
+        self.live.outcome(item).is_none_or(|outcome| outcome.detail != super::detail_of(id))
     }
 }

@@ -1,8 +1,8 @@
 //! Whether each record of a step may be written: against what was kept before it, and against the step's causes.
 
 use longshore_core::{
-    AttemptId, Blame, Input, ItemKey, JobRecord, JobState, OutcomeRecord, Record, ServiceRecord,
-    TroubleRecord, WorkerId,
+    AttemptId, Blame, Input, ItemKey, JobRecord, JobState, OutcomeRecord, Record, ServiceRecord, TroubleRecord,
+    WorkerId,
 };
 
 use super::{
@@ -33,26 +33,21 @@ impl Oracle {
                 self.fence_job(job, &mut stops);
             }
         }
-        if let Some((item, cause)) = causes
-            .iter()
-            .find(|(item, _)| self.live.is_running(item.job))
-        {
+        if let Some((item, cause)) = causes.iter().find(|(item, _)| self.live.is_running(item.job)) {
             return Err(format!("nothing was written of {item:?}: {cause:?}"));
         }
         Ok(stops)
     }
 
-    fn fact(
-        &mut self,
-        seen: Seen<'_>,
-        record: &Record,
-        causes: &mut Causes,
-        coverage: &mut Coverage,
-    ) -> Check {
+    fn fact(&mut self, seen: Seen<'_>, record: &Record, causes: &mut Causes, coverage: &mut Coverage) -> Check {
         match record {
             Record::Job(job) => self.job_may_be(seen.input, job, coverage),
             Record::Outcome(outcome) => self.outcome_may_be(outcome, causes, coverage),
-            Record::Trouble(trouble) => self.trouble_may_be(trouble, causes),
+            Record::Trouble(trouble) => {
+                let pause_ms = self.longest_pause_ms(&trouble.item);
+                self.due_ms = self.due_ms.max(seen.now.steady_ms + pause_ms);
+                self.trouble_may_be(trouble, causes)
+            }
             Record::OutcomeGone(item) => self.outcome_may_go(seen.input, item),
             Record::TroubleGone(item) => {
                 demand!(self.live.trouble(item).is_some(), "no trouble of {item:?}");
@@ -61,8 +56,7 @@ impl Oracle {
             }
             Record::Service(service) => self.service_may_be(seen.input, service, coverage),
             Record::Worker(worker) => {
-                let said =
-                    matches!(seen.input, Input::Hello { worker: who, .. } if *who == worker.id);
+                let said = matches!(seen.input, Input::Hello { worker: who, .. } if *who == worker.id);
                 demand!(said, "{} did not say hello", worker.id);
                 Ok(())
             }
@@ -71,16 +65,20 @@ impl Oracle {
         }
     }
 
+    fn longest_pause_ms(&self, item: &ItemKey) -> u64 {
+        self.live
+            .job(item.job)
+            .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
+            .map_or(0, |stage| stage.backoff_ms.max(stage.max_backoff_ms))
+            .max(self.settings.mishap_pause_ms.1)
+    }
+
     fn job_may_be(&mut self, input: &Input, job: &JobRecord, coverage: &mut Coverage) -> Check {
         let id = job.id;
         let Some(before) = self.live.job(id) else {
             let asked = matches!(input, Input::Submit { job, .. } if *job == id);
             demand!(asked, "nobody submitted {id}");
-            demand!(
-                job.state == JobState::Running,
-                "{id} begins {:?}",
-                job.state
-            );
+            demand!(job.state == JobState::Running, "{id} begins {:?}", job.state);
             let known = |other: &JobRecord| !job.key.is_empty() && other.key == job.key;
             demand!(!self.live.jobs().any(known), "the key of {id} was known");
             return Ok(());
@@ -103,12 +101,7 @@ impl Oracle {
             }
             _ => false,
         };
-        demand!(
-            may,
-            "{id} goes from {:?} to {:?} with {counts:?}",
-            before.state,
-            job.state
-        );
+        demand!(may, "{id} goes from {:?} to {:?} with {counts:?}", before.state, job.state);
         Ok(())
     }
 
@@ -122,17 +115,11 @@ impl Oracle {
         });
     }
 
-    fn outcome_may_be(
-        &self,
-        outcome: &OutcomeRecord,
-        causes: &mut Causes,
-        coverage: &mut Coverage,
-    ) -> Check {
+    fn outcome_may_be(&self, outcome: &OutcomeRecord, causes: &mut Causes, coverage: &mut Coverage) -> Check {
         let item = &outcome.item;
         self.item_may_change(item)?;
-        let cause = causes
-            .remove(item)
-            .ok_or_else(|| format!("an outcome of {item:?} without a cause: {outcome:?}"))?;
+        let cause =
+            causes.remove(item).ok_or_else(|| format!("an outcome of {item:?} without a cause: {outcome:?}"))?;
         if !outcome.success {
             coverage.saw("an item given up");
             if cause == Cause::Suspect {
@@ -171,9 +158,7 @@ impl Oracle {
 
     /// How many items the item's stage has.
     pub(super) fn items(&self, item: &ItemKey) -> u64 {
-        count::stages(&self.live, item.job)
-            .get(usize::from(item.stage))
-            .map_or(0, |count| count.items)
+        count::stages(&self.live, item.job).get(usize::from(item.stage)).map_or(0, |count| count.items)
     }
 
     fn failure_detail(&self, cause: &Cause, item: &ItemKey) -> Result<Vec<u8>, String> {
@@ -186,18 +171,11 @@ impl Oracle {
 
     /// Failures, crashes and mishaps of the item, this cause counted in.
     fn counted(&self, item: &ItemKey, cause: &Cause) -> [u32; 3] {
-        let mut counts = self.live.trouble(item).map_or([0; 3], |trouble| {
-            [trouble.failures, trouble.crashes, trouble.mishaps]
-        });
+        let mut counts =
+            self.live.trouble(item).map_or([0; 3], |trouble| [trouble.failures, trouble.crashes, trouble.mishaps]);
         let at = match cause {
-            Cause::Failed {
-                blame: Blame::Item | Blame::Hopeless,
-                ..
-            } => 0,
-            Cause::Failed {
-                blame: Blame::Infrastructure,
-                ..
-            } => 2,
+            Cause::Failed { blame: Blame::Item | Blame::Hopeless, .. } => 0,
+            Cause::Failed { blame: Blame::Infrastructure, .. } => 2,
             _ => 1,
         };
         counts[at] += 1;
@@ -211,33 +189,19 @@ impl Oracle {
             .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
             .map_or(0, |stage| stage.attempts);
         let [failures, crashes, mishaps] = self.counted(item, cause);
-        let hopeless = matches!(
-            cause,
-            Cause::Failed {
-                blame: Blame::Hopeless,
-                ..
-            }
-        );
-        hopeless
-            || failures >= attempts
-            || crashes >= self.settings.crashes
-            || mishaps >= self.settings.mishaps
+        let hopeless = matches!(cause, Cause::Failed { blame: Blame::Hopeless, .. });
+        hopeless || failures >= attempts || crashes >= self.settings.crashes || mishaps >= self.settings.mishaps
     }
 
     fn trouble_may_be(&self, trouble: &TroubleRecord, causes: &mut Causes) -> Check {
         let item = &trouble.item;
         self.item_may_change(item)?;
-        let cause = causes
-            .remove(item)
-            .ok_or_else(|| format!("a trouble of {item:?} without a cause"))?;
+        let cause = causes.remove(item).ok_or_else(|| format!("a trouble of {item:?} without a cause"))?;
         let detail = self.failure_detail(&cause, item)?;
         demand!(trouble.detail == detail, "{item:?} failed with other words");
         let counted = self.counted(item, &cause);
         let kept = [trouble.failures, trouble.crashes, trouble.mishaps];
-        demand!(
-            kept == counted,
-            "{item:?} has {counted:?}, kept is {kept:?}"
-        );
+        demand!(kept == counted, "{item:?} has {counted:?}, kept is {kept:?}");
         demand!(!self.is_used_up(item, &cause), "{item:?} goes on for ever");
         Ok(())
     }
@@ -250,12 +214,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn service_may_be(
-        &self,
-        input: &Input,
-        service: &ServiceRecord,
-        coverage: &mut Coverage,
-    ) -> Check {
+    fn service_may_be(&self, input: &Input, service: &ServiceRecord, coverage: &mut Coverage) -> Check {
         let name = &service.name;
         let before = self.live.service(name);
         let generation = before.map_or(0, |before| before.generation);

@@ -20,14 +20,7 @@ impl Oracle {
         mut stops: Stops,
         coverage: &mut Coverage,
     ) -> Result<Stops, String> {
-        let Input::Hello {
-            worker,
-            incarnation,
-            slots,
-            held,
-            ..
-        } = seen.input
-        else {
+        let Input::Hello { worker, incarnation, slots, held, .. } = seen.input else {
             return Ok(stops);
         };
         self.missed.remove(worker);
@@ -40,19 +33,14 @@ impl Oracle {
         };
         self.workers.insert(*worker, known);
         let has: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
-        self.holders
-            .retain(|_, (id, holder)| *holder != *worker || has.contains(id));
+        self.holders.retain(|_, (id, holder)| *holder != *worker || has.contains(id));
         for held in held {
             let given = self.given.get(&held.id);
-            demand!(
-                given == Some(&(held.item, *worker)),
-                "{held:?} was not given out"
-            );
+            demand!(given == Some(&(held.item, *worker)), "{held:?} was not given out");
             if self.holders.get(&held.item) == Some(&(held.id, *worker)) {
                 continue;
             }
-            let pending =
-                self.live.is_running(held.item.job) && self.live.outcome(&held.item).is_none();
+            let pending = self.live.is_running(held.item.job) && self.live.outcome(&held.item).is_none();
             if !pending || self.holders.contains_key(&held.item) {
                 stops.push((*worker, held.id));
                 continue;
@@ -66,12 +54,7 @@ impl Oracle {
         Ok(stops)
     }
 
-    pub(super) fn orders(
-        &mut self,
-        seen: Seen<'_>,
-        stops: &Stops,
-        coverage: &mut Coverage,
-    ) -> Check {
+    pub(super) fn orders(&mut self, seen: Seen<'_>, stops: &Stops, coverage: &mut Coverage) -> Check {
         let mut stopped = BTreeSet::new();
         for order in &seen.out.orders {
             match order {
@@ -90,8 +73,7 @@ impl Oracle {
                 }
                 Order::Settle { worker, ids } => settles_what_ended(seen.input, *worker, ids)?,
                 Order::Welcome { worker, .. } => {
-                    let said =
-                        matches!(seen.input, Input::Hello { worker: who, .. } if who == worker);
+                    let said = matches!(seen.input, Input::Hello { worker: who, .. } if who == worker);
                     demand!(said, "{worker} is welcome but did not say hello");
                 }
                 Order::Replicas { worker, keep } => {
@@ -105,18 +87,12 @@ impl Oracle {
             }
         }
         let expected: BTreeSet<(WorkerId, AttemptId)> = stops.iter().copied().collect();
-        demand!(
-            stopped == expected,
-            "to be stopped are {expected:?}, the core stops {stopped:?}"
-        );
+        demand!(stopped == expected, "to be stopped are {expected:?}, the core stops {stopped:?}");
         Ok(())
     }
 
     fn is_connected(&self, worker: WorkerId) -> Check {
-        let connected = self
-            .workers
-            .get(&worker)
-            .is_some_and(|known| known.connected);
+        let connected = self.workers.get(&worker).is_some_and(|known| known.connected);
         demand!(connected, "an order for {worker}, which is not connected");
         Ok(())
     }
@@ -130,15 +106,8 @@ impl Oracle {
     ) -> Check {
         let Assignment { id, item, .. } = *assignment;
         self.is_connected(worker)?;
-        demand!(
-            !self.in_reunion(seen.now),
-            "{item:?} is given out in reunion"
-        );
-        demand!(
-            id.epoch == self.epoch,
-            "{id:?} is not of epoch {}",
-            self.epoch
-        );
+        demand!(!self.in_reunion(seen.now), "{item:?} is given out in reunion");
+        demand!(id.epoch == self.epoch, "{id:?} is not of epoch {}", self.epoch);
         demand!(self.live.is_running(item.job), "the job of {item:?} ended");
         demand!(self.live.outcome(&item).is_none(), "{item:?} has ended");
         let items = self.items(&item);
@@ -146,13 +115,8 @@ impl Oracle {
         if let Some(holder) = self.holders.get(&item) {
             return Err(format!("{item:?} is given out but {holder:?} has it"));
         }
-        let tries = self.live.trouble(&item).map_or(0, |trouble| {
-            trouble.failures + trouble.crashes + trouble.mishaps
-        });
-        demand!(
-            assignment.attempt == tries + 1,
-            "{assignment:?} after {tries} tries"
-        );
+        let tries = self.live.trouble(&item).map_or(0, |trouble| trouble.failures + trouble.crashes + trouble.mishaps);
+        demand!(assignment.attempt == tries + 1, "{assignment:?} after {tries} tries");
         self.source_is_right(seen, assignment, coverage)?;
         self.there_is_room(worker, assignment)?;
         self.holders.insert(item, (id, worker));
@@ -161,12 +125,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn source_is_right(
-        &self,
-        seen: Seen<'_>,
-        assignment: &Assignment,
-        coverage: &mut Coverage,
-    ) -> Check {
+    fn source_is_right(&self, seen: Seen<'_>, assignment: &Assignment, coverage: &mut Coverage) -> Check {
         let item = &assignment.item;
         let gathers = self
             .live
@@ -183,15 +142,9 @@ impl Oracle {
             let (parent, ordinal) = count::parent(&self.live, item)?;
             Source::Output { parent, ordinal }
         };
-        demand!(
-            assignment.source == right,
-            "{assignment:?}: the source is {right:?}"
-        );
+        demand!(assignment.source == right, "{assignment:?}: the source is {right:?}");
         let shown = seen.core.source(item);
-        demand!(
-            shown == Some(right),
-            "the source of {item:?} is shown as {shown:?}"
-        );
+        demand!(shown == Some(right), "the source of {item:?} is shown as {shown:?}");
         Ok(())
     }
 
@@ -203,19 +156,13 @@ impl Oracle {
             on_worker += u64::from(*holder == worker);
             of_stage += u64::from((other.job, other.stage) == (item.job, item.stage));
         }
-        demand!(
-            on_worker < slots * MOST_PER_SLOT,
-            "{worker} has {on_worker}"
-        );
+        demand!(on_worker < slots * MOST_PER_SLOT, "{worker} has {on_worker}");
         let most = self
             .live
             .job(item.job)
             .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
             .map_or(0, |stage| u64::from(stage.max_parallel));
-        demand!(
-            most == 0 || of_stage < most,
-            "{of_stage} of at most {most} run"
-        );
+        demand!(most == 0 || of_stage < most, "{of_stage} of at most {most} run");
         Ok(())
     }
 
@@ -224,10 +171,7 @@ impl Oracle {
         let held = self.held_by(worker);
         for id in ids {
             let has = held.iter().any(|(other, _)| other == id);
-            demand!(
-                has,
-                "{id:?} is asked back from {worker}, which does not hold it"
-            );
+            demand!(has, "{id:?} is asked back from {worker}, which does not hold it");
         }
         Ok(())
     }
@@ -238,24 +182,13 @@ impl Oracle {
         for key in self.told.values().flatten() {
             demand!(all.insert(key), "two workers shall keep {key}");
         }
-        for service in self
-            .live
-            .services()
-            .filter(|service| service.plan.is_some())
-        {
-            let view = seen
-                .core
-                .service_view(&service.name)
-                .ok_or_else(|| format!("{} is not shown", service.name))?;
+        for service in self.live.services().filter(|service| service.plan.is_some()) {
+            let view = seen.core.service_view(&service.name).ok_or_else(|| format!("{} is not shown", service.name))?;
             for replica in view.replicas {
                 let Some((worker, _)) = replica.worker else {
                     continue;
                 };
-                demand!(
-                    self.workers.contains_key(&worker),
-                    "{} is on {worker}",
-                    replica.key
-                );
+                demand!(self.workers.contains_key(&worker), "{} is on {worker}", replica.key);
                 for (other, keep) in &self.told {
                     let told = keep.contains(&replica.key);
                     demand!(!told || *other == worker, "{} is told {other}", replica.key);
@@ -273,16 +206,8 @@ impl Oracle {
 
 fn settles_what_ended(input: &Input, worker: WorkerId, ids: &[AttemptId]) -> Check {
     let ended = match input {
-        Input::Finished {
-            worker: who,
-            results,
-            ..
-        } => {
-            *who == worker
-                && results
-                    .iter()
-                    .map(|result| result.id)
-                    .eq(ids.iter().copied())
+        Input::Finished { worker: who, results, .. } => {
+            *who == worker && results.iter().map(|result| result.id).eq(ids.iter().copied())
         }
         _ => false,
     };

@@ -55,28 +55,17 @@ impl Promises {
         }
         for job in &self.cancelled {
             let state = kept.job(*job).map(|job| job.state);
-            demand!(
-                state == Some(JobState::Cancelled),
-                "cancelled job {job} is {state:?}"
-            );
+            demand!(state == Some(JobState::Cancelled), "cancelled job {job} is {state:?}");
         }
         for (name, (generation, deployed)) in &self.services {
             let service = kept.service(name);
             let now = service.map_or(0, |service| service.generation);
-            demand!(
-                now >= *generation,
-                "generation {generation} of {name} is lost"
-            );
+            demand!(now >= *generation, "generation {generation} of {name} is lost");
             let is = service.is_some_and(|service| service.plan.is_some());
-            demand!(
-                *deployed || now > *generation || !is,
-                "removed {name} is back"
-            );
+            demand!(*deployed || now > *generation || !is, "removed {name} is back");
         }
         for (item, id) in &self.settled {
-            let is = kept
-                .outcome(item)
-                .is_some_and(|it| it.detail == detail_of(*id));
+            let is = kept.outcome(item).is_some_and(|it| it.detail == detail_of(*id));
             demand!(is, "the settled success of {item:?} is lost");
         }
         Ok(())
@@ -96,13 +85,8 @@ impl Oracle {
     pub(super) fn replies(&self, seen: Seen<'_>) -> Check {
         use longshore_core::Input;
         let (request, truth) = match seen.input {
-            Input::Submit {
-                request, job, key, ..
-            } => {
-                let id = self
-                    .live
-                    .jobs()
-                    .find(|it| !key.is_empty() && it.key == *key);
+            Input::Submit { request, job, key, .. } => {
+                let id = self.live.jobs().find(|it| !key.is_empty() && it.key == *key);
                 let job = id.map_or(*job, |it| it.id);
                 demand!(self.live.job(job).is_some(), "{job} is not kept");
                 (request, Some(job))
@@ -123,50 +107,33 @@ impl Oracle {
         self.reply_is_true(seen.input, reply, truth)
     }
 
-    fn reply_is_true(
-        &self,
-        input: &longshore_core::Input,
-        reply: &Reply,
-        submitted: Option<JobId>,
-    ) -> Check {
+    fn reply_is_true(&self, input: &longshore_core::Input, reply: &Reply, submitted: Option<JobId>) -> Check {
         use longshore_core::Input;
         let state = |job| self.live.job(job).map(|job| job.state);
         let plan = |name: &String| self.live.service(name).and_then(|it| it.plan.as_ref());
         let is_true = match (input, reply) {
             (Input::Submit { .. }, Reply::Submitted { job, .. }) => Some(*job) == submitted,
-            (Input::Cancel { job, .. }, Reply::Cancelled) => {
-                state(*job) == Some(JobState::Cancelled)
-            }
+            (Input::Cancel { job, .. }, Reply::Cancelled) => state(*job) == Some(JobState::Cancelled),
             (Input::Cancel { job, .. }, Reply::Refused(Refusal::JobHasEnded(_))) => {
                 state(*job).is_some_and(JobState::has_ended)
             }
-            (Input::Retry { job, .. }, Reply::Retried { .. }) => {
-                state(*job) == Some(JobState::Running)
-            }
+            (Input::Retry { job, .. }, Reply::Retried { .. }) => state(*job) == Some(JobState::Running),
             (Input::Retry { job, .. }, Reply::Refused(Refusal::JobIsRunning(_))) => {
                 state(*job) == Some(JobState::Running)
             }
             (Input::Retry { job, .. }, Reply::Refused(Refusal::NothingFailed(_))) => {
                 state(*job) == Some(JobState::Succeeded)
             }
-            (
-                Input::Cancel { job, .. } | Input::Retry { job, .. },
-                Reply::Refused(Refusal::NoSuchJob(_)),
-            ) => state(*job).is_none(),
+            (Input::Cancel { job, .. } | Input::Retry { job, .. }, Reply::Refused(Refusal::NoSuchJob(_))) => {
+                state(*job).is_none()
+            }
             (Input::Deploy { name, .. }, Reply::Deployed { generation }) => {
-                plan(name).is_some()
-                    && self
-                        .live
-                        .service(name)
-                        .is_some_and(|it| it.generation == *generation)
+                plan(name).is_some() && self.live.service(name).is_some_and(|it| it.generation == *generation)
             }
-            (Input::Deploy { name, .. }, Reply::Refused(Refusal::ServiceExists(_))) => {
-                plan(name).is_some()
+            (Input::Deploy { name, .. }, Reply::Refused(Refusal::ServiceExists(_))) => plan(name).is_some(),
+            (Input::Remove { name, .. }, Reply::Removed | Reply::Refused(Refusal::NoSuchService(_))) => {
+                plan(name).is_none()
             }
-            (
-                Input::Remove { name, .. },
-                Reply::Removed | Reply::Refused(Refusal::NoSuchService(_)),
-            ) => plan(name).is_none(),
             _ => false,
         };
         demand!(is_true, "{reply:?} to {input:?}");

@@ -25,18 +25,12 @@ impl Oracle {
             let shown = self.expected(job);
             let changed = self.shown.get(&job) != Some(&shown);
             let noticed = seen.out.notices.binary_search(&Notice::Job(job)).is_ok();
-            demand!(
-                !changed || noticed,
-                "nobody hears that {job} changed to {shown:?}"
-            );
+            demand!(!changed || noticed, "nobody hears that {job} changed to {shown:?}");
             if changed || noticed {
                 self.view(seen.core, job, &shown)?;
             }
             if self.live.is_running(job) {
-                demand!(
-                    !count::is_spent(&count::stages(&self.live, job)),
-                    "{job} runs but nothing of it is left"
-                );
+                demand!(!count::is_spent(&count::stages(&self.live, job)), "{job} runs but nothing of it is left");
                 self.shown.insert(job, shown);
             } else {
                 self.shown.remove(&job);
@@ -73,26 +67,15 @@ impl Oracle {
     }
 
     fn view(&self, core: &Core, job: JobId, expected: &[Shown]) -> Check {
-        let view = core
-            .job_view(job)
-            .ok_or_else(|| format!("{job} is not shown"))?;
-        demand!(
-            Some(&view.record) == self.live.job(job),
-            "{job} is shown as {:?}",
-            view.record
-        );
-        let shown: Vec<Shown> = view
-            .stages
-            .iter()
-            .map(|it| [it.items, it.running, it.succeeded, it.failed])
-            .collect();
-        demand!(
-            shown == expected,
-            "{job} is shown as {shown:?}, is {expected:?}"
-        );
+        let view = core.job_view(job).ok_or_else(|| format!("{job} is not shown"))?;
+        demand!(Some(&view.record) == self.live.job(job), "{job} is shown as {:?}", view.record);
+        let shown: Vec<Shown> = view.stages.iter().map(|it| [it.items, it.running, it.succeeded, it.failed]).collect();
+        demand!(shown == expected, "{job} is shown as {shown:?}, is {expected:?}");
         for it in &view.stages {
             let sum = it.queued + it.running + it.succeeded + it.failed + it.backing_off;
             demand!(sum == it.items, "the counts of {job} do not add up: {it:?}");
+            let woken = core.next_deadline_ms().is_some_and(|at| at <= self.due_ms);
+            demand!(it.backing_off == 0 || woken, "nobody wakes the paused items of {job}: {it:?}");
         }
         Ok(())
     }
@@ -104,28 +87,12 @@ impl Oracle {
         }
         let views = core.worker_views();
         let known = self.workers.keys().copied();
-        demand!(
-            views.iter().map(|view| view.id).eq(known),
-            "other workers are shown than there are"
-        );
+        demand!(views.iter().map(|view| view.id).eq(known), "other workers are shown than there are");
         for view in views {
             let holds = held.remove(&view.id).unwrap_or(0);
-            demand!(
-                view.attempts == holds,
-                "{} is shown with {}, holds {holds}",
-                view.id,
-                view.attempts
-            );
-            let connected = self
-                .workers
-                .get(&view.id)
-                .is_some_and(|known| known.connected);
-            demand!(
-                view.connected == connected,
-                "{} is shown as {}",
-                view.id,
-                view.connected
-            );
+            demand!(view.attempts == holds, "{} is shown with {}, holds {holds}", view.id, view.attempts);
+            let connected = self.workers.get(&view.id).is_some_and(|known| known.connected);
+            demand!(view.connected == connected, "{} is shown as {}", view.id, view.connected);
         }
         demand!(held.is_empty(), "workers that are not there hold {held:?}");
         Ok(())

@@ -24,14 +24,8 @@ fn exit_codes_and_signals_are_told_apart() {
         let mut worker = Worker::start(place);
         assert_eq!(end_of(&mut worker, "exit 0"), End::Exited(0));
         assert_eq!(end_of(&mut worker, "exit 137"), End::Exited(137));
-        assert_eq!(
-            end_of(&mut worker, "kill -9 $$"),
-            End::Signaled { signal: 9 }
-        );
-        assert_eq!(
-            end_of(&mut worker, "kill -15 $$"),
-            End::Signaled { signal: 15 }
-        );
+        assert_eq!(end_of(&mut worker, "kill -9 $$"), End::Signaled { signal: 9 });
+        assert_eq!(end_of(&mut worker, "kill -15 $$"), End::Signaled { signal: 15 });
     }
 }
 
@@ -42,20 +36,13 @@ fn a_command_that_does_not_exist_is_not_started() {
         for name in ["longshore-no-such-program", "/no/such/program", ""] {
             let run = worker.command(&[name]);
             let done = worker.carry_out(run);
-            assert_eq!(
-                not_started(&done),
-                (Errno::NOENT, format!("run {name}").as_str())
-            );
+            assert_eq!(not_started(&done), (Errno::NOENT, format!("run {name}").as_str()));
         }
         let run = worker.command(&[]);
         assert_eq!(not_started(&worker.carry_out(run)).0, Errno::INVAL);
         let run = worker.command(&["/"]);
         assert_eq!(not_started(&worker.carry_out(run)).0, Errno::ACCESS);
-        assert_eq!(
-            end_of(&mut worker, "exit 3"),
-            End::Exited(3),
-            "the next run is fine"
-        );
+        assert_eq!(end_of(&mut worker, "exit 3"), End::Exited(3), "the next run is fine");
     }
 }
 
@@ -90,11 +77,7 @@ fn a_run_over_its_time_is_timed_out_even_if_it_then_succeeds() {
         run.timeout_ms = Some(100);
         let done = worker.carry_out(run);
         assert_eq!(done.end, End::TimedOut);
-        assert!(
-            (100_000..30_000_000).contains(&done.usage.wall_us),
-            "{:?}",
-            done.usage
-        );
+        assert!((100_000..30_000_000).contains(&done.usage.wall_us), "{:?}", done.usage);
     }
 }
 
@@ -120,10 +103,7 @@ fn a_request_to_end_reaches_the_whole_process_group() {
         let seq = run.seq;
         worker.send(&ToShim::Run(run));
         up.wait();
-        worker.send(&ToShim::Stop {
-            seq,
-            grace_ms: 60_000,
-        });
+        worker.send(&ToShim::Stop { seq, grace_ms: 60_000 });
         let done = worker.done();
         assert_eq!(done.end, End::Stopped);
         assert_eq!(done.stdout.head, b"asked\n");
@@ -142,17 +122,11 @@ fn running_and_queued_runs_can_be_stopped() {
             worker.send(&ToShim::Run(run.clone()));
         }
         up.wait();
-        worker.send(&ToShim::Stop {
-            seq: queued.seq,
-            grace_ms: 0,
-        });
+        worker.send(&ToShim::Stop { seq: queued.seq, grace_ms: 0 });
         let done = worker.done();
         assert_eq!((done.seq, done.end), (queued.seq, End::Stopped));
         assert!(!worker.path(&queued.out_dir).exists());
-        worker.send(&ToShim::Stop {
-            seq: running.seq,
-            grace_ms: 0,
-        });
+        worker.send(&ToShim::Stop { seq: running.seq, grace_ms: 0 });
         let done = worker.done();
         assert_eq!((done.seq, done.end), (running.seq, End::Stopped));
         assert!(!up.is_held());

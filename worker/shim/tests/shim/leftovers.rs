@@ -18,22 +18,12 @@ impl Sign {
     pub fn new(worker: &Worker, name: &str) -> Self {
         let path = worker.path(name);
         mkfifoat(CWD, &path, Mode::from_raw_mode(0o666)).unwrap();
-        Self(
-            open(
-                &path,
-                OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-            .unwrap(),
-        )
+        Self(open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).unwrap())
     }
 
     /// Waits until somebody has written to it.
     pub fn wait(&self) {
-        let limit = Timespec {
-            tv_sec: 60,
-            tv_nsec: 0,
-        };
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
         let ready = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&limit));
         assert_eq!(ready, Ok(1), "nobody gives a sign");
     }
@@ -100,18 +90,10 @@ fn orphans_that_end_during_a_run_do_not_stay() {
         let shim = worker.shim_pid();
         let children = format!("/proc/{shim}/task/{shim}/children");
         // The last of them may be ending still.
-        while std::fs::read_to_string(&children)
-            .unwrap()
-            .split_whitespace()
-            .count()
-            > 1
-        {
+        while std::fs::read_to_string(&children).unwrap().split_whitespace().count() > 1 {
             std::thread::yield_now();
         }
-        worker.send(&ToShim::Stop {
-            seq,
-            grace_ms: 60_000,
-        });
+        worker.send(&ToShim::Stop { seq, grace_ms: 60_000 });
         assert_eq!(worker.done().end, End::Stopped);
     }
 }
@@ -125,10 +107,7 @@ fn scratch_is_emptied_after_each_run() {
         for _ in 0..2 {
             let run = worker.script(script);
             assert_eq!(worker.carry_out(run).stdout.head, b"fine\n");
-            assert_eq!(
-                std::fs::read_dir(worker.path("scratch")).unwrap().count(),
-                0
-            );
+            assert_eq!(std::fs::read_dir(worker.path("scratch")).unwrap().count(), 0);
         }
         assert!(worker.path("worker.sock").exists());
     }

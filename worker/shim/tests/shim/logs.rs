@@ -10,10 +10,7 @@ fn both_logs_are_kept_apart() {
         let mut worker = Worker::start(place);
         let run = worker.script("echo to out; echo to err >&2");
         let done = worker.carry_out(run);
-        assert_eq!(
-            (done.stdout.head, done.stderr.head),
-            (b"to out\n".to_vec(), b"to err\n".to_vec())
-        );
+        assert_eq!((done.stdout.head, done.stderr.head), (b"to out\n".to_vec(), b"to err\n".to_vec()));
         assert_eq!(done.stdout.dropped + done.stderr.dropped, 0);
     }
 }
@@ -53,9 +50,5 @@ fn most_memory_kib(worker: &Worker) -> u64 {
     let status = format!("/proc/{}/status", worker.shim_pid());
     let status = std::fs::read_to_string(status).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap()
+    line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -16,14 +16,10 @@ use crate::worker::{Place, Worker};
 fn server_of_the_other_tests() {
     if let Ok(path) = std::env::var("TEST_SERVER_SOCKET") {
         let listener = UnixListener::bind(path).unwrap();
-        listener
-            .incoming()
-            .for_each(|stream| answer(stream.unwrap()));
+        listener.incoming().for_each(|stream| answer(stream.unwrap()));
     } else if let Ok(port) = std::env::var("TEST_SERVER_PORT") {
         let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
-        listener
-            .incoming()
-            .for_each(|stream| answer(stream.unwrap()));
+        listener.incoming().for_each(|stream| answer(stream.unwrap()));
     }
 }
 
@@ -41,9 +37,7 @@ fn serve(worker: &Worker, port: u16, variable: &str, value: &str) -> Serve {
     let this = std::env::current_exe().unwrap();
     let name = "serving::server_of_the_other_tests";
     Serve {
-        argv: [this.to_str().unwrap(), "--exact", name, "--nocapture"]
-            .map(String::from)
-            .to_vec(),
+        argv: [this.to_str().unwrap(), "--exact", name, "--nocapture"].map(String::from).to_vec(),
         env: vec![(variable.into(), value.into())],
         port,
         socket: worker.name("server.sock"),
@@ -82,12 +76,7 @@ fn a_server_on_a_unix_socket_is_reached() {
     for place in Place::all() {
         let worker = Worker::start(place);
         let socket = worker.name("server.sock");
-        worker.send(&ToShim::Serve(serve(
-            &worker,
-            1,
-            "TEST_SERVER_SOCKET",
-            &socket,
-        )));
+        worker.send(&ToShim::Serve(serve(&worker, 1, "TEST_SERVER_SOCKET", &socket)));
         for question in [b"this", b"that"] {
             let fd = connect(&worker);
             ioctl_fionbio(&fd, false).unwrap();
@@ -100,11 +89,7 @@ fn a_server_on_a_unix_socket_is_reached() {
 fn a_server_on_a_port_is_reached() {
     for place in Place::all() {
         let worker = Worker::start(place);
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let asked = serve(&worker, port, "TEST_SERVER_PORT", &port.to_string());
         worker.send(&ToShim::Serve(asked));
         let fd = connect(&worker);
@@ -120,12 +105,7 @@ fn the_end_of_a_server_is_told_and_it_may_be_started_again() {
         let worker = Worker::start(place);
         let socket = worker.name("server.sock");
         for _ in 0..2 {
-            worker.send(&ToShim::Serve(serve(
-                &worker,
-                1,
-                "TEST_SERVER_SOCKET",
-                &socket,
-            )));
+            worker.send(&ToShim::Serve(serve(&worker, 1, "TEST_SERVER_SOCKET", &socket)));
             let fd = connect(&worker);
             ioctl_fionbio(&fd, false).unwrap();
             UnixStream::from(fd).write_all(b"quit").unwrap();
@@ -163,17 +143,10 @@ fn the_logs_of_a_server_are_told_with_its_end() {
         asked.argv = ["sh", "-c", script].map(String::from).to_vec();
         worker.send(&ToShim::Serve(asked));
         match worker.receive() {
-            FromShim::ServerEnded {
-                end,
-                stdout,
-                stderr,
-            } => {
+            FromShim::ServerEnded { end, stdout, stderr } => {
                 assert_eq!(end, End::Exited(2));
                 assert!(stdout.tail.ends_with(b"\0bye\n"));
-                assert_eq!(
-                    (stdout.dropped, stderr.head),
-                    (999_004, b"sorry\n".to_vec())
-                );
+                assert_eq!((stdout.dropped, stderr.head), (999_004, b"sorry\n".to_vec()));
             }
             other => panic!("unexpected {other:?}"),
         }

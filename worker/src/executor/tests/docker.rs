@@ -2,49 +2,46 @@
 //!
 //! Skipped without Docker, with a line on standard error; `LONGSHORE_REQUIRE_DOCKER=1` makes that a failure.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use futures_util::FutureExt;
+
 use super::*;
 use crate::runtime::docker::{DockerOptions, DockerRuntime};
 
 #[path = "../../../tests/support/host_image.rs"]
 mod host_image;
 
-/// A world over Docker, and the image made for it.
-struct DockerWorld {
-    world: World,
-    docker: Arc<DockerRuntime>,
-}
-
-impl DockerWorld {
-    async fn new(slots: usize) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = DockerOptions::new(Uuid::new_v4(), dir.path().join("shim"));
-        let docker = match DockerRuntime::connect(options).await {
-            Ok(docker) => Arc::new(docker),
-            Err(error) => {
-                let required = std::env::var_os("LONGSHORE_REQUIRE_DOCKER").is_some_and(|value| value == "1");
-                assert!(!required, "{error}");
-                eprintln!("skipped, as no Docker answers (LONGSHORE_REQUIRE_DOCKER=1 makes this a failure): {error}");
-                return None;
-            }
-        };
-        let image = format!("longshore-test-executor:{}", Uuid::new_v4().simple());
-        let programs = ["sh", "cat", "tr", "ls", "head", "tail", "ln", "mkfifo", "sleep", "true", "id"];
-        docker.import_image(&image, host_image::tar(&programs).into(), &[]).await.unwrap();
-        let runtime: Arc<dyn Runtime> = Arc::<DockerRuntime>::clone(&docker);
-        Some(Self { world: World::over(runtime, &image, slots, dir, |_| {}), docker })
-    }
-
-    async fn end(self) {
-        let image = self.world.image.clone();
-        self.world.end().await;
-        self.docker.remove_image(&image).await.unwrap();
+/// Runs a test over Docker with an image made for it, and leaves nothing behind, also when the test fails.
+async fn in_docker(test: impl AsyncFnOnce(&mut World)) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DockerOptions::new(Uuid::new_v4(), dir.path().join("shim"));
+    let docker = match DockerRuntime::connect(options).await {
+        Ok(docker) => Arc::new(docker),
+        Err(error) => {
+            let required = std::env::var_os("LONGSHORE_REQUIRE_DOCKER").is_some_and(|value| value == "1");
+            assert!(!required, "{error}");
+            eprintln!("skipped, as no Docker answers (LONGSHORE_REQUIRE_DOCKER=1 makes this a failure): {error}");
+            return;
+        }
+    };
+    let image = format!("longshore-test-executor:{}", Uuid::new_v4().simple());
+    docker.import_image(&image, host_image::tar(&PROGRAMS).into(), &[]).await.unwrap();
+    let runtime: Arc<dyn Runtime> = Arc::<DockerRuntime>::clone(&docker);
+    let mut world = World::over(runtime, &image, 1, dir, |_| {});
+    let outcome = AssertUnwindSafe(test(&mut world)).catch_unwind().await;
+    world.end().await;
+    docker.remove_image(&image).await.unwrap();
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
     }
 }
+
+const PROGRAMS: [&str; 8] = ["sh", "cat", "tr", "ls", "head", "tail", "ln", "mkfifo"];
 
 #[tokio::test]
 async fn items_run_in_one_warm_container() {
-    let Some(mut docker) = DockerWorld::new(1).await else { return };
-    let world = &mut docker.world;
+    in_docker(async |world| {
     let stage = world.shell("tr a-z A-Z < {in} > {out}");
     let names: Vec<String> = (0..50).map(|number| format!("d/{number}")).collect();
     let inputs: Vec<_> = names.iter().map(|name| (name.as_str(), "hello")).collect();
@@ -54,39 +51,39 @@ async fn items_run_in_one_warm_container() {
     }
     let work = world.gather(world.shell("ls {in} > {out}; cat {in}/* >> {out}"), &[("a", "1"), ("b", "2")]);
     assert_eq!(outputs(&world.run(vec![work]).await[0]), [pair("total", "000000-a\n000001-b\n12")]);
-    docker.end().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn inputs_cannot_be_written_inside() {
-    let Some(mut docker) = DockerWorld::new(1).await else { return };
-    let world = &mut docker.world;
+    in_docker(async |world| {
     let stage = world.shell("echo x >> {in} || echo refused > {out}");
     assert_eq!(world.outputs(stage, "a", "").await, [pair("a", "refused\n")]);
-    docker.end().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn hostile_outputs_are_refused_by_name() {
-    let Some(mut docker) = DockerWorld::new(1).await else { return };
-    let world = &mut docker.world;
+    in_docker(async |world| {
     for (line, message) in [
         ("ln -s /etc/shadow {out}", "output refused: \"item\" is a symlink"),
         ("ln -s /proc/self/environ {out}", "output refused: \"item\" is a symlink"),
         ("mkfifo {out}", "output refused: \"item\" is a FIFO"),
-        ("echo > {outdir}/a; ln {outdir}/a {outdir}/a2; rm -f {out}", "is a hard link"),
+        ("echo > {outdir}/a; ln {outdir}/a {outdir}/a2", "is a hard link"),
     ] {
         let failure = world.failure(world.shell(line)).await;
         assert_eq!(failure.class(), FailureClass::Output);
         assert!(failure.message.ends_with(message), "{}", failure.message);
     }
-    docker.end().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_container_without_the_program_says_so() {
-    let Some(mut docker) = DockerWorld::new(1).await else { return };
-    let world = &mut docker.world;
+    in_docker(async |world| {
     let failure = world.failure(world.stage(&["bash", "-c", "true"])).await;
     assert_eq!(failure.class(), FailureClass::Command);
     assert!(failure.message.contains("the image may have no shell"), "{}", failure.message);
@@ -94,13 +91,13 @@ async fn a_container_without_the_program_says_so() {
     stage.container.as_mut().unwrap().image = "longshore.invalid/none:1".into();
     let failure = world.failure(stage).await;
     assert_eq!(failure.class(), FailureClass::Image, "{}", failure.message);
-    docker.end().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn memory_limits_are_told_from_other_ends() {
-    let Some(mut docker) = DockerWorld::new(1).await else { return };
-    let world = &mut docker.world;
+    in_docker(async |world| {
     let mut stage = world.shell("cat {in}; tail /dev/zero");
     stage.container.as_mut().unwrap().memory_bytes = 64 << 20;
     let failure = world.failure(stage.clone()).await;
@@ -108,14 +105,15 @@ async fn memory_limits_are_told_from_other_ends() {
     assert_eq!(failure.message, "met its memory limit of 64 MiB");
     stage.container.as_mut().unwrap().command[2] = "cat {in}".into();
     assert_eq!(world.outputs(stage, "a", "fine").await, [pair("a", "fine")]);
-    docker.end().await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn large_outputs_keep_their_bytes() {
-    let Some(mut docker) = DockerWorld::new(1).await else { return };
-    let world = &mut docker.world;
+    in_docker(async |world| {
     let stage = world.stage(&["head", "-c", "5000000", "/dev/zero"]);
     assert_eq!(world.outputs(stage, "a", "").await[0].1.len(), 5_000_000);
-    docker.end().await;
+    })
+    .await;
 }

@@ -263,6 +263,7 @@ async fn shutting_down_ends_what_runs_and_removes_everything() {
     let runs = std::fs::read_to_string(&begun).unwrap();
     let World { executor, mut results, dir, .. } = world;
     timeout(PATIENCE, executor.shutdown()).await.unwrap();
+    drop(executor);
     assert!(results.recv().await.is_none(), "nothing is reported");
     for pid in runs.lines() {
         assert!(!Path::new("/proc").join(pid).exists());

@@ -25,8 +25,9 @@ pub(super) const LABEL_LIFE: &str = "longshore.life";
 pub(super) const INSIDE_IN: &str = "/longshore/in";
 pub(super) const INSIDE_OUT: &str = "/longshore/out";
 pub(super) const INSIDE_DATA: &str = "/longshore/data";
-pub(super) const INSIDE_SCRATCH: &str = "/tmp";
-pub(super) const INSIDE_SOCKET: &str = "/tmp/longshore.sock";
+/// Ours, beside `/tmp`: an image's own `/tmp` keeps its mode under a tmpfs, which may let nobody but root write.
+pub(super) const INSIDE_SCRATCH: &str = "/longshore/scratch";
+pub(super) const INSIDE_SOCKET: &str = "/longshore/scratch/longshore.sock";
 const INSIDE_SHIM: &str = "/longshore/shim";
 const INSIDE_CONTROL: &str = "/longshore/control";
 
@@ -90,6 +91,7 @@ impl Plan<'_> {
         let volumes = self.image.volumes.iter().flatten();
         let mut directories = vec![
             INSIDE_SCRATCH.to_owned(),
+            "/tmp".into(),
             "/dev/shm".into(),
             "/dev/mqueue".into(),
         ];
@@ -107,7 +109,7 @@ impl Plan<'_> {
                 directories.push(volume.to_owned());
             }
         }
-        if directories.len() > 3 + MOST_VOLUMES {
+        if directories.len() > 4 + MOST_VOLUMES {
             return Err(self.refuse(&format!("it has more than {MOST_VOLUMES} VOLUMEs")));
         }
         Ok(directories)

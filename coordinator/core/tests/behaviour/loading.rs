@@ -1,0 +1,196 @@
+//! Loading equals living: whatever happens, the ledger is what a plain ordered map of its records gives back.
+
+use std::collections::BTreeMap;
+
+use longshore_core::{
+    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, Order, Record, ServicePlan, StageSpec,
+    WorkerId,
+};
+use proptest::prelude::*;
+
+use crate::stage::{Stage, job_id, life, worker_id};
+
+/// What a store keys its values by, in the order in which they are read.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Entity {
+    Job(JobId),
+    Outcome(ItemKey),
+    Trouble(ItemKey),
+    Service(String),
+    Worker(WorkerId),
+}
+
+/// What is left of the records in an ordered map.
+fn kept(records: &[Record]) -> Vec<Record> {
+    let mut map = BTreeMap::new();
+    for record in records {
+        let (key, value) = match record {
+            Record::Job(it) => (Entity::Job(it.id), Some(record)),
+            Record::Outcome(it) => (Entity::Outcome(it.item), Some(record)),
+            Record::OutcomeGone(item) => (Entity::Outcome(*item), None),
+            Record::Trouble(it) => (Entity::Trouble(it.item), Some(record)),
+            Record::TroubleGone(item) => (Entity::Trouble(*item), None),
+            Record::Service(it) => (Entity::Service(it.name.clone()), Some(record)),
+            Record::Worker(it) => (Entity::Worker(it.id), Some(record)),
+            Record::WorkerGone(worker) => (Entity::Worker(*worker), None),
+        };
+        match value {
+            Some(record) => map.insert(key, record.clone()),
+            None => map.remove(&key),
+        };
+    }
+    map.into_values().collect()
+}
+
+fn loaded(records: &[Record]) -> Ledger {
+    let mut ledger = Ledger::default();
+    kept(records).iter().for_each(|record| ledger.apply(record));
+    ledger
+}
+
+/// Something that may happen.
+#[derive(Debug, Clone)]
+enum Deed {
+    Submit(u8, Vec<StageSpec>, u64),
+    Cancel(u8),
+    Retry(u8),
+    Deploy(u8, u32),
+    Remove(u8),
+    /// A worker connects, in that life, with what it holds.
+    Hello(u8, u8),
+    LinkLost(u8),
+    Goodbye(u8),
+    /// Some attempt that was given out ends.
+    Ends(usize, End),
+    Wait(u64),
+    Restart,
+}
+
+fn stage_spec() -> impl Strategy<Value = StageSpec> {
+    (any::<bool>(), 1..4_u32, 0..300_u64, 0..3_u32).prop_map(|(gather, attempts, backoff_ms, max_parallel)| StageSpec {
+        gather,
+        attempts,
+        backoff_ms,
+        max_backoff_ms: 500,
+        max_parallel,
+    })
+}
+
+fn stages() -> impl Strategy<Value = Vec<StageSpec>> {
+    prop::collection::vec(stage_spec(), 1..4).prop_map(|mut stages| {
+        stages[0].gather = false;
+        stages
+    })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    let blame = prop_oneof![Just(Blame::Item), Just(Blame::Hopeless), Just(Blame::Slot), Just(Blame::Infrastructure)];
+    prop_oneof![
+        6 => (0..4_u64).prop_map(|outputs| End::Succeeded { outputs, detail: Vec::new() }),
+        3 => blame.prop_map(|blame| End::Failed { blame, detail: Vec::new() }),
+        1 => Just(End::Returned),
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        3 => (0..5_u8, stages(), 1..5_u64).prop_map(|(job, stages, inputs)| Deed::Submit(job, stages, inputs)),
+        1 => (0..5_u8).prop_map(Deed::Cancel),
+        3 => (0..5_u8).prop_map(Deed::Retry),
+        1 => (0..2_u8, 1..3_u32).prop_map(|(name, shards)| Deed::Deploy(name, shards)),
+        1 => (0..2_u8).prop_map(Deed::Remove),
+        4 => (0..3_u8, 0..3_u8).prop_map(|(worker, life)| Deed::Hello(worker, life)),
+        1 => (0..3_u8).prop_map(Deed::LinkLost),
+        1 => (0..3_u8).prop_map(Deed::Goodbye),
+        20 => (any::<usize>(), end()).prop_map(|(which, end)| Deed::Ends(which, end)),
+        4 => (0..1_500_u64).prop_map(Deed::Wait),
+        1 => Just(Deed::Restart),
+    ]
+}
+
+/// Plays deeds, and remembers what each worker has and in which life it is.
+struct Play {
+    it: Stage,
+    lives: [u8; 3],
+    given: Vec<(WorkerId, Assignment)>,
+    epoch: u64,
+}
+
+impl Play {
+    fn new() -> Self {
+        Self { it: Stage::new(), lives: [0; 3], given: Vec::new(), epoch: 1 }
+    }
+
+    fn does(&mut self, deed: Deed) {
+        let out = match deed {
+            Deed::Submit(job, stages, inputs) => self.it.submit(job, JobSpec { stages, priority: 0 }, inputs),
+            Deed::Cancel(job) => self.it.cancel(job),
+            Deed::Retry(job) => self.it.retry(job),
+            Deed::Deploy(name, shards) => {
+                self.it.deploy(&format!("service-{name}"), ServicePlan { shards, replicas: 1, merges: 1 }, 1)
+            }
+            Deed::Remove(name) => self.it.remove(&format!("service-{name}")),
+            Deed::Hello(worker, life) => {
+                let same = std::mem::replace(&mut self.lives[usize::from(worker)], life) == life;
+                self.given.retain(|(who, _)| same || *who != worker_id(worker));
+                let mine = self.given.iter().filter(|(who, _)| *who == worker_id(worker));
+                let held: Vec<Assignment> = mine.map(|(_, attempt)| *attempt).collect();
+                self.it.hello(worker, life, 2, &held, &[])
+            }
+            Deed::LinkLost(worker) => {
+                let incarnation = life(self.lives[usize::from(worker)]);
+                self.it.step(Input::LinkLost { worker: worker_id(worker), incarnation })
+            }
+            Deed::Goodbye(worker) => {
+                let incarnation = life(self.lives[usize::from(worker)]);
+                self.it.step(Input::Goodbye { worker: worker_id(worker), incarnation })
+            }
+            Deed::Ends(which, end) => {
+                let Some((worker, attempt)) = which.checked_rem(self.given.len()).map(|at| self.given[at]) else {
+                    return;
+                };
+                let incarnation = life(self.lives[usize::from(worker.0[0])]);
+                let results = vec![Finished { id: attempt.id, item: attempt.item, end, run_us: 1_000 }];
+                self.it.step(Input::Finished { worker, incarnation, results })
+            }
+            Deed::Wait(ms) => self.it.wait(ms),
+            Deed::Restart => {
+                self.epoch += 1;
+                let records = kept(&self.it.records);
+                self.it = Stage::restarted(self.epoch, records, self.it.now_ms);
+                return;
+            }
+        };
+        for order in out.orders {
+            if let Order::Assign { worker, attempts } = order {
+                self.given.extend(attempts.into_iter().map(|attempt| (worker, attempt)));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(96) })]
+
+    #[test]
+    fn loading_equals_living(deeds in prop::collection::vec(deed(), 1..120)) {
+        let mut play = Play::new();
+        for deed in deeds {
+            play.does(deed);
+            prop_assert_eq!(play.it.core.ledger(), &loaded(&play.it.records));
+        }
+    }
+
+    #[test]
+    fn counts_always_add_up(deeds in prop::collection::vec(deed(), 1..120)) {
+        let mut play = Play::new();
+        for deed in deeds {
+            play.does(deed);
+            for job in (0..5).filter(|job| play.it.core.job_view(job_id(*job)).is_some()) {
+                for it in play.it.view(job).stages {
+                    prop_assert_eq!(it.queued + it.running + it.succeeded + it.failed + it.backing_off, it.items);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The stage on which the tests play: a core, a clock that only moves when told to, and words for what happens.
+
+use longshore_core::{
+    Assignment, AttemptId, Blame, Core, End, Finished, Held, Incarnation, Input, ItemKey, JobId, JobSpec, JobState,
+    JobView, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Reply, RequestId, ServicePlan,
+    Settings, StageSpec, StageView, WorkerId,
+};
+
+/// Terms with round numbers.
+pub const SETTINGS: Settings =
+    Settings { lease_ms: 1_000, reunion_ms: 500, crashes: 3, mishaps: 4, mishap_pause_ms: (100, 1_000) };
+
+/// A core and everything it ever wanted kept.
+pub struct Stage {
+    pub core: Core,
+    pub now_ms: u64,
+    /// Every record, in order.
+    pub records: Vec<Record>,
+    requests: u64,
+}
+
+pub fn job_id(number: u8) -> JobId {
+    JobId([number; 16])
+}
+
+pub fn worker_id(number: u8) -> WorkerId {
+    WorkerId([number; 16])
+}
+
+pub fn life(number: u8) -> Incarnation {
+    Incarnation([number; 16])
+}
+
+pub fn item(job: u8, stage: u16, index: u64) -> ItemKey {
+    ItemKey { job: job_id(job), stage, index }
+}
+
+/// A stage whose items are tried twice, half a second apart.
+pub fn map() -> StageSpec {
+    StageSpec { gather: false, attempts: 2, backoff_ms: 400, max_backoff_ms: 400, max_parallel: 0 }
+}
+
+/// The same, over all outputs before it.
+pub fn gather() -> StageSpec {
+    StageSpec { gather: true, ..map() }
+}
+
+pub fn spec(stages: &[StageSpec]) -> JobSpec {
+    JobSpec { stages: stages.to_vec(), priority: 0 }
+}
+
+impl Stage {
+    /// An empty ledger, long after any reunion.
+    pub fn new() -> Self {
+        Self::restarted(1, Vec::new(), 0)
+    }
+
+    /// A core that starts from these records.
+    pub fn restarted(epoch: u64, records: Vec<Record>, now_ms: u64) -> Self {
+        let now = Now { steady_ms: now_ms, wall_ms: now_ms };
+        let core = Core::load(epoch, SETTINGS, now, records.clone());
+        Self { core, now_ms, records, requests: 0 }
+    }
+
+    /// The coordinator dies and starts again with everything that was kept.
+    pub fn restart(self, epoch: u64) -> Self {
+        Self::restarted(epoch, self.records, self.now_ms)
+    }
+
+    pub fn step(&mut self, input: Input) -> Outbox {
+        let now = Now { steady_ms: self.now_ms, wall_ms: self.now_ms };
+        let out = self.core.step(now, input);
+        self.records.extend(out.records.iter().cloned());
+        out
+    }
+
+    /// Time passes, and the core is told.
+    pub fn wait(&mut self, ms: u64) -> Outbox {
+        self.now_ms += ms;
+        self.step(Input::Tick)
+    }
+
+    fn request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    /// Submits under the key `job-<number>`.
+    pub fn submit(&mut self, number: u8, spec: JobSpec, inputs: u64) -> Outbox {
+        let key = format!("job-{number}");
+        self.submit_with_key(number, &key, spec, inputs)
+    }
+
+    pub fn submit_with_key(&mut self, number: u8, key: &str, spec: JobSpec, inputs: u64) -> Outbox {
+        let request = self.request();
+        let (job, key) = (job_id(number), key.to_owned());
+        self.step(Input::Submit { request, job, key, spec, inputs, detail: [0; 32] })
+    }
+
+    pub fn cancel(&mut self, job: u8) -> Outbox {
+        let request = self.request();
+        self.step(Input::Cancel { request, job: job_id(job), reason: "enough".to_owned() })
+    }
+
+    pub fn retry(&mut self, job: u8) -> Outbox {
+        let request = self.request();
+        self.step(Input::Retry { request, job: job_id(job) })
+    }
+
+    pub fn deploy(&mut self, name: &str, plan: ServicePlan, detail: u8) -> Outbox {
+        let request = self.request();
+        self.step(Input::Deploy { request, name: name.to_owned(), plan, detail: [detail; 32] })
+    }
+
+    pub fn remove(&mut self, name: &str) -> Outbox {
+        let request = self.request();
+        self.step(Input::Remove { request, name: name.to_owned() })
+    }
+
+    /// A worker connects in its first life with nothing.
+    pub fn join(&mut self, worker: u8, slots: u32) -> Outbox {
+        self.hello(worker, 1, slots, &[], &[])
+    }
+
+    pub fn hello(
+        &mut self,
+        worker: u8,
+        incarnation: u8,
+        slots: u32,
+        held: &[Assignment],
+        replicas: &[ReplicaKey],
+    ) -> Outbox {
+        self.step(Input::Hello {
+            worker: worker_id(worker),
+            incarnation: life(incarnation),
+            name: format!("worker-{worker}"),
+            slots,
+            held: held.iter().map(|it| Held { id: it.id, item: it.item }).collect(),
+            replicas: ready(replicas),
+        })
+    }
+
+    pub fn heard(&mut self, worker: u8) -> Outbox {
+        self.step(Input::Heard { worker: worker_id(worker), incarnation: life(1) })
+    }
+
+    pub fn link_lost(&mut self, worker: u8) -> Outbox {
+        self.step(Input::LinkLost { worker: worker_id(worker), incarnation: life(1) })
+    }
+
+    pub fn goodbye(&mut self, worker: u8) -> Outbox {
+        self.step(Input::Goodbye { worker: worker_id(worker), incarnation: life(1) })
+    }
+
+    /// A worker in its first life says how an attempt ended.
+    pub fn ends(&mut self, worker: u8, attempt: &Assignment, end: End) -> Outbox {
+        let result = Finished { id: attempt.id, item: attempt.item, end, run_us: 30_000 };
+        self.step(Input::Finished { worker: worker_id(worker), incarnation: life(1), results: vec![result] })
+    }
+
+    pub fn succeeds(&mut self, worker: u8, attempt: &Assignment, outputs: u64) -> Outbox {
+        self.ends(worker, attempt, End::Succeeded { outputs, detail: vec![worker] })
+    }
+
+    pub fn fails(&mut self, worker: u8, attempt: &Assignment, blame: Blame) -> Outbox {
+        self.ends(worker, attempt, End::Failed { blame, detail: vec![worker] })
+    }
+
+    pub fn reports(&mut self, worker: u8, replicas: &[ReplicaKey]) -> Outbox {
+        let replicas = ready(replicas);
+        self.step(Input::Replicas { worker: worker_id(worker), incarnation: life(1), replicas })
+    }
+
+    pub fn view(&self, job: u8) -> JobView {
+        self.core.job_view(job_id(job)).expect("the job is there")
+    }
+
+    pub fn counts(&self, job: u8, stage: usize) -> StageView {
+        self.view(job).stages[stage]
+    }
+
+    pub fn state(&self, job: u8) -> JobState {
+        self.view(job).record.state
+    }
+
+    /// Does every item that is given out, always with so many outputs, until nothing is.
+    pub fn do_everything(&mut self, worker: u8, first: Outbox, outputs: u64) {
+        let mut todo = given(&first);
+        while let Some((_, attempt)) = todo.pop() {
+            todo.extend(given(&self.succeeds(worker, &attempt, outputs)));
+        }
+    }
+}
+
+fn ready(replicas: &[ReplicaKey]) -> Vec<ReplicaStatus> {
+    let status =
+        |key: &ReplicaKey| ReplicaStatus { key: key.clone(), phase: ReplicaPhase::Ready, message: String::new() };
+    replicas.iter().map(status).collect()
+}
+
+/// What was given out, and to whom.
+pub fn given(out: &Outbox) -> Vec<(WorkerId, Assignment)> {
+    let mut given = Vec::new();
+    for order in &out.orders {
+        if let Order::Assign { worker, attempts } = order {
+            given.extend(attempts.iter().map(|attempt| (*worker, *attempt)));
+        }
+    }
+    given
+}
+
+/// The only attempt that was given out.
+pub fn only(out: &Outbox) -> Assignment {
+    match given(out).as_slice() {
+        [(_, attempt)] => *attempt,
+        other => panic!("not one attempt was given out: {other:?}"),
+    }
+}
+
+/// What was to be stopped.
+pub fn stopped(out: &Outbox) -> Vec<AttemptId> {
+    let mut stopped = Vec::new();
+    for order in &out.orders {
+        if let Order::Stop { ids, .. } = order {
+            stopped.extend(ids);
+        }
+    }
+    stopped
+}
+
+/// What was to be forgotten.
+pub fn settled(out: &Outbox) -> Vec<AttemptId> {
+    let mut settled = Vec::new();
+    for order in &out.orders {
+        if let Order::Settle { ids, .. } = order {
+            settled.extend(ids);
+        }
+    }
+    settled
+}
+
+/// What each worker was told to keep.
+pub fn told(out: &Outbox) -> Vec<(WorkerId, Vec<ReplicaKey>)> {
+    let mut told = Vec::new();
+    for order in &out.orders {
+        if let Order::Replicas { worker, keep } = order {
+            told.push((*worker, keep.clone()));
+        }
+    }
+    told
+}
+
+/// The only answer.
+pub fn reply(out: &Outbox) -> &Reply {
+    match out.replies.as_slice() {
+        [(_, reply)] => reply,
+        other => panic!("not one answer: {other:?}"),
+    }
+}
+
+pub fn outcomes(out: &Outbox) -> usize {
+    out.records.iter().filter(|record| matches!(record, Record::Outcome(_))).count()
+}

@@ -1,0 +1,185 @@
+//! Workers: leases, lives, links, and what they hold.
+
+use longshore_core::{Input, JobState, Notice, Order, Record};
+
+use crate::stage::{Stage, given, item, job_id, life, map, only, spec, stopped, worker_id};
+
+#[test]
+fn the_welcome_is_the_first_order() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 1);
+    let out = it.join(1, 1);
+    assert_eq!(out.orders[0], Order::Welcome { worker: worker_id(1), incarnation: life(1) });
+    assert_eq!(given(&out).len(), 1);
+}
+
+#[test]
+fn the_welcome_comes_first_even_when_the_last_life_ended_a_job() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 1);
+    it.join(1, 1);
+    for life in 2..4 {
+        it.hello(1, life, 1, &[], &[]);
+        it.wait(900);
+    }
+    let out = it.hello(1, 4, 1, &[], &[]);
+    assert_eq!(it.state(1), JobState::Failed, "three workers went down with it");
+    assert!(matches!(out.orders[0], Order::Welcome { .. }), "{:?}", out.orders);
+}
+
+#[test]
+fn a_silent_worker_is_gone_when_its_lease_is_over() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.join(2, 1);
+    it.submit(1, spec(&[map()]), 1);
+    it.now_ms += 1_000;
+    it.heard(2);
+    assert!(it.step(Input::Tick).records.is_empty(), "the lease runs until its end");
+    let out = it.wait(1);
+    assert!(out.records.contains(&Record::WorkerGone(worker_id(1))));
+    assert!(!it.core.knows(worker_id(1), life(1)));
+    assert!(it.core.knows(worker_id(2), life(1)));
+}
+
+#[test]
+fn a_worker_that_speaks_keeps_its_lease() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    for _ in 0..10 {
+        it.now_ms += 900;
+        it.heard(1);
+    }
+    assert!(it.step(Input::Tick).records.is_empty());
+}
+
+#[test]
+fn a_lost_link_is_not_a_lost_worker() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    let attempt = only(&out);
+    it.link_lost(1);
+    it.wait(900);
+    it.hello(1, 1, 1, &[attempt], &[]);
+    it.succeeds(1, &attempt, 1);
+    assert_eq!(it.state(1), JobState::Succeeded);
+}
+
+#[test]
+fn nothing_is_given_to_a_worker_without_a_link() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.link_lost(1);
+    assert!(given(&it.submit(1, spec(&[map()]), 1)).is_empty());
+    assert_eq!(it.view(1).idle_because, Some("no worker is connected"));
+}
+
+#[test]
+fn what_a_worker_never_got_is_given_out_again() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    let lost = only(&out);
+    let out = it.hello(1, 1, 1, &[], &[]);
+    let again = only(&out);
+    assert_eq!((again.item, again.attempt), (lost.item, 1));
+    assert_ne!(again.id, lost.id);
+}
+
+#[test]
+fn watchers_hear_that_an_attempt_was_lost() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    it.submit(1, spec(&[map()]), 2);
+    let out = it.hello(1, 1, 1, &[], &[]);
+    assert!(out.notices.contains(&Notice::Job(job_id(1))));
+}
+
+#[test]
+fn an_attempt_nobody_needs_is_stopped_when_its_worker_comes_back() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    let attempt = only(&out);
+    it.link_lost(1);
+    it.cancel(1);
+    let out = it.hello(1, 1, 1, &[attempt], &[]);
+    assert_eq!(stopped(&out), [attempt.id]);
+}
+
+#[test]
+fn work_goes_on_after_a_lease_was_lost_unless_it_runs_elsewhere() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    let attempt = only(&out);
+    it.wait(1_001);
+    assert_eq!(it.counts(1, 0).backing_off, 1);
+    let out = it.hello(1, 1, 1, &[attempt], &[]);
+    assert!(stopped(&out).is_empty());
+    assert_eq!((it.counts(1, 0).running, it.counts(1, 0).backing_off), (1, 0));
+}
+
+#[test]
+fn only_what_was_likely_running_is_suspect() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 9);
+    let out = it.succeeds(1, &only(&out), 0);
+    assert!(given(&out).len() > 1, "short items are given out ahead");
+    let out = it.hello(1, 2, 1, &[], &[]);
+    let suspects: Vec<_> = out.records.iter().filter(|record| matches!(record, Record::Trouble(_))).collect();
+    assert!(
+        matches!(suspects[..], [Record::Trouble(it)] if it.crashes == 1 && it.item == item(1, 0, 1)),
+        "{suspects:?}"
+    );
+}
+
+#[test]
+fn a_goodbye_blames_nobody() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.submit(1, spec(&[map()]), 1);
+    let out = it.goodbye(1);
+    assert_eq!(out.records, [Record::WorkerGone(worker_id(1))]);
+    assert_eq!(it.counts(1, 0).queued, 1);
+}
+
+#[test]
+fn a_worker_that_is_gone_has_to_say_hello_again() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.wait(1_001);
+    let out = it.heard(1);
+    assert_eq!((out.records.len(), out.orders.len()), (0, 0));
+    assert!(!it.core.knows(worker_id(1), life(1)));
+}
+
+#[test]
+fn what_waits_behind_other_work_is_asked_back_for_an_idle_worker() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 9);
+    it.succeeds(1, &only(&out), 0);
+    it.join(2, 8);
+    assert_eq!(it.counts(1, 0).queued, 0);
+    let out = it.wait(10);
+    let asked: Vec<_> = out.orders.iter().filter(|order| matches!(order, Order::Return { .. })).collect();
+    assert!(
+        matches!(asked[..], [Order::Return { worker, ids }] if *worker == worker_id(1) && ids.len() == 1),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn nothing_is_asked_back_from_a_worker_without_a_link() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 3);
+    it.succeeds(1, &only(&out), 0);
+    it.link_lost(1);
+    it.join(2, 8);
+    let out = it.wait(10);
+    assert!(!out.orders.iter().any(|order| matches!(order, Order::Return { .. })));
+}
