@@ -7,11 +7,5 @@ use static_program::StaticProgram;
 
 fn main() {
     println!("cargo:rerun-if-changed=build/static_program.rs");
-    StaticProgram {
-        package: "longshore-shim",
-        binary: "longshore-shim",
-        directory: "shim",
-        workspace: "..",
-    }
-    .build();
+    StaticProgram { package: "longshore-shim", binary: "longshore-shim", directory: "shim", workspace: ".." }.build();
 }

@@ -69,10 +69,7 @@ pub enum CatalogError {
 
 impl From<records::LoadError> for CatalogError {
     fn from(error: records::LoadError) -> Self {
-        Self::Record {
-            what: "a job".to_owned(),
-            source: Some(Box::new(error)),
-        }
+        Self::Record { what: "a job".to_owned(), source: Some(Box::new(error)) }
     }
 }
 
@@ -104,19 +101,12 @@ impl Sheet {
                 Some(first)
             })
             .collect();
-        Self {
-            submission,
-            firsts,
-            chunks: Mutex::new(Vec::new()),
-        }
+        Self { submission, firsts, chunks: Mutex::new(Vec::new()) }
     }
 
     /// The job's specification.
     pub fn stages(&self) -> &[longshore_proto::v1::Stage] {
-        self.submission
-            .spec
-            .as_ref()
-            .map_or(&[], |spec| &spec.stages)
+        self.submission.spec.as_ref().map_or(&[], |spec| &spec.stages)
     }
 
     /// The job's name.
@@ -132,11 +122,7 @@ pub fn hash(digest: &[u8]) -> Hash {
 
 impl Catalog {
     pub fn new(reader: Arc<dyn Reader>, blobs: Arc<Blobs>) -> Self {
-        Self {
-            reader,
-            blobs,
-            sheets: Mutex::new(HashMap::new()),
-        }
+        Self { reader, blobs, sheets: Mutex::new(HashMap::new()) }
     }
 
     pub fn reader(&self) -> &dyn Reader {
@@ -149,21 +135,12 @@ impl Catalog {
 
     /// The job's submission.
     pub fn sheet(&self, job: JobId) -> Result<Arc<Sheet>, CatalogError> {
-        if let Some(known) = self
-            .sheets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&job)
-        {
+        if let Some(known) = self.sheets.lock().unwrap_or_else(PoisonError::into_inner).get(&job) {
             return Ok(Arc::clone(known));
         }
-        let record = records::job(self.reader(), job)?.ok_or_else(|| CatalogError::Record {
-            what: format!("job {job}"),
-            source: None,
-        })?;
-        let sheet = Arc::new(Sheet::new(
-            self.decode(&record.detail, "the job's specification")?,
-        ));
+        let record = records::job(self.reader(), job)?
+            .ok_or_else(|| CatalogError::Record { what: format!("job {job}"), source: None })?;
+        let sheet = Arc::new(Sheet::new(self.decode(&record.detail, "the job's specification")?));
         self.keep_sheet(job, Arc::clone(&sheet));
         Ok(sheet)
     }
@@ -187,15 +164,8 @@ impl Catalog {
         self.decode(&digest, "a list of files")
     }
 
-    fn decode<T: Message + Default>(
-        &self,
-        digest: &Digest,
-        what: &'static str,
-    ) -> Result<T, CatalogError> {
-        let bytes = self
-            .blobs
-            .get(&Hash::from_bytes(*digest))
-            .map_err(|source| CatalogError::Blob { what, source })?;
+    fn decode<T: Message + Default>(&self, digest: &Digest, what: &'static str) -> Result<T, CatalogError> {
+        let bytes = self.blobs.get(&Hash::from_bytes(*digest)).map_err(|source| CatalogError::Blob { what, source })?;
         T::decode(bytes).map_err(|source| CatalogError::Malformed { what, source })
     }
 
@@ -222,11 +192,7 @@ impl Catalog {
     pub fn input(&self, job: JobId, index: u64) -> Result<NamedBlob, CatalogError> {
         let sheet = self.sheet(job)?;
         let nowhere = || CatalogError::NoInput { stage: 0, index };
-        let chunk = sheet
-            .firsts
-            .partition_point(|first| *first <= index)
-            .checked_sub(1)
-            .ok_or_else(nowhere)?;
+        let chunk = sheet.firsts.partition_point(|first| *first <= index).checked_sub(1).ok_or_else(nowhere)?;
         let list = self.chunk(&sheet, chunk)?;
         let at = usize::try_from(index - sheet.firsts[chunk]).map_err(|_| nowhere())?;
         list.blobs.get(at).cloned().ok_or_else(nowhere)
@@ -255,12 +221,7 @@ impl Catalog {
     /// What last went wrong with an item that has not ended.
     pub fn trouble(&self, item: &ItemKey) -> Result<Option<(u32, Outcome)>, CatalogError> {
         records::trouble(self.reader(), item)?
-            .map(|record| {
-                Ok((
-                    record.failures + record.crashes + record.mishaps,
-                    decode_outcome(&record.detail)?,
-                ))
-            })
+            .map(|record| Ok((record.failures + record.crashes + record.mishaps, decode_outcome(&record.detail)?)))
             .transpose()
     }
 
@@ -274,26 +235,15 @@ impl Catalog {
 
     /// What an item of a map stage takes in.
     pub fn source(&self, item: &ItemKey, source: Source) -> Result<NamedBlob, CatalogError> {
-        let nowhere = || CatalogError::NoInput {
-            stage: item.stage,
-            index: item.index,
-        };
+        let nowhere = || CatalogError::NoInput { stage: item.stage, index: item.index };
         match source {
             Source::Input => self.input(item.job, item.index),
             Source::Output { parent, ordinal } => {
                 let stage = item.stage.checked_sub(1).ok_or_else(nowhere)?;
-                let parent = ItemKey {
-                    job: item.job,
-                    stage,
-                    index: parent,
-                };
+                let parent = ItemKey { job: item.job, stage, index: parent };
                 let (_, outcome) = self.outcome(&parent)?.ok_or_else(nowhere)?;
                 let outputs = self.outputs(outcome)?;
-                usize::try_from(ordinal)
-                    .ok()
-                    .and_then(|at| outputs.get(at))
-                    .cloned()
-                    .ok_or_else(nowhere)
+                usize::try_from(ordinal).ok().and_then(|at| outputs.get(at)).cloned().ok_or_else(nowhere)
             }
             Source::Everything => Err(nowhere()),
         }
@@ -335,13 +285,10 @@ impl Catalog {
     /// Adds the bytes of a small blob to its name.
     pub fn inline(&self, blob: &mut NamedBlob) -> Result<(), CatalogError> {
         if blob.size <= SMALL_BLOB_BYTES as u64 {
-            let bytes =
-                self.blobs
-                    .get(&hash(&blob.digest))
-                    .map_err(|source| CatalogError::Blob {
-                        what: "the item's input",
-                        source,
-                    })?;
+            let bytes = self
+                .blobs
+                .get(&hash(&blob.digest))
+                .map_err(|source| CatalogError::Blob { what: "the item's input", source })?;
             blob.inline = Some(bytes);
         }
         Ok(())
@@ -350,8 +297,5 @@ impl Catalog {
 
 /// What a record says of an outcome. An empty one is the core's own: workers went away under the item.
 pub fn decode_outcome(detail: &[u8]) -> Result<Outcome, CatalogError> {
-    Outcome::decode(detail).map_err(|source| CatalogError::Malformed {
-        what: "an outcome",
-        source,
-    })
+    Outcome::decode(detail).map_err(|source| CatalogError::Malformed { what: "an outcome", source })
 }

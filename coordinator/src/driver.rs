@@ -9,9 +9,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use longshore_core::{
-    Core, Input, JobId, JobView, Notice, Now, Order, Outbox, Record, Reply, RequestId,
-};
+use longshore_core::{Core, Input, JobId, JobView, Notice, Now, Order, Outbox, Record, Reply, RequestId};
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -27,15 +25,9 @@ type Read = Box<dyn FnOnce(&Core) + Send>;
 
 enum Command {
     Input(Input),
-    Request(
-        Box<dyn FnOnce(RequestId) -> Input + Send>,
-        oneshot::Sender<Reply>,
-    ),
+    Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Reply>),
     Read(Read),
-    Watch(
-        JobId,
-        oneshot::Sender<Option<watch::Receiver<Arc<JobView>>>>,
-    ),
+    Watch(JobId, oneshot::Sender<Option<watch::Receiver<Arc<JobView>>>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -53,52 +45,31 @@ pub struct Stopped;
 impl Handle {
     /// Tells the core that something happened.
     pub async fn tell(&self, input: Input) -> Result<(), Stopped> {
-        self.commands
-            .send(Command::Input(input))
-            .await
-            .map_err(|_| Stopped)
+        self.commands.send(Command::Input(input)).await.map_err(|_| Stopped)
     }
 
     /// Asks the core for something; the reply comes when what it depends on is durable.
-    pub async fn ask(
-        &self,
-        input: impl FnOnce(RequestId) -> Input + Send + 'static,
-    ) -> Result<Reply, Stopped> {
+    pub async fn ask(&self, input: impl FnOnce(RequestId) -> Input + Send + 'static) -> Result<Reply, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands
-            .send(Command::Request(Box::new(input), reply))
-            .await
-            .map_err(|_| Stopped)?;
+        self.commands.send(Command::Request(Box::new(input), reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
     /// Looks at the core between two inputs.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Core) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
+    pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Stopped> {
         let (seen, answer) = oneshot::channel();
         let read: Read = Box::new(move |core| {
             // Whoever asked may have gone.
             let _ = seen.send(look(core));
         });
-        self.commands
-            .send(Command::Read(read))
-            .await
-            .map_err(|_| Stopped)?;
+        self.commands.send(Command::Read(read)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
     /// The job's view, now and whenever it changes; `None` when there is no such job.
-    pub async fn watch(
-        &self,
-        job: JobId,
-    ) -> Result<Option<watch::Receiver<Arc<JobView>>>, Stopped> {
+    pub async fn watch(&self, job: JobId) -> Result<Option<watch::Receiver<Arc<JobView>>>, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.commands
-            .send(Command::Watch(job, reply))
-            .await
-            .map_err(|_| Stopped)?;
+        self.commands.send(Command::Watch(job, reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -120,21 +91,14 @@ pub struct Clock {
 impl Clock {
     /// A clock that starts now.
     pub fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     /// The time.
     pub fn now(&self) -> Now {
         let steady_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Now {
-            steady_ms,
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { steady_ms, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
     }
 }
 
@@ -168,13 +132,7 @@ struct Driver {
 }
 
 /// Starts the driver on its own task.
-pub fn start(
-    core: Core,
-    clock: Clock,
-    committer: Committer,
-    links: Arc<Links>,
-    services: Arc<Services>,
-) -> Handle {
+pub fn start(core: Core, clock: Clock, committer: Committer, links: Arc<Links>, services: Arc<Services>) -> Handle {
     let (commands, inbox) = mpsc::channel(4_096);
     let (on_commit, committed) = mpsc::channel(1);
     let driver = Driver {
@@ -203,13 +161,7 @@ pub fn start(
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut burst = Vec::with_capacity(BURST);
-        for name in self
-            .core
-            .ledger()
-            .services()
-            .map(|service| service.name.clone())
-            .collect::<Vec<_>>()
-        {
+        for name in self.core.ledger().services().map(|service| service.name.clone()).collect::<Vec<_>>() {
             self.effects.notices.push(Notice::Service(name));
         }
         loop {
@@ -244,10 +196,7 @@ impl Driver {
         });
         let watchers = (!self.changed.is_empty()).then(|| self.told_at + limits::WATCH_PACE);
         // Work under way may be worth moving to an idle worker now and then.
-        let balance = self
-            .core
-            .has_running_jobs()
-            .then(|| Instant::now() + Duration::from_millis(200));
+        let balance = self.core.has_running_jobs().then(|| Instant::now() + Duration::from_millis(200));
         [core, watchers, balance].into_iter().flatten().min()
     }
 
@@ -262,20 +211,17 @@ impl Driver {
             }
             Command::Read(read) => read(&self.core),
             Command::Watch(job, reply) => {
-                let receiver = self
-                    .core
-                    .job_view(job)
-                    .map(|view| match self.watchers.get(&job) {
-                        Some(sender) => {
-                            sender.send_replace(Arc::new(view));
-                            sender.subscribe()
-                        }
-                        None => {
-                            let (sender, receiver) = watch::channel(Arc::new(view));
-                            self.watchers.insert(job, sender);
-                            receiver
-                        }
-                    });
+                let receiver = self.core.job_view(job).map(|view| match self.watchers.get(&job) {
+                    Some(sender) => {
+                        sender.send_replace(Arc::new(view));
+                        sender.subscribe()
+                    }
+                    None => {
+                        let (sender, receiver) = watch::channel(Arc::new(view));
+                        self.watchers.insert(job, sender);
+                        receiver
+                    }
+                });
                 let _ = reply.send(receiver);
             }
             Command::Stop(done) => self.stopping = Some(done),
@@ -283,12 +229,7 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) {
-        let Outbox {
-            records,
-            orders,
-            replies,
-            notices,
-        } = self.core.step(self.clock.now(), input);
+        let Outbox { records, orders, replies, notices } = self.core.step(self.clock.now(), input);
         self.records.extend(records);
         self.effects.orders.extend(orders);
         self.effects.replies.extend(replies);
@@ -344,13 +285,9 @@ impl Driver {
             }
             Err(error) => {
                 // What the disk holds is unknown; only opening it again can tell.
-                let cause = std::error::Error::source(&*error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
+                let cause = std::error::Error::source(&*error).map(ToString::to_string).unwrap_or_default();
                 tracing::error!(%error, cause, "the store has failed; ending so that a restart can recover");
-                eprintln!(
-                    "error: {error}: {cause}\nthe coordinator ends here; nothing acknowledged is lost"
-                );
+                eprintln!("error: {error}: {cause}\nthe coordinator ends here; nothing acknowledged is lost");
                 std::process::abort();
             }
         }
@@ -389,18 +326,9 @@ impl Driver {
         if self.changed.is_empty() {
             return;
         }
-        let ended = |core: &Core, job: &JobId| {
-            core.ledger()
-                .job(*job)
-                .is_some_and(|job| job.record.state.has_ended())
-        };
+        let ended = |core: &Core, job: &JobId| core.ledger().job(*job).is_some_and(|job| job.record.state.has_ended());
         let due = self.told_at.elapsed() >= limits::WATCH_PACE;
-        let now: Vec<JobId> = self
-            .changed
-            .iter()
-            .filter(|job| due || ended(&self.core, job))
-            .copied()
-            .collect();
+        let now: Vec<JobId> = self.changed.iter().filter(|job| due || ended(&self.core, job)).copied().collect();
         for job in now {
             self.changed.remove(&job);
             let Some(sender) = self.watchers.get(&job) else {

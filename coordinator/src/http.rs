@@ -40,12 +40,7 @@ pub fn routes(services: ServicesService) -> Router {
 /// Keeps web pages of strangers away.
 async fn same_origin(request: Request, next: Next) -> Response {
     if is_foreign(request.headers(), request.uri()) {
-        return problem(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "requests from other origins are refused",
-            None,
-        );
+        return problem(StatusCode::FORBIDDEN, "forbidden", "requests from other origins are refused", None);
     }
     next.run(request).await
 }
@@ -55,8 +50,7 @@ fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
     let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    let local =
-        name.is_some_and(|name| matches!(name, "localhost" | "[::1]") || name.starts_with("127."));
+    let local = name.is_some_and(|name| matches!(name, "localhost" | "[::1]") || name.starts_with("127."));
     let foreign = text(header::ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != host);
     !local || foreign
 }
@@ -79,22 +73,10 @@ async fn query(
         Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why, None),
     };
     let deadline = options.deadline_ms.map(Duration::from_millis);
-    match services
-        .ask(Asked {
-            service,
-            body,
-            deadline,
-            require,
-        })
-        .await
-    {
+    match services.ask(Asked { service, body, deadline, require }).await {
         Ok(answer) => {
             let complete = answer.coverage.is_complete();
-            let status = if complete {
-                StatusCode::OK
-            } else {
-                StatusCode::PARTIAL_CONTENT
-            };
+            let status = if complete { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
             (status, coverage_headers(&answer.coverage), answer.body).into_response()
         }
         Err(QueryFailure::Status(status)) => refused(&status),
@@ -107,14 +89,14 @@ fn parse_require(text: &str) -> Result<v1::Require, String> {
     let rule = match text {
         "all" => Rule::All(true),
         "deadline" => Rule::Deadline(true),
-        share if share.contains('.') => Rule::Fraction(
-            share
+        share if share.contains('.') => {
+            Rule::Fraction(share.parse().map_err(|_| format!("require={share} is not a share"))?)
+        }
+        count => Rule::Count(
+            count
                 .parse()
-                .map_err(|_| format!("require={share} is not a share"))?,
+                .map_err(|_| format!("require={count} is none of all, deadline, a share like 0.5, a count"))?,
         ),
-        count => Rule::Count(count.parse().map_err(|_| {
-            format!("require={count} is none of all, deadline, a share like 0.5, a count")
-        })?),
     };
     Ok(v1::Require { rule: Some(rule) })
 }
@@ -125,23 +107,11 @@ fn coverage_headers(coverage: &Coverage) -> HeaderMap {
     let missing: String = coverage
         .missing()
         .chars()
-        .map(|c| {
-            if c.is_ascii_graphic() || c == ' ' {
-                c
-            } else {
-                '?'
-            }
-        })
+        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
         .take(2_048)
         .collect();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(counts) = HeaderValue::from_str(&counts) {
         headers.insert(COVERAGE, counts);
     }
@@ -167,36 +137,17 @@ fn refused(status: &Status) -> Response {
 fn failed(error: &QueryError) -> Response {
     let text = error.to_string();
     match error {
-        QueryError::TooFewParts {
-            refused: true,
-            coverage,
-            ..
-        } => problem(StatusCode::BAD_REQUEST, "refused", &text, Some(coverage)),
-        QueryError::TooFewParts {
-            timed_out: true,
-            coverage,
-            ..
-        } => problem(
-            StatusCode::GATEWAY_TIMEOUT,
-            "deadline_exceeded",
-            &text,
-            Some(coverage),
-        ),
-        QueryError::TooFewParts { coverage, .. } => problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too_few_parts",
-            &text,
-            Some(coverage),
-        ),
-        QueryError::Merge { coverage, .. } => problem(
-            StatusCode::BAD_GATEWAY,
-            "merge_failed",
-            &text,
-            Some(coverage),
-        ),
-        QueryError::PartsTooLarge { .. } => {
-            problem(StatusCode::BAD_GATEWAY, "parts_too_large", &text, None)
+        QueryError::TooFewParts { refused: true, coverage, .. } => {
+            problem(StatusCode::BAD_REQUEST, "refused", &text, Some(coverage))
         }
+        QueryError::TooFewParts { timed_out: true, coverage, .. } => {
+            problem(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", &text, Some(coverage))
+        }
+        QueryError::TooFewParts { coverage, .. } => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "too_few_parts", &text, Some(coverage))
+        }
+        QueryError::Merge { coverage, .. } => problem(StatusCode::BAD_GATEWAY, "merge_failed", &text, Some(coverage)),
+        QueryError::PartsTooLarge { .. } => problem(StatusCode::BAD_GATEWAY, "parts_too_large", &text, None),
     }
 }
 

@@ -30,23 +30,14 @@ impl Links {
         let (orders, inbox) = mpsc::unbounded_channel();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = links.get(&worker).map_or(0, |link| link.serial) + 1;
-        links.insert(
-            worker,
-            Link {
-                incarnation,
-                serial,
-                orders,
-            },
-        );
+        links.insert(worker, Link { incarnation, serial, orders });
         (serial, inbox)
     }
 
     /// Takes a link off, if no newer one has taken its place; answers whether that was so.
     pub fn remove(&self, worker: WorkerId, incarnation: Incarnation, serial: u64) -> bool {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = links
-            .get(&worker)
-            .is_some_and(|link| link.incarnation == incarnation && link.serial == serial);
+        let ours = links.get(&worker).is_some_and(|link| link.incarnation == incarnation && link.serial == serial);
         if ours {
             links.remove(&worker);
         }
@@ -64,9 +55,6 @@ impl Links {
 
     /// Ends all links.
     pub fn close(&self) {
-        self.links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -40,11 +40,7 @@ pub struct Config {
 impl Config {
     /// Defaults for a directory.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            settings: Settings::default(),
-            store: Options::default(),
-        }
+        Self { dir: dir.into(), settings: Settings::default(), store: Options::default() }
     }
 }
 
@@ -117,36 +113,21 @@ impl Coordinator {
     /// # Errors
     /// When the directory is in use by another coordinator, damaged, or cannot be written.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        let directory = |source| OpenError::Directory {
-            dir: config.dir.clone(),
-            source,
-        };
+        let directory = |source| OpenError::Directory { dir: config.dir.clone(), source };
         fs::create_dir_all(&config.dir).map_err(directory)?;
         let (mut store, _) = SledStore::open(&config.dir.join("store"), &config.store)?;
         let blobs = Arc::new(Blobs::open(config.dir.join("blobs"))?);
         let reader = store.reader();
         let epoch = begin_epoch(&mut store, &*reader)?;
         let clock = Clock::start();
-        let core = Core::load(
-            epoch,
-            config.settings,
-            clock.now(),
-            records::load(&*reader)?,
-        );
+        let core = Core::load(epoch, config.settings, clock.now(), records::load(&*reader)?);
         let synced = Arc::clone(&blobs);
         // Blobs that records name become durable before the records.
-        let committer = Committer::start(store, Some(Box::new(move || synced.sync())))
-            .map_err(OpenError::Thread)?;
+        let committer = Committer::start(store, Some(Box::new(move || synced.sync()))).map_err(OpenError::Thread)?;
         let catalog = Arc::new(Catalog::new(reader, blobs));
         let services = Arc::new(Services::new(Arc::clone(&catalog)));
         let links = Arc::new(Links::default());
-        let driver = driver::start(
-            core,
-            clock,
-            committer,
-            Arc::clone(&links),
-            Arc::clone(&services),
-        );
+        let driver = driver::start(core, clock, committer, Arc::clone(&links), Arc::clone(&services));
         Ok(Self {
             driver,
             catalog,
@@ -155,9 +136,7 @@ impl Coordinator {
             tunnels: Arc::new(Tunnels::default()),
             epoch,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
-            room: Room {
-                dir: config.dir.as_path().into(),
-            },
+            room: Room { dir: config.dir.as_path().into() },
         })
     }
 
@@ -171,11 +150,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// When the listener cannot be used, or is not on loopback.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        stop: impl Future<Output = ()> + Send,
-    ) -> Result<(), ServeError> {
+    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let router = self.served().routes()?;
         let served = server::serve(listener, router, stop).await;
         self.tunnels.close();
@@ -194,10 +169,7 @@ impl Coordinator {
                 failures: Arc::clone(&failures),
                 room: self.room.clone(),
             },
-            blobs: BlobsService {
-                blobs: Arc::clone(self.catalog.blobs()),
-                room: self.room.clone(),
-            },
+            blobs: BlobsService { blobs: Arc::clone(self.catalog.blobs()), room: self.room.clone() },
             services: ServicesService {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
@@ -223,9 +195,7 @@ impl Coordinator {
 /// The next epoch, durable before anything is served under it.
 fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenError> {
     let kept = reader.get(records::EPOCH).map_err(LoadError::from)?;
-    let before = kept
-        .and_then(|bytes| bytes.try_into().ok())
-        .map_or(0, u64::from_be_bytes);
+    let before = kept.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
     let epoch = before + 1;
     let mut batch = Batch::new();
     batch.put(records::EPOCH, epoch.to_be_bytes());

@@ -68,9 +68,7 @@ pub fn put(batch: &mut Batch, record: &Record) {
         Record::OutcomeGone(item) => batch.delete(item_key(b'o', item)),
         Record::Trouble(trouble) => batch.put(item_key(b't', &trouble.item), encode(trouble)),
         Record::TroubleGone(item) => batch.delete(item_key(b't', item)),
-        Record::Service(service) => {
-            batch.put([b"s", service.name.as_bytes()].concat(), encode(service))
-        }
+        Record::Service(service) => batch.put([b"s", service.name.as_bytes()].concat(), encode(service)),
         Record::Worker(worker) => batch.put(worker_key(worker.id), encode(worker)),
         Record::WorkerGone(worker) => batch.delete(worker_key(*worker)),
     }
@@ -81,10 +79,7 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, LoadError> {
-    postcard::from_bytes(value).map_err(|source| LoadError::Malformed {
-        key: key.escape_ascii().to_string(),
-        source,
-    })
+    postcard::from_bytes(value).map_err(|source| LoadError::Malformed { key: key.escape_ascii().to_string(), source })
 }
 
 /// Every record, jobs before what belongs to them.
@@ -113,31 +108,19 @@ pub fn load(reader: &dyn Reader) -> Result<Vec<Record>, LoadError> {
 /// A job's record, if there is such a job.
 pub fn job(reader: &dyn Reader, id: JobId) -> Result<Option<longshore_core::JobRecord>, LoadError> {
     let key = job_key(id);
-    reader
-        .get(&key)?
-        .map(|value| decode(&key, &value))
-        .transpose()
+    reader.get(&key)?.map(|value| decode(&key, &value)).transpose()
 }
 
 /// The outcome of an item, if it has one.
 pub fn outcome(reader: &dyn Reader, item: &ItemKey) -> Result<Option<OutcomeRecord>, LoadError> {
     let key = item_key(b'o', item);
-    reader
-        .get(&key)?
-        .map(|value| decode(&key, &value))
-        .transpose()
+    reader.get(&key)?.map(|value| decode(&key, &value)).transpose()
 }
 
 /// The last trouble of an item, if it is in any.
-pub fn trouble(
-    reader: &dyn Reader,
-    item: &ItemKey,
-) -> Result<Option<longshore_core::TroubleRecord>, LoadError> {
+pub fn trouble(reader: &dyn Reader, item: &ItemKey) -> Result<Option<longshore_core::TroubleRecord>, LoadError> {
     let key = item_key(b't', item);
-    reader
-        .get(&key)?
-        .map(|value| decode(&key, &value))
-        .transpose()
+    reader.get(&key)?.map(|value| decode(&key, &value)).transpose()
 }
 
 /// Up to `limit` outcomes of a stage with an index above `after`, in order.

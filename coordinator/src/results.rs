@@ -19,11 +19,7 @@ use crate::{
 };
 
 /// Turns one reported result into what the core takes in, or says how the worker broke the contract.
-pub fn take_in(
-    catalog: &Arc<Catalog>,
-    worker: &str,
-    result: v1::Result,
-) -> Result<Finished, String> {
+pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Result<Finished, String> {
     let id = result.id.ok_or("a result without an attempt")?;
     let item = item_of(&result.job_id, result.stage, result.index)?;
     let mut outcome = Outcome {
@@ -35,53 +31,29 @@ pub fn take_in(
         ..Outcome::default()
     };
     let end = match result.end.ok_or("a result without an end")? {
-        v1::result::End::Success(success) => {
-            match keep_outputs(catalog, success.outputs, &mut outcome) {
-                Ok(outputs) => End::Succeeded {
-                    outputs,
-                    detail: outcome.encode_to_vec(),
-                },
-                Err(message) => {
-                    let failure = v1::Failure {
-                        class: FailureClass::Infrastructure.into(),
-                        message,
-                        ..Failure::default()
-                    };
-                    failed(outcome, failure)
-                }
+        v1::result::End::Success(success) => match keep_outputs(catalog, success.outputs, &mut outcome) {
+            Ok(outputs) => End::Succeeded { outputs, detail: outcome.encode_to_vec() },
+            Err(message) => {
+                let failure = v1::Failure { class: FailureClass::Infrastructure.into(), message, ..Failure::default() };
+                failed(outcome, failure)
             }
-        }
+        },
         v1::result::End::Failure(failure) => failed(outcome, failure),
         v1::result::End::Returned(_) => End::Returned,
     };
-    Ok(Finished {
-        id: AttemptId {
-            epoch: id.epoch,
-            number: id.number,
-        },
-        item,
-        end,
-        run_us: result.duration_us,
-    })
+    Ok(Finished { id: AttemptId { epoch: id.epoch, number: id.number }, item, end, run_us: result.duration_us })
 }
 
 /// The item that three numbers name.
 pub fn item_of(job: &[u8], stage: u32, index: u64) -> Result<ItemKey, String> {
-    let job = JobId(
-        job.try_into()
-            .map_err(|_| "a job id that is not 16 bytes")?,
-    );
+    let job = JobId(job.try_into().map_err(|_| "a job id that is not 16 bytes")?);
     let stage = u16::try_from(stage).map_err(|_| "a stage beyond all bounds")?;
     Ok(ItemKey { job, stage, index })
 }
 
 /// The detail of a failure that no worker reported.
 pub fn detail(result: &v1::Result, failure: Failure) -> Vec<u8> {
-    let outcome = Outcome {
-        duration_us: result.duration_us,
-        failure: Some(failure),
-        ..Outcome::default()
-    };
+    let outcome = Outcome { duration_us: result.duration_us, failure: Some(failure), ..Outcome::default() };
     outcome.encode_to_vec()
 }
 
@@ -127,25 +99,17 @@ impl RecentFailures {
     /// The newest failures of a job, oldest first.
     pub fn of(&self, job: JobId) -> Vec<v1::ItemFailure> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.get(&job)
-            .map(|recent| recent.iter().cloned().collect())
-            .unwrap_or_default()
+        jobs.get(&job).map(|recent| recent.iter().cloned().collect()).unwrap_or_default()
     }
 }
 
 fn failed(mut outcome: Outcome, mut failure: Failure) -> End {
     let blame = blame(failure.class());
-    let tail = failure
-        .stderr_tail
-        .len()
-        .saturating_sub(limits::STDERR_TAIL_BYTES);
+    let tail = failure.stderr_tail.len().saturating_sub(limits::STDERR_TAIL_BYTES);
     failure.stderr_tail = failure.stderr_tail.slice(tail..);
     truncate(&mut failure.message, 512);
     outcome.failure = Some(failure);
-    End::Failed {
-        blame,
-        detail: outcome.encode_to_vec(),
-    }
+    End::Failed { blame, detail: outcome.encode_to_vec() }
 }
 
 /// Whose fault a class of failure is.
@@ -179,33 +143,21 @@ fn keep_log(catalog: &Catalog, log: &Bytes) -> Bytes {
 }
 
 /// Stores what travels along and checks that the rest is here; answers how many outputs there are.
-fn keep_outputs(
-    catalog: &Catalog,
-    outputs: Vec<NamedBlob>,
-    outcome: &mut Outcome,
-) -> Result<u64, String> {
+fn keep_outputs(catalog: &Catalog, outputs: Vec<NamedBlob>, outcome: &mut Outcome) -> Result<u64, String> {
     if outputs.len() > limits::OUTPUTS {
-        return Err(format!(
-            "the worker reports {} outputs, more than {}",
-            outputs.len(),
-            limits::OUTPUTS
-        ));
+        return Err(format!("the worker reports {} outputs, more than {}", outputs.len(), limits::OUTPUTS));
     }
     let count = outputs.len() as u64;
     let mut list = BlobList::default();
     for mut output in outputs {
-        validate::path(&output.path)
-            .map_err(|error| format!("the worker reports an output: {error}"))?;
+        validate::path(&output.path).map_err(|error| format!("the worker reports an output: {error}"))?;
         keep_output(catalog, &mut output)?;
         list.blobs.push(output);
     }
     if list.encoded_len() > limits::RECORD_DETAIL_BYTES {
         let digest = catalog.put(&list).map_err(|error| error.to_string())?;
-        outcome.outputs_ref = Some(BlobListRef {
-            digest: Bytes::copy_from_slice(&digest),
-            count,
-            size: list.encoded_len() as u64,
-        });
+        outcome.outputs_ref =
+            Some(BlobListRef { digest: Bytes::copy_from_slice(&digest), count, size: list.encoded_len() as u64 });
     } else {
         outcome.outputs = Some(list);
     }
@@ -214,41 +166,26 @@ fn keep_outputs(
 
 fn keep_output(catalog: &Catalog, output: &mut NamedBlob) -> Result<(), String> {
     if output.digest.len() != longshore_proto::DIGEST_BYTES {
-        return Err(format!(
-            "the worker reports output {:?} without a digest",
-            output.path
-        ));
+        return Err(format!("the worker reports output {:?} without a digest", output.path));
     }
     let digest = hash(&output.digest);
     match output.inline.take() {
         Some(bytes) if bytes.len() as u64 == output.size && bytes.len() <= SMALL_BLOB_BYTES => {
-            catalog
-                .blobs()
-                .append_small(&digest, &bytes)
-                .map_err(|error| error.to_string())?;
+            catalog.blobs().append_small(&digest, &bytes).map_err(|error| error.to_string())?;
             Ok(())
         }
-        Some(bytes) => Err(format!(
-            "the worker reports output {:?} with {} bytes of {}",
-            output.path,
-            bytes.len(),
-            output.size
-        )),
+        Some(bytes) => {
+            Err(format!("the worker reports output {:?} with {} bytes of {}", output.path, bytes.len(), output.size))
+        }
         None if catalog.blobs().contains(&digest) => Ok(()),
-        None => Err(format!(
-            "the worker reports output {:?} but never put it",
-            output.path
-        )),
+        None => Err(format!("the worker reports output {:?} but never put it", output.path)),
     }
 }
 
 /// Cuts a text at a character boundary.
 fn truncate(text: &mut String, bytes: usize) {
     if text.len() > bytes {
-        let end = (0..=bytes)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
+        let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }

@@ -11,8 +11,7 @@ use hyper_util::{
 use longshore_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
-        agent_server::AgentServer, blobs_server::BlobsServer, jobs_server::JobsServer,
-        services_server::ServicesServer,
+        agent_server::AgentServer, blobs_server::BlobsServer, jobs_server::JobsServer, services_server::ServicesServer,
     },
 };
 use tokio::{
@@ -120,14 +119,8 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }
@@ -139,10 +132,7 @@ async fn connection(stream: TcpStream, router: Router, permit: OwnedSemaphorePer
         return;
     }
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_TIME);
+    server.http1().timer(TokioTimer::new()).header_read_timeout(limits::HEADER_TIME);
     server
         .http2()
         .timer(TokioTimer::new())

@@ -29,39 +29,24 @@ pub struct Entry {
 
 impl Services {
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self {
-            catalog,
-            entries: RwLock::new(HashMap::new()),
-        }
+        Self { catalog, entries: RwLock::new(HashMap::new()) }
     }
 
     /// The service of that name, as it is now.
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
-        self.entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// All services, by name.
     pub fn all(&self) -> Vec<Arc<Entry>> {
-        let mut all: Vec<_> = self
-            .entries
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect();
+        let mut all: Vec<_> = self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         all.sort_unstable_by(|a, b| a.spec.name.cmp(&b.spec.name));
         all
     }
 
     /// Takes in a service as it is now; `None` when it is removed.
     pub fn refresh(&self, name: &str, view: Option<ServiceView>) {
-        let known = self
-            .get(name)
-            .filter(|entry| Some(entry.view.detail) == view.as_ref().map(|view| view.detail));
+        let known = self.get(name).filter(|entry| Some(entry.view.detail) == view.as_ref().map(|view| view.detail));
         let entry = view.and_then(|view| {
             let spec = match known {
                 Some(known) => Arc::clone(&known.spec),
@@ -74,11 +59,7 @@ impl Services {
                 },
             };
             let topology = topology(&view, spec.merge.is_some());
-            Some(Arc::new(Entry {
-                spec,
-                view,
-                topology,
-            }))
+            Some(Arc::new(Entry { spec, view, topology }))
         });
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match entry {
@@ -89,10 +70,7 @@ impl Services {
 }
 
 fn topology(view: &ServiceView, merges: bool) -> Topology {
-    let mut topology = Topology {
-        shards: Vec::new(),
-        merges: merges.then(Vec::new),
-    };
+    let mut topology = Topology { shards: Vec::new(), merges: merges.then(Vec::new) };
     for replica in &view.replicas {
         let candidate = candidate(replica);
         match replica.key.role {
@@ -110,10 +88,7 @@ fn topology(view: &ServiceView, merges: bool) -> Topology {
 }
 
 fn candidate(replica: &ReplicaView) -> Candidate {
-    let (worker, worker_name) = replica
-        .worker
-        .clone()
-        .unwrap_or((longshore_core::WorkerId([0; 16]), String::new()));
+    let (worker, worker_name) = replica.worker.clone().unwrap_or((longshore_core::WorkerId([0; 16]), String::new()));
     let unready = match replica.phase {
         _ if replica.worker.is_none() => Some(replica.message.clone()),
         _ if !replica.reachable => Some(format!("on worker {worker_name}, which is not connected")),
@@ -121,12 +96,5 @@ fn candidate(replica: &ReplicaView) -> Candidate {
         ReplicaPhase::Starting => Some("is starting".to_owned()),
         ReplicaPhase::Failed => Some(format!("has failed: {}", replica.message)),
     };
-    Candidate {
-        target: Arc::new(Target {
-            key: replica.key.clone(),
-            worker,
-            worker_name,
-        }),
-        unready,
-    }
+    Candidate { target: Arc::new(Target { key: replica.key.clone(), worker, worker_name }), unready }
 }

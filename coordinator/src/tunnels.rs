@@ -47,15 +47,8 @@ struct Open {
 
 impl Tunnels {
     /// Registers a tunnel; an earlier one of the same worker ends.
-    pub fn register(
-        &self,
-        worker: WorkerId,
-        down: mpsc::Sender<Result<ToLeaves, Status>>,
-    ) -> Arc<Tunnel> {
-        let tunnel = Arc::new(Tunnel {
-            down,
-            calls: Mutex::default(),
-        });
+    pub fn register(&self, worker: WorkerId, down: mpsc::Sender<Result<ToLeaves, Status>>) -> Arc<Tunnel> {
+        let tunnel = Arc::new(Tunnel { down, calls: Mutex::default() });
         let before = self.lock().insert(worker, Arc::clone(&tunnel));
         if let Some(before) = before {
             before.close("the worker has connected anew");
@@ -66,10 +59,7 @@ impl Tunnels {
     /// Takes a tunnel off; its open calls fail.
     pub fn remove(&self, worker: WorkerId, tunnel: &Arc<Tunnel>) {
         let mut tunnels = self.lock();
-        if tunnels
-            .get(&worker)
-            .is_some_and(|known| Arc::ptr_eq(known, tunnel))
-        {
+        if tunnels.get(&worker).is_some_and(|known| Arc::ptr_eq(known, tunnel)) {
             tunnels.remove(&worker);
         }
         drop(tunnels);
@@ -93,9 +83,8 @@ impl Transport for Tunnels {
         let tunnel = self.lock().get(&target.worker).cloned();
         let key = target.key.clone();
         Box::pin(async move {
-            let tunnel = tunnel.ok_or_else(|| {
-                CallError::Failed("its worker has no connection for queries".to_owned())
-            })?;
+            let tunnel =
+                tunnel.ok_or_else(|| CallError::Failed("its worker has no connection for queries".to_owned()))?;
             tunnel.call(&key, call, timeout).await
         })
     }
@@ -112,10 +101,7 @@ impl Drop for Guard {
         if self.tunnel.lock().open.remove(&self.id).is_some() {
             let cancel = to_leaves::Message::Cancel(v1::CallCancel {});
             // A stream too full for this has its calls end by their own timeouts.
-            let _ = self.tunnel.down.try_send(Ok(ToLeaves {
-                call: self.id,
-                message: Some(cancel),
-            }));
+            let _ = self.tunnel.down.try_send(Ok(ToLeaves { call: self.id, message: Some(cancel) }));
         }
     }
 }
@@ -128,30 +114,20 @@ impl Tunnel {
     async fn call(self: Arc<Self>, key: &ReplicaKey, call: Call, timeout: Duration) -> Answer {
         let (done, answer) = oneshot::channel();
         let id = self.open(done)?;
-        let guard = Guard {
-            tunnel: Arc::clone(&self),
-            id,
-        };
-        let timeout_ms = u64::try_from(timeout.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1);
-        let start = v1::CallStart {
-            replica: Some(replica_id(key)),
-            timeout_ms,
-        };
+        let guard = Guard { tunnel: Arc::clone(&self), id };
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        let start = v1::CallStart { replica: Some(replica_id(key)), timeout_ms };
         self.send(id, to_leaves::Message::Start(start)).await?;
         match call {
             Call::Leaf { body } => self.send_data(id, body).await?,
             Call::Merge { parts } => {
                 for (shard, part) in parts {
-                    self.send(id, to_leaves::Message::Part(v1::PartStart { shard }))
-                        .await?;
+                    self.send(id, to_leaves::Message::Part(v1::PartStart { shard })).await?;
                     self.send_data(id, part).await?;
                 }
             }
         }
-        self.send(id, to_leaves::Message::Sent(v1::CallSent {}))
-            .await?;
+        self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
         let answer = answer.await;
         drop(guard);
         answer.unwrap_or_else(|_| Err(CallError::Failed("the connection has ended".to_owned())))
@@ -160,19 +136,11 @@ impl Tunnel {
     fn open(&self, done: oneshot::Sender<Answer>) -> Result<u64, CallError> {
         let mut calls = self.lock();
         if calls.closed {
-            return Err(CallError::Failed(
-                "its worker's connection has ended".to_owned(),
-            ));
+            return Err(CallError::Failed("its worker's connection has ended".to_owned()));
         }
         calls.last += 1;
         let id = calls.last;
-        calls.open.insert(
-            id,
-            Open {
-                answer: BytesMut::new(),
-                done,
-            },
-        );
+        calls.open.insert(id, Open { answer: BytesMut::new(), done });
         Ok(id)
     }
 
@@ -186,10 +154,7 @@ impl Tunnel {
 
     async fn send(&self, call: u64, message: to_leaves::Message) -> Result<(), CallError> {
         self.down
-            .send(Ok(ToLeaves {
-                call,
-                message: Some(message),
-            }))
+            .send(Ok(ToLeaves { call, message: Some(message) }))
             .await
             .map_err(|_| CallError::Failed("its worker's connection has ended".to_owned()))
     }
@@ -208,8 +173,7 @@ impl Tunnel {
                     return;
                 }
                 if let Some(open) = calls.open.remove(&id) {
-                    let message =
-                        format!("its answer is larger than {} bytes", limits::ANSWER_BYTES);
+                    let message = format!("its answer is larger than {} bytes", limits::ANSWER_BYTES);
                     let _ = open.done.send(Err(CallError::Failed(message)));
                 }
             }
@@ -248,26 +212,11 @@ pub fn replica_id(key: &ReplicaKey) -> v1::ReplicaId {
         Role::Leaf { shard } => (false, shard),
         Role::Merge => (true, 0),
     };
-    v1::ReplicaId {
-        service: key.service.clone(),
-        generation: key.generation,
-        merge,
-        shard,
-        number: key.number,
-    }
+    v1::ReplicaId { service: key.service.clone(), generation: key.generation, merge, shard, number: key.number }
 }
 
 /// A replica's name from the wire.
 pub fn replica_key(id: v1::ReplicaId) -> ReplicaKey {
-    let role = if id.merge {
-        Role::Merge
-    } else {
-        Role::Leaf { shard: id.shard }
-    };
-    ReplicaKey {
-        service: id.service,
-        generation: id.generation,
-        role,
-        number: id.number,
-    }
+    let role = if id.merge { Role::Merge } else { Role::Leaf { shard: id.shard } };
+    ReplicaKey { service: id.service, generation: id.generation, role, number: id.number }
 }

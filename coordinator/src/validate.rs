@@ -14,11 +14,7 @@ pub struct Invalid(pub String);
 type Checked<T = ()> = Result<T, Invalid>;
 
 fn ensure(holds: bool, message: impl FnOnce() -> String) -> Checked {
-    if holds {
-        Ok(())
-    } else {
-        Err(Invalid(message()))
-    }
+    if holds { Ok(()) } else { Err(Invalid(message())) }
 }
 
 /// A relative path of plain components.
@@ -26,23 +22,13 @@ pub fn path(path: &str) -> Checked {
     let shown = || path.chars().take(80).collect::<String>();
     ensure(!path.is_empty(), || "a path is empty".to_owned())?;
     ensure(path.len() <= limits::PATH_BYTES, || {
-        format!(
-            "path {:?}… has more than {} bytes",
-            shown(),
-            limits::PATH_BYTES
-        )
+        format!("path {:?}… has more than {} bytes", shown(), limits::PATH_BYTES)
     })?;
-    ensure(!path.chars().any(char::is_control), || {
-        format!("path {:?} has control characters", shown())
-    })?;
+    ensure(!path.chars().any(char::is_control), || format!("path {:?} has control characters", shown()))?;
     for component in path.split('/') {
-        let plain =
-            !matches!(component, "" | "." | "..") && component.len() <= limits::COMPONENT_BYTES;
+        let plain = !matches!(component, "" | "." | "..") && component.len() <= limits::COMPONENT_BYTES;
         ensure(plain, || {
-            format!(
-                "path {:?} is not a relative path of plain components (component {component:?})",
-                shown()
-            )
+            format!("path {:?} is not a relative path of plain components (component {component:?})", shown())
         })?;
     }
     Ok(())
@@ -51,36 +37,21 @@ pub fn path(path: &str) -> Checked {
 /// A job: what the core needs of it.
 pub fn job(spec: &v1::JobSpec) -> Checked<JobSpec> {
     ensure(spec.name.chars().count() <= limits::NAME_CHARS, || {
-        format!(
-            "the job's name has more than {} characters",
-            limits::NAME_CHARS
-        )
+        format!("the job's name has more than {} characters", limits::NAME_CHARS)
     })?;
     ensure(!spec.name.chars().any(char::is_control), || {
         format!("the job's name {:?} has control characters", spec.name)
     })?;
     ensure((1..=limits::STAGES).contains(&spec.stages.len()), || {
-        format!(
-            "a job has 1 to {} stages, not {}",
-            limits::STAGES,
-            spec.stages.len()
-        )
+        format!("a job has 1 to {} stages, not {}", limits::STAGES, spec.stages.len())
     })?;
     let mut stages = Vec::with_capacity(spec.stages.len());
     for (at, stage) in spec.stages.iter().enumerate() {
-        let twice = spec.stages[..at]
-            .iter()
-            .any(|other| other.name == stage.name);
+        let twice = spec.stages[..at].iter().any(|other| other.name == stage.name);
         ensure(!twice, || format!("two stages are named {:?}", stage.name))?;
-        stages.push(
-            self::stage(stage)
-                .map_err(|Invalid(why)| Invalid(format!("stage {:?}: {why}", stage.name)))?,
-        );
+        stages.push(self::stage(stage).map_err(|Invalid(why)| Invalid(format!("stage {:?}: {why}", stage.name)))?);
     }
-    Ok(JobSpec {
-        stages,
-        priority: spec.priority,
-    })
+    Ok(JobSpec { stages, priority: spec.priority })
 }
 
 fn stage(stage: &v1::Stage) -> Checked<StageSpec> {
@@ -89,20 +60,14 @@ fn stage(stage: &v1::Stage) -> Checked<StageSpec> {
         (1..=limits::NAME_CHARS).contains(&stage.name.len())
             && stage.name.chars().all(name_char)
             && !stage.name.starts_with('.'),
-        || {
-            "a stage's name is made of letters, digits, '-', '_' and '.', and does not begin with '.'".to_owned()
-        },
+        || "a stage's name is made of letters, digits, '-', '_' and '.', and does not begin with '.'".to_owned(),
     )?;
     container(stage.container.as_ref())?;
     let gather = stage.kind() == StageKind::Gather;
-    let http = stage
-        .container
-        .as_ref()
-        .is_some_and(|container| container.interface() == Interface::Http);
+    let http = stage.container.as_ref().is_some_and(|container| container.interface() == Interface::Http);
     let fresh = stage.isolation() == v1::Isolation::Container;
     ensure(!(http && fresh), || {
-        "interface http needs a container that stays up; it cannot have isolation container"
-            .to_owned()
+        "interface http needs a container that stays up; it cannot have isolation container".to_owned()
     })?;
     let retry = stage.retry.unwrap_or_default();
     let or = |value: u64, default: u64| if value == 0 { default } else { value };
@@ -118,58 +83,27 @@ fn stage(stage: &v1::Stage) -> Checked<StageSpec> {
 fn container(container: Option<&Container>) -> Checked {
     let container = container.ok_or_else(|| Invalid("no container is given".to_owned()))?;
     let image_char = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    ensure(
-        (1..=512).contains(&container.image.len()) && container.image.chars().all(image_char),
-        || {
-            format!(
-                "image {:?} is not an image reference",
-                container.image.chars().take(80).collect::<String>()
-            )
-        },
-    )?;
-    let words = container
-        .command
-        .iter()
-        .chain(&container.entrypoint)
-        .map(String::as_str);
-    let env = container
-        .env
-        .iter()
-        .flat_map(|var| [var.name.as_str(), var.value.as_str()]);
-    let bytes: usize = words
-        .clone()
-        .chain(env.clone())
-        .map(|word| word.len() + 1)
-        .sum();
+    ensure((1..=512).contains(&container.image.len()) && container.image.chars().all(image_char), || {
+        format!("image {:?} is not an image reference", container.image.chars().take(80).collect::<String>())
+    })?;
+    let words = container.command.iter().chain(&container.entrypoint).map(String::as_str);
+    let env = container.env.iter().flat_map(|var| [var.name.as_str(), var.value.as_str()]);
+    let bytes: usize = words.clone().chain(env.clone()).map(|word| word.len() + 1).sum();
     ensure(bytes <= limits::COMMAND_BYTES, || {
-        format!(
-            "command and environment have {bytes} bytes, more than {}",
-            limits::COMMAND_BYTES
-        )
+        format!("command and environment have {bytes} bytes, more than {}", limits::COMMAND_BYTES)
     })?;
-    ensure(!words.chain(env).any(|word| word.contains('\0')), || {
-        "command or environment contains a NUL".to_owned()
-    })?;
+    ensure(!words.chain(env).any(|word| word.contains('\0')), || "command or environment contains a NUL".to_owned())?;
     for var in &container.env {
         let named = !var.name.is_empty() && !var.name.contains('=');
-        ensure(named, || {
-            format!("{:?} is not the name of an environment variable", var.name)
-        })?;
+        ensure(named, || format!("{:?} is not the name of an environment variable", var.name))?;
         let reserved = var.name.starts_with("LONGSHORE_") || var.name == "WORK_ITEM_FILE";
-        ensure(!reserved, || {
-            format!(
-                "the environment variable {} is set by Longshore itself",
-                var.name
-            )
-        })?;
+        ensure(!reserved, || format!("the environment variable {} is set by Longshore itself", var.name))?;
     }
     let memory = container.memory_bytes;
     ensure(memory == 0 || memory >= 6 << 20, || {
         format!("memory {memory} is less than 6 MiB, the least a container can have")
     })?;
-    ensure(u16::try_from(container.port).is_ok(), || {
-        format!("port {} is above 65535", container.port)
-    })
+    ensure(u16::try_from(container.port).is_ok(), || format!("port {} is above 65535", container.port))
 }
 
 /// A service: what the core needs of it.
@@ -179,60 +113,31 @@ pub fn service(spec: &v1::ServiceSpec) -> Checked<ServicePlan> {
         (1..=limits::NAME_CHARS).contains(&spec.name.len())
             && spec.name.chars().all(name_char)
             && !spec.name.starts_with('-'),
-        || {
-            format!(
-                "service name {:?}: lower-case letters, digits and '-' only, at most 63",
-                spec.name
-            )
-        },
+        || format!("service name {:?}: lower-case letters, digits and '-' only, at most 63", spec.name),
     )?;
-    let leaf = spec
-        .leaf
-        .as_ref()
-        .ok_or_else(|| Invalid("no leaf is given".to_owned()))?;
+    let leaf = spec.leaf.as_ref().ok_or_else(|| Invalid("no leaf is given".to_owned()))?;
     container(leaf.container.as_ref()).map_err(|Invalid(why)| Invalid(format!("leaf: {why}")))?;
     ensure((1..=limits::SHARDS).contains(&leaf.shards), || {
-        format!(
-            "leaf: shards is 1 to {}, not {}",
-            limits::SHARDS,
-            leaf.shards
-        )
+        format!("leaf: shards is 1 to {}, not {}", limits::SHARDS, leaf.shards)
     })?;
-    ensure(
-        leaf.data.is_empty() || leaf.data.len() == leaf.shards as usize,
-        || {
-            format!(
-                "leaf: {} lists of data for {} shards",
-                leaf.data.len(),
-                leaf.shards
-            )
-        },
-    )?;
+    ensure(leaf.data.is_empty() || leaf.data.len() == leaf.shards as usize, || {
+        format!("leaf: {} lists of data for {} shards", leaf.data.len(), leaf.shards)
+    })?;
     let replicas = leaf.replicas.max(1);
     let merges = match &spec.merge {
         None => 0,
         Some(merge) => {
-            container(merge.container.as_ref())
-                .map_err(|Invalid(why)| Invalid(format!("merge: {why}")))?;
+            container(merge.container.as_ref()).map_err(|Invalid(why)| Invalid(format!("merge: {why}")))?;
             merge.replicas.max(1)
         }
     };
-    ensure(
-        replicas <= limits::REPLICAS && merges <= limits::REPLICAS,
-        || format!("replicas is at most {}", limits::REPLICAS),
-    )?;
-    if let Some(rule) = spec
-        .request
-        .as_ref()
-        .and_then(|request| request.require.as_ref())
-    {
+    ensure(replicas <= limits::REPLICAS && merges <= limits::REPLICAS, || {
+        format!("replicas is at most {}", limits::REPLICAS)
+    })?;
+    if let Some(rule) = spec.request.as_ref().and_then(|request| request.require.as_ref()) {
         require(rule, leaf.shards)?;
     }
-    Ok(ServicePlan {
-        shards: leaf.shards,
-        replicas,
-        merges,
-    })
+    Ok(ServicePlan { shards: leaf.shards, replicas, merges })
 }
 
 /// A rule of completeness.
@@ -240,13 +145,11 @@ pub fn require(rule: &Require, shards: u32) -> Checked<Rule_> {
     match rule.rule {
         None | Some(Rule::All(_)) => Ok(Rule_::All),
         Some(Rule::Fraction(share)) if share > 0.0 && share <= 1.0 => Ok(Rule_::Fraction(share)),
-        Some(Rule::Fraction(share)) => Err(Invalid(format!(
-            "require: a fraction is above 0 and at most 1, not {share}"
-        ))),
+        Some(Rule::Fraction(share)) => {
+            Err(Invalid(format!("require: a fraction is above 0 and at most 1, not {share}")))
+        }
         Some(Rule::Count(count)) if (1..=shards).contains(&count) => Ok(Rule_::Count(count)),
-        Some(Rule::Count(count)) => Err(Invalid(format!(
-            "require: {count} parts of a service with {shards} shards"
-        ))),
+        Some(Rule::Count(count)) => Err(Invalid(format!("require: {count} parts of a service with {shards} shards"))),
         Some(Rule::Deadline(_)) => Ok(Rule_::Deadline),
     }
 }

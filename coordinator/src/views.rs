@@ -77,26 +77,16 @@ pub fn service(entry: &Entry) -> v1::ServiceView {
                 merge,
                 shard,
                 number: replica.key.number,
-                worker: replica
-                    .worker
-                    .as_ref()
-                    .map_or(String::new(), |(_, name)| name.clone()),
+                worker: replica.worker.as_ref().map_or(String::new(), |(_, name)| name.clone()),
                 state: state.into(),
                 message: replica.message.clone(),
             }
         })
         .collect();
-    let some_ready = |candidates: &Vec<longshore_root::Candidate>| {
-        candidates.iter().any(|replica| replica.unready.is_none())
-    };
-    let ready = entry.topology.shards.iter().all(some_ready)
-        && entry.topology.merges.iter().all(some_ready);
-    v1::ServiceView {
-        spec: Some((*entry.spec).clone()),
-        generation: entry.view.generation,
-        replicas,
-        ready,
-    }
+    let some_ready =
+        |candidates: &Vec<longshore_root::Candidate>| candidates.iter().any(|replica| replica.unready.is_none());
+    let ready = entry.topology.shards.iter().all(some_ready) && entry.topology.merges.iter().all(some_ready);
+    v1::ServiceView { spec: Some((*entry.spec).clone()), generation: entry.view.generation, replicas, ready }
 }
 
 /// A worker.
@@ -115,8 +105,7 @@ pub fn worker(view: WorkerView) -> v1::WorkerView {
 
 /// How complete an answer is.
 pub fn coverage(coverage: &Coverage) -> v1::Coverage {
-    let micros =
-        |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     v1::Coverage {
         shards: u32::try_from(coverage.shards()).unwrap_or(u32::MAX),
         answered: u32::try_from(coverage.answered()).unwrap_or(u32::MAX),
@@ -138,8 +127,7 @@ pub fn coverage(coverage: &Coverage) -> v1::Coverage {
 
 /// An answer, typed by its completeness.
 pub fn answer(answer: Answer) -> v1::QueryResponse {
-    let micros =
-        |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+    let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let complete = answer.coverage.is_complete();
     let answer = v1::Answer {
         coverage: Some(coverage(&answer.coverage)),
@@ -152,7 +140,5 @@ pub fn answer(answer: Answer) -> v1::QueryResponse {
     } else {
         v1::query_response::Answer::Partial(answer)
     };
-    v1::QueryResponse {
-        answer: Some(answer),
-    }
+    v1::QueryResponse { answer: Some(answer) }
 }

@@ -19,9 +19,7 @@ impl Counts {
         for (line, number) in input.lines().zip(1_u64..) {
             let line = line.with_context(|| format!("line {number}"))?;
             if !line.trim().is_empty() {
-                counts
-                    .read_line(&line)
-                    .with_context(|| format!("line {number}: {line:?}"))?;
+                counts.read_line(&line).with_context(|| format!("line {number}: {line:?}"))?;
             }
         }
         Ok(counts)
@@ -44,9 +42,7 @@ impl Counts {
             self.0.insert(word.to_owned(), count);
             return Ok(());
         };
-        *sum = sum
-            .checked_add(count)
-            .with_context(|| format!("too many of {word:?} to count"))?;
+        *sum = sum.checked_add(count).with_context(|| format!("too many of {word:?} to count"))?;
         Ok(())
     }
 
@@ -55,10 +51,7 @@ impl Counts {
     /// # Errors
     /// When a sum is past 64 bits.
     pub fn add_all(&mut self, others: Self) -> anyhow::Result<()> {
-        others
-            .0
-            .into_iter()
-            .try_for_each(|(word, count)| self.add(&word, count))
+        others.0.into_iter().try_for_each(|(word, count)| self.add(&word, count))
     }
 
     /// Keeps the words for which `keep` holds.
@@ -71,10 +64,7 @@ impl Counts {
     /// # Errors
     /// When the output cannot be written.
     pub fn write_by_word(&self, output: impl Write) -> anyhow::Result<()> {
-        write_lines(
-            self.0.iter().map(|(word, count)| (word.as_str(), *count)),
-            output,
-        )
+        write_lines(self.0.iter().map(|(word, count)| (word.as_str(), *count)), output)
     }
 
     /// Writes the `most` most frequent, the most frequent first, those of one count by word.
@@ -82,20 +72,13 @@ impl Counts {
     /// # Errors
     /// When the output cannot be written.
     pub fn write_by_count(&self, most: usize, output: impl Write) -> anyhow::Result<()> {
-        let mut lines: Vec<_> = self
-            .0
-            .iter()
-            .map(|(word, count)| (word.as_str(), *count))
-            .collect();
+        let mut lines: Vec<_> = self.0.iter().map(|(word, count)| (word.as_str(), *count)).collect();
         lines.sort_by(|(a_word, a), (b_word, b)| b.cmp(a).then_with(|| a_word.cmp(b_word)));
         write_lines(lines.into_iter().take(most), output)
     }
 }
 
-fn write_lines<'a>(
-    lines: impl Iterator<Item = (&'a str, u64)>,
-    mut output: impl Write,
-) -> anyhow::Result<()> {
+fn write_lines<'a>(lines: impl Iterator<Item = (&'a str, u64)>, mut output: impl Write) -> anyhow::Result<()> {
     for (word, count) in lines {
         writeln!(output, "{count} {word}")?;
     }

@@ -48,9 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +79,7 @@ impl Program {
         match self {
             Self::Words => words::count(input(arguments.next())?)?.write_by_word(output()),
             Self::Drop => drop_words(input(arguments.next())?, output()),
-            Self::Total => total::of_directory(&directory(arguments.next())?)?
-                .write_by_count(usize::MAX, output()),
+            Self::Total => total::of_directory(&directory(arguments.next())?)?.write_by_count(usize::MAX, output()),
             Self::Top => {
                 let total = total::of_directory(&directory(arguments.next())?)?;
                 total.write_by_count(most(arguments.next())?, output())
@@ -100,9 +97,7 @@ fn drop_words(input: impl Read, output: impl Write) -> anyhow::Result<()> {
 }
 
 fn path(argument: Option<OsString>) -> Option<PathBuf> {
-    argument
-        .or_else(|| env::var_os("LONGSHORE_INPUT"))
-        .map(PathBuf::from)
+    argument.or_else(|| env::var_os("LONGSHORE_INPUT")).map(PathBuf::from)
 }
 
 fn input(argument: Option<OsString>) -> anyhow::Result<Box<dyn Read>> {

@@ -4,11 +4,10 @@ use crate::counts::Counts;
 
 /// Words dropped, sorted.
 const STOP_WORDS: [&str; 60] = [
-    "about", "all", "an", "and", "are", "as", "at", "be", "been", "but", "by", "did", "do", "for",
-    "from", "had", "has", "have", "he", "her", "him", "his", "if", "in", "into", "is", "it", "its",
-    "me", "my", "no", "not", "of", "on", "one", "or", "our", "out", "she", "so", "than", "that",
-    "the", "their", "them", "then", "there", "they", "this", "to", "up", "was", "we", "were",
-    "what", "which", "will", "with", "would", "you",
+    "about", "all", "an", "and", "are", "as", "at", "be", "been", "but", "by", "did", "do", "for", "from", "had",
+    "has", "have", "he", "her", "him", "his", "if", "in", "into", "is", "it", "its", "me", "my", "no", "not", "of",
+    "on", "one", "or", "our", "out", "she", "so", "than", "that", "the", "their", "them", "then", "there", "they",
+    "this", "to", "up", "was", "we", "were", "what", "which", "will", "with", "would", "you",
 ];
 
 /// Drops them.

@@ -5,10 +5,7 @@
 //! - [`search`]: a search engine as a scatter/gather tree, with the `merger-sdk`.
 //! - [`demo`]: all of them in one program, so that one image of one file holds them.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test may fail where it stands")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail where it stands"))]
 
 pub mod counts;
 pub mod demo;

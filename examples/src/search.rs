@@ -85,10 +85,7 @@ pub struct SearchLeaf(Index);
 impl Leaf for SearchLeaf {
     fn answer(&self, request: &Request) -> Result<Answer, AnswerError> {
         let words = index::query_words(request.text()?).map_err(AnswerError::BadRequest)?;
-        let found = self
-            .0
-            .search(&words)
-            .map_err(|error| AnswerError::Failed(format!("{error:#}")))?;
+        let found = self.0.search(&words).map_err(|error| AnswerError::Failed(format!("{error:#}")))?;
         Answer::json(&Covered::one(found))
     }
 }
@@ -100,9 +97,7 @@ impl Leaf for SearchLeaf {
 pub fn serve_leaf() -> Result<(), ServeError> {
     merger_sdk::load_and_serve_leaf(|place| {
         let data = place.data_dir().map_err(|error| error.to_string())?;
-        Index::of_directory(data)
-            .map(SearchLeaf)
-            .map_err(|error| format!("{error:#}"))
+        Index::of_directory(data).map(SearchLeaf).map_err(|error| format!("{error:#}"))
     })
 }
 
@@ -132,11 +127,7 @@ mod tests {
 
     fn found() -> impl Strategy<Value = Found> {
         let hits = proptest::collection::vec(hit(), 0..2 * HITS_MAX).prop_map(Ranking::from);
-        (any::<u64>(), any::<u64>(), hits).prop_map(|(matching, searched, hits)| Found {
-            matching,
-            searched,
-            hits,
-        })
+        (any::<u64>(), any::<u64>(), hits).prop_map(|(matching, searched, hits)| Found { matching, searched, hits })
     }
 
     proptest! {
@@ -158,34 +149,17 @@ mod tests {
 
     #[test]
     fn more_words_beat_more_occurrences() {
-        let hit = |file: &str, words, count| Hit {
-            file: file.into(),
-            words,
-            count,
-            snippet: String::new(),
-        };
-        let ranking = Ranking::from(vec![
-            hit("c", 1, 9),
-            hit("b", 2, 2),
-            hit("a", 1, 9),
-            hit("d", 2, 3),
-        ]);
+        let hit = |file: &str, words, count| Hit { file: file.into(), words, count, snippet: String::new() };
+        let ranking = Ranking::from(vec![hit("c", 1, 9), hit("b", 2, 2), hit("a", 1, 9), hit("d", 2, 3)]);
         let files: Vec<_> = ranking.hits().iter().map(|hit| hit.file.as_str()).collect();
         assert_eq!(files, ["d", "b", "a", "c"]);
     }
 
     #[test]
     fn a_ranking_from_elsewhere_is_put_in_order_and_cut() {
-        let hits: Vec<_> = (0..99)
-            .map(|count| Hit {
-                file: "a".into(),
-                words: 1,
-                count,
-                snippet: String::new(),
-            })
-            .collect();
-        let ranking: Ranking =
-            serde_json::from_str(&serde_json::to_string(&hits).unwrap()).unwrap();
+        let hits: Vec<_> =
+            (0..99).map(|count| Hit { file: "a".into(), words: 1, count, snippet: String::new() }).collect();
+        let ranking: Ranking = serde_json::from_str(&serde_json::to_string(&hits).unwrap()).unwrap();
         assert_eq!(ranking.hits().len(), HITS_MAX);
         assert_eq!(ranking.hits()[0].count, 98);
     }

@@ -54,10 +54,7 @@ mod tests {
 
     #[test]
     fn case_and_what_is_no_letter_do_not_matter() {
-        assert_eq!(
-            counted(b"The sea, the SEA!\xff\x00whale-the"),
-            "2 sea\n3 the\n1 whale\n"
-        );
+        assert_eq!(counted(b"The sea, the SEA!\xff\x00whale-the"), "2 sea\n3 the\n1 whale\n");
     }
 
     #[test]
@@ -74,14 +71,7 @@ mod tests {
 
     #[test]
     fn an_endless_word_is_skipped() {
-        let text = [
-            vec![b'a'; 1 << 20],
-            b" end ".to_vec(),
-            vec![b'b'; 64],
-            b" ".to_vec(),
-            vec![b'c'; 65],
-        ]
-        .concat();
+        let text = [vec![b'a'; 1 << 20], b" end ".to_vec(), vec![b'b'; 64], b" ".to_vec(), vec![b'c'; 65]].concat();
         assert_eq!(counted(&text), format!("1 {}\n1 end\n", "b".repeat(64)));
     }
 }

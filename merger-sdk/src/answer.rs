@@ -14,18 +14,12 @@ pub struct Answer {
 impl Answer {
     /// An answer of plain bytes (`application/octet-stream`).
     pub fn bytes(body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            content_type: "application/octet-stream",
-        }
+        Self { body: body.into(), content_type: "application/octet-stream" }
     }
 
     /// An answer of text.
     pub fn text(body: impl Into<String>) -> Self {
-        Self {
-            body: Bytes::from(body.into()),
-            content_type: "text/plain; charset=utf-8",
-        }
+        Self { body: Bytes::from(body.into()), content_type: "text/plain; charset=utf-8" }
     }
 
     /// An answer in JSON.
@@ -33,13 +27,9 @@ impl Answer {
     /// # Errors
     /// [`AnswerError::Failed`] when the value cannot be written as JSON (a map whose keys are not strings, for one).
     pub fn json<T: Serialize>(value: &T) -> Result<Self, AnswerError> {
-        let body = serde_json::to_vec(value).map_err(|error| {
-            AnswerError::Failed(format!("the answer cannot be written as JSON: {error}"))
-        })?;
-        Ok(Self {
-            body: Bytes::from(body),
-            content_type: "application/json",
-        })
+        let body = serde_json::to_vec(value)
+            .map_err(|error| AnswerError::Failed(format!("the answer cannot be written as JSON: {error}")))?;
+        Ok(Self { body: Bytes::from(body), content_type: "application/json" })
     }
 
     /// The bytes.

@@ -22,10 +22,7 @@ impl Deadline {
     /// Reads the deadline of a request that arrives now; without the header, and at most, `longest` from now.
     pub(crate) fn of(headers: &HeaderMap, longest: Duration) -> Result<Self, AnswerError> {
         let asked = number(headers, TIMEOUT_HEADER)?.map_or(longest, Duration::from_millis);
-        Ok(Self {
-            at: Instant::now() + asked.min(longest),
-            left: Arc::default(),
-        })
+        Ok(Self { at: Instant::now() + asked.min(longest), left: Arc::default() })
     }
 
     pub(crate) fn at(&self) -> Instant {
@@ -58,20 +55,12 @@ impl Drop for Waiting {
 }
 
 /// A header that is a number; `None` when it is absent.
-pub(crate) fn number<N: std::str::FromStr>(
-    headers: &HeaderMap,
-    name: &str,
-) -> Result<Option<N>, AnswerError> {
+pub(crate) fn number<N: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Result<Option<N>, AnswerError> {
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
-    let number = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse().ok());
-    number
-        .map(Some)
-        .ok_or_else(|| AnswerError::BadRequest(format!("header {name} is not a number: {value:?}")))
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    number.map(Some).ok_or_else(|| AnswerError::BadRequest(format!("header {name} is not a number: {value:?}")))
 }
 
 #[cfg(test)]
@@ -81,34 +70,21 @@ mod tests {
     const LONGEST: Duration = Duration::from_secs(60);
 
     fn headers(value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(
-            TIMEOUT_HEADER.parse().unwrap(),
-            hyper::header::HeaderValue::from_static(value),
-        )])
+        HeaderMap::from_iter([(TIMEOUT_HEADER.parse().unwrap(), hyper::header::HeaderValue::from_static(value))])
     }
 
     #[test]
     fn the_header_can_shorten_the_time_but_not_lengthen_it() {
-        assert!(
-            Deadline::of(&headers("1000"), LONGEST).unwrap().remaining() <= Duration::from_secs(1)
-        );
+        assert!(Deadline::of(&headers("1000"), LONGEST).unwrap().remaining() <= Duration::from_secs(1));
         let max = u64::MAX.to_string().leak();
         assert!(Deadline::of(&headers(max), LONGEST).unwrap().remaining() <= LONGEST);
-        assert!(
-            Deadline::of(&HeaderMap::new(), LONGEST)
-                .unwrap()
-                .remaining()
-                > Duration::from_secs(50)
-        );
+        assert!(Deadline::of(&HeaderMap::new(), LONGEST).unwrap().remaining() > Duration::from_secs(50));
     }
 
     #[test]
     fn a_header_that_is_no_number_is_a_bad_request() {
         let error = Deadline::of(&headers("soon"), LONGEST).unwrap_err();
-        assert!(
-            error.to_string().contains("longshore-timeout-ms"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("longshore-timeout-ms"), "{error}");
     }
 
     #[test]

@@ -59,11 +59,7 @@ pub(crate) async fn respond<H: Handler>(
         (&Method::GET | &Method::HEAD, "/healthz") => health(handler.ready()),
         (_, "/") => not_allowed("POST"),
         (_, "/healthz") => not_allowed("GET, HEAD"),
-        (_, path) => plain(
-            StatusCode::NOT_FOUND,
-            TEXT,
-            format!("nothing is at {path}; ask POST / or GET /healthz\n"),
-        ),
+        (_, path) => plain(StatusCode::NOT_FOUND, TEXT, format!("nothing is at {path}; ask POST / or GET /healthz\n")),
     };
     Ok(response)
 }
@@ -77,9 +73,7 @@ async fn answer<H: Handler>(
     let _room = bounds.pool.admit()?;
     let _waiting = deadline.waiting();
     if request.body().size_hint().lower() > bounds.body_max_bytes as u64 {
-        return Err(AnswerError::TooLarge {
-            limit_bytes: bounds.body_max_bytes,
-        });
+        return Err(AnswerError::TooLarge { limit_bytes: bounds.body_max_bytes });
     }
     let end = deadline.at().into();
     let handled = tokio::time::timeout_at(end, handler.handle(request, bounds, deadline)).await;
@@ -88,37 +82,22 @@ async fn answer<H: Handler>(
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn plain(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
+fn plain(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
 fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
-    let mut response = plain(
-        StatusCode::METHOD_NOT_ALLOWED,
-        TEXT,
-        format!("only {allowed} is allowed here\n"),
-    );
-    response
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allowed));
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {allowed} is allowed here\n"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 fn health(ready: bool) -> Response<Full<Bytes>> {
-    let (status, text) = if ready {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    };
+    let (status, text) =
+        if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
     plain(status, TEXT, text)
 }
 
@@ -138,10 +117,7 @@ impl<L: Leaf> Handler for LeafHandler<L> {
         let body = collect(request.into_body(), bounds.body_max_bytes).await?;
         let leaf = Arc::clone(&self.leaf);
         let request = Request::new(body, Arc::clone(&self.place), deadline.clone());
-        bounds
-            .pool
-            .run(&deadline, move || leaf.answer(&request))
-            .await
+        bounds.pool.run(&deadline, move || leaf.answer(&request)).await
     }
 
     fn ready(&self) -> bool {
@@ -156,11 +132,7 @@ async fn collect(body: Incoming, limit_bytes: usize) -> Result<Bytes, AnswerErro
         }
         AnswerError::BadRequest(format!("the body cannot be read: {error}"))
     };
-    Limited::new(body, limit_bytes)
-        .collect()
-        .await
-        .map(|body| body.to_bytes())
-        .map_err(refused)
+    Limited::new(body, limit_bytes).collect().await.map(|body| body.to_bytes()).map_err(refused)
 }
 
 /// Serves a [`Merge`].
@@ -183,11 +155,7 @@ impl<M: Merge> Handler for MergeHandler<M> {
         loop {
             let burst = burst(parts.as_mut()).await?;
             let merge = Arc::clone(&self.merge);
-            match bounds
-                .pool
-                .run(&deadline, move || folding.step(&*merge, burst))
-                .await?
-            {
+            match bounds.pool.run(&deadline, move || folding.step(&*merge, burst)).await? {
                 Step::Answered(answer) => return Ok(answer),
                 Step::Wants(state) => folding = Folding::Under(state),
             }
@@ -205,13 +173,8 @@ struct Burst {
     last: bool,
 }
 
-async fn burst(
-    mut parts: impl Stream<Item = Result<Part, AnswerError>> + Unpin,
-) -> Result<Burst, AnswerError> {
-    let mut burst = Burst {
-        parts: Vec::new(),
-        last: false,
-    };
+async fn burst(mut parts: impl Stream<Item = Result<Part, AnswerError>> + Unpin) -> Result<Burst, AnswerError> {
+    let mut burst = Burst { parts: Vec::new(), last: false };
     let mut next = parts.next().await;
     loop {
         match next {
@@ -249,10 +212,6 @@ impl<S> Folding<S> {
         for part in burst.parts {
             merge.add(&mut state, part)?;
         }
-        if burst.last {
-            merge.finish(state).map(Step::Answered)
-        } else {
-            Ok(Step::Wants(state))
-        }
+        if burst.last { merge.finish(state).map(Step::Answered) } else { Ok(Step::Wants(state)) }
     }
 }

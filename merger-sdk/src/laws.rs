@@ -67,16 +67,8 @@ pub fn associative<P: Comparable>(a: &P, b: &P, c: &P) -> Result<(), LawBroken> 
 /// # Errors
 /// When it does.
 pub fn identity<P: Comparable>(a: &P) -> Result<(), LawBroken> {
-    same(
-        "neutral to the default on the right",
-        &merged(a.clone(), P::default()),
-        a,
-    )?;
-    same(
-        "neutral to the default on the left",
-        &merged(P::default(), a.clone()),
-        a,
-    )
+    same("neutral to the default on the right", &merged(a.clone(), P::default()), a)?;
+    same("neutral to the default on the left", &merged(P::default(), a.clone()), a)
 }
 
 /// Merging a with b is merging b with a.
@@ -84,11 +76,7 @@ pub fn identity<P: Comparable>(a: &P) -> Result<(), LawBroken> {
 /// # Errors
 /// When it is not.
 pub fn commutative<P: Comparable>(a: &P, b: &P) -> Result<(), LawBroken> {
-    same(
-        "commutative",
-        &merged(a.clone(), b.clone()),
-        &merged(b.clone(), a.clone()),
-    )
+    same("commutative", &merged(a.clone(), b.clone()), &merged(b.clone(), a.clone()))
 }
 
 /// A value written as JSON and read again is the same value.
@@ -102,11 +90,7 @@ pub fn portable<P: Comparable>(a: &P) -> Result<(), LawBroken> {
         right: format!("an error: {error}"),
     };
     let json = serde_json::to_vec(a).map_err(broken)?;
-    same(
-        "portable",
-        a,
-        &serde_json::from_slice(&json).map_err(broken)?,
-    )
+    same("portable", a, &serde_json::from_slice(&json).map_err(broken)?)
 }
 
 fn merged<P: Partial>(mut a: P, b: P) -> P {
@@ -118,11 +102,7 @@ fn same<P: Comparable>(law: &'static str, left: &P, right: &P) -> Result<(), Law
     if left == right {
         return Ok(());
     }
-    Err(LawBroken {
-        law,
-        left: format!("{left:?}"),
-        right: format!("{right:?}"),
-    })
+    Err(LawBroken { law, left: format!("{left:?}"), right: format!("{right:?}") })
 }
 
 #[cfg(test)]
@@ -147,18 +127,9 @@ mod tests {
     #[test]
     fn each_broken_law_is_named() {
         let law = |result: Result<(), LawBroken>| result.unwrap_err().law;
-        assert_eq!(
-            law(hold(&Crooked::<0>(1), &Crooked(2), &Crooked(3))),
-            "associative"
-        );
-        assert_eq!(
-            law(hold(&Crooked::<1>(1), &Crooked(2), &Crooked(3))),
-            "neutral to the default on the right"
-        );
-        assert_eq!(
-            law(commutative(&Crooked::<2>(1), &Crooked(2))),
-            "commutative"
-        );
+        assert_eq!(law(hold(&Crooked::<0>(1), &Crooked(2), &Crooked(3))), "associative");
+        assert_eq!(law(hold(&Crooked::<1>(1), &Crooked(2), &Crooked(3))), "neutral to the default on the right");
+        assert_eq!(law(commutative(&Crooked::<2>(1), &Crooked(2))), "commutative");
     }
 
     #[test]

@@ -52,10 +52,7 @@
 //! plain synchronous code on a bounded number of threads of their own, so one that computes for long delays neither
 //! `/healthz` nor the acceptance of others. [`Options`] has the bounds.
 
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, reason = "a test may fail where it stands")
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail where it stands"))]
 
 mod answer;
 mod deadline;

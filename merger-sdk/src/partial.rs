@@ -45,22 +45,14 @@ impl TryFrom<Claim> for Coverage {
     type Error = String;
 
     fn try_from(claim: Claim) -> Result<Self, String> {
-        let impossible = || {
-            format!(
-                "a coverage of {} of {} shards",
-                claim.answered, claim.shards
-            )
-        };
+        let impossible = || format!("a coverage of {} of {} shards", claim.answered, claim.shards);
         Self::new(claim.shards, claim.answered).ok_or_else(impossible)
     }
 }
 
 impl Coverage {
     /// One shard that has answered.
-    pub const ONE: Self = Self {
-        shards: 1,
-        answered: 1,
-    };
+    pub const ONE: Self = Self { shards: 1, answered: 1 };
 
     /// `answered` of `shards`; `None` if that is more than there are.
     pub fn new(shards: u32, answered: u32) -> Option<Self> {
@@ -86,19 +78,13 @@ impl Coverage {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let shards = self.shards.saturating_add(other.shards);
-        Self {
-            shards,
-            answered: self.answered.saturating_add(other.answered),
-        }
+        Self { shards, answered: self.answered.saturating_add(other.answered) }
     }
 
     /// The same, when at least `shards` were asked: shards that sent no part are counted here.
     #[must_use]
     pub fn out_of(self, shards: u32) -> Self {
-        Self {
-            shards: self.shards.max(shards),
-            ..self
-        }
+        Self { shards: self.shards.max(shards), ..self }
     }
 }
 
@@ -114,10 +100,7 @@ pub struct Covered<P> {
 impl<P> Covered<P> {
     /// The result of one shard.
     pub fn one(result: P) -> Self {
-        Self {
-            coverage: Coverage::ONE,
-            result,
-        }
+        Self { coverage: Coverage::ONE, result }
     }
 }
 
@@ -163,20 +146,12 @@ impl<P: Partial> Merge for MergePartials<P> {
     type State = Gathered<P>;
 
     fn begin(&self, request: &MergeRequest) -> Gathered<P> {
-        Gathered {
-            shards: request.shards().unwrap_or(0),
-            merged: Covered::default(),
-            held: BTreeMap::new(),
-        }
+        Gathered { shards: request.shards().unwrap_or(0), merged: Covered::default(), held: BTreeMap::new() }
     }
 
     fn add(&self, state: &mut Gathered<P>, part: Part) -> Result<(), AnswerError> {
-        let unreadable = |error| {
-            AnswerError::Failed(format!(
-                "the part of shard {} cannot be read: {error}",
-                part.shard
-            ))
-        };
+        let unreadable =
+            |error| AnswerError::Failed(format!("the part of shard {} cannot be read: {error}", part.shard));
         let covered: Covered<P> = serde_json::from_slice(&part.bytes).map_err(unreadable)?;
         if P::COMMUTATIVE {
             state.merged.merge(covered);
@@ -192,9 +167,7 @@ impl<P: Partial> Merge for MergePartials<P> {
             merged.merge(covered);
         }
         if merged.coverage.answered() == 0 {
-            return Err(AnswerError::BadRequest(
-                "there is no part to merge".to_owned(),
-            ));
+            return Err(AnswerError::BadRequest("there is no part to merge".to_owned()));
         }
         merged.coverage = merged.coverage.out_of(state.shards);
         Answer::json(&merged)
@@ -219,18 +192,11 @@ mod tests {
     }
 
     fn part(shard: u32, json: &str) -> Part {
-        Part {
-            shard,
-            bytes: json.to_owned().into(),
-        }
+        Part { shard, bytes: json.to_owned().into() }
     }
 
     fn gathered(shards: u32) -> Gathered<Letters> {
-        Gathered {
-            shards,
-            merged: Covered::default(),
-            held: BTreeMap::new(),
-        }
+        Gathered { shards, merged: Covered::default(), held: BTreeMap::new() }
     }
 
     #[test]
@@ -242,45 +208,28 @@ mod tests {
             merge.add(&mut state, part(shard, &json)).unwrap();
         }
         let answer = merge.finish(state).unwrap();
-        assert_eq!(
-            answer.body(),
-            r#"{"coverage":{"shards":3,"answered":3},"result":"abc"}"#
-        );
+        assert_eq!(answer.body(), r#"{"coverage":{"shards":3,"answered":3},"result":"abc"}"#);
     }
 
     #[test]
     fn shards_that_sent_nothing_show_in_the_coverage() {
         let merge = MergePartials::<Letters>::new();
         let mut state = gathered(5);
-        merge
-            .add(
-                &mut state,
-                part(0, r#"{"coverage":{"shards":2,"answered":1},"result":"a"}"#),
-            )
-            .unwrap();
+        merge.add(&mut state, part(0, r#"{"coverage":{"shards":2,"answered":1},"result":"a"}"#)).unwrap();
         let answer = merge.finish(state).unwrap();
-        assert_eq!(
-            answer.body(),
-            r#"{"coverage":{"shards":5,"answered":1},"result":"a"}"#
-        );
+        assert_eq!(answer.body(), r#"{"coverage":{"shards":5,"answered":1},"result":"a"}"#);
     }
 
     #[test]
     fn no_part_is_an_error_never_an_empty_answer() {
-        let error = MergePartials::<Letters>::new()
-            .finish(gathered(2))
-            .unwrap_err();
+        let error = MergePartials::<Letters>::new().finish(gathered(2)).unwrap_err();
         assert!(matches!(error, AnswerError::BadRequest(_)), "{error}");
     }
 
     #[test]
     fn an_unreadable_part_is_named_by_its_shard() {
         let merge = MergePartials::<Letters>::new();
-        for json in [
-            "",
-            "{",
-            r#"{"coverage":{"shards":1,"answered":2},"result":""}"#,
-        ] {
+        for json in ["", "{", r#"{"coverage":{"shards":1,"answered":2},"result":""}"#] {
             let error = merge.add(&mut gathered(9), part(7, json)).unwrap_err();
             assert!(matches!(error, AnswerError::Failed(_)), "{error}");
             assert!(error.to_string().contains("shard 7"), "{error}");

@@ -25,22 +25,14 @@ const BOUNDARY_MAX_BYTES: usize = 70;
 
 /// The boundary that the request's content type names.
 pub(crate) fn boundary(headers: &HeaderMap) -> Result<String, AnswerError> {
-    let refused =
-        |why: &str| AnswerError::BadRequest(format!("{why}; wanted: multipart/mixed; boundary=…"));
-    let value = headers
-        .get(CONTENT_TYPE)
-        .ok_or_else(|| refused("the content type is missing"))?;
+    let refused = |why: &str| AnswerError::BadRequest(format!("{why}; wanted: multipart/mixed; boundary=…"));
+    let value = headers.get(CONTENT_TYPE).ok_or_else(|| refused("the content type is missing"))?;
     let mime: Option<Mime> = value.to_str().ok().and_then(|text| text.parse().ok());
     let mime = mime.ok_or_else(|| refused("the content type cannot be read"))?;
     if mime.type_() != mime::MULTIPART {
-        return Err(refused(&format!(
-            "the content type is {}",
-            mime.essence_str()
-        )));
+        return Err(refused(&format!("the content type is {}", mime.essence_str())));
     }
-    let boundary = mime
-        .get_param(mime::BOUNDARY)
-        .ok_or_else(|| refused("the boundary is missing"))?;
+    let boundary = mime.get_param(mime::BOUNDARY).ok_or_else(|| refused("the boundary is missing"))?;
     if boundary.as_str().is_empty() || boundary.as_str().len() > BOUNDARY_MAX_BYTES {
         return Err(refused("the boundary is empty or longer than 70 bytes"));
     }
@@ -48,25 +40,14 @@ pub(crate) fn boundary(headers: &HeaderMap) -> Result<String, AnswerError> {
 }
 
 /// The parts of `body`, each as soon as it is there. The stream ends after the last part or the first error.
-pub(crate) fn parts<S, E>(
-    body: S,
-    boundary: String,
-    max_bytes: usize,
-) -> impl Stream<Item = Result<Part, AnswerError>>
+pub(crate) fn parts<S, E>(body: S, boundary: String, max_bytes: usize) -> impl Stream<Item = Result<Part, AnswerError>>
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: Into<Box<dyn Error + Send + Sync>> + 'static,
 {
     let limit = SizeLimit::new().whole_stream(max_bytes as u64);
-    let multipart =
-        Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limit));
-    let reader = Reader {
-        multipart,
-        unfinished: None,
-        count: 0,
-        seen: HashSet::new(),
-        max_bytes,
-    };
+    let multipart = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limit));
+    let reader = Reader { multipart, unfinished: None, count: 0, seen: HashSet::new(), max_bytes };
     stream::try_unfold(reader, |mut reader| async {
         let part = reader.next().await?;
         Ok(part.map(|part| (part, reader)))
@@ -85,12 +66,7 @@ struct Reader {
 impl Reader {
     async fn next(&mut self) -> Result<Option<Part>, AnswerError> {
         self.finish_previous().await?;
-        let Some(field) = self
-            .multipart
-            .next_field()
-            .await
-            .map_err(|error| self.refused(&error))?
-        else {
+        let Some(field) = self.multipart.next_field().await.map_err(|error| self.refused(&error))? else {
             return Ok(None);
         };
         if field.headers().is_empty() {
@@ -99,9 +75,7 @@ impl Reader {
         }
         let shard = number(field.headers(), SHARD_HEADER)?.unwrap_or(self.count);
         if !self.seen.insert(shard) {
-            return Err(AnswerError::BadRequest(format!(
-                "there are two parts of shard {shard}"
-            )));
+            return Err(AnswerError::BadRequest(format!("there are two parts of shard {shard}")));
         }
         self.count = self.count.saturating_add(1);
         let bytes = self.content(field).await?;
@@ -142,9 +116,7 @@ impl Reader {
 
     fn refused(&self, error: &multer::Error) -> AnswerError {
         match error {
-            multer::Error::StreamSizeExceeded { .. } => AnswerError::TooLarge {
-                limit_bytes: self.max_bytes,
-            },
+            multer::Error::StreamSizeExceeded { .. } => AnswerError::TooLarge { limit_bytes: self.max_bytes },
             error => AnswerError::BadRequest(format!("the multipart body cannot be read: {error}")),
         }
     }
@@ -163,11 +135,7 @@ struct Content {
 
 impl Content {
     fn len(&self) -> usize {
-        if self.rest.is_empty() {
-            self.first.len()
-        } else {
-            self.rest.len()
-        }
+        if self.rest.is_empty() { self.first.len() } else { self.rest.len() }
     }
 
     fn push(&mut self, chunk: Bytes) {
@@ -182,11 +150,7 @@ impl Content {
     }
 
     fn whole(self) -> Bytes {
-        if self.rest.is_empty() {
-            self.first
-        } else {
-            self.rest.freeze()
-        }
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 }
 

@@ -39,11 +39,7 @@ pub enum PlaceError {
 
 impl Default for Place {
     fn default() -> Self {
-        Self {
-            shard: 0,
-            shards: 1,
-            data: None,
-        }
+        Self { shard: 0, shards: 1, data: None }
     }
 }
 
@@ -54,31 +50,17 @@ impl Place {
     /// # Errors
     /// When a number is none, or the shard's is not below the number of shards.
     pub fn from_env() -> Result<Self, PlaceError> {
-        let data = env::var_os("LONGSHORE_DATA")
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from);
-        Self::new(
-            variable("LONGSHORE_SHARD")?,
-            variable("LONGSHORE_SHARDS")?,
-            data,
-        )
+        let data = env::var_os("LONGSHORE_DATA").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self::new(variable("LONGSHORE_SHARD")?, variable("LONGSHORE_SHARDS")?, data)
     }
 
-    fn new(
-        shard: Option<u32>,
-        shards: Option<u32>,
-        data: Option<PathBuf>,
-    ) -> Result<Self, PlaceError> {
+    fn new(shard: Option<u32>, shards: Option<u32>, data: Option<PathBuf>) -> Result<Self, PlaceError> {
         let shard = shard.unwrap_or(0);
         let shards = shards.unwrap_or(shard.saturating_add(1));
         if shard >= shards {
             return Err(PlaceError::NoSuchShard { shard, shards });
         }
-        Ok(Self {
-            shard,
-            shards,
-            data,
-        })
+        Ok(Self { shard, shards, data })
     }
 
     /// The directory with the shard's data.
@@ -86,24 +68,18 @@ impl Place {
     /// # Errors
     /// [`AnswerError::Failed`] when the service names no data.
     pub fn data_dir(&self) -> Result<&Path, AnswerError> {
-        let missing = || {
-            AnswerError::Failed("LONGSHORE_DATA is not set: the service names no data".to_owned())
-        };
+        let missing = || AnswerError::Failed("LONGSHORE_DATA is not set: the service names no data".to_owned());
         self.data.as_deref().ok_or_else(missing)
     }
 }
 
 fn variable(name: &'static str) -> Result<Option<u32>, PlaceError> {
     match env::var(name) {
-        Ok(value) => value
-            .parse()
-            .map(Some)
-            .map_err(|_| PlaceError::NotANumber { name, value }),
+        Ok(value) => value.parse().map(Some).map_err(|_| PlaceError::NotANumber { name, value }),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(value)) => Err(PlaceError::NotANumber {
-            name,
-            value: value.to_string_lossy().into_owned(),
-        }),
+        Err(VarError::NotUnicode(value)) => {
+            Err(PlaceError::NotANumber { name, value: value.to_string_lossy().into_owned() })
+        }
     }
 }
 
@@ -118,13 +94,7 @@ mod tests {
 
     #[test]
     fn a_shard_outside_the_shards_is_refused() {
-        assert_eq!(
-            Place::new(Some(4), Some(4), None),
-            Err(PlaceError::NoSuchShard {
-                shard: 4,
-                shards: 4
-            })
-        );
+        assert_eq!(Place::new(Some(4), Some(4), None), Err(PlaceError::NoSuchShard { shard: 4, shards: 4 }));
         assert!(Place::new(None, Some(0), None).is_err());
         assert!(Place::new(Some(u32::MAX), None, None).is_err());
     }

@@ -24,19 +24,13 @@ impl Pool {
     /// At most `in_flight` requests, the user's code running for at most `threads` of them; 0 runs it
     /// where it is asked for.
     pub(crate) fn new(threads: usize, in_flight: usize) -> Self {
-        let semaphore =
-            |permits: usize| Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
-        Self {
-            threads: (threads > 0).then(|| semaphore(threads)),
-            room: semaphore(in_flight),
-        }
+        let semaphore = |permits: usize| Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { threads: (threads > 0).then(|| semaphore(threads)), room: semaphore(in_flight) }
     }
 
     /// Room for one request, for as long as what is returned is held; [`AnswerError::Busy`] when there is none.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, AnswerError> {
-        Arc::clone(&self.room)
-            .try_acquire_owned()
-            .map_err(|_| AnswerError::Busy)
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| AnswerError::Busy)
     }
 
     /// Runs `work` on a thread, once one is free and if somebody still waits for it then.
@@ -46,12 +40,7 @@ impl Pool {
         work: impl FnOnce() -> Result<T, AnswerError> + Send + 'static,
     ) -> Result<T, AnswerError> {
         let permit = match &self.threads {
-            Some(threads) => Some(
-                Arc::clone(threads)
-                    .acquire_owned()
-                    .await
-                    .map_err(|_| AnswerError::Busy)?,
-            ),
+            Some(threads) => Some(Arc::clone(threads).acquire_owned().await.map_err(|_| AnswerError::Busy)?),
             None => None,
         };
         if deadline.abandoned() {

@@ -19,11 +19,7 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(body: Bytes, place: Arc<Place>, deadline: Deadline) -> Self {
-        Self {
-            body,
-            place,
-            deadline,
-        }
+        Self { body, place, deadline }
     }
 
     /// The query, as it came.

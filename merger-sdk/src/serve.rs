@@ -58,9 +58,7 @@ pub fn serve_leaf(leaf: impl Leaf) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// Those of [`serve_leaf`], and when `load` fails or panics.
-pub fn load_and_serve_leaf<L, E>(
-    load: impl FnOnce(&Place) -> Result<L, E> + Send + 'static,
-) -> Result<(), ServeError>
+pub fn load_and_serve_leaf<L, E>(load: impl FnOnce(&Place) -> Result<L, E> + Send + 'static) -> Result<(), ServeError>
 where
     L: Leaf,
     E: Display,
@@ -151,10 +149,7 @@ where
 /// Runs on this thread, which does nothing but read and write sockets. Threads still busy at the end are left behind:
 /// the program is about to exit.
 fn blocking(serving: impl Future<Output = Result<(), ServeError>>) -> Result<(), ServeError> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(ServeError::Runtime)?;
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let served = runtime.block_on(serving);
     runtime.shutdown_background();
     served
@@ -185,10 +180,7 @@ async fn listen() -> Result<Listener, ServeError> {
 }
 
 fn unix(path: &Path) -> Result<Listener, ServeError> {
-    let refused = |source| ServeError::Listen {
-        at: path.display().to_string(),
-        source,
-    };
+    let refused = |source| ServeError::Listen { at: path.display().to_string(), source };
     // A socket left by a process that was killed would refuse the new one. Anything that is no socket is not ours.
     if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
         std::fs::remove_file(path).map_err(refused)?;
@@ -199,13 +191,8 @@ fn unix(path: &Path) -> Result<Listener, ServeError> {
 }
 
 async fn tcp(port: u16) -> Result<Listener, ServeError> {
-    let refused = |source| ServeError::Listen {
-        at: format!("TCP port {port}"),
-        source,
-    };
-    let listener = TcpListener::bind(("0.0.0.0", port))
-        .await
-        .map_err(refused)?;
+    let refused = |source| ServeError::Listen { at: format!("TCP port {port}"), source };
+    let listener = TcpListener::bind(("0.0.0.0", port)).await.map_err(refused)?;
     eprintln!("listening on {}", listener.local_addr().map_err(refused)?);
     Ok(listener.into())
 }

@@ -120,40 +120,16 @@ impl Server {
     }
 
     /// Serves a leaf until `stop` ends and the requests under way are answered, or their grace is over.
-    pub async fn leaf<L: Leaf>(
-        &self,
-        leaf: Arc<L>,
-        place: Place,
-        listener: Listener,
-        stop: impl Future<Output = ()>,
-    ) {
-        self.run(
-            LeafHandler {
-                leaf,
-                place: Arc::new(place),
-            },
-            listener,
-            stop,
-        )
-        .await;
+    pub async fn leaf<L: Leaf>(&self, leaf: Arc<L>, place: Place, listener: Listener, stop: impl Future<Output = ()>) {
+        self.run(LeafHandler { leaf, place: Arc::new(place) }, listener, stop).await;
     }
 
     /// Serves a merge until `stop` ends and the requests under way are answered, or their grace is over.
-    pub async fn merge<M: Merge>(
-        &self,
-        merge: Arc<M>,
-        listener: Listener,
-        stop: impl Future<Output = ()>,
-    ) {
+    pub async fn merge<M: Merge>(&self, merge: Arc<M>, listener: Listener, stop: impl Future<Output = ()>) {
         self.run(MergeHandler { merge }, listener, stop).await;
     }
 
-    async fn run<H: Handler>(
-        &self,
-        handler: H,
-        listener: Listener,
-        stop: impl Future<Output = ()>,
-    ) {
+    async fn run<H: Handler>(&self, handler: H, listener: Listener, stop: impl Future<Output = ()>) {
         let mut accepting = Accepting::new(&self.options, handler);
         tokio::select! {
             () = accepting.forever(&listener) => {}
@@ -187,15 +163,12 @@ impl<H: Handler> Accepting<H> {
             pool: Pool::new(options.threads, options.in_flight),
         };
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT);
+        http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         http.max_buf_size(HEAD_MAX_BYTES).max_headers(HEADERS_MAX);
         Self {
             handler: Arc::new(handler),
             bounds: Arc::new(bounds),
-            room: Arc::new(Semaphore::new(
-                options.connections.clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            room: Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS))),
             graceful: GracefulShutdown::new(),
             connections: JoinSet::new(),
             http,
@@ -222,13 +195,9 @@ impl<H: Handler> Accepting<H> {
         }
     }
 
-    fn connection(
-        &self,
-        stream: Either<UnixStream, TcpStream>,
-    ) -> impl Future<Output = ()> + Send + use<H> {
+    fn connection(&self, stream: Either<UnixStream, TcpStream>) -> impl Future<Output = ()> + Send + use<H> {
         let (handler, bounds) = (Arc::clone(&self.handler), Arc::clone(&self.bounds));
-        let service =
-            service_fn(move |request| respond(Arc::clone(&handler), Arc::clone(&bounds), request));
+        let service = service_fn(move |request| respond(Arc::clone(&handler), Arc::clone(&bounds), request));
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         let watched = self.graceful.watch(connection);
         async move {

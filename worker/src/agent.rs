@@ -75,16 +75,15 @@ pub async fn run(
     }
     let path = |name: &str| home.dir().join(name);
     let directory = |path: PathBuf| move |source| AgentError::Directory { path, source };
-    let cache = Cache::open(&path("cache"), CACHE_BYTES, coordinator.fetcher())
-        .map_err(directory(path("cache")))?;
+    let cache = Cache::open(&path("cache"), CACHE_BYTES, coordinator.fetcher()).map_err(directory(path("cache")))?;
     let (finished, ends) = mpsc::channel(FINISHED);
     let mut options = Options::new(config.slots, path("slots"));
     options.idle = config.idle;
     let executor = Executor::start(Arc::clone(&runtime), Arc::new(cache.clone()), options, finished)
         .map_err(directory(path("slots")))?;
     let executor = Arc::new(executor);
-    let replicas = Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas"))
-        .map_err(directory(path("replicas")))?;
+    let replicas =
+        Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas")).map_err(directory(path("replicas")))?;
     let held = Arc::new(Held::default());
     let (results, to_tell) = mpsc::unbounded_channel();
     let reports = tokio::spawn(report(ends, coordinator.clone(), Arc::clone(&held), results.clone()));
@@ -102,13 +101,8 @@ pub async fn run(
         results,
         replicas: Arc::clone(&replicas),
     };
-    let tunnel = tokio::spawn(calls::serve(
-        coordinator,
-        link.worker,
-        link.incarnation,
-        Arc::clone(&replicas),
-        leave.clone(),
-    ));
+    let tunnel =
+        tokio::spawn(calls::serve(coordinator, link.worker, link.incarnation, Arc::clone(&replicas), leave.clone()));
     let link = tokio::spawn(link.keep_up(to_tell, leave.clone()));
     stop.await;
     tokio::join!(executor.shutdown(), replicas.shutdown());

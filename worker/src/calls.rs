@@ -62,7 +62,8 @@ async fn session(
     let mut down = coordinator.agent().leaves(ReceiverStream::new(stream)).await?.into_inner();
     backoff.reset();
     let (ended, mut ends) = mpsc::unbounded_channel();
-    let mut desk = Desk { replicas: Arc::clone(replicas), up, ended, arriving: HashMap::new(), working: HashMap::new() };
+    let mut desk =
+        Desk { replicas: Arc::clone(replicas), up, ended, arriving: HashMap::new(), working: HashMap::new() };
     loop {
         tokio::select! {
             message = down.message() => match message? {
@@ -77,9 +78,7 @@ async fn session(
 }
 
 async fn say(up: &mpsc::Sender<FromLeaves>, call: u64, message: from_leaves::Message) -> Result<(), Status> {
-    up.send(FromLeaves { call, message: Some(message) })
-        .await
-        .map_err(|_| Status::unavailable("the stream has ended"))
+    up.send(FromLeaves { call, message: Some(message) }).await.map_err(|_| Status::unavailable("the stream has ended"))
 }
 
 /// The calls of one stream.

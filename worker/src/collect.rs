@@ -223,8 +223,8 @@ impl Collection<'_> {
             return Err(refused(format!("there are more than {ENTRIES} files")));
         }
         // NONBLOCK: a FIFO put in its place meanwhile must not hold us up.
-        let file = open_beneath(dir, name, OFlags::NONBLOCK | OFlags::NOCTTY)
-            .map_err(|errno| unreadable(&path, errno))?;
+        let file =
+            open_beneath(dir, name, OFlags::NONBLOCK | OFlags::NOCTTY).map_err(|errno| unreadable(&path, errno))?;
         let stat = fstat(&file).map_err(|errno| trouble("looking at a file", errno))?;
         let size = self.judge(&stat, &path)?;
         let (digest, content) = if self.fits_inline(size) {

@@ -47,13 +47,8 @@ impl Home {
         // Docker wants absolute paths, and the working directory may change.
         let dir = fs::canonicalize(dir).map_err(io(dir))?;
         let path = dir.join("worker-id");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io(&path))?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io(&path))?;
         if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             return Err(match io::Error::from(error) {
                 held if held.kind() == io::ErrorKind::WouldBlock => HomeError::InUse(dir),

@@ -185,11 +185,7 @@ impl Link {
         }
     }
 
-    async fn tell(
-        &self,
-        session: &Session,
-        results: impl IntoIterator<Item = v1::Result>,
-    ) -> Result<(), Status> {
+    async fn tell(&self, session: &Session, results: impl IntoIterator<Item = v1::Result>) -> Result<(), Status> {
         let mut message = v1::Results::default();
         let mut bytes = 0;
         for result in results {
@@ -253,8 +249,7 @@ impl Link {
 
     /// An attempt whose list of parts is kept in blobs.
     fn assign_long(&self, id: WorkId, context: held::Context, mut attempt: v1::Attempt) {
-        let (executor, held, results) =
-            (Arc::clone(&self.executor), Arc::clone(&self.held), self.results.clone());
+        let (executor, held, results) = (Arc::clone(&self.executor), Arc::clone(&self.held), self.results.clone());
         let blobs = self.blobs.clone();
         tokio::spawn(async move {
             match parts(&blobs, &attempt.inputs_refs).await {

@@ -258,9 +258,9 @@ fn variables(facts: &Facts<'_>) -> impl Iterator<Item = (String, String)> {
 /// Whether `argument` contains `variable` as a whole word.
 fn names(argument: &str, variable: &str) -> bool {
     let of_a_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    argument.match_indices(variable).any(|(at, _)| {
-        !argument[..at].ends_with(of_a_name) && !argument[at + variable.len()..].starts_with(of_a_name)
-    })
+    argument
+        .match_indices(variable)
+        .any(|(at, _)| !argument[..at].ends_with(of_a_name) && !argument[at + variable.len()..].starts_with(of_a_name))
 }
 
 /// `a.tar.gz` is `a.tar` and `gz`; a leading dot begins a name, not an extension.
@@ -316,7 +316,9 @@ mod tests {
 
     #[test]
     fn anything_else_in_braces_stays() {
-        for same in ["{}", "{ in }", "{IN}", "{inn}", "${i}", "{n[$2]+=$1} END {for (w in n) print n[w], w}", "{", "}{", "é{ü}"] {
+        for same in
+            ["{}", "{ in }", "{IN}", "{inn}", "${i}", "{n[$2]+=$1} END {for (w in n) print n[w], w}", "{", "}{", "é{ü}"]
+        {
             assert_eq!(filled(same), same);
         }
         assert_eq!(filled("{{in}}{"), "{/in/0/a.tar.gz}{");
@@ -349,12 +351,15 @@ mod tests {
 
     #[test]
     fn words_in_the_environment_count_and_plain_variables_are_left_to_the_container() {
-        let template = Template::new(&argv(&["tool"]), [("TO", "{outdir}/x"), ("PLAIN", "1"), ("Q", "$LONGSHORE_INPUT")]);
+        let template =
+            Template::new(&argv(&["tool"]), [("TO", "{outdir}/x"), ("PLAIN", "1"), ("Q", "$LONGSHORE_INPUT")]);
         assert_eq!(template.uses(), Uses { outdir: true, ..Uses::default() });
         let env = template.env(&FACTS);
         assert_eq!(env[0], ("TO".into(), "/out/7/x".into()));
         assert!(!env.iter().any(|(name, _)| name == "PLAIN" || name == "Q"));
-        for (name, value) in [("LONGSHORE_INPUT", "/in/0/a.tar.gz"), ("LONGSHORE_OUTPUT", "/out/7/a.tar.gz"), ("LONGSHORE_ATTEMPT", "2")] {
+        for (name, value) in
+            [("LONGSHORE_INPUT", "/in/0/a.tar.gz"), ("LONGSHORE_OUTPUT", "/out/7/a.tar.gz"), ("LONGSHORE_ATTEMPT", "2")]
+        {
             assert!(env.contains(&(name.into(), value.into())), "{name}");
         }
         assert!(!env.iter().any(|(name, _)| name == "LONGSHORE_MANIFEST"));

@@ -149,11 +149,7 @@ impl Replicas {
     pub fn reports(&self) -> Vec<ReplicaReport> {
         let report = |replica: &Kept| {
             let told = replica.state.lock();
-            ReplicaReport {
-                id: replica.desired.id.clone(),
-                phase: told.phase.into(),
-                message: told.message.clone(),
-            }
+            ReplicaReport { id: replica.desired.id.clone(), phase: told.phase.into(), message: told.message.clone() }
         };
         self.lock().values().map(report).collect()
     }

@@ -73,12 +73,7 @@ pub(crate) async fn report(
     }
 }
 
-fn tell(
-    held: &Held,
-    results: &mpsc::UnboundedSender<v1::Result>,
-    id: crate::executor::WorkId,
-    result: v1::Result,
-) {
+fn tell(held: &Held, results: &mpsc::UnboundedSender<v1::Result>, id: crate::executor::WorkId, result: v1::Result) {
     if let Some(result) = held.finish(id, result) {
         // The link may be ending; what is not settled is said again.
         let _ = results.send(result);

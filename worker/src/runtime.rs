@@ -52,16 +52,9 @@ impl Image {
     #[must_use]
     pub fn argv(&self, container: &Container) -> Vec<String> {
         let own_entrypoint = !container.entrypoint.is_empty();
-        let entrypoint = if own_entrypoint {
-            &container.entrypoint
-        } else {
-            &self.entrypoint
-        };
-        let arguments = if !container.command.is_empty() || own_entrypoint {
-            &container.command
-        } else {
-            &self.command
-        };
+        let entrypoint = if own_entrypoint { &container.entrypoint } else { &self.entrypoint };
+        let arguments =
+            if !container.command.is_empty() || own_entrypoint { &container.command } else { &self.command };
         entrypoint.iter().chain(arguments).cloned().collect()
     }
 }

@@ -24,18 +24,14 @@ pub fn write_to(directory: &Path) -> io::Result<PathBuf> {
         return Ok(path);
     }
     write(directory, &path).map_err(|cause| {
-        io::Error::new(
-            cause.kind(),
-            format!("cannot write the shim to {}: {cause}", path.display()),
-        )
+        io::Error::new(cause.kind(), format!("cannot write the shim to {}: {cause}", path.display()))
     })?;
     Ok(path)
 }
 
 /// Whether the file has our bytes: a torn or changed one is written again.
 fn is_there(path: &Path) -> bool {
-    let executable = fs::metadata(path)
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o777 == 0o555);
+    let executable = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o777 == 0o555);
     executable && fs::read(path).is_ok_and(|bytes| bytes == BYTES)
 }
 
@@ -43,13 +39,10 @@ fn write(directory: &Path, path: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(BYTES)?;
-    file.as_file()
-        .set_permissions(Permissions::from_mode(0o555))?;
+    file.as_file().set_permissions(Permissions::from_mode(0o555))?;
     file.as_file().sync_all()?;
     // Close the writable descriptor first: a program that someone has open for writing cannot be started.
-    file.into_temp_path()
-        .persist(path)
-        .map_err(|failure| failure.error)?;
+    file.into_temp_path().persist(path).map_err(|failure| failure.error)?;
     File::open(directory)?.sync_all()
 }
 
@@ -64,10 +57,7 @@ mod tests {
         let written = fs::metadata(&first).unwrap();
         let second = write_to(directory.path()).unwrap();
         assert_eq!(first, second);
-        assert_eq!(
-            fs::metadata(&second).unwrap().modified().unwrap(),
-            written.modified().unwrap()
-        );
+        assert_eq!(fs::metadata(&second).unwrap().modified().unwrap(), written.modified().unwrap());
         assert_eq!(written.permissions().mode() & 0o777, 0o555);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
@@ -78,10 +68,7 @@ mod tests {
         let path = write_to(directory.path()).unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(&path, &BYTES[..100]).unwrap();
-        assert_eq!(
-            fs::read(write_to(directory.path()).unwrap()).unwrap(),
-            BYTES
-        );
+        assert_eq!(fs::read(write_to(directory.path()).unwrap()).unwrap(), BYTES);
     }
 
     /// `PT_INTERP` is how a program asks for a loader that a container may not have.

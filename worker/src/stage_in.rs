@@ -103,7 +103,9 @@ impl Inbox {
     }
 
     /// Takes a directory, and what to stage into it with on another thread.
-    pub(crate) fn stager(&mut self) -> io::Result<impl FnOnce(&Wanted<'_>, &[Blob]) -> io::Result<Staged> + Send + 'static> {
+    pub(crate) fn stager(
+        &mut self,
+    ) -> io::Result<impl FnOnce(&Wanted<'_>, &[Blob]) -> io::Result<Staged> + Send + 'static> {
         let place = self.take()?;
         let (desk, inside) = (Arc::clone(&self.desk), self.inside.clone());
         Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, &place, wanted, blobs))

@@ -14,9 +14,7 @@ use std::{fs, time::Duration};
 
 use bollard::query_parameters::InspectContainerOptions;
 use longshore_shim::End;
-use longshore_worker::runtime::{
-    Image, ImageError, Runtime, SandboxSpec, StartError, docker::DockerOptions,
-};
+use longshore_worker::runtime::{Image, ImageError, Runtime, SandboxSpec, StartError, docker::DockerOptions};
 use world::{World, client, done, run, said, shell};
 
 #[tokio::test]
@@ -36,15 +34,8 @@ async fn only_outputs_and_scratch_can_be_written() {
         return;
     };
     let data = tempfile::tempdir().unwrap();
-    fs::set_permissions(
-        data.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o777),
-    )
-    .unwrap();
-    let sandbox = world
-        .start_with(|spec| spec.data = Some(data.path().into()))
-        .await
-        .unwrap();
+    fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let sandbox = world.start_with(|spec| spec.data = Some(data.path().into())).await.unwrap();
     let forbidden = [
         "/file",
         "/bin/file",
@@ -57,29 +48,14 @@ async fn only_outputs_and_scratch_can_be_written() {
         "/proc/sys/kernel/hostname",
     ];
     for (seq, path) in (1..).zip(forbidden) {
-        let end = done(
-            &sandbox,
-            run(&sandbox, seq, &["sh", "-c", &format!("echo x > {path}")]),
-        )
-        .await
-        .end;
-        assert!(
-            matches!(end, End::Exited(code) if code != 0),
-            "{path}: {end:?}"
-        );
+        let end = done(&sandbox, run(&sandbox, seq, &["sh", "-c", &format!("echo x > {path}")])).await.end;
+        assert!(matches!(end, End::Exited(code) if code != 0), "{path}: {end:?}");
     }
     for (seq, path) in (100..).zip(["/tmp/file", "/dev/shm/file", "/longshore/out/file"]) {
-        let done = done(
-            &sandbox,
-            run(&sandbox, seq, &["sh", "-c", &format!("echo x > {path}")]),
-        )
-        .await;
+        let done = done(&sandbox, run(&sandbox, seq, &["sh", "-c", &format!("echo x > {path}")])).await;
         assert_eq!((done.end, done.dirty), (End::Exited(0), false), "{path}");
     }
-    assert_eq!(
-        said(&sandbox, 200, "ls /tmp /dev/shm /dev/mqueue").await,
-        "/dev/mqueue:\n\n/dev/shm:\n\n/tmp:"
-    );
+    assert_eq!(said(&sandbox, 200, "ls /tmp /dev/shm /dev/mqueue").await, "/dev/mqueue:\n\n/dev/shm:\n\n/tmp:");
     sandbox.control.remove().await.unwrap();
     world.close().await;
 }
@@ -92,17 +68,8 @@ async fn a_process_has_no_rights() {
     let sandbox = world.start().await;
     let status = said(&sandbox, 1, "cat /proc/self/status").await;
     let field = |name: &str| {
-        let line = status
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))
-            .unwrap();
-        line.split_once(':')
-            .unwrap()
-            .1
-            .split_ascii_whitespace()
-            .next()
-            .unwrap()
-            .to_owned()
+        let line = status.lines().find(|line| line.split(':').next() == Some(name)).unwrap();
+        line.split_once(':').unwrap().1.split_ascii_whitespace().next().unwrap().to_owned()
     };
     for name in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert_eq!(field(name), "0000000000000000", "{name}");
@@ -123,18 +90,9 @@ async fn a_process_cannot_reach_the_shim() {
         return;
     };
     let sandbox = world.start().await;
-    assert_eq!(
-        said(&sandbox, 1, "cat /proc/1/environ || echo no").await,
-        "no"
-    );
-    assert_eq!(
-        said(&sandbox, 2, "echo x > /proc/1/fd/2 || echo no").await,
-        "no"
-    );
-    assert_eq!(
-        said(&sandbox, 3, "kill -9 1; ls /longshore/control; echo alive").await,
-        "alive"
-    );
+    assert_eq!(said(&sandbox, 1, "cat /proc/1/environ || echo no").await, "no");
+    assert_eq!(said(&sandbox, 2, "echo x > /proc/1/fd/2 || echo no").await, "no");
+    assert_eq!(said(&sandbox, 3, "kill -9 1; ls /longshore/control; echo alive").await, "alive");
     sandbox.control.remove().await.unwrap();
     world.close().await;
 }
@@ -149,37 +107,18 @@ async fn the_engine_keeps_every_bound_it_was_asked_for() {
         spec.container.cpu_milli = 500;
     };
     let sandbox = world.start_with(change).await.unwrap();
-    let made = client()
-        .await
-        .inspect_container(sandbox.control.id(), None::<InspectContainerOptions>)
-        .await
-        .unwrap();
+    let made = client().await.inspect_container(sandbox.control.id(), None::<InspectContainerOptions>).await.unwrap();
     let host = made.host_config.unwrap();
-    assert_eq!(
-        (host.memory, host.memory_swap, host.nano_cpus),
-        (Some(64 << 20), Some(64 << 20), Some(500_000_000))
-    );
+    assert_eq!((host.memory, host.memory_swap, host.nano_cpus), (Some(64 << 20), Some(64 << 20), Some(500_000_000)));
     assert_eq!(host.pids_limit, Some(256));
     assert_eq!(host.network_mode.as_deref(), Some("none"));
     assert_eq!(host.ipc_mode.as_deref(), Some("private"));
     assert_eq!(host.log_config.unwrap().typ.as_deref(), Some("local"));
     assert!(host.pid_mode.is_none_or(|mode| mode.is_empty()));
-    assert!(
-        made.config
-            .unwrap()
-            .labels
-            .unwrap()
-            .contains_key("longshore")
-    );
+    assert!(made.config.unwrap().labels.unwrap().contains_key("longshore"));
     // Paths under /proc that the engine hides by default stay hidden.
-    assert_eq!(
-        said(&sandbox, 1, "cat /proc/kcore; ls /sys/firmware; echo end").await,
-        "end"
-    );
-    assert_eq!(
-        said(&sandbox, 2, "ulimit -n; ulimit -c; ulimit -f").await,
-        "4096\n0\n2048"
-    );
+    assert_eq!(said(&sandbox, 1, "cat /proc/kcore; ls /sys/firmware; echo end").await, "end");
+    assert_eq!(said(&sandbox, 2, "ulimit -n; ulimit -c; ulimit -f").await, "4096\n0\n2048");
     sandbox.control.remove().await.unwrap();
     world.close().await;
 }
@@ -192,11 +131,7 @@ async fn processes_are_bounded() {
     let sandbox = world.start().await;
     let bomb = "i=0; while [ $i -lt 40 ]; do sleep 600 & i=$((i+1)); done; echo all";
     let done = done(&sandbox, shell(&sandbox, bomb)).await;
-    assert!(
-        matches!(done.end, End::Exited(code) if code != 0),
-        "{:?}",
-        done.end
-    );
+    assert!(matches!(done.end, End::Exited(code) if code != 0), "{:?}", done.end);
     assert!(String::from_utf8_lossy(&done.stderr.head).contains("fork"));
     assert_eq!(said(&sandbox, 2, "echo alive").await, "alive");
     sandbox.control.remove().await.unwrap();
@@ -292,10 +227,7 @@ async fn what_the_operator_has_allowed_is_given() {
 async fn changed_image(world: &World, tag: &str, changes: &[&str]) -> Image {
     let docker = world.docker.as_ref().unwrap();
     let changes: Vec<_> = changes.iter().map(|&change| change.to_owned()).collect();
-    docker
-        .import_image(tag, host_image::tar(&["sh", "ls", "cat"]).into(), &changes)
-        .await
-        .unwrap();
+    docker.import_image(tag, host_image::tar(&["sh", "ls", "cat"]).into(), &changes).await.unwrap();
     docker.resolve(tag).await.unwrap()
 }
 
@@ -314,47 +246,23 @@ async fn volumes_of_an_image_become_scratch_and_its_check_does_not_run() {
         "ENTRYPOINT [\"/bin/cat\"]",
     ];
     let image = changed_image(&world, &tag, &changes).await;
-    assert_eq!(
-        (image.entrypoint.clone(), image.names_user),
-        (vec!["/bin/cat".into()], true)
-    );
+    assert_eq!((image.entrypoint.clone(), image.names_user), (vec!["/bin/cat".into()], true));
     let sandbox = world.start_with(|spec| spec.image = image).await.unwrap();
+    assert_eq!(said(&sandbox, 1, "echo x > /cache/file; ls /cache; echo $HOME $TMPDIR").await, "file\n/cache /tmp");
     assert_eq!(
         said(
             &sandbox,
-            1,
-            "echo x > /cache/file; ls /cache; echo $HOME $TMPDIR"
+            2,
+            "ls /cache; cat /proc/self/status | while read a b c; do case $a in Uid:|Gid:) echo $b;; esac; done"
         )
         .await,
-        "file\n/cache /tmp"
+        "1234\n1235"
     );
-    assert_eq!(said(&sandbox, 2, "ls /cache; cat /proc/self/status | while read a b c; do case $a in Uid:|Gid:) echo $b;; esac; done").await, "1234\n1235");
-    let made = client()
-        .await
-        .inspect_container(sandbox.control.id(), None::<InspectContainerOptions>)
-        .await
-        .unwrap();
-    assert!(
-        made.state
-            .unwrap()
-            .health
-            .is_none_or(|health| health.log.is_none_or(|log| log.is_empty()))
-    );
-    assert!(
-        made.mounts
-            .unwrap()
-            .iter()
-            .all(|mount| mount.destination.as_deref() != Some("/cache")),
-        "no real volume"
-    );
+    let made = client().await.inspect_container(sandbox.control.id(), None::<InspectContainerOptions>).await.unwrap();
+    assert!(made.state.unwrap().health.is_none_or(|health| health.log.is_none_or(|log| log.is_empty())));
+    assert!(made.mounts.unwrap().iter().all(|mount| mount.destination.as_deref() != Some("/cache")), "no real volume");
     sandbox.control.remove().await.unwrap();
-    world
-        .docker
-        .as_ref()
-        .unwrap()
-        .remove_image(&tag)
-        .await
-        .unwrap();
+    world.docker.as_ref().unwrap().remove_image(&tag).await.unwrap();
     world.close().await;
 }
 
@@ -363,25 +271,12 @@ async fn an_image_with_a_hostile_working_directory_or_volume_is_refused() {
     let Some(world) = World::docker().await else {
         return;
     };
-    for (number, change) in [
-        "WORKDIR /proc/self/fd/8",
-        "VOLUME /longshore/in",
-        "VOLUME /proc/x",
-    ]
-    .iter()
-    .enumerate()
-    {
+    for (number, change) in ["WORKDIR /proc/self/fd/8", "VOLUME /longshore/in", "VOLUME /proc/x"].iter().enumerate() {
         let tag = format!("longshore-test/hostile-{number}:{}", world.worker.simple());
         let image = changed_image(&world, &tag, &["LABEL longshore=test", change]).await;
         let words = refusal(&world, |spec| spec.image = image).await;
         assert!(words.contains(&tag), "{words}");
-        world
-            .docker
-            .as_ref()
-            .unwrap()
-            .remove_image(&tag)
-            .await
-            .unwrap();
+        world.docker.as_ref().unwrap().remove_image(&tag).await.unwrap();
     }
     world.close().await;
 }
@@ -395,25 +290,9 @@ async fn an_image_that_is_nowhere_is_told_with_the_next_command() {
     let reference = "127.0.0.1:1/absent:1";
     let error = world.runtime.resolve(reference).await.unwrap_err();
     assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("docker pull {reference}")),
-        "{error}"
-    );
-    for odd in [
-        "",
-        "no spaces",
-        "../x",
-        &format!("sha256:{}", "0".repeat(64)),
-    ] {
-        assert!(
-            matches!(
-                world.runtime.resolve(odd).await,
-                Err(ImageError::NotFound { .. })
-            ),
-            "{odd:?}"
-        );
+    assert!(error.to_string().contains(&format!("docker pull {reference}")), "{error}");
+    for odd in ["", "no spaces", "../x", &format!("sha256:{}", "0".repeat(64))] {
+        assert!(matches!(world.runtime.resolve(odd).await, Err(ImageError::NotFound { .. })), "{odd:?}");
     }
     world.close().await;
 }
@@ -440,14 +319,8 @@ async fn the_engine_says_what_it_is() {
         return;
     };
     let info = world.docker.as_ref().unwrap().info();
-    assert!(
-        !info.version.is_empty() && info.api_version.starts_with("1."),
-        "{info:?}"
-    );
+    assert!(!info.version.is_empty() && info.api_version.starts_with("1."), "{info:?}");
     assert!([1, 2].contains(&info.cgroup_version), "{info:?}");
-    assert!(
-        !info.runc.is_empty() && !info.storage_driver.is_empty() && !info.architecture.is_empty(),
-        "{info:?}"
-    );
+    assert!(!info.runc.is_empty() && !info.storage_driver.is_empty() && !info.architecture.is_empty(), "{info:?}");
     world.close().await;
 }

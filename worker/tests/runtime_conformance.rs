@@ -69,21 +69,13 @@ async fn input_and_output_are_files(world: &World) {
     cat.stdin = Some(format!("{}/letter", sandbox.paths.inside_in));
     cat.stdout = Stdout::File(format!("{}/1/copy", sandbox.paths.inside_out));
     assert_eq!(done(&sandbox, cat).await.end, End::Exited(0));
-    assert_eq!(
-        fs::read(sandbox.paths.host_out.join("1/copy")).unwrap(),
-        b"dear reader"
-    );
+    assert_eq!(fs::read(sandbox.paths.host_out.join("1/copy")).unwrap(), b"dear reader");
     sandbox.control.remove().await.unwrap();
 }
 
 async fn exit_codes_and_signals_are_told(world: &World) {
     let sandbox = world.start().await;
-    assert_eq!(
-        done(&sandbox, shell(&sandbox, "echo why >&2; exit 7"))
-            .await
-            .end,
-        End::Exited(7)
-    );
+    assert_eq!(done(&sandbox, shell(&sandbox, "echo why >&2; exit 7")).await.end, End::Exited(7));
     let killed = done(&sandbox, run(&sandbox, 2, &["sh", "-c", "kill -9 $$"])).await;
     assert_eq!(killed.end, End::Signaled { signal: 9 });
     sandbox.control.remove().await.unwrap();
@@ -92,11 +84,7 @@ async fn exit_codes_and_signals_are_told(world: &World) {
 async fn a_program_that_is_not_there_is_told(world: &World) {
     let sandbox = world.start().await;
     let done = done(&sandbox, run(&sandbox, 1, &["no-such-program"])).await;
-    assert!(
-        matches!(done.end, End::NotStarted { errno: 2, .. }),
-        "{:?}",
-        done.end
-    );
+    assert!(matches!(done.end, End::NotStarted { errno: 2, .. }), "{:?}", done.end);
     sandbox.control.remove().await.unwrap();
 }
 
@@ -111,75 +99,39 @@ async fn a_run_over_its_time_is_ended(world: &World) {
 
 async fn variables_of_the_container_and_of_the_run_are_seen(world: &World) {
     let sandbox = world.start().await;
-    let mut shell = shell(
-        &sandbox,
-        "echo $COLOUR $SIZE $HOME $TMPDIR [$LONGSHORE_SHIM_SOCKET]",
-    );
+    let mut shell = shell(&sandbox, "echo $COLOUR $SIZE $HOME $TMPDIR [$LONGSHORE_SHIM_SOCKET]");
     shell.env = vec![("SIZE".into(), "small".into())];
     let done = done(&sandbox, shell).await;
     let scratch = &sandbox.paths.inside_scratch;
-    assert_eq!(
-        String::from_utf8(done.stdout.head).unwrap(),
-        format!("grey small {scratch} {scratch} []\n")
-    );
+    assert_eq!(String::from_utf8(done.stdout.head).unwrap(), format!("grey small {scratch} {scratch} []\n"));
     sandbox.control.remove().await.unwrap();
 }
 
 async fn data_is_shown(world: &World) {
     let data = tempfile::tempdir().unwrap();
-    fs::set_permissions(
-        data.path(),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    fs::set_permissions(data.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     fs::write(data.path().join("index"), "whale").unwrap();
-    let sandbox = world
-        .start_with(|spec| spec.data = Some(data.path().into()))
-        .await
-        .unwrap();
+    let sandbox = world.start_with(|spec| spec.data = Some(data.path().into())).await.unwrap();
     let inside = sandbox.paths.inside_data.clone().unwrap();
-    assert_eq!(
-        said(&sandbox, 1, &format!("cat {inside}/index")).await,
-        "whale"
-    );
+    assert_eq!(said(&sandbox, 1, &format!("cat {inside}/index")).await, "whale");
     sandbox.control.remove().await.unwrap();
 }
 
 async fn outputs_outlive_the_sandbox(world: &World) {
     let sandbox = world.start().await;
     let script = format!("echo kept > {}/1/file", sandbox.paths.inside_out);
-    assert_eq!(
-        done(&sandbox, shell(&sandbox, &script)).await.end,
-        End::Exited(0)
-    );
+    assert_eq!(done(&sandbox, shell(&sandbox, &script)).await.end, End::Exited(0));
     sandbox.control.remove().await.unwrap();
-    assert_eq!(
-        fs::read(sandbox.paths.host_out.join("1/file")).unwrap(),
-        b"kept\n"
-    );
+    assert_eq!(fs::read(sandbox.paths.host_out.join("1/file")).unwrap(), b"kept\n");
 }
 
 async fn too_large_a_file_is_stopped(world: &World) {
-    let sandbox = world
-        .start_with(|spec| spec.max_output_bytes = 1000)
-        .await
-        .unwrap();
+    let sandbox = world.start_with(|spec| spec.max_output_bytes = 1000).await.unwrap();
     fs::write(sandbox.paths.host_in.join("large"), [0; 5000]).unwrap();
-    let copy = format!(
-        "exec cat {}/large > {}/1/large",
-        sandbox.paths.inside_in, sandbox.paths.inside_out
-    );
+    let copy = format!("exec cat {}/large > {}/1/large", sandbox.paths.inside_in, sandbox.paths.inside_out);
     let end = done(&sandbox, shell(&sandbox, &copy)).await.end;
-    assert!(
-        matches!(end, End::Signaled { signal: 25 } | End::Exited(1)),
-        "{end:?}"
-    );
-    assert!(
-        fs::metadata(sandbox.paths.host_out.join("1/large"))
-            .unwrap()
-            .len()
-            <= 1000
-    );
+    assert!(matches!(end, End::Signaled { signal: 25 } | End::Exited(1)), "{end:?}");
+    assert!(fs::metadata(sandbox.paths.host_out.join("1/large")).unwrap().len() <= 1000);
     sandbox.control.remove().await.unwrap();
 }
 
@@ -201,11 +153,7 @@ async fn start_daemon(sandbox: &Sandbox, argument: &str) {
     let ready = sandbox.paths.host_out.join("1/ready");
     let inside = &sandbox.paths.inside_out;
     let script = format!("(sleep {argument} & ) ; echo > {inside}/1/ready; exec sleep {argument}");
-    sandbox
-        .shim
-        .send(&ToShim::Run(shell(sandbox, &script)))
-        .await
-        .unwrap();
+    sandbox.shim.send(&ToShim::Run(shell(sandbox, &script))).await.unwrap();
     timeout(PATIENCE, async {
         while !ready.exists() || !is_running(argument) {
             tokio::task::yield_now().await;
@@ -250,36 +198,18 @@ async fn a_dropped_sandbox_is_removed(world: &World) {
 async fn the_end_of_the_shim_is_noticed(world: &World) {
     let sandbox = world.start().await;
     world.kill_from_outside(&sandbox).await;
-    assert!(
-        timeout(PATIENCE, sandbox.shim.receive())
-            .await
-            .unwrap()
-            .is_err()
-    );
+    assert!(timeout(PATIENCE, sandbox.shim.receive()).await.unwrap().is_err());
     let how = sandbox.control.post_mortem().await;
-    assert_eq!(
-        (how.exit_code, how.out_of_memory),
-        (Some(137), false),
-        "{how:?}"
-    );
+    assert_eq!((how.exit_code, how.out_of_memory), (Some(137), false), "{how:?}");
     assert!(sandbox.shim.send(&ToShim::Exit).await.is_err());
     sandbox.control.remove().await.unwrap();
 }
 
 async fn another_worker_is_left_alone(world: &World) {
-    let stranger = if world.docker.is_some() {
-        World::docker().await
-    } else {
-        World::process().await
-    }
-    .unwrap();
+    let stranger = if world.docker.is_some() { World::docker().await } else { World::process().await }.unwrap();
     let sandbox = stranger.start().await;
     assert_eq!(world.runtime.sweep().await.unwrap(), 0);
-    assert_eq!(
-        stranger.runtime.sweep().await.unwrap(),
-        0,
-        "its own of this life"
-    );
+    assert_eq!(stranger.runtime.sweep().await.unwrap(), 0, "its own of this life");
     assert_eq!(said(&sandbox, 1, "echo alive").await, "alive");
     sandbox.control.remove().await.unwrap();
     stranger.close().await;
@@ -305,10 +235,7 @@ async fn a_worker_directory_with_a_long_path_is_no_obstacle() {
     let world = World::process().await.unwrap();
     let spec_dir = world.directory().join("long".repeat(40));
     fs::create_dir(&spec_dir).unwrap();
-    let sandbox = world
-        .start_with(|spec| spec.dir.clone_from(&spec_dir))
-        .await
-        .unwrap();
+    let sandbox = world.start_with(|spec| spec.dir.clone_from(&spec_dir)).await.unwrap();
     assert!(Path::new(&sandbox.paths.inside_socket).as_os_str().len() < 108);
     assert_eq!(said(&sandbox, 1, "echo alive").await, "alive");
     sandbox.control.remove().await.unwrap();

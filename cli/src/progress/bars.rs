@@ -1,8 +1,8 @@
 //! Bars on a terminal: one for the upload, one for each stage, one for the fetch.
 
-use std::sync::Mutex;
+use std::{fmt::Write, sync::Mutex};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use longshore_client::{
     UploadProgress, escape,
     outputs::FetchProgress,
@@ -19,7 +19,7 @@ const HERTZ: u8 = 10;
 const NAME_COLUMNS: usize = 16;
 
 /// A stage: what is done, of how many, how fast, how long still.
-const STAGE: &str = "{prefix:16} [{bar:24}] {human_pos}/{human_len} {per_sec:>9} {eta:>4} {wide_msg}";
+const STAGE: &str = "{prefix:16} [{bar:24}] {human_pos}/{human_len} {rate:>9} {eta:>4} {wide_msg}";
 
 /// An upload or a fetch.
 const TRANSFER: &str = "{prefix:16} [{bar:24}] {human_pos}/{human_len} {wide_msg}";
@@ -48,7 +48,8 @@ impl Bars {
         let mut bar = lock(&self.upload);
         let bar = bar.get_or_insert_with(|| self.add("upload", TRANSFER));
         bar.set_length(upload.inputs);
-        bar.set_position(upload.hashed);
+        // Two threads report, and the later report may arrive first.
+        bar.set_position(bar.position().max(upload.hashed));
         bar.set_message(format!(
             "read {}, sent {}",
             amounts::bytes(upload.hashed_bytes),
@@ -104,24 +105,30 @@ impl Bars {
         self.all.suspend(print);
     }
 
-    /// Leaves the stages' bars as they are, and takes the others away.
+    /// Takes all bars away.
     pub fn finish(&self) {
         self.uploaded();
         self.reason(None);
         if let Some(bar) = lock(&self.fetch).take() {
             bar.finish_and_clear();
         }
-        for bar in lock(&self.stages).iter() {
-            bar.abandon();
+        for bar in lock(&self.stages).drain(..) {
+            bar.finish_and_clear();
         }
     }
 
     fn add(&self, name: &str, template: &str) -> ProgressBar {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
+        let style = style.with_key("rate", rate).progress_chars("=> ");
+        let bar = ProgressBar::new(0).with_style(style);
         let short: String = escape::line(name).chars().take(NAME_COLUMNS).collect();
         self.all.add(bar.with_prefix(short))
     }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn Write) {
+    // What draws the bar has nowhere to put an error.
+    let _ = write!(out, "{:.1}/s", state.per_sec());
 }
 
 fn show(bar: &ProgressBar, stage: &StageView) {

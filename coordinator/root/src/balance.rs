@@ -40,8 +40,7 @@ impl Drop for InFlight {
 
 impl InFlight {
     pub fn answered(&self, after: Duration) {
-        self.0
-            .learn(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+        self.0.learn(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
     }
 
     pub fn failed(&self) {
@@ -52,11 +51,7 @@ impl InFlight {
 impl Counters {
     fn learn(&self, us: u64) {
         let before = self.average_us.load(Ordering::Relaxed);
-        let after = if before == 0 {
-            us
-        } else {
-            before - before / 8 + us / 8
-        };
+        let after = if before == 0 { us } else { before - before / 8 + us / 8 };
         // Lost updates between two calls only blur an average.
         self.average_us.store(after.max(1), Ordering::Relaxed);
     }
@@ -77,16 +72,10 @@ impl Balance {
     }
 
     /// The ready candidate with the lowest cost (calls out × average time) among those not tried yet.
-    pub fn pick<'a>(
-        &self,
-        candidates: &'a [Candidate],
-        tried: &[u32],
-    ) -> Option<(&'a Candidate, InFlight)> {
+    pub fn pick<'a>(&self, candidates: &'a [Candidate], tried: &[u32]) -> Option<(&'a Candidate, InFlight)> {
         let (candidate, counters) = candidates
             .iter()
-            .filter(|candidate| {
-                candidate.unready.is_none() && !tried.contains(&candidate.target.key.number)
-            })
+            .filter(|candidate| candidate.unready.is_none() && !tried.contains(&candidate.target.key.number))
             .map(|candidate| (candidate, self.counters(&candidate.target.key)))
             .min_by_key(|(_, counters)| counters.cost())?;
         counters.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -95,9 +84,6 @@ impl Balance {
 
     /// Forgets replicas that are no more.
     pub fn retain(&self, keep: impl Fn(&ReplicaKey) -> bool) {
-        self.counters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|key, _| keep(key));
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| keep(key));
     }
 }

@@ -36,10 +36,7 @@ impl Coverage {
     /// Shards whose part is in the answer.
     #[must_use]
     pub fn answered(&self) -> usize {
-        self.parts
-            .iter()
-            .filter(|part| part.error.is_none())
-            .count()
+        self.parts.iter().filter(|part| part.error.is_none()).count()
     }
 
     /// Every shard is in the answer.

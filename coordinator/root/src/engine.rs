@@ -35,10 +35,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            parts_bytes: 256 << 20,
-            merge_reserve: Duration::from_millis(500),
-        }
+        Self { parts_bytes: 256 << 20, merge_reserve: Duration::from_millis(500) }
     }
 }
 
@@ -107,11 +104,7 @@ struct Gathered {
 impl Engine {
     /// An engine whose calls travel by `transport`.
     pub fn new(transport: Arc<dyn Transport>, limits: Limits) -> Self {
-        Self {
-            transport,
-            balance: Balance::default(),
-            limits,
-        }
+        Self { transport, balance: Balance::default(), limits }
     }
 
     /// Forgets what it learned of replicas that are no more.
@@ -130,9 +123,7 @@ impl Engine {
             Some(_) => (request.deadline / 10).min(self.limits.merge_reserve),
             None => Duration::ZERO,
         };
-        let Gathered { coverage, parts } = self
-            .gather(topology, &request, started, until - reserve)
-            .await?;
+        let Gathered { coverage, parts } = self.gather(topology, &request, started, until - reserve).await?;
         let merging = Instant::now();
         let body = match &topology.merges {
             None => join(&parts),
@@ -145,12 +136,7 @@ impl Engine {
                 }
             }
         };
-        Ok(Answer {
-            body,
-            coverage,
-            merge: merging.elapsed(),
-            total: started.elapsed(),
-        })
+        Ok(Answer { body, coverage, merge: merging.elapsed(), total: started.elapsed() })
     }
 
     async fn gather(
@@ -165,9 +151,7 @@ impl Engine {
         let mut calls: FuturesUnordered<_> = (0_u32..)
             .zip(&topology.shards)
             .map(|(shard, candidates)| {
-                let call = Call::Leaf {
-                    body: request.body.clone(),
-                };
+                let call = Call::Leaf { body: request.body.clone() };
                 let called = call_any(&self.balance, &*self.transport, candidates, call, until);
                 async move { (shard, called.await) }
             })
@@ -189,10 +173,7 @@ impl Engine {
                 Some(part) => {
                     bytes += part.len() as u64;
                     if bytes > self.limits.parts_bytes {
-                        return Err(QueryError::PartsTooLarge {
-                            limit: self.limits.parts_bytes,
-                            shard,
-                        });
+                        return Err(QueryError::PartsTooLarge { limit: self.limits.parts_bytes, shard });
                     }
                     parts.push((shard, part));
                 }
@@ -206,12 +187,7 @@ impl Engine {
         let coverage = coverage(reports, timed_out, started.elapsed());
         if parts.len() < required {
             let refused = failed > 0 && refusals == failed;
-            return Err(QueryError::TooFewParts {
-                required,
-                coverage,
-                timed_out,
-                refused,
-            });
+            return Err(QueryError::TooFewParts { required, coverage, timed_out, refused });
         }
         Ok(Gathered { coverage, parts })
     }
@@ -244,8 +220,6 @@ fn join(parts: &[(u32, Bytes)]) -> Bytes {
         return only.clone();
     }
     let mut joined = BytesMut::with_capacity(parts.iter().map(|(_, part)| part.len()).sum());
-    parts
-        .iter()
-        .for_each(|(_, part)| joined.extend_from_slice(part));
+    parts.iter().for_each(|(_, part)| joined.extend_from_slice(part));
     joined.freeze()
 }

@@ -37,20 +37,15 @@ pub(crate) async fn call_any(
         }
         tried.push(candidate.target.key.number);
         let started = Instant::now();
-        let outcome =
-            tokio::time::timeout(left, transport.call(&candidate.target, call.clone(), left)).await;
-        let answer = outcome
-            .unwrap_or_else(|_| Err(CallError::Failed(format!("no answer within {left:.1?}"))));
+        let outcome = tokio::time::timeout(left, transport.call(&candidate.target, call.clone(), left)).await;
+        let answer = outcome.unwrap_or_else(|_| Err(CallError::Failed(format!("no answer within {left:.1?}"))));
         let again = matches!(answer, Err(CallError::Busy(_) | CallError::Failed(_)));
         match &answer {
             Err(CallError::Busy(_) | CallError::Failed(_)) => in_flight.failed(),
             Ok(_) | Err(CallError::Refused(_)) => in_flight.answered(started.elapsed()),
         }
-        let called = Called {
-            answer,
-            worker: candidate.target.worker_name.clone(),
-            replica: candidate.target.key.number,
-        };
+        let called =
+            Called { answer, worker: candidate.target.worker_name.clone(), replica: candidate.target.key.number };
         if !again {
             return called;
         }
@@ -66,11 +61,7 @@ fn nobody_ready(candidates: &[Candidate]) -> Called {
             format!("replica {} {reason}", candidate.target.key.number)
         })
         .collect();
-    let reasons = if reasons.is_empty() {
-        "none placed".to_owned()
-    } else {
-        reasons.join(", ")
-    };
+    let reasons = if reasons.is_empty() { "none placed".to_owned() } else { reasons.join(", ") };
     Called {
         answer: Err(CallError::Failed(format!("no ready replica ({reasons})"))),
         worker: String::new(),
@@ -79,11 +70,7 @@ fn nobody_ready(candidates: &[Candidate]) -> Called {
 }
 
 /// A shard's part, or why there is none.
-pub(crate) fn report(
-    shard: u32,
-    called: Called,
-    latency: Duration,
-) -> (PartReport, Option<Bytes>, bool) {
+pub(crate) fn report(shard: u32, called: Called, latency: Duration) -> (PartReport, Option<Bytes>, bool) {
     let refused = matches!(called.answer, Err(CallError::Refused(_)));
     let (part, error) = match called.answer {
         Ok(part) => (Some(part), None),

@@ -20,11 +20,7 @@ impl Require {
         let parts = match self {
             Self::All => shards,
             // A share of a service's shards (at most 1,024) is exact in an f64.
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                clippy::cast_precision_loss
-            )]
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
             Self::Fraction(share) => (share * shards as f64 - 1e-9).ceil() as usize,
             Self::Count(count) => count as usize,
             Self::Deadline => 1,
@@ -48,12 +44,7 @@ mod tests {
 
     #[test]
     fn nobody_is_never_enough() {
-        for rule in [
-            Require::All,
-            Require::Count(0),
-            Require::Deadline,
-            Require::Fraction(0.0),
-        ] {
+        for rule in [Require::All, Require::Count(0), Require::Deadline, Require::Fraction(0.0)] {
             assert_eq!(rule.parts(0).max(1), 1);
         }
     }

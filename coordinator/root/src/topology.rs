@@ -53,12 +53,7 @@ pub enum Call {
 /// How calls travel. Dropping the future abandons the call.
 pub trait Transport: Send + Sync + 'static {
     /// Calls a replica and waits for its whole answer, at most `timeout`.
-    fn call(
-        &self,
-        target: &Target,
-        call: Call,
-        timeout: Duration,
-    ) -> BoxFuture<'static, Result<Bytes, CallError>>;
+    fn call(&self, target: &Target, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Bytes, CallError>>;
 }
 
 /// Why a call brought no answer.

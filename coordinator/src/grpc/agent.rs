@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{
-    AttemptId, End, Finished, Held, Incarnation, Input, ReplicaPhase, ReplicaStatus, WorkerId,
-};
+use longshore_core::{AttemptId, End, Finished, Held, Incarnation, Input, ReplicaPhase, ReplicaStatus, WorkerId};
 use longshore_proto::v1::{self, agent_server, from_leaves, from_worker};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -41,36 +39,20 @@ type Down<T> = ReceiverStream<Result<T, Status>>;
 impl agent_server::Agent for AgentService {
     type LinkStream = Down<v1::ToWorker>;
 
-    async fn link(
-        &self,
-        request: Request<Streaming<v1::FromWorker>>,
-    ) -> Result<Response<Self::LinkStream>, Status> {
+    async fn link(&self, request: Request<Streaming<v1::FromWorker>>) -> Result<Response<Self::LinkStream>, Status> {
         let mut up = request.into_inner();
         let hello = match up.message().await?.and_then(|first| first.message) {
             Some(from_worker::Message::Hello(hello)) => hello,
             _ => {
-                return Err(Status::invalid_argument(
-                    "the first message of a link is the hello",
-                ));
+                return Err(Status::invalid_argument("the first message of a link is the hello"));
             }
         };
         let peer = Peer::new(&hello)?;
         let (serial, orders) = self.links.register(peer.worker, peer.incarnation);
         let input = said_hello(&peer, hello)?;
         let (down, stream) = mpsc::channel(64);
-        let scribe = Scribe::new(
-            Arc::clone(&self.catalog),
-            Arc::clone(&self.services),
-            self.epoch,
-            self.lease_ms,
-        );
-        tokio::spawn(carry_orders(
-            self.driver.clone(),
-            peer.clone(),
-            scribe,
-            orders,
-            down.clone(),
-        ));
+        let scribe = Scribe::new(Arc::clone(&self.catalog), Arc::clone(&self.services), self.epoch, self.lease_ms);
+        tokio::spawn(carry_orders(self.driver.clone(), peer.clone(), scribe, orders, down.clone()));
         self.driver.tell(input).await?;
         let service = self.clone();
         tokio::spawn(async move {
@@ -80,13 +62,7 @@ impl agent_server::Agent for AgentService {
             }
             if service.links.remove(peer.worker, peer.incarnation, serial) {
                 let (worker, incarnation) = (peer.worker, peer.incarnation);
-                let _ = service
-                    .driver
-                    .tell(Input::LinkLost {
-                        worker,
-                        incarnation,
-                    })
-                    .await;
+                let _ = service.driver.tell(Input::LinkLost { worker, incarnation }).await;
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -102,9 +78,7 @@ impl agent_server::Agent for AgentService {
         let hello = match up.message().await?.and_then(|first| first.message) {
             Some(from_leaves::Message::Hello(hello)) => hello,
             _ => {
-                return Err(Status::invalid_argument(
-                    "the first message of this stream is the hello",
-                ));
+                return Err(Status::invalid_argument("the first message of this stream is the hello"));
             }
         };
         let worker = WorkerId(sixteen(&hello.worker_id, "worker_id")?);
@@ -120,10 +94,7 @@ impl agent_server::Agent for AgentService {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn workers(
-        &self,
-        _: Request<v1::WorkersRequest>,
-    ) -> Result<Response<v1::WorkersResponse>, Status> {
+    async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersResponse>, Status> {
         let workers = self.driver.read(longshore_core::Core::worker_views).await?;
         let workers = workers.into_iter().map(views::worker).collect();
         Ok(Response::new(v1::WorkersResponse { workers }))
@@ -140,34 +111,20 @@ struct Peer {
 
 impl Peer {
     fn new(hello: &v1::Hello) -> Result<Self, Status> {
-        let name: String = hello
-            .name
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(limits::NAME_CHARS)
-            .collect();
+        let name: String = hello.name.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect();
         let worker = WorkerId(sixteen(&hello.worker_id, "worker_id")?);
         let incarnation = Incarnation(sixteen(&hello.incarnation, "incarnation")?);
-        Ok(Self {
-            worker,
-            incarnation,
-            name,
-        })
+        Ok(Self { worker, incarnation, name })
     }
 }
 
 fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], Status> {
-    bytes
-        .try_into()
-        .map_err(|_| Status::invalid_argument(format!("{field} is not 16 bytes")))
+    bytes.try_into().map_err(|_| Status::invalid_argument(format!("{field} is not 16 bytes")))
 }
 
 fn said_hello(peer: &Peer, hello: v1::Hello) -> Result<Input, Status> {
     if !(1..=limits::SLOTS).contains(&hello.slots) {
-        return Err(Status::invalid_argument(format!(
-            "a worker has 1 to {} slots",
-            limits::SLOTS
-        )));
+        return Err(Status::invalid_argument(format!("a worker has 1 to {} slots", limits::SLOTS)));
     }
     let held = hello
         .held
@@ -175,13 +132,7 @@ fn said_hello(peer: &Peer, hello: v1::Hello) -> Result<Input, Status> {
         .map(|held| {
             let id = held.id.ok_or("an attempt without an id")?;
             let item = results::item_of(&held.job_id, held.stage, held.index)?;
-            Ok(Held {
-                id: AttemptId {
-                    epoch: id.epoch,
-                    number: id.number,
-                },
-                item,
-            })
+            Ok(Held { id: AttemptId { epoch: id.epoch, number: id.number }, item })
         })
         .collect::<Result<Vec<_>, String>>()
         .map_err(Status::invalid_argument)?;
@@ -191,11 +142,7 @@ fn said_hello(peer: &Peer, hello: v1::Hello) -> Result<Input, Status> {
         name: peer.name.clone(),
         slots: hello.slots,
         held,
-        replicas: hello
-            .replicas
-            .into_iter()
-            .filter_map(replica_status)
-            .collect(),
+        replicas: hello.replicas.into_iter().filter_map(replica_status).collect(),
     })
 }
 
@@ -205,17 +152,8 @@ fn replica_status(report: v1::ReplicaReport) -> Option<ReplicaStatus> {
         v1::ReplicaPhase::Failed => ReplicaPhase::Failed,
         v1::ReplicaPhase::Starting | v1::ReplicaPhase::Unspecified => ReplicaPhase::Starting,
     };
-    let message = report
-        .message
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(512)
-        .collect();
-    Some(ReplicaStatus {
-        key: replica_key(report.id?),
-        phase,
-        message,
-    })
+    let message = report.message.chars().filter(|c| !c.is_control()).take(512).collect();
+    Some(ReplicaStatus { key: replica_key(report.id?), phase, message })
 }
 
 /// Carries orders to a worker until its link ends or another takes its place.
@@ -232,11 +170,7 @@ async fn carry_orders(
             () = down.closed() => return,
         };
         let Some(batch) = batch else {
-            let _ = down
-                .send(Err(Status::aborted(
-                    "another link of this worker has taken over",
-                )))
-                .await;
+            let _ = down.send(Err(Status::aborted("another link of this worker has taken over"))).await;
             return;
         };
         // Reading small blobs from the page cache: quick enough to do here, but not while others wait for this thread.
@@ -249,13 +183,7 @@ async fn carry_orders(
         if !unreadable.is_empty() {
             let (worker, incarnation) = (peer.worker, peer.incarnation);
             let results = unreadable.into_iter().map(unreadable_result).collect();
-            let _ = driver
-                .tell(Input::Finished {
-                    worker,
-                    incarnation,
-                    results,
-                })
-                .await;
+            let _ = driver.tell(Input::Finished { worker, incarnation, results }).await;
         }
     }
 }
@@ -270,20 +198,14 @@ fn unreadable_result(unreadable: Unreadable) -> Finished {
         ..v1::Failure::default()
     };
     let result = v1::Result {
-        id: Some(v1::AttemptId {
-            epoch: assignment.id.epoch,
-            number: assignment.id.number,
-        }),
+        id: Some(v1::AttemptId { epoch: assignment.id.epoch, number: assignment.id.number }),
         end: Some(v1::result::End::Failure(failure.clone())),
         ..v1::Result::default()
     };
     Finished {
         id: assignment.id,
         item: assignment.item,
-        end: End::Failed {
-            blame: longshore_core::Blame::Infrastructure,
-            detail: results::detail(&result, failure),
-        },
+        end: End::Failed { blame: longshore_core::Blame::Infrastructure, detail: results::detail(&result, failure) },
         run_us: 0,
     }
 }
@@ -307,44 +229,21 @@ impl AgentService {
             };
             let input = match message.message {
                 Some(from_worker::Message::Heartbeat(_)) => {
-                    if !self
-                        .driver
-                        .read(move |core| core.knows(worker, incarnation))
-                        .await?
-                    {
+                    if !self.driver.read(move |core| core.knows(worker, incarnation)).await? {
                         return Err(Status::aborted("the lease has run out; say hello again"));
                     }
-                    Input::Heard {
-                        worker,
-                        incarnation,
-                    }
+                    Input::Heard { worker, incarnation }
                 }
                 Some(from_worker::Message::Results(results)) => {
-                    let results =
-                        tokio::task::block_in_place(|| self.take_in(peer, results.results))
-                            .map_err(Status::invalid_argument)?;
-                    Input::Finished {
-                        worker,
-                        incarnation,
-                        results,
-                    }
+                    let results = tokio::task::block_in_place(|| self.take_in(peer, results.results))
+                        .map_err(Status::invalid_argument)?;
+                    Input::Finished { worker, incarnation, results }
                 }
                 Some(from_worker::Message::Replicas(reports)) => {
-                    let replicas = reports
-                        .reports
-                        .into_iter()
-                        .filter_map(replica_status)
-                        .collect();
-                    Input::Replicas {
-                        worker,
-                        incarnation,
-                        replicas,
-                    }
+                    let replicas = reports.reports.into_iter().filter_map(replica_status).collect();
+                    Input::Replicas { worker, incarnation, replicas }
                 }
-                Some(from_worker::Message::Goodbye(_)) => Input::Goodbye {
-                    worker,
-                    incarnation,
-                },
+                Some(from_worker::Message::Goodbye(_)) => Input::Goodbye { worker, incarnation },
                 Some(from_worker::Message::Hello(_)) => {
                     return Err(Status::invalid_argument("a second hello on one link"));
                 }

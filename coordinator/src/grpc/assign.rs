@@ -36,13 +36,7 @@ pub struct Scribe {
 
 impl Scribe {
     pub fn new(catalog: Arc<Catalog>, services: Arc<Services>, epoch: u64, lease_ms: u32) -> Self {
-        Self {
-            catalog,
-            services,
-            epoch,
-            lease_ms,
-            told: HashSet::new(),
-        }
+        Self { catalog, services, epoch, lease_ms, told: HashSet::new() }
     }
 
     /// The messages for some orders, in order, and the attempts that cannot be sent.
@@ -51,14 +45,10 @@ impl Scribe {
         let mut unreadable = Vec::new();
         for order in orders {
             match order {
-                Order::Assign { attempts, .. } => {
-                    self.assign(attempts, &mut messages, &mut unreadable)
-                }
+                Order::Assign { attempts, .. } => self.assign(attempts, &mut messages, &mut unreadable),
                 Order::ForgetJob { job, .. } => {
                     self.told.retain(|(told, _)| *told != job);
-                    messages.push(to_worker::Message::Forget(v1::ForgetJob {
-                        job_id: job_bytes(job),
-                    }));
+                    messages.push(to_worker::Message::Forget(v1::ForgetJob { job_id: job_bytes(job) }));
                 }
                 Order::Welcome { .. } => messages.push(to_worker::Message::Welcome(v1::Welcome {
                     epoch: self.epoch,
@@ -66,29 +56,18 @@ impl Scribe {
                     heartbeat_ms: self.lease_ms / 8,
                 })),
                 Order::Stop { ids, .. } => {
-                    messages.push(to_worker::Message::Stop(v1::StopAttempts {
-                        ids: attempt_ids(&ids),
-                    }));
+                    messages.push(to_worker::Message::Stop(v1::StopAttempts { ids: attempt_ids(&ids) }));
                 }
                 Order::Return { ids, .. } => {
-                    messages.push(to_worker::Message::Return(v1::ReturnAttempts {
-                        ids: attempt_ids(&ids),
-                    }));
+                    messages.push(to_worker::Message::Return(v1::ReturnAttempts { ids: attempt_ids(&ids) }));
                 }
                 Order::Settle { ids, .. } => {
-                    messages.push(to_worker::Message::Settled(v1::Settled {
-                        ids: attempt_ids(&ids),
-                    }));
+                    messages.push(to_worker::Message::Settled(v1::Settled { ids: attempt_ids(&ids) }));
                 }
                 Order::Replicas { keep, .. } => messages.push(self.replicas(&keep)),
             }
         }
-        let messages = messages
-            .into_iter()
-            .map(|message| v1::ToWorker {
-                message: Some(message),
-            })
-            .collect();
+        let messages = messages.into_iter().map(|message| v1::ToWorker { message: Some(message) }).collect();
         (messages, unreadable)
     }
 
@@ -101,23 +80,14 @@ impl Scribe {
         let mut message = v1::Assign::default();
         let mut bytes = 0;
         for assignment in assignments {
-            let written = self
-                .context(&assignment.item, &mut message)
-                .and_then(|()| self.attempt(&assignment));
+            let written = self.context(&assignment.item, &mut message).and_then(|()| self.attempt(&assignment));
             match written {
                 Ok(attempt) => {
-                    let inline = attempt
-                        .inputs
-                        .iter()
-                        .filter_map(|input| input.inline.as_ref());
-                    bytes +=
-                        inline.map(Bytes::len).sum::<usize>() + 64 * (1 + attempt.inputs.len());
+                    let inline = attempt.inputs.iter().filter_map(|input| input.inline.as_ref());
+                    bytes += inline.map(Bytes::len).sum::<usize>() + 64 * (1 + attempt.inputs.len());
                     message.attempts.push(attempt);
                 }
-                Err(error) => unreadable.push(Unreadable {
-                    assignment,
-                    why: chain(&error),
-                }),
+                Err(error) => unreadable.push(Unreadable { assignment, why: chain(&error) }),
             }
             if bytes > MESSAGE_BYTES {
                 messages.push(to_worker::Message::Assign(std::mem::take(&mut message)));
@@ -158,19 +128,13 @@ impl Scribe {
             let sheet = self.catalog.sheet(item.job)?;
             let stage = sheet.stages().get(usize::from(item.stage));
             attempt.path = stage.map_or(String::new(), |stage| stage.name.clone());
-            let lists = self
-                .catalog
-                .everything(item.job, item.stage.saturating_sub(1))?;
+            let lists = self.catalog.everything(item.job, item.stage.saturating_sub(1))?;
             match lists.as_slice() {
                 [only] if only.count <= INLINE_PARTS => {
                     attempt.inputs = self.catalog.list(&only.digest)?.blobs;
-                    let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>()
-                        <= MESSAGE_BYTES as u64;
+                    let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= MESSAGE_BYTES as u64;
                     if small {
-                        attempt
-                            .inputs
-                            .iter_mut()
-                            .try_for_each(|input| self.catalog.inline(input))?;
+                        attempt.inputs.iter_mut().try_for_each(|input| self.catalog.inline(input))?;
                     }
                 }
                 _ => attempt.inputs_refs = lists,
@@ -228,10 +192,7 @@ fn job_bytes(job: JobId) -> Bytes {
 }
 
 fn attempt_id(id: longshore_core::AttemptId) -> v1::AttemptId {
-    v1::AttemptId {
-        epoch: id.epoch,
-        number: id.number,
-    }
+    v1::AttemptId { epoch: id.epoch, number: id.number }
 }
 
 fn attempt_ids(ids: &[longshore_core::AttemptId]) -> Vec<v1::AttemptId> {

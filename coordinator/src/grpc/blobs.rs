@@ -29,16 +29,10 @@ type Out = Result<v1::GetResponse, Status>;
 
 #[tonic::async_trait]
 impl blobs_server::Blobs for BlobsService {
-    async fn missing(
-        &self,
-        request: Request<v1::MissingRequest>,
-    ) -> Result<Response<v1::MissingResponse>, Status> {
+    async fn missing(&self, request: Request<v1::MissingRequest>) -> Result<Response<v1::MissingResponse>, Status> {
         let asked = request.into_inner().digests;
         if asked.len() > limits::DIGESTS {
-            return Err(Status::invalid_argument(format!(
-                "more than {} digests in one message",
-                limits::DIGESTS
-            )));
+            return Err(Status::invalid_argument(format!("more than {} digests in one message", limits::DIGESTS)));
         }
         let mut digests = Vec::new();
         for digest in asked {
@@ -49,17 +43,10 @@ impl blobs_server::Blobs for BlobsService {
         Ok(Response::new(v1::MissingResponse { digests }))
     }
 
-    async fn put(
-        &self,
-        request: Request<Streaming<v1::PutRequest>>,
-    ) -> Result<Response<v1::PutResponse>, Status> {
+    async fn put(&self, request: Request<Streaming<v1::PutRequest>>) -> Result<Response<v1::PutResponse>, Status> {
         self.room.ensure()?;
         let mut steps = request.into_inner();
-        let mut put = Put {
-            blobs: Arc::clone(&self.blobs),
-            open: None,
-            told: v1::PutResponse::default(),
-        };
+        let mut put = Put { blobs: Arc::clone(&self.blobs), open: None, told: v1::PutResponse::default() };
         while let Some(step) = steps.message().await? {
             // Writing to the page cache is quick, but a full disk queue may make it wait.
             put = tokio::task::spawn_blocking(move || put.step(step).map(|()| put))
@@ -67,9 +54,7 @@ impl blobs_server::Blobs for BlobsService {
                 .map_err(|_| Status::internal("storing a blob has panicked"))??;
         }
         if put.open.is_some() {
-            return Err(Status::invalid_argument(
-                "the stream ended in the middle of a blob",
-            ));
+            return Err(Status::invalid_argument("the stream ended in the middle of a blob"));
         }
         let blobs = Arc::clone(&self.blobs);
         tokio::task::spawn_blocking(move || blobs.sync())
@@ -81,16 +66,10 @@ impl blobs_server::Blobs for BlobsService {
 
     type GetStream = ReceiverStream<Out>;
 
-    async fn get(
-        &self,
-        request: Request<v1::GetRequest>,
-    ) -> Result<Response<Self::GetStream>, Status> {
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<Self::GetStream>, Status> {
         let digests = request.into_inner().digests;
         if digests.len() > limits::DIGESTS {
-            return Err(Status::invalid_argument(format!(
-                "more than {} digests in one message",
-                limits::DIGESTS
-            )));
+            return Err(Status::invalid_argument(format!("more than {} digests in one message", limits::DIGESTS)));
         }
         let digests = digests.iter().map(checked).collect::<Result<Vec<_>, _>>()?;
         let (out, stream) = mpsc::channel(4);
@@ -129,9 +108,7 @@ impl Put {
             Some(put_request::Step::Small(small)) if self.open.is_none() => self.small(small),
             Some(put_request::Step::Start(start)) if self.open.is_none() => self.start(&start),
             Some(put_request::Step::Data(data)) => self.data(&data),
-            Some(_) => Err(Status::invalid_argument(
-                "a blob begins in the middle of another",
-            )),
+            Some(_) => Err(Status::invalid_argument("a blob begins in the middle of another")),
             None => Err(Status::invalid_argument("an empty step")),
         }
     }
@@ -139,14 +116,10 @@ impl Put {
     fn small(&mut self, small: v1::SmallBlobs) -> Result<(), Status> {
         for blob in small.blobs {
             if blob.data.len() > SMALL_BLOB_BYTES {
-                return Err(Status::invalid_argument(format!(
-                    "a small blob has at most {SMALL_BLOB_BYTES} bytes"
-                )));
+                return Err(Status::invalid_argument(format!("a small blob has at most {SMALL_BLOB_BYTES} bytes")));
             }
-            let new = self
-                .blobs
-                .append_small(&checked(&blob.digest)?, &blob.data)
-                .map_err(|error| put_status(&error))?;
+            let new =
+                self.blobs.append_small(&checked(&blob.digest)?, &blob.data).map_err(|error| put_status(&error))?;
             self.count(new, blob.data.len() as u64);
         }
         Ok(())
@@ -161,38 +134,24 @@ impl Put {
 
     fn start(&mut self, start: &v1::BlobStart) -> Result<(), Status> {
         let writer = self.blobs.create().map_err(|error| put_status(&error))?;
-        let large = Large {
-            writer,
-            digest: checked(&start.digest)?,
-            left: start.size,
-            size: start.size,
-        };
+        let large = Large { writer, digest: checked(&start.digest)?, left: start.size, size: start.size };
         self.open = Some(large);
         self.finish_if_whole()
     }
 
     fn data(&mut self, data: &Bytes) -> Result<(), Status> {
-        let large = self
-            .open
-            .as_mut()
-            .ok_or_else(|| Status::invalid_argument("data before the blob's start"))?;
+        let large = self.open.as_mut().ok_or_else(|| Status::invalid_argument("data before the blob's start"))?;
         large.left = large
             .left
             .checked_sub(data.len() as u64)
             .ok_or_else(|| Status::invalid_argument("more data than the blob's size"))?;
-        large
-            .writer
-            .write(data)
-            .map_err(|error| put_status(&error))?;
+        large.writer.write(data).map_err(|error| put_status(&error))?;
         self.finish_if_whole()
     }
 
     fn finish_if_whole(&mut self) -> Result<(), Status> {
         if let Some(large) = self.open.take_if(|large| large.left == 0) {
-            let (_, new) = large
-                .writer
-                .finish(Some(large.digest))
-                .map_err(|error| put_status(&error))?;
+            let (_, new) = large.writer.finish(Some(large.digest)).map_err(|error| put_status(&error))?;
             self.count(new, large.size);
         }
         Ok(())
@@ -203,16 +162,11 @@ fn send_all(blobs: &Blobs, digests: &[Hash], out: &mpsc::Sender<Out>) -> Result<
     let mut small = v1::SmallBlobs::default();
     let mut bytes = 0;
     for digest in digests {
-        let size = blobs
-            .size(digest)
-            .ok_or_else(|| Status::not_found(format!("no blob {digest}")))?;
+        let size = blobs.size(digest).ok_or_else(|| Status::not_found(format!("no blob {digest}")))?;
         if size <= SMALL_BLOB_BYTES as u64 {
             let data = blobs.get(digest).map_err(|error| get_status(&error))?;
             bytes += data.len();
-            small.blobs.push(v1::SmallBlob {
-                digest: Bytes::copy_from_slice(digest.as_bytes()),
-                data,
-            });
+            small.blobs.push(v1::SmallBlob { digest: Bytes::copy_from_slice(digest.as_bytes()), data });
             if bytes < ANSWER_BYTES {
                 continue;
             }
@@ -233,35 +187,17 @@ fn send_small(small: &mut v1::SmallBlobs, out: &mpsc::Sender<Out>) -> Result<(),
     send(get_response::Step::Small(std::mem::take(small)), out)
 }
 
-fn send_large(
-    blobs: &Blobs,
-    digest: &Hash,
-    size: u64,
-    out: &mpsc::Sender<Out>,
-) -> Result<(), Status> {
+fn send_large(blobs: &Blobs, digest: &Hash, size: u64, out: &mpsc::Sender<Out>) -> Result<(), Status> {
     let digest_bytes = Bytes::copy_from_slice(digest.as_bytes());
-    send(
-        get_response::Step::Start(v1::BlobStart {
-            digest: digest_bytes,
-            size,
-        }),
-        out,
-    )?;
-    for chunk in blobs
-        .read_chunks(digest, CHUNK_BYTES)
-        .map_err(|error| get_status(&error))?
-    {
-        send(
-            get_response::Step::Data(chunk.map_err(|error| get_status(&error))?),
-            out,
-        )?;
+    send(get_response::Step::Start(v1::BlobStart { digest: digest_bytes, size }), out)?;
+    for chunk in blobs.read_chunks(digest, CHUNK_BYTES).map_err(|error| get_status(&error))? {
+        send(get_response::Step::Data(chunk.map_err(|error| get_status(&error))?), out)?;
     }
     Ok(())
 }
 
 fn send(step: get_response::Step, out: &mpsc::Sender<Out>) -> Result<(), Status> {
-    out.blocking_send(Ok(v1::GetResponse { step: Some(step) }))
-        .map_err(|_| Status::cancelled("the reader has gone"))
+    out.blocking_send(Ok(v1::GetResponse { step: Some(step) })).map_err(|_| Status::cancelled("the reader has gone"))
 }
 
 fn get_status(error: &GetError) -> Status {

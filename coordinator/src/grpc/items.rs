@@ -29,27 +29,15 @@ pub struct Wanted {
 impl Wanted {
     /// Reads a request.
     pub fn new(request: &v1::ItemsRequest, sheet: &Sheet) -> Result<Self, Status> {
-        let names: Vec<&str> = sheet
-            .stages()
-            .iter()
-            .map(|stage| stage.name.as_str())
-            .collect();
-        if let Some(unknown) = request
-            .stages
-            .iter()
-            .find(|name| !names.contains(&name.as_str()))
-        {
-            return Err(Status::not_found(format!(
-                "the job has no stage {unknown:?}; it has {}",
-                names.join(", ")
-            )));
+        let names: Vec<&str> = sheet.stages().iter().map(|stage| stage.name.as_str()).collect();
+        if let Some(unknown) = request.stages.iter().find(|name| !names.contains(&name.as_str())) {
+            return Err(Status::not_found(format!("the job has no stage {unknown:?}; it has {}", names.join(", "))));
         }
         let last = names.len().saturating_sub(1);
         let stages = (0_u16..)
             .zip(&names)
             .filter(|(at, name)| {
-                let named = request.stages.is_empty()
-                    || request.stages.iter().any(|wanted| wanted == *name);
+                let named = request.stages.is_empty() || request.stages.iter().any(|wanted| wanted == *name);
                 named && (!request.last_stage || usize::from(*at) == last)
             })
             .map(|(at, _)| at)
@@ -78,9 +66,7 @@ pub async fn send_all(
     for stage in wanted.stages {
         let mut from = 0;
         loop {
-            let page = driver
-                .read(move |core| find(core, job, stage, from, wanted.state))
-                .await;
+            let page = driver.read(move |core| find(core, job, stage, from, wanted.state)).await;
             let (next, found) = match page {
                 Ok(page) => page,
                 Err(stopped) => {
@@ -89,9 +75,7 @@ pub async fn send_all(
                 }
             };
             let (catalog, sheet) = (Arc::clone(&catalog), Arc::clone(&sheet));
-            let looked_up =
-                tokio::task::spawn_blocking(move || look_up(&catalog, &sheet, job, stage, found))
-                    .await;
+            let looked_up = tokio::task::spawn_blocking(move || look_up(&catalog, &sheet, job, stage, found)).await;
             let page = match looked_up {
                 Ok(Ok(page)) => Ok(page),
                 Ok(Err(error)) => Err(Status::data_loss(chain(&error))),
@@ -157,15 +141,9 @@ fn look_up(
                     Entry::Occupied(known) => known.into_mut(),
                     Entry::Vacant(place) => {
                         let stage = stage.saturating_sub(1);
-                        let key = ItemKey {
-                            job,
-                            stage,
-                            index: parent,
-                        };
+                        let key = ItemKey { job, stage, index: parent };
                         let outcome = catalog.outcome(&key)?;
-                        let outputs = outcome
-                            .map(|(_, outcome)| catalog.outputs(outcome))
-                            .transpose()?;
+                        let outputs = outcome.map(|(_, outcome)| catalog.outputs(outcome)).transpose()?;
                         place.insert(outputs.unwrap_or_default())
                     }
                 };
@@ -173,22 +151,16 @@ fn look_up(
                 output.map_or(String::new(), |output| output.path.clone())
             }
             Some(source @ Source::Input) => catalog.source(&item, source)?.path,
-            Some(Source::Everything) | None => sheet
-                .stages()
-                .get(usize::from(stage))
-                .map_or(String::new(), |stage| stage.name.clone()),
+            Some(Source::Everything) | None => {
+                sheet.stages().get(usize::from(stage)).map_or(String::new(), |stage| stage.name.clone())
+            }
         };
         page.items.push(view(catalog, item, path, state)?);
     }
     Ok(page)
 }
 
-fn view(
-    catalog: &Catalog,
-    item: ItemKey,
-    path: String,
-    state: ItemState,
-) -> Result<v1::ItemView, CatalogError> {
+fn view(catalog: &Catalog, item: ItemKey, path: String, state: ItemState) -> Result<v1::ItemView, CatalogError> {
     let mut view = v1::ItemView {
         stage: u32::from(item.stage),
         index: item.index,

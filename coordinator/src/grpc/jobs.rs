@@ -35,10 +35,7 @@ type Stream<T> = ReceiverStream<Result<T, Status>>;
 
 #[tonic::async_trait]
 impl jobs_server::Jobs for JobsService {
-    async fn submit(
-        &self,
-        request: Request<v1::SubmitRequest>,
-    ) -> Result<Response<v1::SubmitResponse>, Status> {
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Result<Response<v1::SubmitResponse>, Status> {
         self.room.ensure()?;
         let submission = request.into_inner();
         let catalog = Arc::clone(&self.catalog);
@@ -58,27 +55,17 @@ impl jobs_server::Jobs for JobsService {
             })
             .await?;
         match reply {
-            Reply::Submitted { job, existed } => Ok(Response::new(v1::SubmitResponse {
-                job_id: views::id(job.0),
-                existed,
-            })),
+            Reply::Submitted { job, existed } => {
+                Ok(Response::new(v1::SubmitResponse { job_id: views::id(job.0), existed }))
+            }
             other => Err(unexpected(other)),
         }
     }
 
-    async fn list(
-        &self,
-        _: Request<v1::ListJobsRequest>,
-    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+    async fn list(&self, _: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
         let views: Vec<JobView> = self
             .driver
-            .read(|core| {
-                core.ledger()
-                    .jobs()
-                    .rev()
-                    .filter_map(|job| core.job_view(job.record.id))
-                    .collect()
-            })
+            .read(|core| core.ledger().jobs().rev().filter_map(|job| core.job_view(job.record.id)).collect())
             .await?;
         let jobs = views.iter().map(|view| self.view(view)).collect();
         Ok(Response::new(v1::ListJobsResponse { jobs }))
@@ -91,16 +78,9 @@ impl jobs_server::Jobs for JobsService {
 
     type WatchStream = Stream<v1::JobView>;
 
-    async fn watch(
-        &self,
-        request: Request<v1::JobRequest>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(&self, request: Request<v1::JobRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let job = self.resolve(request.into_inner().job_id).await?;
-        let mut views = self
-            .driver
-            .watch(job)
-            .await?
-            .ok_or_else(|| refused(&Refusal::NoSuchJob(job)))?;
+        let mut views = self.driver.watch(job).await?.ok_or_else(|| refused(&Refusal::NoSuchJob(job)))?;
         let (out, stream) = mpsc::channel(1);
         let service = self.clone();
         tokio::spawn(async move {
@@ -122,45 +102,24 @@ impl jobs_server::Jobs for JobsService {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn cancel(
-        &self,
-        request: Request<v1::CancelJobRequest>,
-    ) -> Result<Response<v1::JobView>, Status> {
+    async fn cancel(&self, request: Request<v1::CancelJobRequest>) -> Result<Response<v1::JobView>, Status> {
         let v1::CancelJobRequest { job_id, mut reason } = request.into_inner();
         if reason.len() > limits::REASON_BYTES {
-            return Err(Status::invalid_argument(format!(
-                "a reason has at most {} bytes",
-                limits::REASON_BYTES
-            )));
+            return Err(Status::invalid_argument(format!("a reason has at most {} bytes", limits::REASON_BYTES)));
         }
         if reason.is_empty() {
             "cancelled".clone_into(&mut reason);
         }
         let job = self.resolve(job_id).await?;
-        match self
-            .driver
-            .ask(move |request| Input::Cancel {
-                request,
-                job,
-                reason,
-            })
-            .await?
-        {
+        match self.driver.ask(move |request| Input::Cancel { request, job, reason }).await? {
             Reply::Cancelled => Ok(Response::new(self.view_of(job).await?)),
             other => Err(unexpected(other)),
         }
     }
 
-    async fn retry(
-        &self,
-        request: Request<v1::JobRequest>,
-    ) -> Result<Response<v1::RetryResponse>, Status> {
+    async fn retry(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::RetryResponse>, Status> {
         let job = self.resolve(request.into_inner().job_id).await?;
-        match self
-            .driver
-            .ask(move |request| Input::Retry { request, job })
-            .await?
-        {
+        match self.driver.ask(move |request| Input::Retry { request, job }).await? {
             Reply::Retried { items } => Ok(Response::new(v1::RetryResponse { items })),
             other => Err(unexpected(other)),
         }
@@ -168,23 +127,13 @@ impl jobs_server::Jobs for JobsService {
 
     type ItemsStream = Stream<v1::ItemsPage>;
 
-    async fn items(
-        &self,
-        request: Request<v1::ItemsRequest>,
-    ) -> Result<Response<Self::ItemsStream>, Status> {
+    async fn items(&self, request: Request<v1::ItemsRequest>) -> Result<Response<Self::ItemsStream>, Status> {
         let request = request.into_inner();
         let job = self.resolve(request.job_id.clone()).await?;
         let sheet = self.catalog.sheet(job)?;
         let wanted = items::Wanted::new(&request, &sheet)?;
         let (out, stream) = mpsc::channel(4);
-        tokio::spawn(items::send_all(
-            self.driver.clone(),
-            Arc::clone(&self.catalog),
-            job,
-            sheet,
-            wanted,
-            out,
-        ));
+        tokio::spawn(items::send_all(self.driver.clone(), Arc::clone(&self.catalog), job, sheet, wanted, out));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
@@ -213,44 +162,31 @@ impl JobsService {
 
     async fn view_of(&self, job: JobId) -> Result<v1::JobView, Status> {
         let view = self.driver.read(move |core| core.job_view(job)).await?;
-        view.map(|view| self.view(&view))
-            .ok_or_else(|| refused(&Refusal::NoSuchJob(job)))
+        view.map(|view| self.view(&view)).ok_or_else(|| refused(&Refusal::NoSuchJob(job)))
     }
 
     /// The job that an id, an unambiguous beginning of one, or "last" means.
     async fn resolve(&self, asked: String) -> Result<JobId, Status> {
         if asked == "last" {
-            let last = self
-                .driver
-                .read(|core| core.ledger().jobs().next_back().map(|job| job.record.id))
-                .await?;
+            let last = self.driver.read(|core| core.ledger().jobs().next_back().map(|job| job.record.id)).await?;
             return last.ok_or_else(|| Status::not_found("there are no jobs yet"));
         }
         let digits = asked.replace('-', "").to_ascii_lowercase();
-        if digits.is_empty()
-            || digits.len() > 32
-            || !digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-        {
-            return Err(Status::invalid_argument(format!(
-                "{asked:?} is not the id of a job"
-            )));
+        if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Status::invalid_argument(format!("{asked:?} is not the id of a job")));
         }
         let wanted = digits.clone();
         let found: Vec<JobId> = self
             .driver
             .read(move |core| {
                 let ids = core.ledger().jobs().map(|job| job.record.id);
-                ids.filter(|id| id.to_string().starts_with(&wanted))
-                    .take(2)
-                    .collect()
+                ids.filter(|id| id.to_string().starts_with(&wanted)).take(2).collect()
             })
             .await?;
         match found.as_slice() {
             [] => Err(Status::not_found(format!("no job {asked}"))),
             [only] => Ok(*only),
-            _ => Err(Status::invalid_argument(format!(
-                "{asked} is the beginning of more than one job's id"
-            ))),
+            _ => Err(Status::invalid_argument(format!("{asked} is the beginning of more than one job's id"))),
         }
     }
 }
@@ -265,34 +201,20 @@ struct Checked {
 /// Everything a submission names is there, and makes sense.
 fn check_submission(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<Checked, Status> {
     if submission.idempotency_key.len() > limits::KEY_BYTES {
-        return Err(Status::invalid_argument(format!(
-            "an idempotency key has at most {} bytes",
-            limits::KEY_BYTES
-        )));
+        return Err(Status::invalid_argument(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES)));
     }
-    let spec = submission
-        .spec
-        .as_ref()
-        .ok_or_else(|| Status::invalid_argument("no specification is given"))?;
+    let spec = submission.spec.as_ref().ok_or_else(|| Status::invalid_argument("no specification is given"))?;
     let spec = validate::job(spec)?;
     let inputs = check_inputs(catalog, submission)?;
-    let detail = catalog
-        .put(submission)
-        .map_err(|error| put_status(&error))?;
-    Ok(Checked {
-        key: submission.idempotency_key.clone(),
-        spec,
-        inputs,
-        detail,
-    })
+    let detail = catalog.put(submission).map_err(|error| put_status(&error))?;
+    Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, detail })
 }
 
 fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64, Status> {
     let mut paths = HashSet::new();
     let mut inputs = 0_u64;
     for list in &submission.inputs {
-        if list.digest.len() != DIGEST_BYTES || list.count == 0 || list.count > limits::LIST_ENTRIES
-        {
+        if list.digest.len() != DIGEST_BYTES || list.count == 0 || list.count > limits::LIST_ENTRIES {
             return Err(Status::invalid_argument(format!(
                 "a list of inputs has 1 to {} entries and a digest of {DIGEST_BYTES} bytes",
                 limits::LIST_ENTRIES
@@ -300,9 +222,7 @@ fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64
         }
         let size = catalog.blobs().size(&hash(&list.digest));
         if size.is_none_or(|size| size > limits::LIST_BYTES) {
-            return Err(Status::failed_precondition(
-                "a list of inputs was not uploaded, or is too large",
-            ));
+            return Err(Status::failed_precondition("a list of inputs was not uploaded, or is too large"));
         }
         let entries = catalog.list(&list.digest)?.blobs;
         if entries.len() as u64 != list.count {
@@ -314,18 +234,12 @@ fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64
         }
         inputs += list.count;
         if inputs > limits::ITEMS {
-            return Err(Status::invalid_argument(format!(
-                "a job has at most {} items",
-                limits::ITEMS
-            )));
+            return Err(Status::invalid_argument(format!("a job has at most {} items", limits::ITEMS)));
         }
         for entry in entries {
             check_input(catalog, &entry)?;
             if !paths.insert(entry.path.clone()) {
-                return Err(Status::invalid_argument(format!(
-                    "two inputs have the path {:?}",
-                    entry.path
-                )));
+                return Err(Status::invalid_argument(format!("two inputs have the path {:?}", entry.path)));
             }
         }
     }
@@ -338,20 +252,13 @@ fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64
 fn check_input(catalog: &Catalog, entry: &v1::NamedBlob) -> Result<(), Status> {
     validate::path(&entry.path)?;
     if entry.digest.len() != DIGEST_BYTES || entry.inline.is_some() {
-        return Err(Status::invalid_argument(format!(
-            "input {:?} is not named by its digest",
-            entry.path
-        )));
+        return Err(Status::invalid_argument(format!("input {:?} is not named by its digest", entry.path)));
     }
     match catalog.blobs().size(&hash(&entry.digest)) {
         Some(size) if size == entry.size => Ok(()),
-        Some(size) => Err(Status::invalid_argument(format!(
-            "input {:?} has {size} bytes, not {}",
-            entry.path, entry.size
-        ))),
-        None => Err(Status::failed_precondition(format!(
-            "input {:?} was not uploaded",
-            entry.path
-        ))),
+        Some(size) => {
+            Err(Status::invalid_argument(format!("input {:?} has {size} bytes, not {}", entry.path, entry.size)))
+        }
+        None => Err(Status::failed_precondition(format!("input {:?} was not uploaded", entry.path))),
     }
 }

@@ -55,31 +55,14 @@ pub enum QueryFailure {
 
 #[tonic::async_trait]
 impl services_server::Services for ServicesService {
-    async fn deploy(
-        &self,
-        request: Request<v1::DeployRequest>,
-    ) -> Result<Response<v1::ServiceView>, Status> {
+    async fn deploy(&self, request: Request<v1::DeployRequest>) -> Result<Response<v1::ServiceView>, Status> {
         self.room.ensure()?;
-        let spec = request
-            .into_inner()
-            .spec
-            .ok_or_else(|| Status::invalid_argument("no specification is given"))?;
+        let spec = request.into_inner().spec.ok_or_else(|| Status::invalid_argument("no specification is given"))?;
         let plan = validate::service(&spec)?;
         self.check_data(&spec)?;
-        let detail = self
-            .catalog
-            .put(&spec)
-            .map_err(|error| put_status(&error))?;
+        let detail = self.catalog.put(&spec).map_err(|error| put_status(&error))?;
         let name = spec.name.clone();
-        let reply = self
-            .driver
-            .ask(move |request| Input::Deploy {
-                request,
-                name,
-                plan,
-                detail,
-            })
-            .await?;
+        let reply = self.driver.ask(move |request| Input::Deploy { request, name, plan, detail }).await?;
         match reply {
             Reply::Deployed { .. } => self.view(&spec.name),
             Reply::Refused(refusal) => Err(refused(&refusal)),
@@ -87,23 +70,12 @@ impl services_server::Services for ServicesService {
         }
     }
 
-    async fn list(
-        &self,
-        _: Request<v1::ListServicesRequest>,
-    ) -> Result<Response<v1::ListServicesResponse>, Status> {
-        let services = self
-            .services
-            .all()
-            .iter()
-            .map(|entry| views::service(entry))
-            .collect();
+    async fn list(&self, _: Request<v1::ListServicesRequest>) -> Result<Response<v1::ListServicesResponse>, Status> {
+        let services = self.services.all().iter().map(|entry| views::service(entry)).collect();
         Ok(Response::new(v1::ListServicesResponse { services }))
     }
 
-    async fn get(
-        &self,
-        request: Request<v1::ServiceRequest>,
-    ) -> Result<Response<v1::ServiceView>, Status> {
+    async fn get(&self, request: Request<v1::ServiceRequest>) -> Result<Response<v1::ServiceView>, Status> {
         self.view(&request.into_inner().name)
     }
 
@@ -112,37 +84,17 @@ impl services_server::Services for ServicesService {
         request: Request<v1::ServiceRequest>,
     ) -> Result<Response<v1::RemoveServiceResponse>, Status> {
         let name = request.into_inner().name;
-        match self
-            .driver
-            .ask(move |request| Input::Remove { request, name })
-            .await?
-        {
+        match self.driver.ask(move |request| Input::Remove { request, name }).await? {
             Reply::Removed => Ok(Response::new(v1::RemoveServiceResponse {})),
             Reply::Refused(refusal) => Err(refused(&refusal)),
             other => Err(Status::internal(format!("unexpected reply {other:?}"))),
         }
     }
 
-    async fn query(
-        &self,
-        request: Request<v1::QueryRequest>,
-    ) -> Result<Response<v1::QueryResponse>, Status> {
-        let v1::QueryRequest {
-            service,
-            body,
-            deadline_ms,
-            require,
-        } = request.into_inner();
+    async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<v1::QueryResponse>, Status> {
+        let v1::QueryRequest { service, body, deadline_ms, require } = request.into_inner();
         let deadline = (deadline_ms > 0).then(|| Duration::from_millis(deadline_ms));
-        match self
-            .ask(Asked {
-                service,
-                body,
-                deadline,
-                require,
-            })
-            .await
-        {
+        match self.ask(Asked { service, body, deadline, require }).await {
             Ok(answer) => Ok(Response::new(views::answer(answer))),
             Err(QueryFailure::Status(status)) => Err(status),
             Err(QueryFailure::Failed(error)) => Err(query_status(&error)),
@@ -165,65 +117,38 @@ impl ServicesService {
             )));
         }
         let Ok(_permit) = self.queries.try_acquire() else {
-            return refuse(Status::resource_exhausted(format!(
-                "{} queries are under way already",
-                limits::QUERIES
-            )));
+            return refuse(Status::resource_exhausted(format!("{} queries are under way already", limits::QUERIES)));
         };
         let spec = entry.spec.request.unwrap_or_default();
-        let own = if spec.deadline_ms == 0 {
-            DEFAULT_DEADLINE
-        } else {
-            Duration::from_millis(spec.deadline_ms)
-        };
-        let deadline = asked
-            .deadline
-            .map_or(own, |asked| asked.min(own))
-            .min(limits::QUERY_DEADLINE);
+        let own = if spec.deadline_ms == 0 { DEFAULT_DEADLINE } else { Duration::from_millis(spec.deadline_ms) };
+        let deadline = asked.deadline.map_or(own, |asked| asked.min(own)).min(limits::QUERY_DEADLINE);
         let shards = u32::try_from(entry.topology.shards.len()).unwrap_or(u32::MAX);
         let rule = asked.require.or(spec.require).unwrap_or_default();
         let require = match validate::require(&rule, shards) {
             Ok(require) => require,
             Err(invalid) => return refuse(invalid.into()),
         };
-        let query = Query {
-            body: asked.body,
-            deadline,
-            require,
-        };
-        self.engine
-            .query(&entry.topology, query)
-            .await
-            .map_err(QueryFailure::Failed)
+        let query = Query { body: asked.body, deadline, require };
+        self.engine.query(&entry.topology, query).await.map_err(QueryFailure::Failed)
     }
 
     fn view(&self, name: &str) -> Result<Response<v1::ServiceView>, Status> {
-        let entry = self
-            .services
-            .get(name)
-            .ok_or_else(|| refused(&Refusal::NoSuchService(name.to_owned())))?;
+        let entry = self.services.get(name).ok_or_else(|| refused(&Refusal::NoSuchService(name.to_owned())))?;
         Ok(Response::new(views::service(&entry)))
     }
 
     /// All data a service names is there, under paths that can be made.
     fn check_data(&self, spec: &v1::ServiceSpec) -> Result<(), Status> {
         for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
-            if list.digest.len() != DIGEST_BYTES
-                || !self.catalog.blobs().contains(&hash(&list.digest))
-            {
-                return Err(Status::failed_precondition(
-                    "a list of data was not uploaded",
-                ));
+            if list.digest.len() != DIGEST_BYTES || !self.catalog.blobs().contains(&hash(&list.digest)) {
+                return Err(Status::failed_precondition("a list of data was not uploaded"));
             }
             for file in self.catalog.list(&list.digest)?.blobs {
                 validate::path(&file.path)?;
                 let here = file.digest.len() == DIGEST_BYTES
                     && self.catalog.blobs().size(&hash(&file.digest)) == Some(file.size);
                 if !here {
-                    return Err(Status::failed_precondition(format!(
-                        "data file {:?} was not uploaded",
-                        file.path
-                    )));
+                    return Err(Status::failed_precondition(format!("data file {:?} was not uploaded", file.path)));
                 }
             }
         }
@@ -234,29 +159,15 @@ impl ServicesService {
 /// A failed query as a status; what became of every shard goes into its details.
 fn query_status(error: &QueryError) -> Status {
     let (code, coverage) = match error {
-        QueryError::TooFewParts {
-            refused: true,
-            coverage,
-            ..
-        } => (Code::InvalidArgument, Some(coverage)),
-        QueryError::TooFewParts {
-            timed_out: true,
-            coverage,
-            ..
-        } => (Code::DeadlineExceeded, Some(coverage)),
+        QueryError::TooFewParts { refused: true, coverage, .. } => (Code::InvalidArgument, Some(coverage)),
+        QueryError::TooFewParts { timed_out: true, coverage, .. } => (Code::DeadlineExceeded, Some(coverage)),
         QueryError::TooFewParts { coverage, .. } => (Code::Unavailable, Some(coverage)),
         QueryError::Merge { coverage, .. } => (Code::Aborted, Some(coverage)),
         QueryError::PartsTooLarge { .. } => (Code::ResourceExhausted, None),
     };
-    let details = coverage
-        .map(|coverage| views::coverage(coverage).encode_to_vec())
-        .unwrap_or_default();
+    let details = coverage.map(|coverage| views::coverage(coverage).encode_to_vec()).unwrap_or_default();
     // Details travel in a header; a very wide service's would not fit.
-    let details = if details.len() > 4_096 {
-        Bytes::new()
-    } else {
-        details.into()
-    };
+    let details = if details.len() > 4_096 { Bytes::new() } else { details.into() };
     let message: String = error.to_string().chars().take(2_048).collect();
     Status::with_details(code, message, details)
 }

@@ -49,16 +49,11 @@ impl Index {
     /// # Errors
     /// When one cannot be read, or is larger than 256 MiB; it is named.
     pub fn of_directory(directory: &Path) -> anyhow::Result<Self> {
-        let mut index = Self {
-            directory: directory.to_owned(),
-            ..Self::default()
-        };
+        let mut index = Self { directory: directory.to_owned(), ..Self::default() };
         for entry in WalkDir::new(directory).sort_by_file_name() {
             let entry = entry?;
             if entry.file_type().is_file() {
-                index
-                    .add(entry.path())
-                    .with_context(|| entry.path().display().to_string())?;
+                index.add(entry.path()).with_context(|| entry.path().display().to_string())?;
             }
         }
         Ok(index)
@@ -66,18 +61,11 @@ impl Index {
 
     fn add(&mut self, path: &Path) -> anyhow::Result<()> {
         let size = fs::metadata(path)?.len();
-        ensure!(
-            size <= FILE_MAX_BYTES,
-            "{size} bytes are more than the {FILE_MAX_BYTES} that a document may have"
-        );
+        ensure!(size <= FILE_MAX_BYTES, "{size} bytes are more than the {FILE_MAX_BYTES} that a document may have");
         let file = u32::try_from(self.files.len()).context("there are too many files")?;
         let mut words: HashMap<String, Posting> = HashMap::new();
         for (first, word) in words_of(&fs::read(path)?) {
-            let posting = words.entry(word).or_insert(Posting {
-                file,
-                count: 0,
-                first,
-            });
+            let posting = words.entry(word).or_insert(Posting { file, count: 0, first });
             posting.count = posting.count.saturating_add(1);
         }
         for (word, posting) in words {
@@ -93,41 +81,21 @@ impl Index {
     /// When a document that was read at the start cannot be read any more.
     pub fn search(&self, words: &BTreeSet<String>) -> anyhow::Result<Found> {
         let mut matches: HashMap<u32, Match> = HashMap::new();
-        for posting in words
-            .iter()
-            .filter_map(|word| self.postings.get(word))
-            .flatten()
-        {
+        for posting in words.iter().filter_map(|word| self.postings.get(word)).flatten() {
             matches.entry(posting.file).or_default().add(posting);
         }
         let matching = matches.len() as u64;
-        let hits = self
-            .best(matches)
-            .into_iter()
-            .map(|(hit, path, first)| with_snippet(hit, path, first));
+        let hits = self.best(matches).into_iter().map(|(hit, path, first)| with_snippet(hit, path, first));
         let hits: Vec<Hit> = hits.collect::<anyhow::Result<_>>()?;
-        Ok(Found {
-            matching,
-            searched: self.files.len() as u64,
-            hits: Ranking::from(hits),
-        })
+        Ok(Found { matching, searched: self.files.len() as u64, hits: Ranking::from(hits) })
     }
 
     /// The best hits, without their snippets: only these are worth a look into their files.
     fn best(&self, matches: HashMap<u32, Match>) -> Vec<(Hit, &Path, u64)> {
         let hit = |(file, matched): (u32, Match)| {
             let path = &self.files[file as usize];
-            let file = path
-                .strip_prefix(&self.directory)
-                .unwrap_or(path)
-                .to_string_lossy()
-                .into_owned();
-            let hit = Hit {
-                file,
-                words: matched.words,
-                count: matched.count,
-                snippet: String::new(),
-            };
+            let file = path.strip_prefix(&self.directory).unwrap_or(path).to_string_lossy().into_owned();
+            let hit = Hit { file, words: matched.words, count: matched.count, snippet: String::new() };
             (hit, path.as_path(), matched.first)
         };
         let mut hits: Vec<_> = matches.into_iter().map(hit).collect();
@@ -146,9 +114,7 @@ pub fn query_words(query: &str) -> Result<BTreeSet<String>, String> {
     match words.len() {
         0 => Err("the query has no word to search for".to_owned()),
         1..=QUERY_MAX_WORDS => Ok(words),
-        many => Err(format!(
-            "the query has {many} words; {QUERY_MAX_WORDS} are the most"
-        )),
+        many => Err(format!("the query has {many} words; {QUERY_MAX_WORDS} are the most")),
     }
 }
 
@@ -162,11 +128,7 @@ struct Match {
 
 impl Match {
     fn add(&mut self, posting: &Posting) {
-        self.first = if self.words == 0 {
-            posting.first
-        } else {
-            self.first.min(posting.first)
-        };
+        self.first = if self.words == 0 { posting.first } else { self.first.min(posting.first) };
         self.words += 1;
         self.count += u64::from(posting.count);
     }
@@ -179,16 +141,10 @@ fn words_of(text: &[u8]) -> impl Iterator<Item = (u64, String)> {
     std::iter::from_fn(move || {
         loop {
             let first = at + text[at..].iter().position(in_word)?;
-            let length = text[first..]
-                .iter()
-                .position(|byte| !in_word(byte))
-                .unwrap_or(text.len() - first);
+            let length = text[first..].iter().position(|byte| !in_word(byte)).unwrap_or(text.len() - first);
             at = first + length;
             if length <= WORD_MAX_BYTES {
-                return Some((
-                    first as u64,
-                    String::from_utf8_lossy(&text[first..at]).to_lowercase(),
-                ));
+                return Some((first as u64, String::from_utf8_lossy(&text[first..at]).to_lowercase()));
             }
         }
     })
@@ -205,16 +161,9 @@ fn snippet(path: &Path, first: u64) -> std::io::Result<String> {
     let mut bytes = [0; SNIPPET_MAX_BYTES];
     let length = read_at(&File::open(path)?, &mut bytes, start)?;
     let text = String::from_utf8_lossy(&bytes[..length]);
-    let whole = if start > 0 {
-        text.split_once(char::is_whitespace)
-            .map_or(&*text, |(_, rest)| rest)
-    } else {
-        &text
-    };
+    let whole = if start > 0 { text.split_once(char::is_whitespace).map_or(&*text, |(_, rest)| rest) } else { &text };
     let whole = if length == SNIPPET_MAX_BYTES {
-        whole
-            .rsplit_once(char::is_whitespace)
-            .map_or(whole, |(rest, _)| rest)
+        whole.rsplit_once(char::is_whitespace).map_or(whole, |(rest, _)| rest)
     } else {
         whole
     };
@@ -263,16 +212,8 @@ mod tests {
     fn documents_with_more_of_the_words_come_first() {
         let (_directory, index) = index_of(&FILES);
         let found = search(&index, "White, whale");
-        let hits: Vec<_> = found
-            .hits
-            .hits()
-            .iter()
-            .map(|hit| (hit.file.as_str(), hit.words, hit.count))
-            .collect();
-        assert_eq!(
-            hits,
-            [("sea/moby", 2, 3), ("land.txt", 1, 1), ("sea/jonah", 1, 1)]
-        );
+        let hits: Vec<_> = found.hits.hits().iter().map(|hit| (hit.file.as_str(), hit.words, hit.count)).collect();
+        assert_eq!(hits, [("sea/moby", 2, 3), ("land.txt", 1, 1), ("sea/jonah", 1, 1)]);
         assert_eq!((found.matching, found.searched), (3, 4));
     }
 
@@ -280,11 +221,7 @@ mod tests {
     fn shards_together_answer_as_one_index_would() {
         use merger_sdk::Partial;
         let (_whole, whole) = index_of(&FILES);
-        let shards = [
-            index_of(&FILES[..1]),
-            index_of(&FILES[1..3]),
-            index_of(&FILES[3..]),
-        ];
+        let shards = [index_of(&FILES[..1]), index_of(&FILES[1..3]), index_of(&FILES[3..])];
         for query in ["whale", "white whale", "a", "nothing"] {
             let mut merged = Found::default();
             for (_directory, shard) in &shards {
@@ -296,34 +233,18 @@ mod tests {
 
     #[test]
     fn a_snippet_is_a_line_of_whole_words_around_the_first_hit() {
-        let text = format!(
-            "{}needle\n\n in a {}",
-            "hay ".repeat(100),
-            "stack ".repeat(100)
-        );
+        let text = format!("{}needle\n\n in a {}", "hay ".repeat(100), "stack ".repeat(100));
         let (_directory, index) = index_of(&[("long", &text)]);
         let found = search(&index, "needle");
         let snippet = &found.hits.hits()[0].snippet;
-        assert!(
-            snippet.contains("hay hay needle in a stack stack"),
-            "{snippet}"
-        );
-        assert!(
-            snippet
-                .split(' ')
-                .all(|word| ["hay", "needle", "in", "a", "stack"].contains(&word)),
-            "{snippet}"
-        );
+        assert!(snippet.contains("hay hay needle in a stack stack"), "{snippet}");
+        assert!(snippet.split(' ').all(|word| ["hay", "needle", "in", "a", "stack"].contains(&word)), "{snippet}");
     }
 
     #[test]
     fn words_beyond_ascii_and_bytes_that_are_no_text_are_words_too() {
         let (directory, _) = index_of(&[]);
-        fs::write(
-            directory.path().join("mixed"),
-            b"\xc3\x9cBER \xff\xfe naive",
-        )
-        .unwrap();
+        fs::write(directory.path().join("mixed"), b"\xc3\x9cBER \xff\xfe naive").unwrap();
         let index = Index::of_directory(directory.path()).unwrap();
         assert_eq!(search(&index, "über").hits.hits().len(), 1);
         assert_eq!(search(&index, "naive").hits.hits().len(), 1);

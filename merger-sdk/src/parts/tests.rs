@@ -10,21 +10,13 @@ use super::*;
 const MAX_BYTES: usize = 1 << 20;
 
 fn headers(content_type: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(
-        CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static(content_type),
-    )])
+    HeaderMap::from_iter([(CONTENT_TYPE, hyper::header::HeaderValue::from_static(content_type))])
 }
 
 /// Reads a body that arrives in pieces of `piece` bytes.
 fn read(body: &[u8], piece: usize, max_bytes: usize) -> Result<Vec<Part>, AnswerError> {
-    let pieces: Vec<_> = body
-        .chunks(piece)
-        .map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)))
-        .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let pieces: Vec<_> = body.chunks(piece).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(parts(stream::iter(pieces), "cut".to_owned(), max_bytes).try_collect())
 }
 
@@ -41,28 +33,14 @@ fn refusal(body: &str) -> String {
 
 #[test]
 fn the_boundary_comes_out_of_the_content_type() {
-    assert_eq!(
-        boundary(&headers("multipart/mixed; boundary=cut")).unwrap(),
-        "cut"
-    );
-    assert_eq!(
-        boundary(&headers("multipart/mixed; boundary=\"a b\"")).unwrap(),
-        "a b"
-    );
+    assert_eq!(boundary(&headers("multipart/mixed; boundary=cut")).unwrap(), "cut");
+    assert_eq!(boundary(&headers("multipart/mixed; boundary=\"a b\"")).unwrap(), "a b");
 }
 
 #[test]
 fn a_content_type_without_a_usable_boundary_is_a_bad_request() {
-    for text in [
-        "text/plain",
-        "multipart/mixed",
-        "multipart/mixed; boundary=\"\"",
-        "mixed",
-    ] {
-        assert!(
-            matches!(boundary(&headers(text)), Err(AnswerError::BadRequest(_))),
-            "{text}"
-        );
+    for text in ["text/plain", "multipart/mixed", "multipart/mixed; boundary=\"\"", "mixed"] {
+        assert!(matches!(boundary(&headers(text)), Err(AnswerError::BadRequest(_))), "{text}");
     }
     assert!(boundary(&HeaderMap::new()).is_err());
 }
@@ -70,20 +48,9 @@ fn a_content_type_without_a_usable_boundary_is_a_bad_request() {
 #[test]
 fn parts_carry_their_shard_or_else_their_place() {
     let parts =
-        whole("--cut\r\nLongshore-Shard: 7\r\n\r\nx\r\n--cut\r\ncontent-type: text/plain\r\n\r\ny\r\n--cut--\r\n").unwrap();
-    assert_eq!(
-        parts,
-        [
-            Part {
-                shard: 7,
-                bytes: "x".into()
-            },
-            Part {
-                shard: 1,
-                bytes: "y".into()
-            }
-        ]
-    );
+        whole("--cut\r\nLongshore-Shard: 7\r\n\r\nx\r\n--cut\r\ncontent-type: text/plain\r\n\r\ny\r\n--cut--\r\n")
+            .unwrap();
+    assert_eq!(parts, [Part { shard: 7, bytes: "x".into() }, Part { shard: 1, bytes: "y".into() }]);
 }
 
 #[test]
@@ -111,9 +78,7 @@ fn malformed_bodies_are_bad_requests() {
 #[test]
 fn a_part_longer_or_shorter_than_it_says_is_a_bad_request() {
     for length in [0, 2, 9] {
-        let why = refusal(&format!(
-            "--cut\r\ncontent-length: {length}\r\n\r\nabc\r\n--cut--\r\n"
-        ));
+        let why = refusal(&format!("--cut\r\ncontent-length: {length}\r\n\r\nabc\r\n--cut--\r\n"));
         assert!(why.contains("content-length"), "{why}");
     }
 }
@@ -126,14 +91,8 @@ fn two_parts_of_one_shard_are_a_bad_request() {
 
 #[test]
 fn a_body_over_the_bound_is_too_large() {
-    let body = format!(
-        "--cut\r\nlongshore-shard: 1\r\n\r\n{}\r\n--cut--\r\n",
-        "x".repeat(200)
-    );
-    assert_eq!(
-        read(body.as_bytes(), 16, 100),
-        Err(AnswerError::TooLarge { limit_bytes: 100 })
-    );
+    let body = format!("--cut\r\nlongshore-shard: 1\r\n\r\n{}\r\n--cut--\r\n", "x".repeat(200));
+    assert_eq!(read(body.as_bytes(), 16, 100), Err(AnswerError::TooLarge { limit_bytes: 100 }));
 }
 
 fn body_of(contents: &[Vec<u8>], with_length: bool) -> Vec<u8> {
@@ -161,9 +120,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
     ];
     proptest::collection::vec(piece, 0..12)
         .prop_map(|pieces| pieces.concat())
-        .prop_filter("no boundary inside", |bytes| {
-            !bytes.windows(5).any(|window| window == b"--cut")
-        })
+        .prop_filter("no boundary inside", |bytes| !bytes.windows(5).any(|window| window == b"--cut"))
 }
 
 proptest! {

@@ -15,11 +15,7 @@ fn echo(request: &Request) -> Result<Answer, AnswerError> {
         b"busy" => Err(AnswerError::Busy),
         b"failed" => Err(AnswerError::Failed("the index is gone".to_owned())),
         b"panic" => panic!("on purpose"),
-        b"place" => Ok(Answer::text(format!(
-            "{} of {}",
-            request.place().shard,
-            request.place().shards
-        ))),
+        b"place" => Ok(Answer::text(format!("{} of {}", request.place().shard, request.place().shards))),
         body => Ok(Answer::from(body.to_vec())),
     }
 }
@@ -34,14 +30,7 @@ impl Gated {
     fn new() -> (Self, UnboundedReceiver<()>, Sender<()>) {
         let (begun, has_begun) = unbounded_channel();
         let (open, gate) = channel();
-        (
-            Self {
-                begun,
-                gate: Mutex::new(gate),
-            },
-            has_begun,
-            open,
-        )
+        (Self { begun, gate: Mutex::new(gate) }, has_begun, open)
     }
 }
 
@@ -57,15 +46,9 @@ impl Leaf for Gated {
 async fn bytes_in_are_bytes_out_over_a_unix_socket_and_over_tcp() {
     let body: Vec<u8> = (0..=255).collect();
     let unix = World::leaf(echo, Options::default());
-    assert_eq!(
-        unix.post(body.clone(), &[]).await,
-        (StatusCode::OK, body.clone().into())
-    );
+    assert_eq!(unix.post(body.clone(), &[]).await, (StatusCode::OK, body.clone().into()));
     let tcp = World::leaf_on_tcp(echo).await;
-    assert_eq!(
-        tcp.post(body.clone(), &[]).await,
-        (StatusCode::OK, body.into())
-    );
+    assert_eq!(tcp.post(body.clone(), &[]).await, (StatusCode::OK, body.into()));
     unix.stop().await;
     tcp.stop().await;
 }
@@ -77,33 +60,17 @@ async fn one_connection_serves_many_requests_whatever_their_end() {
 
 #[tokio::test]
 async fn without_threads_of_its_own_a_leaf_answers_the_same() {
-    every_end_is_answered(Options {
-        threads: 0,
-        ..Options::default()
-    })
-    .await;
+    every_end_is_answered(Options { threads: 0, ..Options::default() }).await;
 }
 
 async fn every_end_is_answered(options: Options) {
     let world = World::leaf(echo, options);
     let mut connection = world.connect().await;
     for (body, status, text) in [
-        (
-            "bad",
-            StatusCode::BAD_REQUEST,
-            "bad request: no such word\n",
-        ),
+        ("bad", StatusCode::BAD_REQUEST, "bad request: no such word\n"),
         ("busy", StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
-        (
-            "failed",
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the index is gone\n",
-        ),
-        (
-            "panic",
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the code that answers panicked\n",
-        ),
+        ("failed", StatusCode::INTERNAL_SERVER_ERROR, "the index is gone\n"),
+        ("panic", StatusCode::INTERNAL_SERVER_ERROR, "the code that answers panicked\n"),
         ("place", StatusCode::OK, "2 of 4"),
     ] {
         assert_eq!(connection.post(body).await, (status, text.into()), "{body}");
@@ -119,34 +86,17 @@ async fn other_paths_and_methods_are_refused() {
         (Method::POST, "/healthz", StatusCode::METHOD_NOT_ALLOWED),
         (Method::POST, "/other", StatusCode::NOT_FOUND),
     ] {
-        assert_eq!(
-            connection.send(method, path, &[], whole("")).await.0,
-            status,
-            "{path}"
-        );
+        assert_eq!(connection.send(method, path, &[], whole("")).await.0, status, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_body_over_the_bound_is_too_large_with_and_without_a_length() {
-    let world = World::leaf(
-        echo,
-        Options {
-            body_max_bytes: 100,
-            ..Options::default()
-        },
-    );
+    let world = World::leaf(echo, Options { body_max_bytes: 100, ..Options::default() });
     assert_eq!(world.post(vec![0; 100], &[]).await.0, StatusCode::OK);
-    assert_eq!(
-        world.post(vec![0; 101], &[]).await.0,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(world.post(vec![0; 101], &[]).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let chunks = futures_util::stream::iter([vec![0; 60].into(), vec![0; 60].into()]);
-    let sent = world
-        .connect()
-        .await
-        .send(Method::POST, "/", &[], crate::world::streamed(chunks))
-        .await;
+    let sent = world.connect().await.send(Method::POST, "/", &[], crate::world::streamed(chunks)).await;
     assert_eq!(sent.0, StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -155,10 +105,7 @@ async fn a_leaf_that_loads_is_not_ready_and_busy_until_it_has_loaded() {
     let leaf = Arc::new(Loading::new());
     let world = World::leaf(Shared(Arc::clone(&leaf)), Options::default());
     assert_eq!(world.healthz().await, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        world.post("x", &[]).await.0,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(world.post("x", &[]).await.0, StatusCode::SERVICE_UNAVAILABLE);
     leaf.loaded(echo as fn(&Request) -> Result<Answer, AnswerError>);
     assert_eq!(world.healthz().await, StatusCode::OK);
     assert_eq!(world.post("x", &[]).await, (StatusCode::OK, "x".into()));
@@ -179,45 +126,24 @@ impl<L: Leaf> Leaf for Shared<L> {
 #[tokio::test]
 async fn health_is_answered_while_every_thread_computes_and_what_is_too_much_is_busy() {
     let (leaf, mut begun, open) = Gated::new();
-    let world = World::leaf(
-        leaf,
-        Options {
-            threads: 1,
-            in_flight: 1,
-            ..Options::default()
-        },
-    );
+    let world = World::leaf(leaf, Options { threads: 1, in_flight: 1, ..Options::default() });
     let mut connection = world.connect().await;
     let computing = tokio::spawn(async move { connection.post("first").await });
     soon(begun.recv()).await.unwrap();
     assert_eq!(world.healthz().await, StatusCode::OK);
-    assert_eq!(
-        world.post("second", &[]).await.0,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
+    assert_eq!(world.post("second", &[]).await.0, StatusCode::SERVICE_UNAVAILABLE);
     open.send(()).unwrap();
-    assert_eq!(
-        soon(computing).await.unwrap(),
-        (StatusCode::OK, "first".into())
-    );
+    assert_eq!(soon(computing).await.unwrap(), (StatusCode::OK, "first".into()));
 }
 
 #[tokio::test]
 async fn a_request_whose_time_ends_while_it_waits_for_a_thread_is_late_and_never_begun() {
     let (leaf, mut begun, open) = Gated::new();
-    let world = World::leaf(
-        leaf,
-        Options {
-            threads: 1,
-            ..Options::default()
-        },
-    );
+    let world = World::leaf(leaf, Options { threads: 1, ..Options::default() });
     let mut connection = world.connect().await;
     let computing = tokio::spawn(async move { connection.post("first").await });
     soon(begun.recv()).await.unwrap();
-    let (status, _) = world
-        .post("second", &[("longshore-timeout-ms", "20")])
-        .await;
+    let (status, _) = world.post("second", &[("longshore-timeout-ms", "20")]).await;
     assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
     open.send(()).unwrap();
     soon(computing).await.unwrap();
@@ -255,31 +181,19 @@ async fn a_stopped_server_answers_what_it_has_begun_and_takes_its_socket_away() 
     soon(begun.recv()).await.unwrap();
     let stopped = world.stop();
     open.send(()).unwrap();
-    assert_eq!(
-        soon(computing).await.unwrap(),
-        (StatusCode::OK, "first".into())
-    );
+    assert_eq!(soon(computing).await.unwrap(), (StatusCode::OK, "first".into()));
     stopped.await;
 }
 
 #[tokio::test]
 async fn a_stopped_server_cuts_what_goes_on_after_the_grace() {
     let (leaf, mut begun, open) = Gated::new();
-    let world = World::leaf(
-        leaf,
-        Options {
-            grace: std::time::Duration::ZERO,
-            ..Options::default()
-        },
-    );
+    let world = World::leaf(leaf, Options { grace: std::time::Duration::ZERO, ..Options::default() });
     let mut connection = world.connect().await;
     let computing = tokio::spawn(async move { connection.post("first").await });
     soon(begun.recv()).await.unwrap();
     world.stop().await;
-    assert!(
-        soon(computing).await.is_err(),
-        "the connection should have been cut"
-    );
+    assert!(soon(computing).await.is_err(), "the connection should have been cut");
     open.send(()).unwrap();
 }
 
@@ -288,8 +202,5 @@ async fn a_time_that_is_no_number_is_a_bad_request() {
     let world = World::leaf(echo, Options::default());
     let (status, text) = world.post("x", &[("longshore-timeout-ms", "soon")]).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert!(
-        text.starts_with(b"bad request: header longshore-timeout-ms"),
-        "{text:?}"
-    );
+    assert!(text.starts_with(b"bad request: header longshore-timeout-ms"), "{text:?}");
 }

@@ -20,9 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for what must happen.
 pub async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future)
-        .await
-        .expect("it did not happen in time")
+    tokio::time::timeout(PATIENCE, future).await.expect("it did not happen in time")
 }
 
 enum At {
@@ -42,24 +40,14 @@ pub struct Connection(SendRequest<BoxBody<Bytes, std::convert::Infallible>>);
 
 impl World {
     pub fn leaf(leaf: impl Leaf, options: Options) -> Self {
-        let place = Place {
-            shard: 2,
-            shards: 4,
-            data: None,
-        };
-        Self::unix(|listener, stop| async move {
-            Server::new(options)
-                .leaf(Arc::new(leaf), place, listener, stop)
-                .await
-        })
+        let place = Place { shard: 2, shards: 4, data: None };
+        Self::unix(
+            |listener, stop| async move { Server::new(options).leaf(Arc::new(leaf), place, listener, stop).await },
+        )
     }
 
     pub fn merge(merge: impl Merge, options: Options) -> Self {
-        Self::unix(|listener, stop| async move {
-            Server::new(options)
-                .merge(Arc::new(merge), listener, stop)
-                .await
-        })
+        Self::unix(|listener, stop| async move { Server::new(options).merge(Arc::new(merge), listener, stop).await })
     }
 
     pub async fn leaf_on_tcp(leaf: impl Leaf) -> Self {
@@ -68,9 +56,7 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {
             let stop = async { drop(stopped.await) };
-            Server::default()
-                .leaf(Arc::new(leaf), Place::default(), listener.into(), stop)
-                .await;
+            Server::default().leaf(Arc::new(leaf), Place::default(), listener.into(), stop).await;
         });
         Self { at, stop, served }
     }
@@ -83,49 +69,24 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(
-            listener.into(),
-            Box::pin(async { drop(stopped.await) }),
-        ));
-        Self {
-            at: At::Unix(directory),
-            stop,
-            served,
-        }
+        let served = tokio::spawn(serve(listener.into(), Box::pin(async { drop(stopped.await) })));
+        Self { at: At::Unix(directory), stop, served }
     }
 
     pub async fn connect(&self) -> Connection {
         match &self.at {
-            At::Unix(directory) => {
-                handshake(
-                    UnixStream::connect(directory.path().join("socket"))
-                        .await
-                        .unwrap(),
-                )
-                .await
-            }
+            At::Unix(directory) => handshake(UnixStream::connect(directory.path().join("socket")).await.unwrap()).await,
             At::Tcp(address) => handshake(TcpStream::connect(address).await.unwrap()).await,
         }
     }
 
     /// Asks once over a connection of its own.
-    pub async fn post(
-        &self,
-        body: impl Into<Bytes>,
-        headers: &[(&str, &str)],
-    ) -> (StatusCode, Bytes) {
-        self.connect()
-            .await
-            .send(Method::POST, "/", headers, whole(body))
-            .await
+    pub async fn post(&self, body: impl Into<Bytes>, headers: &[(&str, &str)]) -> (StatusCode, Bytes) {
+        self.connect().await.send(Method::POST, "/", headers, whole(body)).await
     }
 
     pub async fn healthz(&self) -> StatusCode {
-        self.connect()
-            .await
-            .send(Method::GET, "/healthz", &[], whole(""))
-            .await
-            .0
+        self.connect().await.send(Method::GET, "/healthz", &[], whole("")).await.0
     }
 
     pub fn socket_exists(&self) -> bool {
@@ -153,9 +114,7 @@ pub fn whole(body: impl Into<Bytes>) -> BoxBody<Bytes, std::convert::Infallible>
     Full::new(body.into()).boxed()
 }
 
-pub fn streamed(
-    chunks: impl Stream<Item = Bytes> + Send + Sync + 'static,
-) -> BoxBody<Bytes, std::convert::Infallible> {
+pub fn streamed(chunks: impl Stream<Item = Bytes> + Send + Sync + 'static) -> BoxBody<Bytes, std::convert::Infallible> {
     BodyExt::boxed(StreamBody::new(chunks.map(|chunk| Ok(Frame::data(chunk)))))
 }
 
@@ -167,24 +126,13 @@ impl Connection {
         headers: &[(&str, &str)],
         body: BoxBody<Bytes, std::convert::Infallible>,
     ) -> (StatusCode, Bytes) {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "leaf");
+        let mut request = Request::builder().method(method).uri(path).header("host", "leaf");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = soon(self.0.send_request(request.body(body).unwrap()))
-            .await
-            .unwrap();
+        let response = soon(self.0.send_request(request.body(body).unwrap())).await.unwrap();
         let status = response.status();
-        (
-            status,
-            soon(response.into_body().collect())
-                .await
-                .unwrap()
-                .to_bytes(),
-        )
+        (status, soon(response.into_body().collect()).await.unwrap().to_bytes())
     }
 
     pub async fn post(&mut self, body: impl Into<Bytes>) -> (StatusCode, Bytes) {

@@ -46,8 +46,7 @@ impl Server {
     /// Starts the server in its container and waits until it is ready.
     pub async fn start(place: &Place, room: &Room, concurrency: u32) -> Result<Self, String> {
         let serve = serve(place, room)?;
-        let server =
-            HttpServer::start(Arc::clone(&room.shim), serve).await.map_err(|lost| lost.to_string())?;
+        let server = HttpServer::start(Arc::clone(&room.shim), serve).await.map_err(|lost| lost.to_string())?;
         match server.ready(START).await {
             Ok(()) => {}
             Err(NotReady::Ended(end)) => return Err(words(end, &*room.control).await),
@@ -152,18 +151,16 @@ fn multipart(parts: Vec<(u32, Bytes)>) -> Request<Body> {
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let mut pieces = Vec::with_capacity(parts.len() * 2 + 1);
     for (shard, part) in parts {
-        let head = format!(
-            "\r\n--{boundary}\r\nlongshore-shard: {shard}\r\ncontent-length: {}\r\n\r\n",
-            part.len()
-        );
+        let head = format!("\r\n--{boundary}\r\nlongshore-shard: {shard}\r\ncontent-length: {}\r\n\r\n", part.len());
         pieces.push(Bytes::from(head));
         pieces.push(part);
     }
     pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
     let length: usize = pieces.iter().map(Bytes::len).sum();
-    let frames = pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| {
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Frame::data(piece))
-    });
+    let frames = pieces
+        .into_iter()
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Frame::data(piece)));
     let mut request = Request::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_LENGTH, length.into());

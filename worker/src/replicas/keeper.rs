@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{ANSWER_BYTES, Replicas, Serving, State, data, files::Files, http::Server};
-use crate::slot::has_read_only_inputs;
 use crate::runtime::{Control, Image, Paths, Sandbox, SandboxSpec, Shim};
+use crate::slot::has_read_only_inputs;
 
 /// First and longest pause before containers are started again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));

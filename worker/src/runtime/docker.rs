@@ -33,8 +33,7 @@ use self::{
 };
 pub use self::{engine::EngineError, info::EngineInfo};
 use super::{
-    Control, Image, ImageError, Paths, PostMortem, Runtime, RuntimeError, Sandbox, SandboxSpec,
-    StartError,
+    Control, Image, ImageError, Paths, PostMortem, Runtime, RuntimeError, Sandbox, SandboxSpec, StartError,
     layout::Layout,
     link::{MeetError, ShimLink, ShimListener},
 };
@@ -126,10 +125,7 @@ impl DockerRuntime {
     pub async fn connect(options: DockerOptions) -> Result<Self, ConnectError> {
         let engine = Engine::connect(options.host.as_deref()).await?;
         let info = EngineInfo::ask(&engine).await?;
-        let own = (
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getegid().as_raw(),
-        );
+        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         Ok(Self {
             images: Images::new(engine.clone(), options.pull_timeout),
             identities: Identities::new(options.worker, own, info.mapping(), options.allow_root),
@@ -154,12 +150,7 @@ impl DockerRuntime {
     ///
     /// # Errors
     /// With the engine's words.
-    pub async fn import_image(
-        &self,
-        tag: &str,
-        tar: Bytes,
-        changes: &[String],
-    ) -> Result<(), RuntimeError> {
+    pub async fn import_image(&self, tag: &str, tar: Bytes, changes: &[String]) -> Result<(), RuntimeError> {
         self.images.import(tag, tar, changes).await
     }
 
@@ -172,18 +163,10 @@ impl DockerRuntime {
     }
 
     async fn start_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, StartError> {
-        let _permit = self
-            .starts
-            .acquire()
-            .await
-            .map_err(|closed| StartError::Engine(closed.to_string()))?;
+        let _permit = self.starts.acquire().await.map_err(|closed| StartError::Engine(closed.to_string()))?;
         let image = self.image_of(spec).await?;
-        let user = self.identities.choose(
-            &spec.container.user,
-            image.user.as_deref().unwrap_or_default(),
-        )?;
-        let layout =
-            Layout::make(&spec.dir).map_err(|cause| StartError::Engine(cause.to_string()))?;
+        let user = self.identities.choose(&spec.container.user, image.user.as_deref().unwrap_or_default())?;
+        let layout = Layout::make(&spec.dir).map_err(|cause| StartError::Engine(cause.to_string()))?;
         let plan = Plan {
             spec,
             layout: &layout,
@@ -194,12 +177,9 @@ impl DockerRuntime {
             life: self.life.to_string(),
         };
         let body = plan.body()?;
-        let listener = ShimListener::bind(&layout.control)
-            .map_err(|error| StartError::Engine(error.to_string()))?;
+        let listener = ShimListener::bind(&layout.control).map_err(|error| StartError::Engine(error.to_string()))?;
         let name = self.name(spec.role);
-        let container = Container::create(self.engine.clone(), name, body)
-            .await
-            .map_err(|error| sort(&error))?;
+        let container = Container::create(self.engine.clone(), name, body).await.map_err(|error| sort(&error))?;
         let link = match self.bring_up(&container, listener).await {
             Ok(link) => link,
             Err(error) => {
@@ -207,11 +187,7 @@ impl DockerRuntime {
                 return Err(error);
             }
         };
-        Ok(Sandbox {
-            shim: Box::new(Arc::new(link)),
-            paths: paths(layout, spec),
-            control: Box::new(container),
-        })
+        Ok(Sandbox { shim: Box::new(Arc::new(link)), paths: paths(layout, spec), control: Box::new(container) })
     }
 
     async fn image_of(&self, spec: &SandboxSpec) -> Result<ImageConfig, StartError> {
@@ -231,18 +207,10 @@ impl DockerRuntime {
         let worker = self.options.worker.simple().to_string();
         let random = Uuid::new_v4().simple().to_string();
         let number = self.started.fetch_add(1, Ordering::Relaxed);
-        format!(
-            "longshore-{}-{role}-{number}-{}",
-            &worker[..8],
-            &random[..8]
-        )
+        format!("longshore-{}-{role}-{number}-{}", &worker[..8], &random[..8])
     }
 
-    async fn bring_up(
-        &self,
-        container: &Container,
-        listener: ShimListener,
-    ) -> Result<ShimLink, StartError> {
+    async fn bring_up(&self, container: &Container, listener: ShimListener) -> Result<ShimLink, StartError> {
         container.start().await.map_err(|error| sort(&error))?;
         tokio::select! {
             met = tokio::time::timeout(self.options.hello_timeout, listener.meet()) => match met {
@@ -265,29 +233,19 @@ impl DockerRuntime {
         };
         let worker = self.options.worker.to_string();
         let filters = HashMap::from([("label", vec![format!("{LABEL_WORKER}={worker}")])]);
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&filters)
-            .build();
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let call = self.engine.docker().list_containers(Some(options));
         let found = self.engine.within(LOOK, call).await.map_err(failed)?;
         let life = self.life.to_string();
         let leftovers = found.into_iter().filter_map(|container| {
             let labels = container.labels.unwrap_or_default();
             // Looked at once more: a filter that an engine misunderstands must not cost a stranger's container.
-            let ours =
-                labels.get(LABEL_WORKER) == Some(&worker) && labels.get(LABEL_LIFE) != Some(&life);
+            let ours = labels.get(LABEL_WORKER) == Some(&worker) && labels.get(LABEL_LIFE) != Some(&life);
             container.id.filter(|_| ours)
         });
-        let removals =
-            leftovers.map(|id| async move { container::remove(&self.engine, &id).await });
-        let removed: Vec<_> = futures_util::stream::iter(removals)
-            .buffer_unordered(4)
-            .collect()
-            .await;
-        removed
-            .into_iter()
-            .try_fold(0, |count, result| result.map(|()| count + 1))
+        let removals = leftovers.map(|id| async move { container::remove(&self.engine, &id).await });
+        let removed: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(4).collect().await;
+        removed.into_iter().try_fold(0, |count, result| result.map(|()| count + 1))
     }
 }
 
@@ -330,36 +288,20 @@ fn paths(layout: Layout, spec: &SandboxSpec) -> Paths {
 /// An engine's answer to what we asked for is a refusal, unless it speaks of itself: then trying again may help. It
 /// gives 500 for both, so some words are known here.
 fn sort(error: &EngineError) -> StartError {
-    const OF_THE_REQUEST: [&str; 4] = [
-        "unable to find user",
-        "unable to find group",
-        "no matching entries in passwd",
-        "network not found",
-    ];
+    const OF_THE_REQUEST: [&str; 4] =
+        ["unable to find user", "unable to find group", "no matching entries in passwd", "network not found"];
     let refused = match error.status() {
         Some(400 | 404 | 422) => true,
-        Some(_) => OF_THE_REQUEST
-            .iter()
-            .any(|words| error.words().contains(words)),
+        Some(_) => OF_THE_REQUEST.iter().any(|words| error.words().contains(words)),
         None => false,
     };
     let text = error.to_string();
-    if refused {
-        StartError::Refused(text)
-    } else {
-        StartError::Engine(text)
-    }
+    if refused { StartError::Refused(text) } else { StartError::Engine(text) }
 }
 
 fn ended_early(how: &PostMortem, seen: &str) -> StartError {
-    let code = how
-        .exit_code
-        .map_or_else(|| "no exit code".into(), |code| format!("exit code {code}"));
-    let words = if how.message.is_empty() {
-        seen
-    } else {
-        &how.message
-    };
+    let code = how.exit_code.map_or_else(|| "no exit code".into(), |code| format!("exit code {code}"));
+    let words = if how.message.is_empty() { seen } else { &how.message };
     let text = format!("the container ended before its shim said hello ({code}): {words}");
     if how.message.contains("exec format error") {
         return StartError::Refused(format!(
@@ -368,9 +310,7 @@ fn ended_early(how: &PostMortem, seen: &str) -> StartError {
         ));
     }
     if how.out_of_memory {
-        return StartError::Refused(format!(
-            "{text}; its memory limit is too small for the shim"
-        ));
+        return StartError::Refused(format!("{text}; its memory limit is too small for the shim"));
     }
     StartError::Engine(text)
 }

@@ -38,11 +38,6 @@ pub(super) fn directory(base: &Path, name: &str, mode: u32) -> io::Result<PathBu
     let path = base.join(name);
     fs::create_dir(&path)
         .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(mode)))
-        .map_err(|cause| {
-            io::Error::new(
-                cause.kind(),
-                format!("cannot make {}: {cause}", path.display()),
-            )
-        })?;
+        .map_err(|cause| io::Error::new(cause.kind(), format!("cannot make {}: {cause}", path.display())))?;
     Ok(path)
 }

@@ -53,10 +53,7 @@ impl ReachableDirectory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = openat(CWD, path, flags, Mode::empty())?;
-        Ok(Self {
-            path: path.into(),
-            descriptor,
-        })
+        Ok(Self { path: path.into(), descriptor })
     }
 
     /// An address of a socket in it, for processes of the same user as ours. Where the path is too long, it leads
@@ -66,11 +63,7 @@ impl ReachableDirectory {
         if plain.len() <= LONGEST_ADDRESS {
             return plain;
         }
-        format!(
-            "/proc/{}/fd/{}/{name}",
-            std::process::id(),
-            self.descriptor.as_raw_fd()
-        )
+        format!("/proc/{}/fd/{}/{name}", std::process::id(), self.descriptor.as_raw_fd())
     }
 }
 
@@ -85,26 +78,14 @@ impl ShimListener {
     /// user. So the directory must lie below one that nobody but us may enter.
     pub(super) fn bind(directory: &Path) -> Result<Self, MeetError> {
         let name = directory.display().to_string();
-        Self::bind_beneath(directory).map_err(|cause| MeetError::Socket {
-            directory: name,
-            cause,
-        })
+        Self::bind_beneath(directory).map_err(|cause| MeetError::Socket { directory: name, cause })
     }
 
     fn bind_beneath(directory: &Path) -> io::Result<Self> {
         let directory = ReachableDirectory::open(directory)?;
-        let listener =
-            UnixSeqpacketListener::bind_with_backlog(directory.address_of(SOCKET_NAME), 1)?;
-        chmodat(
-            &directory.descriptor,
-            SOCKET_NAME,
-            Mode::from_raw_mode(0o666),
-            AtFlags::empty(),
-        )?;
-        Ok(Self {
-            listener,
-            directory,
-        })
+        let listener = UnixSeqpacketListener::bind_with_backlog(directory.address_of(SOCKET_NAME), 1)?;
+        chmodat(&directory.descriptor, SOCKET_NAME, Mode::from_raw_mode(0o666), AtFlags::empty())?;
+        Ok(Self { listener, directory })
     }
 
     /// The socket's address, for a shim that sees our files and runs as our user.
@@ -118,10 +99,7 @@ impl ShimListener {
             .listener
             .accept()
             .await
-            .map_err(|cause| MeetError::Socket {
-                directory: self.directory.path.display().to_string(),
-                cause,
-            })?;
+            .map_err(|cause| MeetError::Socket { directory: self.directory.path.display().to_string(), cause })?;
         drop(self);
         let link = ShimLink::new(socket);
         match link.receive_frame().await {
@@ -157,10 +135,7 @@ impl ShimLink {
         // A packet must fit the send buffer as a whole, and an operator may have lowered the default. Where it cannot
         // be raised, a large frame fails to be sent with an error that says so.
         let _ = sockopt::set_socket_send_buffer_size(socket.as_fd(), MAX_FRAME_BYTES + 16 * 1024);
-        Self {
-            socket,
-            buffer: Mutex::new(vec![0; MAX_FRAME_BYTES]),
-        }
+        Self { socket, buffer: Mutex::new(vec![0; MAX_FRAME_BYTES]) }
     }
 
     /// Ends the conversation from our side; the shim takes it for the order to end everything.
@@ -181,28 +156,18 @@ impl ShimLink {
     async fn receive_frame(&self) -> Result<(FromShim, Option<OwnedFd>), ShimLost> {
         let mut buffer = self.buffer.lock().await;
         let mut control = Ancillary([0; 24]);
-        let (info, ancillary) = self
-            .socket
-            .recv_with_ancillary(&mut buffer, &mut control.0)
-            .await
-            .map_err(lost)?;
+        let (info, ancillary) = self.socket.recv_with_ancillary(&mut buffer, &mut control.0).await.map_err(lost)?;
         let descriptor = first_descriptor(ancillary);
         if info.bytes_read() == 0 {
             return Err(lost("it hung up"));
         }
         if info.truncated() {
-            return Err(lost(format_args!(
-                "it sent a frame of more than {MAX_FRAME_BYTES} bytes"
-            )));
+            return Err(lost(format_args!("it sent a frame of more than {MAX_FRAME_BYTES} bytes")));
         }
         let frame = longshore_shim::decode(&buffer[..info.bytes_read()]).map_err(lost)?;
         match (&frame, descriptor) {
-            (FromShim::Connected { .. }, Some(socket)) if is_stream_socket(&socket) => {
-                Ok((frame, Some(socket)))
-            }
-            (FromShim::Connected { .. }, _) => {
-                Err(lost("it answered a connect without a stream socket"))
-            }
+            (FromShim::Connected { .. }, Some(socket)) if is_stream_socket(&socket) => Ok((frame, Some(socket))),
+            (FromShim::Connected { .. }, _) => Err(lost("it answered a connect without a stream socket")),
             // Descriptors nobody asked for are closed.
             (_, _) => Ok((frame, None)),
         }
@@ -220,18 +185,14 @@ impl Shim for Arc<ShimLink> {
 }
 
 fn lost(reason: impl fmt::Display) -> ShimLost {
-    ShimLost {
-        reason: reason.to_string(),
-    }
+    ShimLost { reason: reason.to_string() }
 }
 
 fn first_descriptor(ancillary: AncillaryMessageReader<'_>) -> Option<OwnedFd> {
-    let mut descriptors = ancillary
-        .into_messages()
-        .filter_map(|message| match message {
-            OwnedAncillaryMessage::FileDescriptors(descriptors) => Some(descriptors),
-            _ => None,
-        });
+    let mut descriptors = ancillary.into_messages().filter_map(|message| match message {
+        OwnedAncillaryMessage::FileDescriptors(descriptors) => Some(descriptors),
+        _ => None,
+    });
     descriptors.next()?.next()
 }
 
@@ -239,14 +200,8 @@ fn first_descriptor(ancillary: AncillaryMessageReader<'_>) -> Option<OwnedFd> {
 /// device or a datagram socket.
 fn is_stream_socket(descriptor: &OwnedFd) -> bool {
     sockopt::socket_type(descriptor).is_ok_and(|kind| kind == SocketType::STREAM)
-        && sockopt::socket_domain(descriptor).is_ok_and(|domain| {
-            [
-                AddressFamily::UNIX,
-                AddressFamily::INET,
-                AddressFamily::INET6,
-            ]
-            .contains(&domain)
-        })
+        && sockopt::socket_domain(descriptor)
+            .is_ok_and(|domain| [AddressFamily::UNIX, AddressFamily::INET, AddressFamily::INET6].contains(&domain))
 }
 
 #[cfg(test)]
@@ -260,17 +215,13 @@ mod tests {
 
     async fn dial(directory: &Path) -> UnixSeqpacket {
         let directory = ReachableDirectory::open(directory).unwrap();
-        UnixSeqpacket::connect(directory.address_of(SOCKET_NAME))
-            .await
-            .unwrap()
+        UnixSeqpacket::connect(directory.address_of(SOCKET_NAME)).await.unwrap()
     }
 
     async fn met(directory: &Path) -> (UnixSeqpacket, Arc<ShimLink>) {
         let listener = ShimListener::bind(directory).unwrap();
         let shim = dial(directory).await;
-        shim.send(&encode(&FromShim::Hello { version: VERSION }).unwrap())
-            .await
-            .unwrap();
+        shim.send(&encode(&FromShim::Hello { version: VERSION }).unwrap()).await.unwrap();
         (shim, Arc::new(listener.meet().await.unwrap()))
     }
 
@@ -283,10 +234,7 @@ mod tests {
         link.send(&ToShim::Exit).await.unwrap();
         let mut bytes = [0; 64];
         let read = shim.recv(&mut bytes).await.unwrap().bytes_read();
-        assert_eq!(
-            longshore_shim::decode::<ToShim>(&bytes[..read]).unwrap(),
-            ToShim::Exit
-        );
+        assert_eq!(longshore_shim::decode::<ToShim>(&bytes[..read]).unwrap(), ToShim::Exit);
     }
 
     #[tokio::test]
@@ -301,33 +249,17 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let listener = ShimListener::bind(base.path()).unwrap();
         let shim = dial(base.path()).await;
-        shim.send(
-            &encode(&FromShim::Hello {
-                version: VERSION + 1,
-            })
-            .unwrap(),
-        )
-        .await
-        .unwrap();
-        assert!(
-            matches!(listener.meet().await, Err(MeetError::Version(version)) if version == VERSION + 1)
-        );
+        shim.send(&encode(&FromShim::Hello { version: VERSION + 1 }).unwrap()).await.unwrap();
+        assert!(matches!(listener.meet().await, Err(MeetError::Version(version)) if version == VERSION + 1));
     }
 
     #[tokio::test]
     async fn a_frame_of_the_largest_size_passes() {
         let base = tempfile::tempdir().unwrap();
         let (shim, link) = met(base.path()).await;
-        let log = longshore_shim::Log {
-            head: vec![7; MAX_FRAME_BYTES - 100],
-            ..Default::default()
-        };
+        let log = longshore_shim::Log { head: vec![7; MAX_FRAME_BYTES - 100], ..Default::default() };
         let end = longshore_shim::End::Exited(0);
-        let frame = FromShim::ServerEnded {
-            end,
-            stdout: log,
-            stderr: longshore_shim::Log::default(),
-        };
+        let frame = FromShim::ServerEnded { end, stdout: log, stderr: longshore_shim::Log::default() };
         shim.send(&encode(&frame).unwrap()).await.unwrap();
         assert_eq!(link.receive().await.unwrap().0, frame);
     }
@@ -347,9 +279,7 @@ mod tests {
         let mut control = AncillaryMessageWriter::new(&mut buffer.0);
         control.add_fds([descriptor.as_fd()]).unwrap();
         let bytes = encode(frame).unwrap();
-        shim.send_vectored_with_ancillary(&[IoSlice::new(&bytes)], &mut control)
-            .await
-            .unwrap();
+        shim.send_vectored_with_ancillary(&[IoSlice::new(&bytes)], &mut control).await.unwrap();
     }
 
     #[tokio::test]

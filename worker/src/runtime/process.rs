@@ -52,12 +52,7 @@ impl ProcessRuntime {
     /// When the shim cannot be written.
     pub fn new(worker: Uuid, shim_directory: &Path) -> io::Result<Self> {
         let shim = shim_binary::write_to(shim_directory)?;
-        Ok(Self {
-            worker,
-            life: Uuid::new_v4(),
-            shim,
-            started: AtomicU64::new(0),
-        })
+        Ok(Self { worker, life: Uuid::new_v4(), shim, started: AtomicU64::new(0) })
     }
 
     async fn start_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox, StartError> {
@@ -68,9 +63,7 @@ impl ProcessRuntime {
         let words = places.layout.control.join("shim.log");
         let mut child = self
             .spawn(spec, &places, &listener, &mark, &words)
-            .map_err(|cause| {
-                StartError::Engine(format!("cannot start {}: {cause}", self.shim.display()))
-            })?;
+            .map_err(|cause| StartError::Engine(format!("cannot start {}: {cause}", self.shim.display())))?;
         limit_files(&child, spec.max_output_bytes);
         let link = tokio::select! {
             met = tokio::time::timeout(HELLO, listener.meet()) => match met {
@@ -85,11 +78,7 @@ impl ProcessRuntime {
         };
         let paths = places.paths(spec);
         let control = ProcessControl::new(child, Arc::clone(&link), mark, words, places.scratch);
-        Ok(Sandbox {
-            shim: Box::new(link),
-            paths,
-            control: Box::new(control),
-        })
+        Ok(Sandbox { shim: Box::new(link), paths, control: Box::new(control) })
     }
 
     fn mark(&self, number: u64) -> String {
@@ -119,10 +108,7 @@ impl ProcessRuntime {
     }
 
     async fn sweep_leftovers(&self) -> Result<usize, RuntimeError> {
-        let (all, current) = (
-            format!("{}:", self.worker),
-            format!("{}:{}:", self.worker, self.life),
-        );
+        let (all, current) = (format!("{}:", self.worker), format!("{}:{}:", self.worker, self.life));
         let wanted = move |mark: &str| mark.starts_with(&all) && !mark.starts_with(&current);
         let found = control::end_marked(wanted, "ending processes of an earlier life").await?;
         Ok(found.len())
@@ -167,10 +153,7 @@ impl Places {
     fn make(spec: &SandboxSpec) -> io::Result<Self> {
         let layout = Layout::make(&spec.dir)?;
         let scratch = directory(&std::path::absolute(&spec.dir)?, "scratch", 0o700)?;
-        Ok(Self {
-            layout,
-            scratch: ReachableDirectory::open(&scratch)?,
-        })
+        Ok(Self { layout, scratch: ReachableDirectory::open(&scratch)? })
     }
 
     fn paths(&self, spec: &SandboxSpec) -> Paths {
@@ -202,56 +185,25 @@ fn refuse_what_cannot_be(spec: &SandboxSpec) -> Result<(), StartError> {
     )))
 }
 
-fn environment(
-    spec: &SandboxSpec,
-    scratch: &Path,
-    socket: &str,
-    mark: &str,
-) -> BTreeMap<String, String> {
+fn environment(spec: &SandboxSpec, scratch: &Path, socket: &str, mark: &str) -> BTreeMap<String, String> {
     let scratch = scratch.display().to_string();
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
-    let first = [
-        ("PATH", path),
-        ("HOME", scratch.clone()),
-        ("TMPDIR", scratch.clone()),
-    ];
-    let last = [
-        (SOCKET_ENV, socket.to_owned()),
-        (SCRATCH_ENV, scratch),
-        (MARK_ENV, mark.to_owned()),
-    ];
-    let own = spec
-        .container
-        .env
-        .iter()
-        .map(|variable| (variable.name.clone(), variable.value.clone()));
+    let first = [("PATH", path), ("HOME", scratch.clone()), ("TMPDIR", scratch.clone())];
+    let last = [(SOCKET_ENV, socket.to_owned()), (SCRATCH_ENV, scratch), (MARK_ENV, mark.to_owned())];
+    let own = spec.container.env.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
     let owned = |(name, value): (&str, String)| (name.to_owned(), value);
-    first
-        .into_iter()
-        .map(owned)
-        .chain(own)
-        .chain(last.into_iter().map(owned))
-        .collect()
+    first.into_iter().map(owned).chain(own).chain(last.into_iter().map(owned)).collect()
 }
 
 /// As for a container, so that a mistake does not fill the disk. Nothing has been run yet, so everything inherits it.
 fn limit_files(child: &Child, largest: u64) {
-    let Some(pid) = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw)
-    else {
+    let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
         return;
     };
     for (resource, limit) in [(Resource::Fsize, largest), (Resource::Core, 0)] {
         // Our own limit cannot be exceeded.
-        let limit = getrlimit(resource)
-            .maximum
-            .map_or(limit, |own| own.min(limit));
-        let limit = Rlimit {
-            current: Some(limit),
-            maximum: Some(limit),
-        };
+        let limit = getrlimit(resource).maximum.map_or(limit, |own| own.min(limit));
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
         if let Err(error) = prlimit(Some(pid), resource, limit) {
             tracing::warn!("the shim's limits cannot be set: {error}");
         }

@@ -72,7 +72,9 @@ pub(crate) fn of_image(error: &ImageError) -> Failure {
 
 pub(crate) fn of_start(error: &StartError) -> Failure {
     match error {
-        StartError::Refused(why) => failure(FailureClass::Command, format!("the container is refused: {}", one_line(why))),
+        StartError::Refused(why) => {
+            failure(FailureClass::Command, format!("the container is refused: {}", one_line(why)))
+        }
         StartError::Engine(why) => {
             failure(FailureClass::Infrastructure, format!("the container cannot be started: {}", one_line(why)))
         }
@@ -153,9 +155,9 @@ fn not_started(errno: i32, doing: &str, program: &str) -> Failure {
     let message = match errno {
         Errno::NOENT => format!("{program_shown}: not found in the image: {words}{}", shell_hint(program)),
         Errno::ACCESS => format!("{program_shown}: not executable: {words}"),
-        Errno::NOEXEC => format!(
-            "{program_shown}: {words} (built for another architecture, or a script without its \"#!\" line)"
-        ),
+        Errno::NOEXEC => {
+            format!("{program_shown}: {words} (built for another architecture, or a script without its \"#!\" line)")
+        }
         Errno::TOOBIG => format!("{program_shown}: command and environment are too long: {words}"),
         _ => format!("{program_shown}: cannot be started: {words}"),
     };

@@ -269,7 +269,8 @@ async fn speak(socket: OwnedFd) -> Result<SendRequest<Body>, CallError> {
         return shake_hands(stream.map_err(CallError::Connect)?).await;
     }
     let stream = std::net::TcpStream::from(socket);
-    let stream = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).and_then(|()| TcpStream::from_std(stream));
+    let stream =
+        stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).and_then(|()| TcpStream::from_std(stream));
     shake_hands(stream.map_err(CallError::Connect)?).await
 }
 

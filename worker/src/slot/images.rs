@@ -30,12 +30,7 @@ struct Pin {
 
 impl Images {
     /// The image of this name for this job.
-    pub(crate) async fn of(
-        &self,
-        runtime: &dyn Runtime,
-        job: [u8; 16],
-        reference: &str,
-    ) -> Result<Image, ImageError> {
+    pub(crate) async fn of(&self, runtime: &dyn Runtime, job: [u8; 16], reference: &str) -> Result<Image, ImageError> {
         let key = (job, reference.to_owned());
         if let Some(known) = self.known(&key) {
             return known;

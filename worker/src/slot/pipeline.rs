@@ -23,11 +23,7 @@ use super::{
     shared::{Command, Shared},
     warm::{Verdict, Warm},
 };
-use crate::{
-    runtime::ShimLost,
-    stage_in::Staged,
-    work::WorkId,
-};
+use crate::{runtime::ShimLost, stage_in::Staged, work::WorkId};
 
 mod ending;
 mod preparing;
@@ -122,7 +118,11 @@ pub(super) async fn run(
     }
     pipeline.warm.touch();
     let options = &shared.options;
-    if pipeline.closing || !pipeline.warm.is_fit(options.max_age, options.max_runs) { Verdict::Retire } else { Verdict::Keep }
+    if pipeline.closing || !pipeline.warm.is_fit(options.max_age, options.max_runs) {
+        Verdict::Retire
+    } else {
+        Verdict::Keep
+    }
 }
 
 impl Pipeline<'_> {

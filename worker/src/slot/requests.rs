@@ -4,7 +4,10 @@
 //! times. Any other answer is a failure like an exit code. A server that ends, hangs up or is too slow takes its
 //! container with it, since nobody knows what it is doing.
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::StatusCode;
 use longshore_proto::v1::{Failure, FailureClass};

@@ -20,35 +20,22 @@ pub fn tar(programs: &[&str]) -> Vec<u8> {
         append(&mut root, &path, &format!("bin/{program}"));
     }
     for library in libraries {
-        append(
-            &mut root,
-            &library,
-            library.strip_prefix("/").unwrap().to_str().unwrap(),
-        );
+        append(&mut root, &library, library.strip_prefix("/").unwrap().to_str().unwrap());
     }
     root.into_inner().unwrap()
 }
 
 fn find(program: &str) -> PathBuf {
     let places = ["/bin", "/usr/bin", "/usr/local/bin"];
-    let found = places
-        .iter()
-        .map(|place| Path::new(place).join(program))
-        .find(|path| path.exists());
+    let found = places.iter().map(|place| Path::new(place).join(program)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{program} is in none of {places:?}"))
 }
 
 /// `ldd` prints lines such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, and the loader alone.
 fn libraries_of(program: &Path) -> BTreeSet<PathBuf> {
-    let output = Command::new("ldd")
-        .arg(program)
-        .output()
-        .expect("ldd comes with the C library");
+    let output = Command::new("ldd").arg(program).output().expect("ldd comes with the C library");
     let text = String::from_utf8(output.stdout).unwrap();
-    text.split_ascii_whitespace()
-        .filter(|word| word.starts_with('/'))
-        .map(PathBuf::from)
-        .collect()
+    text.split_ascii_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
 
 /// Links are followed: the image has files only.

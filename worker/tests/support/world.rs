@@ -60,13 +60,8 @@ impl World {
         change(&mut options);
         let docker = match DockerRuntime::connect(options).await {
             Ok(docker) => Arc::new(docker),
-            Err(error)
-                if std::env::var_os("LONGSHORE_REQUIRE_DOCKER")
-                    .is_none_or(|value| value != "1") =>
-            {
-                eprintln!(
-                    "skipped, as no Docker answers (LONGSHORE_REQUIRE_DOCKER=1 makes this a failure): {error}"
-                );
+            Err(error) if std::env::var_os("LONGSHORE_REQUIRE_DOCKER").is_none_or(|value| value != "1") => {
+                eprintln!("skipped, as no Docker answers (LONGSHORE_REQUIRE_DOCKER=1 makes this a failure): {error}");
                 return None;
             }
             Err(error) => panic!("{error}"),
@@ -114,10 +109,7 @@ impl World {
 
     /// A directory for one sandbox, as callers make it.
     pub fn directory(&self) -> PathBuf {
-        let path = self.base.path().join(format!(
-            "sandbox-{}",
-            self.number.fetch_add(1, Ordering::Relaxed)
-        ));
+        let path = self.base.path().join(format!("sandbox-{}", self.number.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
         path
@@ -131,10 +123,7 @@ impl World {
             image: self.image.clone(),
             container: Container {
                 image: self.image.reference.clone(),
-                env: vec![EnvVar {
-                    name: "COLOUR".into(),
-                    value: "grey".into(),
-                }],
+                env: vec![EnvVar { name: "COLOUR".into(), value: "grey".into() }],
                 ..Container::default()
             },
             dir: self.directory(),
@@ -147,10 +136,7 @@ impl World {
         self.start_with(|_spec| {}).await.unwrap()
     }
 
-    pub async fn start_with(
-        &self,
-        change: impl FnOnce(&mut SandboxSpec),
-    ) -> Result<Sandbox, StartError> {
+    pub async fn start_with(&self, change: impl FnOnce(&mut SandboxSpec)) -> Result<Sandbox, StartError> {
         let mut spec = self.spec();
         change(&mut spec);
         timeout(PATIENCE, self.runtime.start(&spec)).await.unwrap()
@@ -160,15 +146,9 @@ impl World {
     pub async fn containers(&self) -> Vec<String> {
         let label = format!("longshore.worker={}", self.worker);
         let filters = std::collections::HashMap::from([("label", vec![label])]);
-        let options = ListContainersOptionsBuilder::new()
-            .all(true)
-            .filters(&filters)
-            .build();
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let found = client().await.list_containers(Some(options)).await.unwrap();
-        found
-            .into_iter()
-            .flat_map(|container| container.names.unwrap_or_default())
-            .collect()
+        found.into_iter().flat_map(|container| container.names.unwrap_or_default()).collect()
     }
 
     /// Kills the shim as a stranger on this machine would.
@@ -179,11 +159,7 @@ impl World {
                 let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
             }
-            None => client()
-                .await
-                .kill_container(id, None::<KillContainerOptions>)
-                .await
-                .unwrap(),
+            None => client().await.kill_container(id, None::<KillContainerOptions>).await.unwrap(),
         }
     }
 
@@ -212,20 +188,12 @@ impl Drop for World {
 
 /// The engine, to look at it past the code under test.
 pub async fn client() -> Docker {
-    Docker::connect_with_unix_defaults()
-        .unwrap()
-        .negotiate_version()
-        .await
-        .unwrap()
+    Docker::connect_with_unix_defaults().unwrap().negotiate_version().await.unwrap()
 }
 
 async fn next_life(worker: Uuid, shim: PathBuf, docker: bool) -> Arc<dyn Runtime> {
     if docker {
-        Arc::new(
-            DockerRuntime::connect(DockerOptions::new(worker, shim))
-                .await
-                .unwrap(),
-        )
+        Arc::new(DockerRuntime::connect(DockerOptions::new(worker, shim)).await.unwrap())
     } else {
         Arc::new(ProcessRuntime::new(worker, &shim).unwrap())
     }
@@ -244,17 +212,9 @@ impl HostImage {
         if let Some(image) = known.upgrade() {
             return image;
         }
-        let image = Self {
-            tag: format!("longshore-test/host:{}", Uuid::new_v4().simple()),
-        };
-        let changes = [
-            "LABEL longshore=test".to_owned(),
-            r#"CMD ["/bin/echo", "hello"]"#.to_owned(),
-        ];
-        docker
-            .import_image(&image.tag, host_image::tar(&PROGRAMS).into(), &changes)
-            .await
-            .unwrap();
+        let image = Self { tag: format!("longshore-test/host:{}", Uuid::new_v4().simple()) };
+        let changes = ["LABEL longshore=test".to_owned(), r#"CMD ["/bin/echo", "hello"]"#.to_owned()];
+        docker.import_image(&image.tag, host_image::tar(&PROGRAMS).into(), &changes).await.unwrap();
         let image = Arc::new(image);
         *known = Arc::downgrade(&image);
         image
@@ -277,13 +237,8 @@ impl Drop for HostImage {
 
 /// For `Drop`, which may be inside a runtime that is going away.
 fn block_on(work: impl Future<Output = ()> + Send + 'static) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    std::thread::spawn(move || runtime.block_on(work))
-        .join()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(work)).join().unwrap();
 }
 
 /// A run of `sh -c script`, the first of its sandbox.
@@ -309,10 +264,7 @@ pub fn run(sandbox: &Sandbox, seq: u64, argv: &[&str]) -> Run {
 pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
     let seq = run.seq;
     sandbox.shim.send(&ToShim::Run(run)).await.unwrap();
-    let (frame, _) = timeout(PATIENCE, sandbox.shim.receive())
-        .await
-        .unwrap()
-        .unwrap();
+    let (frame, _) = timeout(PATIENCE, sandbox.shim.receive()).await.unwrap().unwrap();
     match frame {
         FromShim::Done(done) if done.seq == seq => done,
         other => panic!("not the end of run {seq}: {other:?}"),
@@ -322,8 +274,5 @@ pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
 /// What a shell script says on its standard output.
 pub async fn said(sandbox: &Sandbox, seq: u64, script: &str) -> String {
     let done = done(sandbox, run(sandbox, seq, &["sh", "-c", script])).await;
-    String::from_utf8(done.stdout.head)
-        .unwrap()
-        .trim()
-        .to_owned()
+    String::from_utf8(done.stdout.head).unwrap().trim().to_owned()
 }

@@ -42,15 +42,15 @@ const PROGRAMS: [&str; 8] = ["sh", "cat", "tr", "ls", "head", "tail", "ln", "mkf
 #[tokio::test]
 async fn items_run_in_one_warm_container() {
     in_docker(async |world| {
-    let stage = world.shell("tr a-z A-Z < {in} > {out}");
-    let names: Vec<String> = (0..50).map(|number| format!("d/{number}")).collect();
-    let inputs: Vec<_> = names.iter().map(|name| (name.as_str(), "hello")).collect();
-    let work = world.map(stage, &inputs);
-    for (finished, name) in world.run(work).await.iter().zip(&names) {
-        assert_eq!(outputs(finished), [pair(name, "HELLO")]);
-    }
-    let work = world.gather(world.shell("ls {in} > {out}; cat {in}/* >> {out}"), &[("a", "1"), ("b", "2")]);
-    assert_eq!(outputs(&world.run(vec![work]).await[0]), [pair("total", "000000-a\n000001-b\n12")]);
+        let stage = world.shell("tr a-z A-Z < {in} > {out}");
+        let names: Vec<String> = (0..50).map(|number| format!("d/{number}")).collect();
+        let inputs: Vec<_> = names.iter().map(|name| (name.as_str(), "hello")).collect();
+        let work = world.map(stage, &inputs);
+        for (finished, name) in world.run(work).await.iter().zip(&names) {
+            assert_eq!(outputs(finished), [pair(name, "HELLO")]);
+        }
+        let work = world.gather(world.shell("ls {in} > {out}; cat {in}/* >> {out}"), &[("a", "1"), ("b", "2")]);
+        assert_eq!(outputs(&world.run(vec![work]).await[0]), [pair("total", "000000-a\n000001-b\n12")]);
     })
     .await;
 }
@@ -58,8 +58,8 @@ async fn items_run_in_one_warm_container() {
 #[tokio::test]
 async fn inputs_cannot_be_written_inside() {
     in_docker(async |world| {
-    let stage = world.shell("echo x >> {in} || echo refused > {out}");
-    assert_eq!(world.outputs(stage, "a", "").await, [pair("a", "refused\n")]);
+        let stage = world.shell("echo x >> {in} || echo refused > {out}");
+        assert_eq!(world.outputs(stage, "a", "").await, [pair("a", "refused\n")]);
     })
     .await;
 }
@@ -67,16 +67,16 @@ async fn inputs_cannot_be_written_inside() {
 #[tokio::test]
 async fn hostile_outputs_are_refused_by_name() {
     in_docker(async |world| {
-    for (line, message) in [
-        ("ln -s /etc/shadow {out}", "output refused: \"item\" is a symlink"),
-        ("ln -s /proc/self/environ {out}", "output refused: \"item\" is a symlink"),
-        ("mkfifo {out}", "output refused: \"item\" is a FIFO"),
-        ("echo > {outdir}/a; ln {outdir}/a {outdir}/a2", "is a hard link"),
-    ] {
-        let failure = world.failure(world.shell(line)).await;
-        assert_eq!(failure.class(), FailureClass::Output);
-        assert!(failure.message.ends_with(message), "{}", failure.message);
-    }
+        for (line, message) in [
+            ("ln -s /etc/shadow {out}", "output refused: \"item\" is a symlink"),
+            ("ln -s /proc/self/environ {out}", "output refused: \"item\" is a symlink"),
+            ("mkfifo {out}", "output refused: \"item\" is a FIFO"),
+            ("echo > {outdir}/a; ln {outdir}/a {outdir}/a2", "is a hard link"),
+        ] {
+            let failure = world.failure(world.shell(line)).await;
+            assert_eq!(failure.class(), FailureClass::Output);
+            assert!(failure.message.ends_with(message), "{}", failure.message);
+        }
     })
     .await;
 }
@@ -84,13 +84,13 @@ async fn hostile_outputs_are_refused_by_name() {
 #[tokio::test]
 async fn a_container_without_the_program_says_so() {
     in_docker(async |world| {
-    let failure = world.failure(world.stage(&["bash", "-c", "true"])).await;
-    assert_eq!(failure.class(), FailureClass::Command);
-    assert!(failure.message.contains("the image may have no shell"), "{}", failure.message);
-    let mut stage = world.stage(&["true"]);
-    stage.container.as_mut().unwrap().image = "longshore.invalid/none:1".into();
-    let failure = world.failure(stage).await;
-    assert_eq!(failure.class(), FailureClass::Image, "{}", failure.message);
+        let failure = world.failure(world.stage(&["bash", "-c", "true"])).await;
+        assert_eq!(failure.class(), FailureClass::Command);
+        assert!(failure.message.contains("the image may have no shell"), "{}", failure.message);
+        let mut stage = world.stage(&["true"]);
+        stage.container.as_mut().unwrap().image = "longshore.invalid/none:1".into();
+        let failure = world.failure(stage).await;
+        assert_eq!(failure.class(), FailureClass::Image, "{}", failure.message);
     })
     .await;
 }
@@ -98,13 +98,13 @@ async fn a_container_without_the_program_says_so() {
 #[tokio::test]
 async fn memory_limits_are_told_from_other_ends() {
     in_docker(async |world| {
-    let mut stage = world.shell("cat {in}; tail /dev/zero");
-    stage.container.as_mut().unwrap().memory_bytes = 64 << 20;
-    let failure = world.failure(stage.clone()).await;
-    assert_eq!(failure.class(), FailureClass::OutOfMemory, "{}", failure.message);
-    assert_eq!(failure.message, "met its memory limit of 64 MiB");
-    stage.container.as_mut().unwrap().command[2] = "cat {in}".into();
-    assert_eq!(world.outputs(stage, "a", "fine").await, [pair("a", "fine")]);
+        let mut stage = world.shell("cat {in}; tail /dev/zero");
+        stage.container.as_mut().unwrap().memory_bytes = 64 << 20;
+        let failure = world.failure(stage.clone()).await;
+        assert_eq!(failure.class(), FailureClass::OutOfMemory, "{}", failure.message);
+        assert_eq!(failure.message, "met its memory limit of 64 MiB");
+        stage.container.as_mut().unwrap().command[2] = "cat {in}".into();
+        assert_eq!(world.outputs(stage, "a", "fine").await, [pair("a", "fine")]);
     })
     .await;
 }
@@ -112,8 +112,8 @@ async fn memory_limits_are_told_from_other_ends() {
 #[tokio::test]
 async fn large_outputs_keep_their_bytes() {
     in_docker(async |world| {
-    let stage = world.stage(&["head", "-c", "5000000", "/dev/zero"]);
-    assert_eq!(world.outputs(stage, "a", "").await[0].1.len(), 5_000_000);
+        let stage = world.stage(&["head", "-c", "5000000", "/dev/zero"]);
+        assert_eq!(world.outputs(stage, "a", "").await[0].1.len(), 5_000_000);
     })
     .await;
 }

@@ -17,8 +17,14 @@ async fn refused(line: &str) -> String {
 async fn what_is_no_plain_file_fails_the_attempt_by_name() {
     assert_eq!(refused("ln -s /etc/shadow {outdir}/x").await, "output refused: \"x\" is a symlink");
     assert_eq!(refused("mkfifo {outdir}/p").await, "output refused: \"p\" is a FIFO");
-    assert_eq!(refused("echo > {outdir}/a; ln {outdir}/a {outdir}/b; rm {outdir}/nothing; true").await.split('"').next(), Some("output refused: "));
-    assert_eq!(refused("echo > \"{outdir}/$(printf 'a\\nb')\"").await, "output refused: the name \"a\\nb\" has control characters");
+    assert_eq!(
+        refused("echo > {outdir}/a; ln {outdir}/a {outdir}/b; rm {outdir}/nothing; true").await.split('"').next(),
+        Some("output refused: ")
+    );
+    assert_eq!(
+        refused("echo > \"{outdir}/$(printf 'a\\nb')\"").await,
+        "output refused: the name \"a\\nb\" has control characters"
+    );
 }
 
 #[tokio::test]
@@ -30,7 +36,9 @@ async fn an_output_directory_turned_into_a_link_is_not_followed() {
 #[tokio::test]
 async fn a_failed_run_leaves_nothing_behind_however_much_it_left() {
     let mut world = World::new(1);
-    let stage = world.shell("for i in 1 2 3; do mkdir -p {outdir}/$i/a/b; echo > {outdir}/$i/a/b/c; done; ln -s / {outdir}/root; exit 1");
+    let stage = world.shell(
+        "for i in 1 2 3; do mkdir -p {outdir}/$i/a/b; echo > {outdir}/$i/a/b/c; done; ln -s / {outdir}/root; exit 1",
+    );
     assert_eq!(world.failure(stage).await.class(), FailureClass::Exit);
     let stage = world.shell("ls \"$(dirname {outdir})\" | wc -l > {out}");
     assert_eq!(world.outputs(stage, "a", "").await[0].1.trim(), "1", "only its own");
@@ -40,7 +48,9 @@ async fn a_failed_run_leaves_nothing_behind_however_much_it_left() {
 #[tokio::test]
 async fn a_run_that_occupies_the_next_ones_directory_only_spoils_its_container() {
     let mut world = World::new(1);
-    let stage = world.shell("cd \"$(dirname {outdir})\"; for n in 2 3 4 5 6; do mkdir -p $n; ln -s /etc/passwd $n/x; done; echo {name}");
+    let stage = world.shell(
+        "cd \"$(dirname {outdir})\"; for n in 2 3 4 5 6; do mkdir -p $n; ln -s /etc/passwd $n/x; done; echo {name}",
+    );
     let work = world.map(stage, &[("a", "")]);
     let hostile = world.run(work).await;
     assert!(matches!(hostile[0].ended, Ended::Success { .. }), "{hostile:?}");

@@ -23,7 +23,8 @@ async fn without_words_bytes_travel_by_standard_input_and_output() {
 #[tokio::test]
 async fn all_files_below_outdir_are_outputs_and_standard_output_is_a_log() {
     let mut world = World::new(1);
-    let stage = world.shell("echo said; echo wrong >&2; mkdir {outdir}/sub; echo 1 > {outdir}/sub/x; echo 2 > {outdir}/{stem}.two");
+    let stage = world
+        .shell("echo said; echo wrong >&2; mkdir {outdir}/sub; echo 1 > {outdir}/sub/x; echo 2 > {outdir}/{stem}.two");
     let work = world.map(stage, &[("d/a.txt", "")]);
     let finished = world.run(work).await.remove(0);
     assert_eq!(outputs(&finished), [pair("d/a.two", "2\n"), pair("d/sub/x", "1\n")]);
@@ -47,7 +48,9 @@ async fn outdir_alone_promises_no_output_and_out_does() {
 #[tokio::test]
 async fn words_and_variables_tell_the_facts() {
     let mut world = World::new(1);
-    let mut stage = world.shell("echo {name} {stem} {ext} {index} {attempt} {job} $MINE $FIXED $LONGSHORE_NAME {shard} > $LONGSHORE_OUTPUT");
+    let mut stage = world.shell(
+        "echo {name} {stem} {ext} {index} {attempt} {job} $MINE $FIXED $LONGSHORE_NAME {shard} > $LONGSHORE_OUTPUT",
+    );
     let var = |name: &str, value: &str| EnvVar { name: name.into(), value: value.into() };
     stage.container.as_mut().unwrap().env = vec![var("MINE", "{index}:{name}"), var("FIXED", "f")];
     let expected = "a.tar.gz a.tar gz 0 1 job 0:a.tar.gz f a.tar.gz {shard}\n";

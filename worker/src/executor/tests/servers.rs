@@ -69,8 +69,12 @@ fn said(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
 impl World {
     fn server(&self, manner: &str) -> Stage {
         let program = std::env::current_exe().unwrap();
-        let mut stage =
-            self.stage(&[program.to_str().unwrap(), "executor::tests::servers::the_server_itself", "--exact", "--nocapture"]);
+        let mut stage = self.stage(&[
+            program.to_str().unwrap(),
+            "executor::tests::servers::the_server_itself",
+            "--exact",
+            "--nocapture",
+        ]);
         let container = stage.container.as_mut().unwrap();
         container.set_interface(Interface::Http);
         container.env = vec![EnvVar { name: SWITCH.into(), value: manner.into() }];
@@ -186,7 +190,9 @@ async fn parts_arrive_as_one_multipart_body() {
     let (facts, body) = answer.split_once('|').unwrap();
     let boundary = facts.strip_prefix("total 0 multipart/mixed; boundary=").unwrap();
     let part = |index, name, size, text| {
-        format!("\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-name: {name}\r\ncontent-length: {size}\r\n\r\n{text}")
+        format!(
+            "\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-name: {name}\r\ncontent-length: {size}\r\n\r\n{text}"
+        )
     };
     assert_eq!(body, format!("{}{}\r\n--{boundary}--\r\n", part(0, "z/b", 1, "1"), part(1, "a", 2, "22")));
     world.end().await;

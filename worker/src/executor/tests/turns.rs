@@ -256,7 +256,8 @@ async fn other_containers_get_their_turn() {
 async fn shutting_down_ends_what_runs_and_removes_everything() {
     let mut world = World::new(2);
     let (begun, never) = (world.signal("begun"), world.signal("never"));
-    let stage = world.shell(&format!("echo $$ >> {}; until [ -e {} ]; do sleep 0.01; done", begun.display(), never.display()));
+    let stage =
+        world.shell(&format!("echo $$ >> {}; until [ -e {} ]; do sleep 0.01; done", begun.display(), never.display()));
     let work = world.map(stage, &[("a", ""), ("b", ""), ("c", "")]);
     world.executor.submit(work);
     world.until(|| lines(&begun) == 2).await;

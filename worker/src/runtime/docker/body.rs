@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig,
-    ImageConfig, Mount, MountBindOptions, MountBindOptionsPropagationEnum, MountType,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, ImageConfig, Mount,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use longshore_shim::{SCRATCH_ENV, SOCKET_ENV};
 
@@ -62,10 +62,7 @@ impl Plan<'_> {
             host_config: Some(self.host_config(&scratch)?),
             user: Some(self.user),
             // The image's own check would be run by the engine, beside the shim and its bounds.
-            healthcheck: Some(HealthConfig {
-                test: Some(vec!["NONE".into()]),
-                ..HealthConfig::default()
-            }),
+            healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..HealthConfig::default() }),
             stop_timeout: Some(10),
             tty: Some(false),
             open_stdin: Some(false),
@@ -76,9 +73,7 @@ impl Plan<'_> {
     /// CVE-2024-21626: a working directory below /proc/self/fd may lead out of the container with an old runc.
     fn check_working_directory(&self) -> Result<(), StartError> {
         let directory = self.image.working_dir.as_deref().unwrap_or_default();
-        let hostile = ["/proc", "/sys", "/dev"]
-            .iter()
-            .any(|bad| is_at_or_below(directory, bad));
+        let hostile = ["/proc", "/sys", "/dev"].iter().any(|bad| is_at_or_below(directory, bad));
         if hostile || directory.split('/').any(|part| part == "..") {
             return Err(self.refuse(&format!("its WORKDIR is {directory:?}")));
         }
@@ -89,19 +84,11 @@ impl Plan<'_> {
     /// volumes they would grow without a bound, and carry one run's leavings into the next.
     fn scratch_directories(&self) -> Result<Vec<String>, StartError> {
         let volumes = self.image.volumes.iter().flatten();
-        let mut directories = vec![
-            INSIDE_SCRATCH.to_owned(),
-            "/tmp".into(),
-            "/dev/shm".into(),
-            "/dev/mqueue".into(),
-        ];
+        let mut directories = vec![INSIDE_SCRATCH.to_owned(), "/tmp".into(), "/dev/shm".into(), "/dev/mqueue".into()];
         for volume in volumes {
             let volume = volume.trim_end_matches('/');
-            let plain =
-                volume.starts_with('/') && volume.len() < 256 && !volume.contains([':', ',', '\0']);
-            let taken = ["/longshore", "/proc", "/sys", "/dev"]
-                .iter()
-                .any(|ours| is_at_or_below(volume, ours));
+            let plain = volume.starts_with('/') && volume.len() < 256 && !volume.contains([':', ',', '\0']);
+            let taken = ["/longshore", "/proc", "/sys", "/dev"].iter().any(|ours| is_at_or_below(volume, ours));
             if !plain || taken || volume.split('/').any(|part| part == "..") {
                 return Err(self.refuse(&format!("its VOLUME {volume:?} cannot be given")));
             }
@@ -116,26 +103,16 @@ impl Plan<'_> {
     }
 
     fn refuse(&self, why: &str) -> StartError {
-        StartError::Refused(format!(
-            "image {} is refused: {why}",
-            self.spec.image.reference
-        ))
+        StartError::Refused(format!("image {} is refused: {why}", self.spec.image.reference))
     }
 
     /// The specification's variables and ours; the engine adds the image's that are not named here. Each name once,
     /// since with two of a name programs differ in which they see.
     fn environment(&self, scratch: &[String]) -> Vec<String> {
         let of_image = self.image.env.iter().flatten();
-        let set_by_image = |name: &str| {
-            of_image
-                .clone()
-                .any(|pair| pair.split('=').next() == Some(name))
-        };
+        let set_by_image = |name: &str| of_image.clone().any(|pair| pair.split('=').next() == Some(name));
         let mut variables = BTreeMap::new();
-        for name in ["HOME", "TMPDIR"]
-            .into_iter()
-            .filter(|name| !set_by_image(name))
-        {
+        for name in ["HOME", "TMPDIR"].into_iter().filter(|name| !set_by_image(name)) {
             variables.insert(name, INSIDE_SCRATCH.to_owned());
         }
         for variable in &self.spec.container.env {
@@ -143,10 +120,7 @@ impl Plan<'_> {
         }
         variables.insert(SOCKET_ENV, format!("{INSIDE_CONTROL}/{SOCKET_NAME}"));
         variables.insert(SCRATCH_ENV, scratch.join(":"));
-        variables
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+        variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 
     fn labels(&self) -> HashMap<String, String> {
@@ -164,8 +138,7 @@ impl Plan<'_> {
     fn host_config(&self, scratch: &[String]) -> Result<HostConfig, StartError> {
         let container = &self.spec.container;
         let memory = (container.memory_bytes > 0).then(|| clamp(container.memory_bytes));
-        let processors =
-            (container.cpu_milli > 0).then(|| i64::from(container.cpu_milli) * 1_000_000);
+        let processors = (container.cpu_milli > 0).then(|| i64::from(container.cpu_milli) * 1_000_000);
         Ok(HostConfig {
             // No rights.
             cap_drop: Some(vec!["ALL".into()]),
@@ -188,10 +161,7 @@ impl Plan<'_> {
             mounts: Some(self.mounts()),
             oom_score_adj: Some(500),
             // No life of its own: the worker starts and removes it.
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
+            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
             auto_remove: Some(false),
             log_config: Some(log_config()),
             ..HostConfig::default()
@@ -201,15 +171,7 @@ impl Plan<'_> {
     fn network(&self) -> Result<String, StartError> {
         match self.spec.container.network.as_str() {
             "" | "none" => Ok("none".into()),
-            wanted
-                if self
-                    .options
-                    .networks
-                    .iter()
-                    .any(|allowed| allowed == wanted) =>
-            {
-                Ok(wanted.into())
-            }
+            wanted if self.options.networks.iter().any(|allowed| allowed == wanted) => Ok(wanted.into()),
             wanted => Err(StartError::Refused(format!(
                 "network {wanted:?} is not allowed on this worker; its operator can: `longshore worker --allow-network {wanted}`"
             ))),
@@ -217,35 +179,18 @@ impl Plan<'_> {
     }
 
     fn limits(&self) -> Vec<ResourcesUlimits> {
-        let limit = |name: &str, soft, hard| ResourcesUlimits {
-            name: Some(name.into()),
-            soft: Some(soft),
-            hard: Some(hard),
-        };
+        let limit =
+            |name: &str, soft, hard| ResourcesUlimits { name: Some(name.into()), soft: Some(soft), hard: Some(hard) };
         let largest = clamp(self.spec.max_output_bytes);
         let open_files = self.options.open_files.into();
-        vec![
-            limit("nofile", open_files, open_files),
-            limit("core", 0, 0),
-            limit("fsize", largest, largest),
-        ]
+        vec![limit("nofile", open_files, open_files), limit("core", 0, 0), limit("fsize", largest, largest)]
     }
 
     fn tmpfs(&self, scratch: &[String]) -> HashMap<String, String> {
-        let execution = if self.options.executable_scratch {
-            "exec"
-        } else {
-            "noexec"
-        };
-        let options = format!(
-            "rw,nosuid,nodev,{execution},mode=1777,size={}",
-            self.options.scratch_bytes
-        );
-        let ours = scratch
-            .iter()
-            .filter(|directory| !directory.starts_with("/dev/"));
-        ours.map(|directory| (directory.clone(), options.clone()))
-            .collect()
+        let execution = if self.options.executable_scratch { "exec" } else { "noexec" };
+        let options = format!("rw,nosuid,nodev,{execution},mode=1777,size={}", self.options.scratch_bytes);
+        let ours = scratch.iter().filter(|directory| !directory.starts_with("/dev/"));
+        ours.map(|directory| (directory.clone(), options.clone())).collect()
     }
 
     fn mounts(&self) -> Vec<Mount> {
@@ -288,24 +233,15 @@ fn bind(source: &str, target: &str, access: Access) -> Mount {
 /// The users' logs go through the shim. This one is for the shim's own last words, which must outlive the container's
 /// end, and bounded, because a process of the same user may find a way to write there.
 fn log_config() -> HostConfigLogConfig {
-    let config = [
-        ("max-size", "256k"),
-        ("max-file", "1"),
-        ("compress", "false"),
-    ];
+    let config = [("max-size", "256k"), ("max-file", "1"), ("compress", "false")];
     HostConfigLogConfig {
         typ: Some("local".into()),
-        config: Some(
-            config
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
-        ),
+        config: Some(config.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
     }
 }
 
 fn is_at_or_below(path: &str, base: &str) -> bool {
-    path.strip_prefix(base)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The engine's numbers are signed; more than they hold is as good as no limit.

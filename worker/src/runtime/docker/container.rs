@@ -12,8 +12,8 @@ use bollard::{
     container::LogOutput,
     models::{ContainerCreateBody, ContainerState},
     query_parameters::{
-        CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder,
-        RemoveContainerOptionsBuilder, StartContainerOptions,
+        CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+        StartContainerOptions,
     },
 };
 use futures_util::{StreamExt, future::BoxFuture};
@@ -41,50 +41,28 @@ pub(super) struct Container {
 
 impl Container {
     /// Creates a container. Whatever fails from here on, it is removed.
-    pub(super) async fn create(
-        engine: Engine,
-        name: String,
-        body: ContainerCreateBody,
-    ) -> Result<Self, EngineError> {
-        let container = Self {
-            engine,
-            name,
-            id: OnceLock::new(),
-            gone: AtomicBool::new(false),
-        };
-        let options = CreateContainerOptionsBuilder::new()
-            .name(&container.name)
-            .build();
-        let call = container
-            .engine
-            .docker()
-            .create_container(Some(options), body);
+    pub(super) async fn create(engine: Engine, name: String, body: ContainerCreateBody) -> Result<Self, EngineError> {
+        let container = Self { engine, name, id: OnceLock::new(), gone: AtomicBool::new(false) };
+        let options = CreateContainerOptionsBuilder::new().name(&container.name).build();
+        let call = container.engine.docker().create_container(Some(options), body);
         match container.engine.within(CHANGE, call).await {
             Ok(created) => {
                 for warning in created.warnings {
-                    tracing::warn!(
-                        container = container.name,
-                        "the Docker Engine warns: {warning}"
-                    );
+                    tracing::warn!(container = container.name, "the Docker Engine warns: {warning}");
                 }
                 container.id.get_or_init(|| created.id);
                 Ok(container)
             }
             Err(error) => {
                 // An answered refusal made nothing; and a name that is taken is another's container.
-                container
-                    .gone
-                    .store(error.status().is_some(), Ordering::Relaxed);
+                container.gone.store(error.status().is_some(), Ordering::Relaxed);
                 Err(error)
             }
         }
     }
 
     pub(super) async fn start(&self) -> Result<(), EngineError> {
-        let call = self
-            .engine
-            .docker()
-            .start_container(&self.name, None::<StartContainerOptions>);
+        let call = self.engine.docker().start_container(&self.name, None::<StartContainerOptions>);
         match self.engine.within(CHANGE, call).await {
             // 304: started already.
             Err(error) if error.status() != Some(304) => Err(error),
@@ -109,25 +87,14 @@ impl Container {
     }
 
     async fn state(&self) -> Result<ContainerState, EngineError> {
-        let call = self
-            .engine
-            .docker()
-            .inspect_container(&self.name, None::<InspectContainerOptions>);
-        Ok(self
-            .engine
-            .within(LOOK, call)
-            .await?
-            .state
-            .unwrap_or_default())
+        let call = self.engine.docker().inspect_container(&self.name, None::<InspectContainerOptions>);
+        Ok(self.engine.within(LOOK, call).await?.state.unwrap_or_default())
     }
 
     async fn describe(&self, state: ContainerState) -> PostMortem {
         let said = state.error.unwrap_or_default();
         let last_words = self.last_words().await;
-        let message = [said.trim(), last_words.trim()]
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>();
+        let message = [said.trim(), last_words.trim()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
         PostMortem {
             out_of_memory: state.oom_killed.unwrap_or_default(),
             exit_code: state.exit_code,
@@ -137,11 +104,7 @@ impl Container {
 
     /// What the shim itself wrote last; users' processes write elsewhere.
     async fn last_words(&self) -> String {
-        let options = LogsOptionsBuilder::new()
-            .stdout(true)
-            .stderr(true)
-            .tail("5")
-            .build();
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail("5").build();
         let mut lines = self.engine.docker().logs(&self.name, Some(options));
         let mut words = Vec::new();
         let read = async {
@@ -160,10 +123,7 @@ impl Container {
         match tokio::time::timeout(ENDING, self.ended()).await {
             Ok(how) => how,
             Err(_elapsed) => PostMortem {
-                message: format!(
-                    "container {} still runs, or the engine does not say how it ended",
-                    self.name
-                ),
+                message: format!("container {} still runs, or the engine does not say how it ended", self.name),
                 ..PostMortem::default()
             },
         }
@@ -223,10 +183,7 @@ enum Removed {
 /// there yet is looked for again.
 async fn remove_abandoned(engine: &Engine, name: &str, created: bool) -> Result<(), RuntimeError> {
     let begun = Instant::now();
-    while remove_if_there(engine, name).await? == Removed::Nothing
-        && !created
-        && begun.elapsed() < ENDING
-    {
+    while remove_if_there(engine, name).await? == Removed::Nothing && !created && begun.elapsed() < ENDING {
         sleep(LOOK_AGAIN).await;
     }
     Ok(())
@@ -240,10 +197,7 @@ pub(super) async fn remove(engine: &Engine, name: &str) -> Result<(), RuntimeErr
 async fn remove_if_there(engine: &Engine, name: &str) -> Result<Removed, RuntimeError> {
     let begun = Instant::now();
     loop {
-        let options = RemoveContainerOptionsBuilder::new()
-            .force(true)
-            .v(true)
-            .build();
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         let call = engine.docker().remove_container(name, Some(options));
         let Err(error) = engine.within(CHANGE, call).await else {
             return Ok(Removed::Container);
@@ -254,18 +208,12 @@ async fn remove_if_there(engine: &Engine, name: &str) -> Result<Removed, Runtime
             Some(409) if begun.elapsed() < ENDING => sleep(LOOK_AGAIN).await,
             Some(409) => return Ok(Removed::Container),
             _ => {
-                return Err(RuntimeError {
-                    doing: format!("removing container {name}"),
-                    cause: error.to_string(),
-                });
+                return Err(RuntimeError { doing: format!("removing container {name}"), cause: error.to_string() });
             }
         }
     }
 }
 
 fn removed() -> PostMortem {
-    PostMortem {
-        message: "the container was removed from outside".into(),
-        ..PostMortem::default()
-    }
+    PostMortem { message: "the container was removed from outside".into(), ..PostMortem::default() }
 }

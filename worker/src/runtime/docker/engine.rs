@@ -5,10 +5,7 @@ use std::{env, error::Error as _, fmt::Write as _, path::Path, time::Duration};
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error as ClientError};
 
 /// Oldest API we speak: what Docker 20.10 has.
-const OLDEST_API: ClientVersion = ClientVersion {
-    major_version: 1,
-    minor_version: 41,
-};
+const OLDEST_API: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
 /// How long a call may take that only looks at something.
 pub(super) const LOOK: Duration = Duration::from_secs(20);
@@ -57,9 +54,7 @@ pub enum EngineError {
         cause: String,
     },
     /// It speaks only older versions than we do.
-    #[error(
-        "the Docker Engine at {socket} speaks API {version}; at least {OLDEST_API} (Docker 20.10) is needed"
-    )]
+    #[error("the Docker Engine at {socket} speaks API {version}; at least {OLDEST_API} (Docker 20.10) is needed")]
     TooOld {
         /// Where it is.
         socket: String,
@@ -112,15 +107,9 @@ impl Engine {
             .map_err(|error| explain(error, &socket, LOOK))?;
         let version = negotiated.client_version();
         if version < OLDEST_API {
-            return Err(EngineError::TooOld {
-                socket,
-                version: version.to_string(),
-            });
+            return Err(EngineError::TooOld { socket, version: version.to_string() });
         }
-        Ok(Self {
-            docker: negotiated,
-            socket,
-        })
+        Ok(Self { docker: negotiated, socket })
     }
 
     /// The client, to make a call with: hand the call to [`Engine::within`].
@@ -153,16 +142,10 @@ impl Engine {
 
 /// The socket's path. Rootless engines listen in the user's runtime directory.
 fn socket_path(host: Option<&str>) -> Result<String, EngineError> {
-    let named = host
-        .map(str::to_owned)
-        .or_else(|| env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()));
+    let named = host.map(str::to_owned).or_else(|| env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()));
     if let Some(named) = named {
         let path = named.strip_prefix("unix://").unwrap_or(&named);
-        return if path.starts_with('/') {
-            Ok(path.to_owned())
-        } else {
-            Err(EngineError::NotLocal(named))
-        };
+        return if path.starts_with('/') { Ok(path.to_owned()) } else { Err(EngineError::NotLocal(named)) };
     }
     let usual = "/var/run/docker.sock".to_owned();
     let rootless = env::var("XDG_RUNTIME_DIR").map(|directory| format!("{directory}/docker.sock"));
@@ -173,33 +156,20 @@ fn socket_path(host: Option<&str>) -> Result<String, EngineError> {
 }
 
 fn timed_out(socket: &str, limit: Duration) -> EngineError {
-    EngineError::TimedOut {
-        socket: socket.to_owned(),
-        seconds: limit.as_secs(),
-    }
+    EngineError::TimedOut { socket: socket.to_owned(), seconds: limit.as_secs() }
 }
 
 fn explain(error: ClientError, socket: &str, limit: Duration) -> EngineError {
     match error {
-        ClientError::DockerResponseServerError {
-            status_code,
-            message,
-        } => EngineError::Answered {
-            status: status_code,
-            words: bounded(&message),
-        },
-        ClientError::DockerStreamError { error } => EngineError::Failed {
-            words: bounded(&error),
-        },
+        ClientError::DockerResponseServerError { status_code, message } => {
+            EngineError::Answered { status: status_code, words: bounded(&message) }
+        }
+        ClientError::DockerStreamError { error } => EngineError::Failed { words: bounded(&error) },
         ClientError::RequestTimeoutError => timed_out(socket, limit),
-        ClientError::SocketNotFoundError(_) => EngineError::Unreachable {
-            socket: socket.to_owned(),
-            cause: "no such socket".into(),
-        },
-        other => EngineError::Unreachable {
-            socket: socket.to_owned(),
-            cause: bounded(&with_causes(&other)),
-        },
+        ClientError::SocketNotFoundError(_) => {
+            EngineError::Unreachable { socket: socket.to_owned(), cause: "no such socket".into() }
+        }
+        other => EngineError::Unreachable { socket: socket.to_owned(), cause: bounded(&with_causes(&other)) },
     }
 }
 
@@ -230,33 +200,16 @@ mod tests {
     async fn an_engine_that_is_not_there_is_named_with_the_next_command() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("docker.sock").display().to_string();
-        let absent = Engine::connect(Some(&path))
-            .await
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            absent.contains(&path) && absent.contains("systemctl start docker"),
-            "{absent}"
-        );
+        let absent = Engine::connect(Some(&path)).await.err().unwrap().to_string();
+        assert!(absent.contains(&path) && absent.contains("systemctl start docker"), "{absent}");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let refused = Engine::connect(Some(&path))
-            .await
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            refused.contains(&path) && refused.contains("Connection refused"),
-            "{refused}"
-        );
+        let refused = Engine::connect(Some(&path)).await.err().unwrap().to_string();
+        assert!(refused.contains(&path) && refused.contains("Connection refused"), "{refused}");
     }
 
     #[tokio::test]
     async fn an_engine_on_another_machine_is_refused() {
-        let error = Engine::connect(Some("tcp://10.0.0.1:2375"))
-            .await
-            .err()
-            .unwrap();
+        let error = Engine::connect(Some("tcp://10.0.0.1:2375")).await.err().unwrap();
         assert!(matches!(error, EngineError::NotLocal(_)));
     }
 

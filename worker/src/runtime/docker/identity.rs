@@ -40,16 +40,8 @@ impl Identities {
     /// For a worker that runs as the user and group `own`.
     pub(super) fn new(worker: Uuid, own: (u32, u32), mapping: Mapping, allow_root: bool) -> Self {
         // Workers on one machine begin at different places.
-        let first = u32::from(u16::from_be_bytes([
-            worker.as_bytes()[0],
-            worker.as_bytes()[1],
-        ]));
-        Self {
-            own,
-            mapping,
-            allow_root,
-            next: AtomicU32::new(first),
-        }
+        let first = u32::from(u16::from_be_bytes([worker.as_bytes()[0], worker.as_bytes()[1]]));
+        Self { own, mapping, allow_root, next: AtomicU32::new(first) }
     }
 
     /// The user for one container, as the engine takes it: the specification's, or else the image's, or else one
@@ -103,9 +95,7 @@ fn is_root(user: &str) -> bool {
 fn is_well_formed(user: &str) -> bool {
     let word = |text: &str| {
         (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
     };
     match user.split_once(':') {
         Some((name, group)) => word(name) && word(group),
@@ -132,21 +122,10 @@ mod tests {
     fn nobody_is_root_unless_the_operator_says_so() {
         let strict = identities((0, 0), Mapping::Same, false);
         for user in ["root", "0", "0:0", "00", "root:staff", "-0"] {
-            assert!(
-                matches!(strict.choose(user, ""), Err(StartError::Refused(_))),
-                "{user}"
-            );
-            assert!(
-                strict.choose("", user).unwrap().starts_with("2000000"),
-                "{user}"
-            );
+            assert!(matches!(strict.choose(user, ""), Err(StartError::Refused(_))), "{user}");
+            assert!(strict.choose("", user).unwrap().starts_with("2000000"), "{user}");
         }
-        assert_eq!(
-            identities((0, 0), Mapping::Same, true)
-                .choose("root", "")
-                .unwrap(),
-            "root"
-        );
+        assert_eq!(identities((0, 0), Mapping::Same, true).choose("root", "").unwrap(), "root");
     }
 
     #[test]
@@ -158,24 +137,9 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_not_root_can_read_what_its_containers_write() {
-        assert_eq!(
-            identities((1000, 100), Mapping::Same, false)
-                .choose("", "")
-                .unwrap(),
-            "1000:100"
-        );
-        assert_eq!(
-            identities((1000, 100), Mapping::Rootless, false)
-                .choose("", "")
-                .unwrap(),
-            "0:0"
-        );
-        assert_eq!(
-            identities((0, 0), Mapping::Remapped, false)
-                .choose("", "")
-                .unwrap(),
-            "20000:20000"
-        );
+        assert_eq!(identities((1000, 100), Mapping::Same, false).choose("", "").unwrap(), "1000:100");
+        assert_eq!(identities((1000, 100), Mapping::Rootless, false).choose("", "").unwrap(), "0:0");
+        assert_eq!(identities((0, 0), Mapping::Remapped, false).choose("", "").unwrap(), "20000:20000");
     }
 
     #[test]

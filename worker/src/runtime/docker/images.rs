@@ -34,35 +34,19 @@ pub(super) struct Images {
 
 impl Images {
     pub(super) fn new(engine: Engine, pull_timeout: Duration) -> Self {
-        Self {
-            engine,
-            pulls: Pulls::default(),
-            pull_timeout,
-        }
+        Self { engine, pulls: Pulls::default(), pull_timeout }
     }
 
     /// Finds an image, pulling it if it is not here.
     pub(super) async fn resolve(&self, reference: &str) -> Result<Image, ImageError> {
-        let not_found = |cause: String| ImageError::NotFound {
-            reference: reference.into(),
-            cause,
-        };
-        let cannot_ask = |cause: String| ImageError::Engine {
-            reference: reference.into(),
-            cause,
-        };
+        let not_found = |cause: String| ImageError::NotFound { reference: reference.into(), cause };
+        let cannot_ask = |cause: String| ImageError::Engine { reference: reference.into(), cause };
         let parsed = Reference::parse(reference).map_err(not_found)?;
         if let Some(image) = self.look_up(reference).await.map_err(cannot_ask)? {
             return Ok(image);
         }
-        let Reference::Name {
-            repository,
-            version,
-        } = parsed
-        else {
-            return Err(not_found(
-                "images are not pulled by id; `docker image ls` shows those here".into(),
-            ));
+        let Reference::Name { repository, version } = parsed else {
+            return Err(not_found("images are not pulled by id; `docker image ls` shows those here".into()));
         };
         self.pull(reference, repository, version).await.map_err(|error| match error {
             EngineError::Unreachable { .. } => cannot_ask(error.to_string()),
@@ -77,9 +61,7 @@ impl Images {
 
     /// What the engine knows of an image by its id.
     pub(super) async fn inspect(&self, id: &str) -> Result<ImageInspect, EngineError> {
-        self.engine
-            .within(LOOK, self.engine.docker().inspect_image(id))
-            .await
+        self.engine.within(LOOK, self.engine.docker().inspect_image(id)).await
     }
 
     async fn look_up(&self, reference: &str) -> Result<Option<Image>, String> {
@@ -90,12 +72,7 @@ impl Images {
         }
     }
 
-    async fn pull(
-        &self,
-        reference: &str,
-        repository: String,
-        version: String,
-    ) -> Result<(), EngineError> {
+    async fn pull(&self, reference: &str, repository: String, version: String) -> Result<(), EngineError> {
         let pull = self.pulls.share(reference, || {
             tracing::info!(image = reference, "pulling");
             pull(self.engine.clone(), repository, version, self.pull_timeout).boxed()
@@ -104,44 +81,22 @@ impl Images {
     }
 
     /// Makes an image from a tar of its root directory; `changes` are Dockerfile instructions (`CMD`, `ENV`, `USER`…).
-    pub(super) async fn import(
-        &self,
-        tag: &str,
-        tar: Bytes,
-        changes: &[String],
-    ) -> Result<(), RuntimeError> {
-        let failed = |cause: String| RuntimeError {
-            doing: format!("importing image {tag}"),
-            cause,
-        };
-        let Ok(Reference::Name {
-            repository,
-            version,
-        }) = Reference::parse(tag)
-        else {
+    pub(super) async fn import(&self, tag: &str, tar: Bytes, changes: &[String]) -> Result<(), RuntimeError> {
+        let failed = |cause: String| RuntimeError { doing: format!("importing image {tag}"), cause };
+        let Ok(Reference::Name { repository, version }) = Reference::parse(tag) else {
             return Err(failed("not an image name".into()));
         };
-        let mut options = CreateImageOptionsBuilder::new()
-            .from_src("-")
-            .repo(&repository)
-            .tag(&version)
-            .build();
+        let mut options = CreateImageOptionsBuilder::new().from_src("-").repo(&repository).tag(&version).build();
         options.changes = changes.to_vec();
         let docker = self.engine.patient(self.pull_timeout);
         let answer = docker.create_image(Some(options), Some(body_full(tar)), None);
         let drained = answer.try_for_each(|_progress| async { Ok(()) });
-        self.engine
-            .within(self.pull_timeout, drained)
-            .await
-            .map_err(|error| failed(error.to_string()))
+        self.engine.within(self.pull_timeout, drained).await.map_err(|error| failed(error.to_string()))
     }
 
     /// Takes a tag away, and the image with it when that was its last; none of that name is fine too.
     pub(super) async fn remove(&self, tag: &str) -> Result<(), RuntimeError> {
-        let failed = |cause: String| RuntimeError {
-            doing: format!("removing image {tag}"),
-            cause,
-        };
+        let failed = |cause: String| RuntimeError { doing: format!("removing image {tag}"), cause };
         Reference::parse(tag).map_err(failed)?;
         let options = RemoveImageOptionsBuilder::new().build();
         let call = self.engine.docker().remove_image(tag, Some(options), None);
@@ -173,21 +128,11 @@ impl Pulls {
     }
 }
 
-async fn pull(
-    engine: Engine,
-    repository: String,
-    version: String,
-    limit: Duration,
-) -> Result<(), EngineError> {
-    let options = CreateImageOptionsBuilder::new()
-        .from_image(&repository)
-        .tag(&version)
-        .build();
+async fn pull(engine: Engine, repository: String, version: String, limit: Duration) -> Result<(), EngineError> {
+    let options = CreateImageOptionsBuilder::new().from_image(&repository).tag(&version).build();
     let docker = engine.patient(limit);
     let progress = docker.create_image(Some(options), None, None);
-    engine
-        .within(limit, progress.try_for_each(|_progress| async { Ok(()) }))
-        .await
+    engine.within(limit, progress.try_for_each(|_progress| async { Ok(()) })).await
 }
 
 fn describe(reference: &str, found: ImageInspect) -> Image {
@@ -214,9 +159,7 @@ mod tests {
         let first = pulls.share("a", || {
             async {
                 let _ = finished.await;
-                Err(EngineError::Failed {
-                    words: "no such image".into(),
-                })
+                Err(EngineError::Failed { words: "no such image".into() })
             }
             .boxed()
         });
@@ -225,10 +168,7 @@ mod tests {
         let (first, second) = tokio::join!(first, second);
         assert_eq!(first.unwrap_err().words(), "no such image");
         assert_eq!(second.unwrap_err().words(), "no such image");
-        assert!(
-            pulls.share("a", || async { Ok(()) }.boxed()).await.is_ok(),
-            "asked later: tried again"
-        );
+        assert!(pulls.share("a", || async { Ok(()) }.boxed()).await.is_ok(), "asked later: tried again");
     }
 
     #[tokio::test]

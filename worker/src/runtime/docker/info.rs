@@ -48,20 +48,13 @@ impl EngineInfo {
 
     fn read(engine: &Engine, version: SystemVersion, info: SystemInfo) -> Self {
         let security = info.security_options.unwrap_or_default();
-        let has = |name: &str| {
-            security
-                .iter()
-                .any(|option| option.split(',').any(|part| part == name))
-        };
+        let has = |name: &str| security.iter().any(|option| option.split(',').any(|part| part == name));
         Self {
             socket: engine.socket().into(),
             runc: runc_version(&version),
             version: version.version.unwrap_or_default(),
             api_version: engine.docker().client_version().to_string(),
-            cgroup_version: info
-                .cgroup_version
-                .and_then(|text| text.to_string().parse().ok())
-                .unwrap_or_default(),
+            cgroup_version: info.cgroup_version.and_then(|text| text.to_string().parse().ok()).unwrap_or_default(),
             storage_driver: info.driver.unwrap_or_default(),
             architecture: info.architecture.unwrap_or_default(),
             kernel: info.kernel_version.unwrap_or_default(),
@@ -83,8 +76,6 @@ impl EngineInfo {
 
 fn runc_version(version: &SystemVersion) -> String {
     let components = version.components.iter().flatten();
-    let versions: HashMap<_, _> = components
-        .map(|part| (part.name.as_str(), part.version.as_str()))
-        .collect();
+    let versions: HashMap<_, _> = components.map(|part| (part.name.as_str(), part.version.as_str())).collect();
     versions.get("runc").copied().unwrap_or_default().to_owned()
 }

@@ -40,18 +40,13 @@ impl Reference {
         };
         let (repository, tag) = split_tag(named);
         if !is_repository(repository) {
-            return Err(
-                "not an image name: [registry[:port]/]name[:tag], the name in lower case".into(),
-            );
+            return Err("not an image name: [registry[:port]/]name[:tag], the name in lower case".into());
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err("not a tag: at most 128 letters, digits, '_', '.', '-'".into());
         }
         let version = digest.or(tag).unwrap_or("latest");
-        Ok(Self::Name {
-            repository: repository.into(),
-            version: version.into(),
-        })
+        Ok(Self::Name { repository: repository.into(), version: version.into() })
     }
 }
 
@@ -64,12 +59,8 @@ fn split_tag(named: &str) -> (&str, Option<&str>) {
 }
 
 fn is_digest(text: &str) -> bool {
-    text.strip_prefix("sha256:").is_some_and(|hex| {
-        hex.len() == 64
-            && hex
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    })
+    text.strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }
 
 fn is_repository(text: &str) -> bool {
@@ -84,21 +75,15 @@ fn is_component(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.first().is_some_and(|&byte| plain(byte))
         && bytes.last().is_some_and(|&byte| plain(byte))
-        && bytes
-            .iter()
-            .all(|&byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+        && bytes.iter().all(|&byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
         && !text.contains("..")
 }
 
 fn is_registry(text: &str) -> bool {
-    let (host, port) = text
-        .split_once(':')
-        .map_or((text, None), |(host, port)| (host, Some(port)));
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     !host.is_empty()
         && !host.contains("..")
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
         && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
@@ -107,9 +92,7 @@ fn is_tag(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() <= 128
         && bytes.first().is_some_and(|&byte| word(byte))
-        && bytes
-            .iter()
-            .all(|&byte| word(byte) || matches!(byte, b'.' | b'-'))
+        && bytes.iter().all(|&byte| word(byte) || matches!(byte, b'.' | b'-'))
 }
 
 #[cfg(test)]
@@ -117,10 +100,7 @@ mod tests {
     use super::*;
 
     fn name(repository: &str, version: &str) -> Result<Reference, String> {
-        Ok(Reference::Name {
-            repository: repository.into(),
-            version: version.into(),
-        })
+        Ok(Reference::Name { repository: repository.into(), version: version.into() })
     }
 
     #[test]
@@ -128,18 +108,9 @@ mod tests {
         let digest = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(Reference::parse("busybox"), name("busybox", "latest"));
         assert_eq!(Reference::parse("alpine:3.20"), name("alpine", "3.20"));
-        assert_eq!(
-            Reference::parse("localhost:5000/a/b__c"),
-            name("localhost:5000/a/b__c", "latest")
-        );
-        assert_eq!(
-            Reference::parse("ghcr.io/x/y:V1.0-rc_1"),
-            name("ghcr.io/x/y", "V1.0-rc_1")
-        );
-        assert_eq!(
-            Reference::parse(&format!("x/y:1@{digest}")),
-            name("x/y", &digest)
-        );
+        assert_eq!(Reference::parse("localhost:5000/a/b__c"), name("localhost:5000/a/b__c", "latest"));
+        assert_eq!(Reference::parse("ghcr.io/x/y:V1.0-rc_1"), name("ghcr.io/x/y", "V1.0-rc_1"));
+        assert_eq!(Reference::parse(&format!("x/y:1@{digest}")), name("x/y", &digest));
         assert_eq!(Reference::parse(&digest), Ok(Reference::Id));
     }
 

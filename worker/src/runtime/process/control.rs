@@ -45,17 +45,8 @@ impl ProcessControl {
         words: PathBuf,
         scratch: ReachableDirectory,
     ) -> Self {
-        let id = child
-            .id()
-            .map_or_else(|| "process".into(), |pid| format!("process-{pid}"));
-        Self {
-            id,
-            child: Mutex::new(child),
-            link,
-            mark,
-            words,
-            _scratch: scratch,
-        }
+        let id = child.id().map_or_else(|| "process".into(), |pid| format!("process-{pid}"));
+        Self { id, child: Mutex::new(child), link, mark, words, _scratch: scratch }
     }
 
     async fn end(&self) -> Result<(), RuntimeError> {
@@ -69,25 +60,15 @@ impl ProcessControl {
             child.kill().await.map_err(failed)?;
         }
         let mark = self.mark.clone();
-        end_marked(
-            move |found| found == mark,
-            &format!("ending what {} left", self.id),
-        )
-        .await?;
+        end_marked(move |found| found == mark, &format!("ending what {} left", self.id)).await?;
         Ok(())
     }
 
     async fn look_after_the_end(&self) -> PostMortem {
         match timeout(ENDING, async { self.child.lock().await.wait().await }).await {
             Ok(Ok(status)) => describe(status, &last_words(&self.words)),
-            Ok(Err(error)) => PostMortem {
-                message: error.to_string(),
-                ..PostMortem::default()
-            },
-            Err(_elapsed) => PostMortem {
-                message: "the shim still runs".into(),
-                ..PostMortem::default()
-            },
+            Ok(Err(error)) => PostMortem { message: error.to_string(), ..PostMortem::default() },
+            Err(_elapsed) => PostMortem { message: "the shim still runs".into(), ..PostMortem::default() },
         }
     }
 }
@@ -111,33 +92,19 @@ pub(super) async fn end_marked(
     wanted: impl Fn(&str) -> bool + Send + 'static,
     doing: &str,
 ) -> Result<BTreeSet<String>, RuntimeError> {
-    let failed = |cause: String| RuntimeError {
-        doing: doing.to_owned(),
-        cause,
-    };
+    let failed = |cause: String| RuntimeError { doing: doing.to_owned(), cause };
     let found = tokio::task::spawn_blocking(move || marked::end_all(wanted)).await;
-    found
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))
+    found.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
 }
 
 /// Like an engine: a signal is told as an exit code of 128 and its number.
 fn describe(status: ExitStatus, words: &str) -> PostMortem {
-    let by_signal = status
-        .signal()
-        .map(|signal| format!("the shim was ended by signal {signal}"));
+    let by_signal = status.signal().map(|signal| format!("the shim was ended by signal {signal}"));
     let message = [by_signal.as_deref().unwrap_or_default(), words];
     PostMortem {
         out_of_memory: false,
-        exit_code: status
-            .code()
-            .or(status.signal().map(|signal| 128 + signal))
-            .map(i64::from),
-        message: message
-            .into_iter()
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join("; "),
+        exit_code: status.code().or(status.signal().map(|signal| 128 + signal)).map(i64::from),
+        message: message.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
     }
 }
 

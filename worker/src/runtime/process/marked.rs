@@ -32,10 +32,7 @@ pub(super) fn end_all(wanted: impl Fn(&str) -> bool) -> io::Result<BTreeSet<Stri
             return Ok(found);
         }
         if Instant::now() > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "some processes outlive SIGKILL",
-            ));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "some processes outlive SIGKILL"));
         }
         found.extend(now);
         std::thread::sleep(LOOK_AGAIN);
@@ -46,12 +43,7 @@ fn kill_once(wanted: &impl Fn(&str) -> bool) -> io::Result<BTreeSet<String>> {
     let mut marks = BTreeSet::new();
     for entry in fs::read_dir("/proc")? {
         let Ok(entry) = entry else { continue };
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-            .and_then(Pid::from_raw)
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
             continue;
         };
         if pid != getpid()
@@ -70,10 +62,7 @@ fn kill_if_marked(pid: Pid, wanted: &impl Fn(&str) -> bool) -> Option<String> {
     // Processes of others, and those that have ended but were not collected, cannot be read, or are empty.
     let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).ok()?;
     let mark = environment.split(|byte| *byte == 0).find_map(|variable| {
-        let value = std::str::from_utf8(variable)
-            .ok()?
-            .strip_prefix(MARK_ENV)?
-            .strip_prefix('=')?;
+        let value = std::str::from_utf8(variable).ok()?.strip_prefix(MARK_ENV)?.strip_prefix('=')?;
         Some(value.to_owned())
     })?;
     if !wanted(&mark) {
@@ -92,13 +81,7 @@ mod tests {
     #[test]
     fn only_processes_with_the_mark_end() {
         let mark = uuid::Uuid::new_v4().to_string();
-        let sleep = |mark: &str| {
-            Command::new("sleep")
-                .arg("600")
-                .env(MARK_ENV, mark)
-                .spawn()
-                .unwrap()
-        };
+        let sleep = |mark: &str| Command::new("sleep").arg("600").env(MARK_ENV, mark).spawn().unwrap();
         let (mut ours, mut other) = (sleep(&mark), sleep("another"));
         // The child is collected meanwhile, as the shim's parent would.
         let waiting = std::thread::spawn(move || ours.wait().unwrap());

@@ -49,7 +49,8 @@ impl Pipeline<'_> {
         if offer.returns < RETURNS {
             return self.put_back(offer, true);
         }
-        let failure = failures::failure(FailureClass::SlotLost, format!("its containers ended before it began: {lost}"));
+        let failure =
+            failures::failure(FailureClass::SlotLost, format!("its containers ended before it began: {lost}"));
         self.report_unstarted(&offer, failure).await;
     }
 

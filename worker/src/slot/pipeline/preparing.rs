@@ -43,7 +43,12 @@ impl Pipeline<'_> {
             Some(staged) => staged,
             None => match self.warm.inbox.stager() {
                 Ok(stager) => {
-                    let arriving = fetch_and_stage(Arc::clone(&offer.work), Arc::clone(&plan), Arc::clone(&self.shared.blobs), stager);
+                    let arriving = fetch_and_stage(
+                        Arc::clone(&offer.work),
+                        Arc::clone(&plan),
+                        Arc::clone(&self.shared.blobs),
+                        stager,
+                    );
                     self.staging = Some((offer, plan, arriving.boxed()));
                     return;
                 }

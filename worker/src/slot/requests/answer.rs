@@ -6,11 +6,14 @@ use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use longshore_proto::{SMALL_BLOB_BYTES, v1::{Failure, FailureClass}};
+use longshore_proto::{
+    SMALL_BLOB_BYTES,
+    v1::{Failure, FailureClass},
+};
 
 use crate::{
-    collect::yard::Yard,
     amount,
+    collect::yard::Yard,
     slot::{failures, plan::Plan},
     work::{Content, Ended, Output, OwnedFile, Work},
 };

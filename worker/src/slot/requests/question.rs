@@ -77,10 +77,8 @@ fn multipart(work: &Work, inputs: &[Blob]) -> Request<Body> {
 fn part_head(boundary: &str, index: usize, path: &str, size: u64) -> Bytes {
     // Paths have no control characters, so no path can end the header.
     let path: String = path.chars().filter(|character| !character.is_control()).collect();
-    format!(
-        "\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-name: {path}\r\ncontent-length: {size}\r\n\r\n"
-    )
-    .into()
+    format!("\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-name: {path}\r\ncontent-length: {size}\r\n\r\n")
+        .into()
 }
 
 /// A cached file, piece by piece. Read where the request is sent: a slot's thread is its own.
