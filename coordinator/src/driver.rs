@@ -21,6 +21,9 @@ const BURST: usize = 512;
 /// Pause before a batch is tried again that found no room on the disk.
 const LOW_SPACE_PAUSE: Duration = Duration::from_millis(500);
 
+/// Bytes of records in one batch, beside one record more: well below what a store takes.
+const BATCH_BYTES: usize = 16 << 20;
+
 type Read = Box<dyn FnOnce(&Core) + Send>;
 
 enum Command {
@@ -246,16 +249,25 @@ impl Driver {
         if self.held.is_some() {
             return;
         }
-        let effects = std::mem::take(&mut self.effects);
         if self.records.is_empty() {
+            let effects = std::mem::take(&mut self.effects);
             self.release(effects);
             return;
         }
         self.batch = Batch::new();
-        for record in self.records.drain(..) {
-            records::put(&mut self.batch, &record);
+        let (mut bytes, mut taken) = (0, 0);
+        for record in &self.records {
+            records::put(&mut self.batch, record);
+            bytes += self.batch.ops.last().map_or(0, longshore_store::Op::size_bytes);
+            taken += 1;
+            if bytes > BATCH_BYTES {
+                break;
+            }
         }
-        self.held = Some(effects);
+        self.records.drain(..taken);
+        // What waits for records of a later batch waits for that one.
+        let whole = self.records.is_empty();
+        self.held = Some(if whole { std::mem::take(&mut self.effects) } else { Effects::default() });
         self.commit();
     }
 

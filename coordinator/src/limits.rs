@@ -82,3 +82,6 @@ pub const SLOTS: u32 = 4_096;
 
 /// How often watchers are told of changes at most.
 pub const WATCH_PACE: Duration = Duration::from_millis(100);
+
+/// Jobs in one listing, the newest: one message holds them, and nobody reads more.
+pub const LISTED_JOBS: usize = 1_000;

@@ -212,11 +212,12 @@ impl Core {
                 record.ended_ms = 0;
                 record.reason = String::new();
                 let items = failed.len() as u64;
+                self.queues.insert(id, new_queues(&record.spec));
+                // The job first: should only a part of this be kept, the rest has simply failed again.
+                self.keep(Record::Job(record), out);
                 for item in failed {
                     self.keep(Record::OutcomeGone(item), out);
                 }
-                self.queues.insert(id, new_queues(&record.spec));
-                self.keep(Record::Job(record), out);
                 out.notices.push(Notice::Job(id));
                 Reply::Retried { items }
             }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use longshore_core::{AttemptId, End, Finished, Held, Incarnation, Input, ReplicaPhase, ReplicaStatus, WorkerId};
+use longshore_core::{
+    AttemptId, End, Finished, Held, Incarnation, Input, Order, ReplicaPhase, ReplicaStatus, WorkerId,
+};
 use longshore_proto::v1::{self, agent_server, from_leaves, from_worker};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -164,15 +166,24 @@ async fn carry_orders(
     mut orders: Orders,
     down: mpsc::Sender<Result<v1::ToWorker, Status>>,
 ) {
+    let mut welcomed = false;
     loop {
         let batch = tokio::select! {
             batch = orders.recv() => batch,
             () = down.closed() => return,
         };
-        let Some(batch) = batch else {
+        let Some(mut batch) = batch else {
             let _ = down.send(Err(Status::aborted("another link of this worker has taken over"))).await;
             return;
         };
+        if !welcomed {
+            // Orders from before this hello were for a link that is no more; the hello has settled them.
+            let ours =
+                |order: &Order| matches!(order, Order::Welcome { incarnation, .. } if *incarnation == peer.incarnation);
+            let Some(welcome) = batch.iter().position(ours) else { continue };
+            batch.drain(..welcome);
+            welcomed = true;
+        }
         // Reading small blobs from the page cache: quick enough to do here, but not while others wait for this thread.
         let (messages, unreadable) = tokio::task::block_in_place(|| scribe.write(batch));
         for message in messages {

@@ -65,7 +65,10 @@ impl jobs_server::Jobs for JobsService {
     async fn list(&self, _: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
         let views: Vec<JobView> = self
             .driver
-            .read(|core| core.ledger().jobs().rev().filter_map(|job| core.job_view(job.record.id)).collect())
+            .read(|core| {
+                let newest = core.ledger().jobs().rev().take(limits::LISTED_JOBS);
+                newest.filter_map(|job| core.job_view(job.record.id)).collect()
+            })
             .await?;
         let jobs = views.iter().map(|view| self.view(view)).collect();
         Ok(Response::new(v1::ListJobsResponse { jobs }))

@@ -1,0 +1,150 @@
+//! A server: `up`, `coordinator` or `worker`, as a process of its own.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::Value;
+
+use super::{
+    PATIENCE, TestEnv,
+    cli::{self, Ran, Running},
+    longshore,
+    patience::until,
+};
+
+/// A running server. Dropped, it is stopped with SIGTERM, and killed if that does not help.
+#[derive(Debug)]
+pub struct Server<'env> {
+    env: &'env TestEnv,
+    child: Child,
+    log: PathBuf,
+    /// Where its coordinator listens, `http://127.0.0.1:PORT`.
+    pub address: String,
+}
+
+impl<'env> Server<'env> {
+    /// Starts a server that prints its address.
+    pub(super) fn listening(env: &'env TestEnv, args: &[String]) -> Self {
+        let mut server = Self::start(env, args, String::new());
+        let stdout = server.child.stdout.take().unwrap();
+        let (heard, hear) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(stdout).read_line(&mut line);
+            let _ = heard.send(line);
+        });
+        let line = hear.recv_timeout(PATIENCE).unwrap_or_default();
+        assert!(line.starts_with("http://127.0.0.1:"), "no address but {line:?}:\n{}", server.log());
+        server.address = line.trim().to_owned();
+        server
+    }
+
+    /// Starts a server.
+    pub(super) fn start(env: &'env TestEnv, args: &[String], address: String) -> Self {
+        let log = env.next_log();
+        let mut command = Command::new(longshore());
+        command.args(args).current_dir(env.dir()).env_remove("LONGSHORE_ADDR").env_remove("LONGSHORE_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
+        Self { env, child: command.spawn().unwrap(), log, address }
+    }
+
+    /// What it has written to standard error.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Types a command against this coordinator and waits for its end.
+    #[track_caller]
+    pub fn cli<S: AsRef<OsStr>>(&self, args: &[S]) -> Ran {
+        self.begin(args).ended()
+    }
+
+    /// Types a command with `input` on its standard input, and waits for its end.
+    #[track_caller]
+    pub fn cli_with_input<S: AsRef<OsStr>>(&self, args: &[S], input: &str) -> Ran {
+        Running::start(self.env.dir(), &[("LONGSHORE_ADDR", &self.address)], args, Some(input)).ended()
+    }
+
+    /// Types a command and does not wait.
+    pub fn begin<S: AsRef<OsStr>>(&self, args: &[S]) -> Running {
+        Running::start(self.env.dir(), &[("LONGSHORE_ADDR", &self.address)], args, None)
+    }
+
+    /// Submits a job; answers its id.
+    #[track_caller]
+    pub fn submit<S: AsRef<OsStr>>(&self, args: &[S]) -> String {
+        let words = std::iter::once(OsStr::new("submit")).chain(args.iter().map(AsRef::as_ref));
+        let ran = self.cli(&words.collect::<Vec<_>>()).exits(0);
+        ran.stdout.trim().to_owned()
+    }
+
+    /// `job show` as JSON.
+    #[track_caller]
+    pub fn job(&self, id: &str) -> Value {
+        self.cli(&["job", "show", id, "--format", "json"]).exits(0).json()
+    }
+
+    /// Waits until the first stage of a job has so many committed items.
+    #[track_caller]
+    pub fn until_committed(&self, id: &str, items: u64) {
+        until(&format!("{items} items of job {id}"), || {
+            (self.job(id)["stages"][0]["succeeded"].as_u64().unwrap() >= items).then_some(())
+        });
+    }
+
+    /// Waits until so many workers are connected.
+    #[track_caller]
+    pub fn until_workers(&self, count: usize) {
+        until(&format!("{count} workers"), || {
+            let listed = self.cli(&["worker", "ls", "--format", "json"]).exits(0).json();
+            let connected = |worker: &&Value| worker["state"] == "connected";
+            (listed.as_array().unwrap().iter().filter(connected).count() == count).then_some(())
+        });
+    }
+
+    /// Asks it to stop, and waits; answers its exit code.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn stop(mut self) -> i32 {
+        kill_process(cli::pid(&self.child), Signal::TERM).unwrap();
+        let status = until("the server's end", || self.child.try_wait().unwrap());
+        cli::code(status)
+    }
+
+    /// Kills it on the spot, as a crash would.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn kill(mut self) {
+        assert!(self.child.try_wait().unwrap().is_none(), "it has ended by itself:\n{}", self.log());
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the server said:\n{}", self.log());
+        }
+        if let Ok(None) = self.child.try_wait() {
+            let _ = kill_process(cli::pid(&self.child), Signal::TERM);
+            let end = Instant::now() + Duration::from_secs(20);
+            while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+                thread::sleep(Duration::from_millis(10));
+            }
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
