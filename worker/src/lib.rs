@@ -20,6 +20,7 @@ pub mod executor;
 mod held;
 pub mod home;
 mod link;
+mod lists;
 mod placeholders;
 mod replicas;
 mod report;

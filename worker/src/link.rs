@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use longshore_proto::v1::{self, BlobList, FromWorker, ToWorker, from_worker, to_worker};
+use longshore_proto::v1::{self, FromWorker, ToWorker, from_worker, to_worker};
 use prost::Message;
 use rand::RngExt;
 use tokio::{
@@ -16,10 +16,11 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
-    cache::{Blob, Cache, FetchBlobs},
+    cache::Cache,
     coordinator::Coordinator,
     executor::{Executor, WorkId},
     held::{self, Held},
+    lists,
     replicas::Replicas,
 };
 
@@ -252,7 +253,7 @@ impl Link {
         let (executor, held, results) = (Arc::clone(&self.executor), Arc::clone(&self.held), self.results.clone());
         let blobs = self.blobs.clone();
         tokio::spawn(async move {
-            match parts(&blobs, &attempt.inputs_refs).await {
+            match lists::entries(&blobs, &attempt.inputs_refs).await {
                 Ok(inputs) => {
                     attempt.inputs = inputs;
                     executor.submit(held::work(id, context, attempt).into_iter().collect());
@@ -275,18 +276,4 @@ impl Link {
 
 fn work_ids(ids: &[v1::AttemptId]) -> Vec<WorkId> {
     ids.iter().map(|id| (id.epoch, id.number)).collect()
-}
-
-/// The entries of lists that are kept in blobs.
-pub(crate) async fn parts(blobs: &Cache, lists: &[v1::BlobListRef]) -> Result<Vec<v1::NamedBlob>, String> {
-    let mut parts = Vec::new();
-    for list in lists {
-        let digest = blake3::Hash::from_slice(&list.digest).map_err(|_| "a digest is not 32 bytes")?;
-        let bytes = match blobs.fetch(digest, list.size).await.map_err(|error| error.to_string())? {
-            Blob::Bytes(bytes) => bytes,
-            Blob::File(file) => tokio::fs::read(file.path()).await.map_err(|error| error.to_string())?.into(),
-        };
-        parts.extend(BlobList::decode(bytes).map_err(|error| error.to_string())?.blobs);
-    }
-    Ok(parts)
 }

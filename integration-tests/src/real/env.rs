@@ -57,7 +57,9 @@ impl TestEnv {
 
     fn docker_with(image: impl FnOnce(&Engine) -> Arc<Image>) -> Option<Self> {
         let engine = Engine::get()?;
-        Some(Self { docker: Some((engine, image(engine))), ..Self::process() })
+        let mut env = Self::process();
+        env.docker = Some((engine, image(engine)));
+        Some(env)
     }
 
     /// The image to run; with the process runtime any name will do.

@@ -13,7 +13,7 @@ use longshore_proto::v1::{BlobListRef, NamedBlob};
 use crate::{
     cache::{Blob, Cache, FetchBlobs},
     collect::yard::Yard,
-    link::parts,
+    lists,
 };
 
 /// Files fetched at once.
@@ -21,7 +21,9 @@ const FETCHES: usize = 16;
 
 /// Lays the files of a list out in a new directory, readable by everybody and writable by nobody.
 pub(super) async fn lay_out(blobs: &Cache, yard: &Yard, list: &BlobListRef) -> Result<PathBuf, String> {
-    let files = parts(blobs, std::slice::from_ref(list)).await.map_err(|why| format!("the list of its data: {why}"))?;
+    let files = lists::entries(blobs, std::slice::from_ref(list))
+        .await
+        .map_err(|why| format!("the list of its data: {why}"))?;
     let dir = yard.slot_dir().map_err(|error| format!("the directory of its data: {error}"))?;
     let below = dir.join("data");
     make_dir(&below).map_err(|error| format!("the directory of its data: {error}"))?;
