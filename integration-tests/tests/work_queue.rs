@@ -10,7 +10,7 @@ use integration_tests::{
 };
 use serde_json::Value;
 
-const COUNT: &str = "tr -cs A-Za-z '\\n' < {in} | sort | uniq -c > {out}";
+const COUNT: &str = "tr -cs A-Za-z '\\n' < \"{in}\" | sort | uniq -c > \"{out}\"";
 
 fn texts(env: &TestEnv) {
     env.write("texts/top.txt", "the whale, the sea\nand the ship\n");
@@ -23,7 +23,7 @@ fn texts(env: &TestEnv) {
 fn on_the_host(env: &TestEnv, command: &str) -> BTreeMap<String, Vec<u8>> {
     let outputs = env.names("texts").into_iter().map(|name| {
         let input = env.text_path(&format!("texts/{name}"));
-        let script = command.replace("{in}", "\"$1\"").replace("> {out}", "");
+        let script = command.replace("{in}", "$1").replace("> \"{out}\"", "");
         let ran = Command::new("sh").args(["-c", &script, "sh", &input]).env("LC_ALL", "C").output().unwrap();
         assert!(ran.status.success());
         (name, ran.stdout)
@@ -71,8 +71,8 @@ fn three_stages_end_in_one_gather(env: &TestEnv) {
     let spec = "
 name: three
 stages:
-  - { name: upper, image: IMAGE, command: [sh, -c, 'tr a-z A-Z < {in} > {out}'] }
-  - { name: words, image: IMAGE, command: [sh, -c, \"tr -cs A-Z '\\\\n' < {in} | grep . > {out} || true\"] }
+  - { name: upper, image: IMAGE, command: [sh, -c, 'tr a-z A-Z < "{in}" > "{out}"'] }
+  - { name: words, image: IMAGE, command: [sh, -c, 'tr -cs A-Z "\\n" < "{in}" | grep . > "{out}" || true'] } }
   - { name: total, gather: all, image: IMAGE, command: [sh, -c, 'ls {in} | wc -l; cat {in}/* | sort | uniq -c'] }
 ";
     env.write("three.yaml", spec.replace("IMAGE", env.image()));
@@ -102,14 +102,14 @@ fn without_placeholders_input_is_standard_input_and_output_standard_output(env: 
     texts(env);
     let up = env.up();
     up.cli(&["run", env.image(), "texts", "-o", "out", "--", "tr", "a-z", "A-Z"]).exits(0);
-    assert_eq!(env.tree("out"), on_the_host(env, "tr a-z A-Z < {in} > {out}"));
+    assert_eq!(env.tree("out"), on_the_host(env, "tr a-z A-Z < \"{in}\""));
 }
 
 fn an_item_may_leave_several_files(env: &TestEnv) {
     texts(env);
     let up = env.up();
     let script =
-        "mkdir {outdir}/copy && cp {in} {outdir}/copy/{name} && echo {index} {attempt} > {outdir}/{stem}.facts";
+        "mkdir {outdir}/copy && cp '{in}' {outdir}/copy/'{name}' && echo {index} {attempt} > {outdir}/'{stem}'.facts";
     up.cli(&["run", env.image(), "texts/a/b", "-o", "out", "--", "sh", "-c", script]).exits(0);
     let outputs = env.tree("out");
     let names: Vec<&str> = outputs.keys().map(String::as_str).collect();
@@ -131,7 +131,7 @@ fn exit_codes_signals_and_standard_error_are_kept(env: &TestEnv) {
     env.write("in/killed", "");
     env.write("in/fine", "");
     let up = env.up();
-    let script = "echo out {name}; echo oh dear >&2; case {name} in seven) exit 7;; killed) kill -9 $$;; esac; : {out}";
+    let script = "echo out {name}; echo oh dear >&2; : > {out}; case {name} in seven) exit 7;; killed) kill -9 $$;; esac";
     up.cli(&["run", env.image(), "in", "--", "sh", "-c", script]).exits(3);
     let job = up.job("last");
     assert_eq!(job["state"], "failed");
@@ -191,7 +191,7 @@ fn what_a_failed_attempt_left_is_never_an_output(env: &TestEnv) {
 
 fn the_same_idempotency_key_is_the_same_job(env: &TestEnv) {
     env.write("in/item", "");
-    let script = format!("echo run >> {}; : {{out}}", env.text_path("runs"));
+    let script = format!("echo run >> {}", env.text_path("runs"));
     let up = env.up();
     let submit = ["any", "in", "--idempotency-key", "nightly", "--", "sh", "-c", &script];
     let first = up.submit(&submit);
@@ -285,7 +285,7 @@ fn an_item_past_its_memory_is_out_of_memory(env: &TestEnv) {
     env.write("in/large", "");
     env.write("in/small", "");
     let up = env.up();
-    let script = "test {name} = small || head -c 400000000 /dev/zero | tail > {out}";
+    let script = "> {out}; test {name} = small || head -c 400000000 /dev/zero | tail > {out}";
     up.cli(&["run", env.image(), "in", "--memory", "64m", "--", "sh", "-c", script]).exits(3);
     let failed = failures(&up.job("last"));
     assert_eq!(failed["large"]["class"], "out-of-memory", "{failed:?}");

@@ -48,20 +48,40 @@ pub struct CoordinatorArgs {
     pub listen: SocketAddr,
 }
 
-/// Flags of `worker`.
-#[derive(Debug, Args)]
+/// A worker to run.
+#[derive(Debug)]
 pub struct WorkerArgs {
-    /// Coordinator to join
-    #[arg(long, value_name = "HOST:PORT")]
+    /// Coordinator to join.
     pub join: String,
+    /// Where the worker keeps what it needs.
+    pub data: PathBuf,
+    /// Name shown in listings.
+    pub name: String,
+    /// What it may run, and how much at once.
+    pub capacity: CapacityArgs,
+}
+
+/// Flags of `worker`. They stand beside a subcommand that needs none of them, so none is there for certain.
+#[derive(Debug, Args)]
+pub struct WorkerFlags {
+    /// Coordinator to join
+    #[arg(long, value_name = "HOST:PORT", required = true)]
+    join: Option<String>,
     /// Where the worker keeps what it needs
     #[arg(long, value_name = "DIR", default_value_os_t = data_dir().join("worker"))]
-    pub data: PathBuf,
+    data: PathBuf,
     /// Name shown in listings; the host's unless set
     #[arg(long, value_name = "NAME", default_value_t = host_name())]
-    pub name: String,
+    name: String,
     #[command(flatten)]
-    pub capacity: CapacityArgs,
+    capacity: CapacityArgs,
+}
+
+impl WorkerFlags {
+    /// The worker to run, if a coordinator is named.
+    pub fn worker(self) -> Option<WorkerArgs> {
+        Some(WorkerArgs { join: self.join?, data: self.data, name: self.name, capacity: self.capacity })
+    }
 }
 
 /// What a worker may run, and how much at once.

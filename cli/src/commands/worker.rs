@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::{args::servers::WorkerArgs, context::Context, exit::Exit, failure::Failure, serve, views::WorkerList};
+use crate::{args::servers::WorkerFlags, context::Context, exit::Exit, failure::Failure, serve, views::WorkerList};
 
 /// Run a worker with --join, or list workers.
 #[derive(Debug, Args)]
@@ -20,7 +20,7 @@ pub struct WorkerCommand {
     #[command(subcommand)]
     command: Option<WorkerSubcommand>,
     #[command(flatten)]
-    serve: Option<WorkerArgs>,
+    serve: WorkerFlags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,10 +32,12 @@ enum WorkerSubcommand {
 
 /// Runs or lists.
 pub async fn run(args: WorkerCommand, context: &Context) -> Result<ExitCode> {
-    match (args.command, args.serve) {
-        (Some(WorkerSubcommand::Ls), _) => ls(context).await.map(ExitCode::from),
-        (None, Some(args)) => serve::worker(args).await,
-        (None, None) => Err(Failure::usage("no coordinator is named").hint("longshore worker --join HOST:PORT").into()),
+    if let Some(WorkerSubcommand::Ls) = args.command {
+        return ls(context).await.map(ExitCode::from);
+    }
+    match args.serve.worker() {
+        Some(worker) => serve::worker(worker).await,
+        None => Err(Failure::usage("no coordinator is named").hint("longshore worker --join HOST:PORT").into()),
     }
 }
 
@@ -43,4 +45,27 @@ async fn ls(context: &Context) -> Result<Exit> {
     let workers = context.connect().await?.workers().await?;
     context.printer.view(&WorkerList(workers))?;
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::args::{Cli, Command};
+
+    #[test]
+    fn a_worker_is_run_with_the_flags_it_was_given() {
+        let cli = Cli::try_parse_from(["longshore", "worker", "--join", "h:1", "--slots", "3", "--name", "w"]).unwrap();
+        let Command::Worker(command) = cli.command else {
+            panic!("{:?}", cli.command);
+        };
+        let worker = command.serve.worker().unwrap();
+        assert_eq!((worker.join.as_str(), worker.name.as_str(), worker.capacity.slots.get()), ("h:1", "w", 3));
+    }
+
+    #[test]
+    fn listing_needs_no_coordinator_to_join() {
+        assert!(Cli::try_parse_from(["longshore", "worker", "ls"]).is_ok());
+        assert!(Cli::try_parse_from(["longshore", "worker"]).is_err());
+    }
 }

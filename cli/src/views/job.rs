@@ -144,6 +144,7 @@ fn value(job: &JobView) -> Value {
         "reason": job.reason,
         "submitted": amounts::moment(job.submitted_ms),
         "ended": amounts::moment(job.ended_ms),
+        "took_s": length_ms(job, amounts::now_ms()) as f64 / 1_000.0,
         "stages": job.stages.iter().map(stage_value).collect::<Vec<_>>(),
         "recent_failures": job.recent_failures.iter().map(item_failure_value).collect::<Vec<_>>(),
     })

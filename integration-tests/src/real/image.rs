@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::docker::Engine;
 
 /// Programs in the image; the host has them too, for the process runtime and to compare with.
-const PROGRAMS: [&str; 21] = [
+const PROGRAMS: [&str; 22] = [
     "sh", "cat", "cp", "cut", "echo", "grep", "head", "id", "ln", "ls", "mkdir", "mkfifo", "mknod", "sleep", "sort",
-    "tail", "test", "touch", "tr", "uniq", "wc",
+    "tail", "test", "touch", "tr", "true", "uniq", "wc",
 ];
 
 /// Where the small server of these tests is in the image.
