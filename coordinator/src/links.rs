@@ -17,7 +17,17 @@ pub struct Links {
     links: Mutex<HashMap<WorkerId, Link>>,
 }
 
+/// What a worker says of itself, for people.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// "docker" or "process".
+    pub runtime: String,
+    /// Its program's version.
+    pub version: String,
+}
+
 struct Link {
+    about: About,
     incarnation: Incarnation,
     serial: u64,
     // Unbounded, but what a worker may hold is bounded by the core.
@@ -26,11 +36,11 @@ struct Link {
 
 impl Links {
     /// Registers a link. An earlier one of the same worker ends, since its orders end.
-    pub fn register(&self, worker: WorkerId, incarnation: Incarnation) -> (u64, Orders) {
+    pub fn register(&self, worker: WorkerId, incarnation: Incarnation, about: About) -> (u64, Orders) {
         let (orders, inbox) = mpsc::unbounded_channel();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let serial = links.get(&worker).map_or(0, |link| link.serial) + 1;
-        links.insert(worker, Link { incarnation, serial, orders });
+        links.insert(worker, Link { about, incarnation, serial, orders });
         (serial, inbox)
     }
 
@@ -51,6 +61,12 @@ impl Links {
             // The link's task may have ended already.
             let _ = link.orders.send(orders);
         }
+    }
+
+    /// What a worker whose link is up says of itself.
+    pub fn about(&self, worker: WorkerId) -> About {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.get(&worker).map(|link| link.about.clone()).unwrap_or_default()
     }
 
     /// Ends all links.

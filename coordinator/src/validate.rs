@@ -45,6 +45,8 @@ pub fn job(spec: &v1::JobSpec) -> Checked<JobSpec> {
     ensure((1..=limits::STAGES).contains(&spec.stages.len()), || {
         format!("a job has 1 to {} stages, not {}", limits::STAGES, spec.stages.len())
     })?;
+    let first_gathers = spec.stages.first().is_some_and(|stage| stage.kind() == StageKind::Gather);
+    ensure(!first_gathers, || "the first stage takes the inputs one by one; it cannot gather".to_owned())?;
     let mut stages = Vec::with_capacity(spec.stages.len());
     for (at, stage) in spec.stages.iter().enumerate() {
         let twice = spec.stages[..at].iter().any(|other| other.name == stage.name);

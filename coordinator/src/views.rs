@@ -5,7 +5,7 @@ use longshore_proto::v1::{self, PartView};
 use longshore_root::{Answer, Coverage};
 use uuid::Uuid;
 
-use crate::{catalog::Sheet, services::Entry};
+use crate::{catalog::Sheet, links::About, services::Entry};
 
 /// An id of 16 bytes as people read it.
 pub fn id(bytes: [u8; 16]) -> String {
@@ -90,7 +90,7 @@ pub fn service(entry: &Entry) -> v1::ServiceView {
 }
 
 /// A worker.
-pub fn worker(view: WorkerView) -> v1::WorkerView {
+pub fn worker(about: About, view: WorkerView) -> v1::WorkerView {
     v1::WorkerView {
         worker_id: id(view.id.0),
         name: view.name,
@@ -98,8 +98,8 @@ pub fn worker(view: WorkerView) -> v1::WorkerView {
         slots: view.slots,
         attempts: u32::try_from(view.attempts).unwrap_or(u32::MAX),
         replicas: u32::try_from(view.replicas).unwrap_or(u32::MAX),
-        runtime: String::new(),
-        version: String::new(),
+        runtime: about.runtime,
+        version: about.version,
     }
 }
 

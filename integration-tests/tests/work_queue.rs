@@ -68,13 +68,13 @@ fn outputs_of_a_directory_are_byte_for_byte_those_of_the_host(env: &TestEnv) {
 
 fn three_stages_end_in_one_gather(env: &TestEnv) {
     texts(env);
-    let spec = "
+    let spec = r#"
 name: three
 stages:
   - { name: upper, image: IMAGE, command: [sh, -c, 'tr a-z A-Z < "{in}" > "{out}"'] }
-  - { name: words, image: IMAGE, command: [sh, -c, 'tr -cs A-Z "\\n" < "{in}" | grep . > "{out}" || true'] } }
+  - { name: words, image: IMAGE, command: [sh, -c, 'tr -cs A-Z "\n" < "{in}" | grep . > "{out}" || true'] }
   - { name: total, gather: all, image: IMAGE, command: [sh, -c, 'ls {in} | wc -l; cat {in}/* | sort | uniq -c'] }
-";
+"#;
     env.write("three.yaml", spec.replace("IMAGE", env.image()));
     let up = env.up();
     up.cli(&["run", "-f", "three.yaml", "texts", "-o", "out"]).exits(0);
@@ -131,7 +131,8 @@ fn exit_codes_signals_and_standard_error_are_kept(env: &TestEnv) {
     env.write("in/killed", "");
     env.write("in/fine", "");
     let up = env.up();
-    let script = "echo out {name}; echo oh dear >&2; : > {out}; case {name} in seven) exit 7;; killed) kill -9 $$;; esac";
+    let script =
+        "echo out {name}; echo oh dear >&2; : > {out}; case {name} in seven) exit 7;; killed) kill -9 $$;; esac";
     up.cli(&["run", env.image(), "in", "--", "sh", "-c", script]).exits(3);
     let job = up.job("last");
     assert_eq!(job["state"], "failed");

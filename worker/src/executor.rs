@@ -112,11 +112,13 @@ impl Executor {
     pub async fn shutdown(&self) {
         self.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let yard = Arc::clone(&self.shared.yard);
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 // A slot that panicked has said so.
                 let _ = thread.join();
             }
+            yard.close();
         });
         let _ = joined.await;
     }

@@ -7,20 +7,22 @@
 //! in/1/joined                    all parts one after the other, where the command reads them as standard input
 //! ```
 //!
-//! The directories are used again for later runs: making one costs more than writing a small file. Large inputs are hard
-//! links to the cache's files where the inside has a read-only mount, and copies where it has not.
+//! The directories are used again for later runs, and so is the file of a small input, renamed and written anew: to make
+//! and remove a file for each item costs a journalling file system several times as much (ext4 steps over every inode
+//! freed within the last minute). Nobody has the file open by then, and nobody inside can write to it. Large inputs are
+//! hard links to the cache's files where the inside has a read-only mount, and copies where it has not.
 
 use std::{
     fs::File,
     io::{self, Write},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::FileExt},
     path::Path,
     sync::Arc,
 };
 
 use longshore_proto::v1::NamedBlob;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, chmodat, fchmod, linkat, mkdirat, openat, statat, unlinkat},
+    fs::{AtFlags, CWD, Mode, OFlags, chmodat, fchmod, linkat, mkdirat, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 
@@ -39,7 +41,7 @@ const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
 pub(crate) struct Inbox {
     desk: Arc<Desk>,
     inside: String,
-    free: Vec<u32>,
+    free: Vec<Place>,
     made: u32,
 }
 
@@ -50,11 +52,23 @@ struct Desk {
     read_only: bool,
 }
 
-/// A directory taken for one run.
+/// A directory for one run at a time.
 #[derive(Debug)]
-pub(crate) struct Place(u32);
+struct Place {
+    number: u32,
+    /// The only thing in it between runs.
+    kept: Option<Kept>,
+}
 
-/// What to put in it.
+/// A small input's file.
+#[derive(Debug)]
+struct Kept {
+    file: File,
+    name: String,
+    size: usize,
+}
+
+/// What to put in a directory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
     /// The inputs, in order.
@@ -70,7 +84,7 @@ pub(crate) struct Wanted<'a> {
 /// Inputs that are in place.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    place: u32,
+    place: Place,
     /// Files to remove after the run, below the place.
     files: Vec<String>,
     parts: bool,
@@ -96,10 +110,9 @@ impl Inbox {
         Some(self.stage(wanted, &blobs?))
     }
 
-    /// Stages inputs on this thread.
-    pub(crate) fn stage(&mut self, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
+    fn stage(&mut self, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
         let place = self.take()?;
-        self.desk.stage(&self.inside, &place, wanted, blobs)
+        self.desk.stage(&self.inside, place, wanted, blobs)
     }
 
     /// Takes a directory, and what to stage into it with on another thread.
@@ -108,10 +121,11 @@ impl Inbox {
     ) -> io::Result<impl FnOnce(&Wanted<'_>, &[Blob]) -> io::Result<Staged> + Send + 'static> {
         let place = self.take()?;
         let (desk, inside) = (Arc::clone(&self.desk), self.inside.clone());
-        Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, &place, wanted, blobs))
+        Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, place, wanted, blobs))
     }
 
-    /// Removes a run's inputs. A directory that cannot be emptied is not used again.
+    /// Removes a run's inputs, or leaves the file of a small one to be used again. A directory that cannot be emptied is
+    /// not used again.
     pub(crate) fn clear(&mut self, staged: Staged) {
         if self.desk.clear(&staged).is_ok() {
             self.free.push(staged.place);
@@ -120,33 +134,32 @@ impl Inbox {
 
     fn take(&mut self) -> io::Result<Place> {
         if let Some(place) = self.free.pop() {
-            return Ok(Place(place));
+            return Ok(place);
         }
-        let place = self.made;
+        let number = self.made;
         self.made += 1;
-        self.desk.make_dir(&place.to_string())?;
-        Ok(Place(place))
+        self.desk.make_dir(&number.to_string())?;
+        Ok(Place { number, kept: None })
     }
 }
 
 impl Desk {
-    fn stage(&self, inside: &str, place: &Place, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
-        let base = format!("{inside}/{}", place.0);
+    fn stage(&self, inside: &str, place: Place, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
+        let base = format!("{inside}/{}", place.number);
+        let input = format!("{base}/{}", if wanted.gather { PARTS } else { wanted.name });
         let mut staged = Staged {
-            place: place.0,
-            files: Vec::with_capacity(1),
+            place,
+            files: Vec::new(),
             parts: wanted.gather,
-            input: format!("{base}/{}", if wanted.gather { PARTS } else { wanted.name }),
             manifest: wanted.gather.then(|| format!("{base}/{MANIFEST}")),
-            stdin: String::new(),
+            stdin: if wanted.gather { format!("{base}/{JOINED}") } else { input.clone() },
+            input,
         };
-        let done = if wanted.gather {
-            staged.stdin = format!("{base}/{JOINED}");
-            self.put_parts(&mut staged, wanted, blobs)
-        } else {
-            staged.stdin.clone_from(&staged.input);
-            let [blob] = blobs else { return Err(io::Error::other("an item has exactly one input")) };
-            self.put(&mut staged, wanted.name.to_owned(), blob)
+        let done = match blobs {
+            _ if wanted.gather => self.put_parts(&mut staged, wanted, blobs),
+            [Blob::Bytes(bytes)] => self.put_small(&mut staged.place, wanted.name, bytes),
+            [blob] => self.put(&mut staged, wanted.name.to_owned(), blob),
+            _ => Err(io::Error::other("an item has exactly one input")),
         };
         if let Err(cause) = done {
             // The directory stays out of use either way.
@@ -156,8 +169,36 @@ impl Desk {
         Ok(staged)
     }
 
+    /// Writes a small input into the place's file, new or used.
+    fn put_small(&self, place: &mut Place, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut kept = match place.kept.take() {
+            Some(kept) => kept,
+            None => Kept { file: self.create(place.number, name)?, name: name.to_owned(), size: 0 },
+        };
+        if kept.name != name {
+            let path = |name: &str| format!("{}/{name}", place.number);
+            renameat(&self.dir, path(&kept.name), &self.dir, path(name))?;
+            name.clone_into(&mut kept.name);
+        }
+        kept.file.write_all_at(bytes, 0)?;
+        if kept.size > bytes.len() {
+            kept.file.set_len(bytes.len() as u64)?;
+        }
+        kept.size = bytes.len();
+        place.kept = Some(kept);
+        Ok(())
+    }
+
+    fn remove_kept(&self, place: &mut Place) -> io::Result<()> {
+        if let Some(kept) = place.kept.take() {
+            unlinkat(&self.dir, format!("{}/{}", place.number, kept.name), AtFlags::empty())?;
+        }
+        Ok(())
+    }
+
     fn put_parts(&self, staged: &mut Staged, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<()> {
-        self.make_dir(&format!("{}/{PARTS}", staged.place))?;
+        self.remove_kept(&mut staged.place)?;
+        self.make_dir(&format!("{}/{PARTS}", staged.place.number))?;
         let names = part_names(wanted.inputs);
         let manifest = manifest(wanted.inputs, &names)?;
         for (name, blob) in names.iter().zip(blobs) {
@@ -166,7 +207,7 @@ impl Desk {
         self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()))?;
         if wanted.joined {
             staged.files.push(JOINED.to_owned());
-            let mut file = self.create(staged.place, JOINED)?;
+            let mut file = self.create(staged.place.number, JOINED)?;
             for blob in blobs {
                 append(&mut file, blob)?;
             }
@@ -175,12 +216,13 @@ impl Desk {
     }
 
     fn put(&self, staged: &mut Staged, name: String, blob: &Blob) -> io::Result<()> {
+        self.remove_kept(&mut staged.place)?;
         let linked = match blob {
-            Blob::File(cached) if self.read_only => self.link(cached.path(), staged.place, &name)?,
+            Blob::File(cached) if self.read_only => self.link(cached.path(), staged.place.number, &name)?,
             _ => false,
         };
         if !linked {
-            append(&mut self.create(staged.place, &name)?, blob)?;
+            append(&mut self.create(staged.place.number, &name)?, blob)?;
         }
         staged.files.push(name);
         Ok(())
@@ -212,7 +254,7 @@ impl Desk {
     }
 
     fn clear(&self, staged: &Staged) -> io::Result<()> {
-        let place = staged.place;
+        let place = staged.place.number;
         for file in &staged.files {
             unlinkat(&self.dir, format!("{place}/{file}"), AtFlags::empty())?;
         }

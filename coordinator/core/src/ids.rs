@@ -11,8 +11,15 @@ macro_rules! sixteen_bytes {
         pub struct $name(pub [u8; 16]);
 
         impl fmt::Display for $name {
+            /// As RFC 9562 writes a UUID.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                for (at, byte) in self.0.iter().enumerate() {
+                    if matches!(at, 4 | 6 | 8 | 10) {
+                        f.write_str("-")?;
+                    }
+                    write!(f, "{byte:02x}")?;
+                }
+                Ok(())
             }
         }
 

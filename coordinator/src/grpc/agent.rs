@@ -15,7 +15,7 @@ use crate::{
     catalog::Catalog,
     driver::Handle,
     limits,
-    links::{Links, Orders},
+    links::{About, Links, Orders},
     results::{self, RecentFailures},
     services::Services,
     tunnels::{Tunnels, replica_key},
@@ -50,7 +50,8 @@ impl agent_server::Agent for AgentService {
             }
         };
         let peer = Peer::new(&hello)?;
-        let (serial, orders) = self.links.register(peer.worker, peer.incarnation);
+        let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
+        let (serial, orders) = self.links.register(peer.worker, peer.incarnation, about);
         let input = said_hello(&peer, hello)?;
         let (down, stream) = mpsc::channel(64);
         let scribe = Scribe::new(Arc::clone(&self.catalog), Arc::clone(&self.services), self.epoch, self.lease_ms);
@@ -98,7 +99,7 @@ impl agent_server::Agent for AgentService {
 
     async fn workers(&self, _: Request<v1::WorkersRequest>) -> Result<Response<v1::WorkersResponse>, Status> {
         let workers = self.driver.read(longshore_core::Core::worker_views).await?;
-        let workers = workers.into_iter().map(views::worker).collect();
+        let workers = workers.into_iter().map(|worker| views::worker(self.links.about(worker.id), worker)).collect();
         Ok(Response::new(v1::WorkersResponse { workers }))
     }
 }
@@ -113,11 +114,16 @@ struct Peer {
 
 impl Peer {
     fn new(hello: &v1::Hello) -> Result<Self, Status> {
-        let name: String = hello.name.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect();
+        let name = shown(&hello.name);
         let worker = WorkerId(sixteen(&hello.worker_id, "worker_id")?);
         let incarnation = Incarnation(sixteen(&hello.incarnation, "incarnation")?);
         Ok(Self { worker, incarnation, name })
     }
+}
+
+/// A word of a worker's, for people.
+fn shown(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect()
 }
 
 fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], Status> {

@@ -183,7 +183,7 @@ impl JobsService {
             .driver
             .read(move |core| {
                 let ids = core.ledger().jobs().map(|job| job.record.id);
-                ids.filter(|id| id.to_string().starts_with(&wanted)).take(2).collect()
+                ids.filter(|id| id.to_string().replace('-', "").starts_with(&wanted)).take(2).collect()
             })
             .await?;
         match found.as_slice() {

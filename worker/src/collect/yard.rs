@@ -21,11 +21,12 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use rustix::{
@@ -43,6 +44,9 @@ use crate::work::OwnedFile;
 /// Bytes of directory entries read at a time while removing.
 const ENTRIES_BUFFER: usize = 64 << 10;
 
+/// Longest wait for the sweeper at the end.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// Most passes over one directory: somebody may still be filling it.
 const PASSES: usize = 100;
 
@@ -53,12 +57,12 @@ pub(crate) struct Yard {
     staging: OwnedFd,
     trash: Arc<OwnedFd>,
     numbers: AtomicU64,
-    sweeper: mpsc::Sender<u64>,
-    _sweeping: Sweeping,
+    life: PathBuf,
+    /// Orders for the sweeper's thread; gone once the yard is closed.
+    sweeper: Mutex<Option<mpsc::Sender<u64>>>,
+    /// Hangs up when the thread has done its last order.
+    swept: Mutex<mpsc::Receiver<()>>,
 }
-
-/// The sweeper's thread, which ends once its last order is done.
-struct Sweeping(#[expect(dead_code, reason = "kept for its name in a debugger")] thread::JoinHandle<()>);
 
 impl Yard {
     /// Makes the directories below `dir` and begins to remove what earlier lives left there.
@@ -74,16 +78,21 @@ impl Yard {
         }
         let trash = Arc::new(open_directory(&trash)?);
         let (sweeper, orders) = mpsc::channel();
+        let (end, swept) = mpsc::channel();
         let theirs = Arc::clone(&trash);
-        let sweeping = thread::Builder::new().name("sweeper".into()).spawn(move || sweep(&theirs, &orders))?;
+        thread::Builder::new().name("sweeper".into()).spawn(move || {
+            sweep(&theirs, &orders);
+            drop(end);
+        })?;
         let yard = Self {
             slots,
             staging: open_directory(&staging)?,
             staging_path: staging,
             trash,
             numbers: AtomicU64::new(0),
-            sweeper,
-            _sweeping: Sweeping(sweeping),
+            life: dir.join(&life),
+            sweeper: Mutex::new(Some(sweeper)),
+            swept: Mutex::new(swept),
         };
         yard.throw_away_earlier(&dir, &life)?;
         Ok(yard)
@@ -136,9 +145,22 @@ impl Yard {
     pub(super) fn throw_away(&self, dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<()> {
         let number = self.number();
         renameat_with(dir, name, &*self.trash, number.to_string(), RenameFlags::NOREPLACE)?;
-        // The thread lives as long as this sender.
-        let _ = self.sweeper.send(number);
+        if let Some(sweeper) = &*self.sweeper.lock().unwrap_or_else(PoisonError::into_inner) {
+            // The thread lives as long as this sender.
+            let _ = sweeper.send(number);
+        }
         Ok(())
+    }
+
+    /// Waits until the refuse is gone, but not for long, then removes the directories. What is left, because of a very
+    /// hostile run or outputs still in use, goes at the next start.
+    pub(crate) fn close(&self) {
+        *self.sweeper.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = swept.recv_timeout(CLOSING);
+        for dir in ["slots", "staging", "trash", ""] {
+            let _ = std::fs::remove_dir(self.life.join(dir));
+        }
     }
 
     fn number(&self) -> u64 {

@@ -64,7 +64,14 @@ fn one_input_lies_under_its_own_name_readable_by_all() {
     assert_eq!(fs::read(&file).unwrap(), b"pixels");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o444);
     world.inbox.clear(staged);
+    let inputs = [named("x", b"p")];
+    let next = world.stage(&one(&inputs, "x"));
+    assert_eq!(fs::read(world.outside(&next.input)).unwrap(), b"p", "nothing of the one before");
     assert!(!file.exists());
+    world.inbox.clear(next);
+    let parts = world.stage(&Wanted { inputs: &inputs, name: "x", gather: true, joined: false });
+    let place = world.outside(&parts.input).parent().unwrap().to_path_buf();
+    assert_eq!(fs::read_dir(place).unwrap().count(), 2, "the parts and the manifest, nothing else");
 }
 
 #[test]

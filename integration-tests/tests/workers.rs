@@ -1,0 +1,151 @@
+//! Several workers and one coordinator, each a process of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::collections::BTreeSet;
+
+use integration_tests::{
+    on_docker, on_processes,
+    real::{Server, TestEnv, until},
+};
+
+const ITEMS: usize = 12;
+
+fn inputs(env: &TestEnv) {
+    for number in 0..ITEMS {
+        env.write(&format!("in/{number:02}"), format!("input {number}\n"));
+    }
+}
+
+/// Writes down each run, and waits at the gate.
+fn gated(env: &TestEnv) -> String {
+    let (runs, gate) = (env.text_path("runs"), env.text_path("gate"));
+    format!("echo {{name}} >> {runs}; until test -e {gate}; do sleep 0.02; done; cat {{in}} > {{out}}")
+}
+
+/// The job has every item succeeded, and its outputs are there.
+fn finished(env: &TestEnv, server: &Server, id: &str) {
+    server.cli(&["wait", id]).exits(0);
+    server.cli(&["job", "outputs", id, "-o", "out"]).exits(0);
+    assert_eq!(env.tree("out"), env.tree("in"));
+    let stage = &server.job(id)["stages"][0];
+    assert_eq!((&stage["items"], &stage["succeeded"], &stage["failed"]), (&ITEMS.into(), &ITEMS.into(), &0.into()));
+}
+
+on_processes! {
+    items_run_on_every_worker
+    items_of_a_killed_worker_finish_on_the_other
+    items_of_a_worker_that_leaves_finish_on_the_other
+    a_worker_that_joins_late_is_given_work
+    a_second_worker_on_the_same_directory_is_refused
+    shards_are_spread_over_the_workers
+}
+
+fn items_run_on_every_worker(env: &TestEnv) {
+    inputs(env);
+    let coordinator = env.coordinator();
+    let _workers = [env.worker("w1", &coordinator), env.worker("w2", &coordinator)];
+    coordinator.until_workers(2);
+    let listed = coordinator.cli(&["worker", "ls", "--format", "json"]).exits(0).json();
+    let names: BTreeSet<&str> = listed.as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
+    assert_eq!(names, BTreeSet::from(["w1", "w2"]));
+    let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &gated(env)]);
+    // One slot each, and nobody gets past the gate: two runs are two workers.
+    until("two items under way", || (env.lines("runs").len() == 2).then_some(()));
+    env.write("gate", "");
+    finished(env, &coordinator, &id);
+    let mut runs = env.lines("runs");
+    runs.sort();
+    assert_eq!(runs, env.names("in"));
+}
+
+fn items_of_a_killed_worker_finish_on_the_other(env: &TestEnv) {
+    inputs(env);
+    let coordinator = env.coordinator();
+    let first = env.worker("w1", &coordinator);
+    coordinator.until_workers(1);
+    let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &gated(env)]);
+    until("the worker at the gate", || (env.lines("runs").len() == 1).then_some(()));
+    first.kill();
+    let _second = env.worker("w2", &coordinator);
+    env.write("gate", "");
+    finished(env, &coordinator, &id);
+    let job = coordinator.job(&id);
+    assert_eq!(job["recent_failures"].as_array().unwrap().len(), 0, "losing a worker is not the item's failure: {job}");
+}
+
+fn items_of_a_worker_that_leaves_finish_on_the_other(env: &TestEnv) {
+    inputs(env);
+    let coordinator = env.coordinator();
+    let first = env.worker("w1", &coordinator);
+    coordinator.until_workers(1);
+    let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &gated(env)]);
+    until("the worker at the gate", || (env.lines("runs").len() == 1).then_some(()));
+    assert_eq!(first.stop(), 0);
+    assert_eq!(env.processes(), []);
+    let _second = env.worker("w2", &coordinator);
+    env.write("gate", "");
+    finished(env, &coordinator, &id);
+}
+
+fn a_worker_that_joins_late_is_given_work(env: &TestEnv) {
+    inputs(env);
+    let coordinator = env.coordinator();
+    let id = coordinator.submit(&["any", "in", "--", "cat"]);
+    assert_eq!(coordinator.job(&id)["state"], "running");
+    let _worker = env.worker("late", &coordinator);
+    finished(env, &coordinator, &id);
+}
+
+fn a_second_worker_on_the_same_directory_is_refused(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let _worker = env.worker("w1", &coordinator);
+    coordinator.until_workers(1);
+    let again = ["worker", "--join", &coordinator.address, "--data", "w1", "--runtime", "process"];
+    env.cli(&again).exits(1).says("w1 is in use by another worker");
+}
+
+fn shards_are_spread_over_the_workers(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let _workers = [env.worker("w1", &coordinator), env.worker("w2", &coordinator)];
+    coordinator.until_workers(2);
+    for number in 0..4 {
+        env.write(&format!("texts/{number}"), format!("text {number}\n"));
+    }
+    let spec = "
+name: both
+leaf: { image: any, shards: 4, data: texts, command: [sh, -c, 'cat {data}/*'] }
+merge: { image: any, command: [sh, -c, 'sort {in}/*'] }
+";
+    env.write("both.yaml", spec);
+    coordinator.cli(&["service", "deploy", "both.yaml"]).exits(0);
+    let shown = coordinator.cli(&["service", "show", "both", "--format", "json"]).exits(0).json();
+    let replicas = shown["replicas"].as_array().unwrap().iter();
+    let leaves = replicas.filter(|replica| replica["merge"] == false);
+    let workers: BTreeSet<&str> = leaves.map(|replica| replica["worker"].as_str().unwrap()).collect();
+    assert_eq!(workers.len(), 2, "{shown}");
+    let answer = coordinator.cli(&["query", "both", "-d", ""]).exits(0);
+    assert_eq!(answer.stdout, "text 0\ntext 1\ntext 2\ntext 3\n");
+}
+
+on_docker! {
+    two_workers_share_one_engine
+}
+
+fn two_workers_share_one_engine(env: &TestEnv) {
+    inputs(env);
+    let coordinator = env.coordinator();
+    let (first, second) = (env.worker("w1", &coordinator), env.worker("w2", &coordinator));
+    coordinator.until_workers(2);
+    let script = "sleep 0.3; cat {in} > {out}";
+    let id = coordinator.submit(&[env.image(), "in", "--", "sh", "-c", script]);
+    coordinator.until_committed(&id, 2);
+    second.kill();
+    finished(env, &coordinator, &id);
+    assert_eq!(first.stop(), 0);
+    // What the killed worker has left is swept when it lives again.
+    let second = env.worker("w2", &coordinator);
+    coordinator.until_workers(1);
+    assert_eq!(second.stop(), 0);
+    assert_eq!(env.containers(), []);
+}
