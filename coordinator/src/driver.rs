@@ -4,7 +4,7 @@
 //! for the batch after. So many inputs share one flush, and nothing leaves before it is true.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -21,16 +21,22 @@ const BURST: usize = 512;
 /// Pause before a batch is tried again that found no room on the disk.
 const LOW_SPACE_PAUSE: Duration = Duration::from_millis(500);
 
-/// Bytes of records in one batch, beside one record more: well below what a store takes.
+/// Bytes of records in one batch, beside one outbox more: well below what a store takes.
 const BATCH_BYTES: usize = 16 << 20;
 
-type Read = Box<dyn FnOnce(&Core) + Send>;
+/// Tells somebody something, once it may be told.
+type Delivery = Box<dyn FnOnce() + Send>;
+
+/// Looks at the core now; what was seen is told when it is durable.
+type Read = Box<dyn FnOnce(&Core) -> Delivery + Send>;
+
+type Watching = Option<watch::Receiver<Arc<JobView>>>;
 
 enum Command {
     Input(Input),
     Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Reply>),
     Read(Read),
-    Watch(JobId, oneshot::Sender<Option<watch::Receiver<Arc<JobView>>>>),
+    Watch(JobId, oneshot::Sender<Watching>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -58,19 +64,23 @@ impl Handle {
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Looks at the core between two inputs.
+    /// Looks at the core between two inputs. The answer comes when everything that was seen is durable: nobody is told of
+    /// an end that a crash could undo.
     pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Stopped> {
         let (seen, answer) = oneshot::channel();
         let read: Read = Box::new(move |core| {
-            // Whoever asked may have gone.
-            let _ = seen.send(look(core));
+            let found = look(core);
+            Box::new(move || {
+                // Whoever asked may have gone.
+                let _ = seen.send(found);
+            })
         });
         self.commands.send(Command::Read(read)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
     /// The job's view, now and whenever it changes; `None` when there is no such job.
-    pub async fn watch(&self, job: JobId) -> Result<Option<watch::Receiver<Arc<JobView>>>, Stopped> {
+    pub async fn watch(&self, job: JobId) -> Result<Watching, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Watch(job, reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
@@ -105,11 +115,16 @@ impl Clock {
     }
 }
 
+/// What waits for records to be durable.
 #[derive(Default)]
 struct Effects {
     orders: Vec<Order>,
     replies: Vec<(RequestId, Reply)>,
-    notices: Vec<Notice>,
+    /// Services that changed.
+    services: BTreeSet<String>,
+    /// Jobs that changed, as they are once the records are durable, for those who watch.
+    views: Vec<(JobId, Arc<JobView>)>,
+    deliveries: Vec<Delivery>,
 }
 
 struct Driver {
@@ -123,8 +138,8 @@ struct Driver {
     watchers: HashMap<JobId, watch::Sender<Arc<JobView>>>,
     changed: BTreeSet<JobId>,
     told_at: Instant,
-    /// Not handed to the committer yet.
-    records: Vec<Record>,
+    /// Not handed to the committer yet: one list per outbox, which is kept whole or not at all.
+    records: VecDeque<Vec<Record>>,
     effects: Effects,
     /// Waiting for the batch that is on its way.
     held: Option<Effects>,
@@ -149,7 +164,7 @@ pub fn start(core: Core, clock: Clock, committer: Committer, links: Arc<Links>, 
         watchers: HashMap::new(),
         changed: BTreeSet::new(),
         told_at: Instant::now(),
-        records: Vec::new(),
+        records: VecDeque::new(),
         effects: Effects::default(),
         held: None,
         committed,
@@ -157,6 +172,10 @@ pub fn start(core: Core, clock: Clock, committer: Committer, links: Arc<Links>, 
         batch: Batch::new(),
         stopping: None,
     };
+    // Before anybody can ask: a service that was kept must not be unknown until the driver's first turn.
+    for service in driver.core.ledger().services() {
+        driver.services.refresh(&service.name, driver.core.service_view(&service.name));
+    }
     tokio::spawn(driver.run(inbox));
     Handle { commands }
 }
@@ -164,9 +183,6 @@ pub fn start(core: Core, clock: Clock, committer: Committer, links: Arc<Links>, 
 impl Driver {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         let mut burst = Vec::with_capacity(BURST);
-        for name in self.core.ledger().services().map(|service| service.name.clone()).collect::<Vec<_>>() {
-            self.effects.notices.push(Notice::Service(name));
-        }
         loop {
             let wake = self.next_wake();
             tokio::select! {
@@ -212,20 +228,14 @@ impl Driver {
                 self.requests.insert(request, reply);
                 self.step(make(request));
             }
-            Command::Read(read) => read(&self.core),
+            Command::Read(read) => self.effects.deliveries.push(read(&self.core)),
             Command::Watch(job, reply) => {
-                let receiver = self.core.job_view(job).map(|view| match self.watchers.get(&job) {
-                    Some(sender) => {
-                        sender.send_replace(Arc::new(view));
-                        sender.subscribe()
-                    }
-                    None => {
-                        let (sender, receiver) = watch::channel(Arc::new(view));
-                        self.watchers.insert(job, sender);
-                        receiver
-                    }
+                let receiver = self.core.job_view(job).map(|view| {
+                    let watcher = self.watchers.entry(job).or_insert_with(|| watch::Sender::new(Arc::new(view)));
+                    watcher.subscribe()
                 });
-                let _ = reply.send(receiver);
+                // Whoever asked may have gone.
+                self.effects.deliveries.push(Box::new(move || drop(reply.send(receiver))));
             }
             Command::Stop(done) => self.stopping = Some(done),
         }
@@ -233,15 +243,26 @@ impl Driver {
 
     fn step(&mut self, input: Input) {
         let Outbox { records, orders, replies, notices } = self.core.step(self.clock.now(), input);
-        self.records.extend(records);
+        if !records.is_empty() {
+            self.records.push_back(records);
+        }
         self.effects.orders.extend(orders);
         self.effects.replies.extend(replies);
-        self.effects.notices.extend(notices);
+        for notice in notices {
+            match notice {
+                Notice::Job(job) if self.watchers.contains_key(&job) => {
+                    self.changed.insert(job);
+                }
+                Notice::Job(_) => {}
+                Notice::Service(name) => {
+                    self.effects.services.insert(name);
+                }
+            }
+        }
     }
 
     fn tick(&mut self) {
         self.step(Input::Tick);
-        self.tell_watchers();
     }
 
     /// Hands the next batch to the committer, if none is on its way; what needs no batch goes out at once.
@@ -249,26 +270,27 @@ impl Driver {
         if self.held.is_some() {
             return;
         }
-        if self.records.is_empty() {
-            let effects = std::mem::take(&mut self.effects);
-            self.release(effects);
-            return;
-        }
         self.batch = Batch::new();
-        let (mut bytes, mut taken) = (0, 0);
-        for record in &self.records {
-            records::put(&mut self.batch, record);
-            bytes += self.batch.ops.last().map_or(0, longshore_store::Op::size_bytes);
-            taken += 1;
-            if bytes > BATCH_BYTES {
-                break;
-            }
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES
+            && let Some(outbox) = self.records.pop_front()
+        {
+            let from = self.batch.ops.len();
+            outbox.iter().for_each(|record| records::put(&mut self.batch, record));
+            bytes += self.batch.ops[from..].iter().map(longshore_store::Op::size_bytes).sum::<usize>();
         }
-        self.records.drain(..taken);
-        // What waits for records of a later batch waits for that one.
-        let whole = self.records.is_empty();
-        self.held = Some(if whole { std::mem::take(&mut self.effects) } else { Effects::default() });
-        self.commit();
+        let mut effects = Effects::default();
+        if self.records.is_empty() {
+            // The core is now exactly as it will be durable with this batch.
+            self.look_for_watchers();
+            effects = std::mem::take(&mut self.effects);
+        }
+        if self.batch.is_empty() {
+            self.release(effects);
+        } else {
+            self.held = Some(effects);
+            self.commit();
+        }
     }
 
     fn commit(&self) {
@@ -308,14 +330,12 @@ impl Driver {
     /// Lets out what depended on records that are durable now. What is shown changes first, then orders go, then replies:
     /// so whoever has a reply sees what it speaks of.
     fn release(&mut self, effects: Effects) {
-        for notice in effects.notices {
-            match notice {
-                Notice::Job(job) => {
-                    if self.watchers.contains_key(&job) {
-                        self.changed.insert(job);
-                    }
-                }
-                Notice::Service(name) => self.services.refresh(&name, self.core.service_view(&name)),
+        for name in effects.services {
+            self.services.refresh(&name, self.core.service_view(&name));
+        }
+        for (job, view) in effects.views {
+            if let Some(watcher) = self.watchers.get(&job) {
+                watcher.send_replace(view);
             }
         }
         let mut by_worker: BTreeMap<_, Vec<Order>> = BTreeMap::new();
@@ -331,25 +351,26 @@ impl Driver {
                 let _ = waiting.send(reply);
             }
         }
-        self.tell_watchers();
+        effects.deliveries.into_iter().for_each(|deliver| deliver());
     }
 
-    fn tell_watchers(&mut self) {
+    /// Looks at jobs that changed, for those who watch: at most ten times a second, but at once when a job has ended.
+    fn look_for_watchers(&mut self) {
         if self.changed.is_empty() {
             return;
         }
-        let ended = |core: &Core, job: &JobId| core.ledger().job(*job).is_some_and(|job| job.record.state.has_ended());
         let due = self.told_at.elapsed() >= limits::WATCH_PACE;
-        let now: Vec<JobId> = self.changed.iter().filter(|job| due || ended(&self.core, job)).copied().collect();
+        let ledger = self.core.ledger();
+        let ended = |job: &JobId| ledger.job(*job).is_some_and(|job| job.record.state.has_ended());
+        let now: Vec<JobId> = self.changed.iter().filter(|job| due || ended(job)).copied().collect();
         for job in now {
             self.changed.remove(&job);
-            let Some(sender) = self.watchers.get(&job) else {
-                continue;
-            };
-            if sender.receiver_count() == 0 {
-                self.watchers.remove(&job);
-            } else if let Some(view) = self.core.job_view(job) {
-                sender.send_replace(Arc::new(view));
+            let watched = self.watchers.get(&job).is_some_and(|watcher| watcher.receiver_count() > 0);
+            match self.core.job_view(job) {
+                Some(view) if watched => self.effects.views.push((job, Arc::new(view))),
+                _ => {
+                    self.watchers.remove(&job);
+                }
             }
         }
         if due {

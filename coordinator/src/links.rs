@@ -2,10 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use longshore_core::{Incarnation, Order, WorkerId};
+use longshore_core::{Order, WorkerId};
 use tokio::sync::mpsc;
 
 /// Orders for one link, in the order they were given.
@@ -15,6 +18,10 @@ pub type Orders = mpsc::UnboundedReceiver<Vec<Order>>;
 #[derive(Default)]
 pub struct Links {
     links: Mutex<HashMap<WorkerId, Link>>,
+    serials: AtomicU64,
+    /// Held while a link comes or goes *and* the core is told of it: so the end of a link is never heard after the hello
+    /// of the one that took its place.
+    pub gate: tokio::sync::Mutex<()>,
 }
 
 /// What a worker says of itself, for people.
@@ -28,7 +35,6 @@ pub struct About {
 
 struct Link {
     about: About,
-    incarnation: Incarnation,
     serial: u64,
     // Unbounded, but what a worker may hold is bounded by the core.
     orders: mpsc::UnboundedSender<Vec<Order>>,
@@ -36,22 +42,28 @@ struct Link {
 
 impl Links {
     /// Registers a link. An earlier one of the same worker ends, since its orders end.
-    pub fn register(&self, worker: WorkerId, incarnation: Incarnation, about: About) -> (u64, Orders) {
+    pub fn register(&self, worker: WorkerId, about: About) -> (u64, Orders) {
         let (orders, inbox) = mpsc::unbounded_channel();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let serial = links.get(&worker).map_or(0, |link| link.serial) + 1;
-        links.insert(worker, Link { about, incarnation, serial, orders });
+        let serial = self.serials.fetch_add(1, Ordering::Relaxed);
+        links.insert(worker, Link { about, serial, orders });
         (serial, inbox)
     }
 
     /// Takes a link off, if no newer one has taken its place; answers whether that was so.
-    pub fn remove(&self, worker: WorkerId, incarnation: Incarnation, serial: u64) -> bool {
+    pub fn remove(&self, worker: WorkerId, serial: u64) -> bool {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let ours = links.get(&worker).is_some_and(|link| link.incarnation == incarnation && link.serial == serial);
+        let ours = links.get(&worker).is_some_and(|link| link.serial == serial);
         if ours {
             links.remove(&worker);
         }
         ours
+    }
+
+    /// Whether this is still the worker's link.
+    pub fn is_current(&self, worker: WorkerId, serial: u64) -> bool {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.get(&worker).is_some_and(|link| link.serial == serial)
     }
 
     /// Gives orders to a worker. They are dropped when its link is down: its next hello settles everything.

@@ -120,7 +120,7 @@ on_processes! {
     a_query_to_a_service_that_is_not_there_names_it
     the_gateway_says_by_its_status_how_complete_an_answer_is
     a_leaf_that_fails_is_named_with_its_last_words
-    a_service_that_is_deployed_again_answers_from_its_new_data
+    another_service_of_the_same_name_is_refused_until_the_first_is_removed
 }
 
 fn a_query_to_a_service_that_is_not_there_names_it(env: &TestEnv) {
@@ -147,7 +147,9 @@ fn the_gateway_says_by_its_status_how_complete_an_answer_is(env: &TestEnv) {
     let refused = ask(&up, "/v1/services/half/query", "partly");
     assert_eq!(refused.status, 503, "{refused:?}");
     let body: serde_json::Value = serde_json::from_str(&refused.body).unwrap();
-    assert_eq!(body["error"]["coverage"]["missing"][0]["shard"], 1, "{body}");
+    let missing = body["error"]["coverage"]["missing"].as_array().unwrap();
+    let failed = missing.iter().find(|part| part["shard"] == 1).unwrap();
+    assert!(failed["error"].as_str().unwrap().contains("exit code 4"), "{body}");
     assert_eq!(ask(&up, "/v1/services/half/query?require=many", "all").status, 400);
 }
 
@@ -158,10 +160,13 @@ fn a_leaf_that_fails_is_named_with_its_last_words(env: &TestEnv) {
     up.cli(&["query", "bad", "-d", "x"]).exits(1).says("shard 3").says("exit code 9").says("no index");
 }
 
-fn a_service_that_is_deployed_again_answers_from_its_new_data(env: &TestEnv) {
+fn another_service_of_the_same_name_is_refused_until_the_first_is_removed(env: &TestEnv) {
     let up = env.up();
     deploy_search(env, &up);
+    up.cli(&["service", "deploy", "find.yaml"]).exits(0);
     env.write("texts/new/one.txt", "another whale\n");
+    up.cli(&["service", "deploy", "find.yaml"]).exits(2).says("a different service \"find\"");
+    up.cli(&["service", "rm", "find"]).exits(0);
     up.cli(&["service", "deploy", "find.yaml"]).exits(0);
     assert_eq!(up.cli(&["query", "find", "-d", "whale"]).exits(0).stdout, grep(env, "whale"));
 }
@@ -169,6 +174,8 @@ fn a_service_that_is_deployed_again_answers_from_its_new_data(env: &TestEnv) {
 on_docker! {
     a_killed_leaf_is_missed_and_comes_back_by_itself
     removing_a_service_removes_its_containers
+    no_container_is_left_when_up_is_stopped_while_leaves_start
+    no_container_is_left_when_up_is_stopped_right_after_a_removal
 }
 
 fn a_killed_leaf_is_missed_and_comes_back_by_itself(env: &TestEnv) {
@@ -212,4 +219,23 @@ fn removing_a_service_removes_its_containers(env: &TestEnv) {
     assert_eq!(env.containers().len(), SHARDS + 1);
     up.cli(&["service", "rm", "find"]).exits(0);
     until("the containers' end", || env.containers().is_empty().then_some(()));
+}
+
+fn no_container_is_left_when_up_is_stopped_while_leaves_start(env: &TestEnv) {
+    texts(env);
+    let spec = "name: find\nleaf: { image: IMAGE, command: [cat], shards: 4, data: ./texts }\n";
+    env.write("find.yaml", spec.replace("IMAGE", env.image()));
+    let up = env.up();
+    up.cli(&["service", "deploy", "find.yaml", "--no-wait"]).exits(0);
+    until("the first container", || (!env.containers().is_empty()).then_some(()));
+    assert_eq!(up.stop(), 0);
+    assert_eq!(env.containers(), []);
+}
+
+fn no_container_is_left_when_up_is_stopped_right_after_a_removal(env: &TestEnv) {
+    let up = env.up();
+    deploy_search(env, &up);
+    up.cli(&["service", "rm", "find"]).exits(0);
+    assert_eq!(up.stop(), 0);
+    assert_eq!(env.containers(), []);
 }

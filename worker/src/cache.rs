@@ -194,7 +194,7 @@ impl Inner {
             return Ok(Blob::File(file));
         }
         let place = self.shelf().reserve(digest, size)?;
-        let outcome = self.into_file(digest, size, &place.temporary, &place.path).await;
+        let outcome = self.write_file(digest, size, &place.temporary, &place.path).await;
         let mut shelf = self.shelf();
         match outcome {
             Ok(()) => Ok(Blob::File(shelf.fill(digest))),
@@ -226,7 +226,7 @@ impl Inner {
         }
     }
 
-    async fn into_file(
+    async fn write_file(
         &self,
         digest: blake3::Hash,
         size: u64,

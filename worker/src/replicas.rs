@@ -17,10 +17,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use longshore_proto::v1::{DesiredReplica, ReplicaId, ReplicaPhase, ReplicaReport};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{cache::Cache, collect::yard::Yard, runtime::Runtime};
 
@@ -59,6 +59,8 @@ pub(crate) struct Replicas {
     pub(self) blobs: Cache,
     pub(self) yard: Arc<Yard>,
     kept: Mutex<BTreeMap<Key, Kept>>,
+    /// Also of replicas that are not kept any more but still have containers to end.
+    keepers: TaskTracker,
     changes: watch::Sender<u64>,
     closing: CancellationToken,
 }
@@ -69,7 +71,6 @@ struct Kept {
     desired: DesiredReplica,
     state: Arc<State>,
     leave: CancellationToken,
-    keeper: JoinHandle<()>,
 }
 
 /// What a keeper tells of its replica.
@@ -108,6 +109,7 @@ impl Replicas {
             blobs,
             yard: Arc::new(Yard::open(&dir)?),
             kept: Mutex::default(),
+            keepers: TaskTracker::new(),
             changes: watch::Sender::new(0),
             closing: CancellationToken::new(),
         }))
@@ -142,7 +144,8 @@ impl Replicas {
         let state = Arc::new(State { told: Mutex::new(told), changes: self.changes.clone() });
         let leave = self.closing.child_token();
         let keeper = keeper::keep(Arc::clone(self), desired.clone(), Arc::clone(&state), leave.clone());
-        Kept { desired, state, leave, keeper: tokio::spawn(keeper) }
+        self.keepers.spawn(keeper);
+        Kept { desired, state, leave }
     }
 
     /// Where every replica stands.
@@ -176,7 +179,8 @@ impl Replicas {
     /// Ends all replicas and waits until their containers are gone.
     pub async fn shutdown(&self) {
         self.closing.cancel();
-        let keepers: Vec<_> = std::mem::take(&mut *self.lock()).into_values().map(|kept| kept.keeper).collect();
-        join_all(keepers).await;
+        self.lock().clear();
+        self.keepers.close();
+        self.keepers.wait().await;
     }
 }

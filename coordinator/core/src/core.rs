@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    dispatch::Loss,
     fleet::Fleet,
-    ids::{AttemptId, ItemKey, JobId, Now, RequestId, WorkerId},
+    ids::{AttemptId, Incarnation, ItemKey, JobId, Now, RequestId, WorkerId},
     input::{Blame, End, Finished, Input},
     job::{JobSpec, JobState},
     ledger::{ItemState, Ledger, Trouble},
@@ -53,6 +54,8 @@ pub struct Core {
     pub(crate) reunion_until_ms: u64,
     /// Workers or services have changed since replicas were last placed.
     pub(crate) unplaced: bool,
+    /// What likely ran on workers that fell silent: should one come back as another life, it went down with these.
+    pub(crate) suspects: BTreeMap<WorkerId, (Incarnation, Vec<ItemKey>)>,
 }
 
 impl Core {
@@ -79,6 +82,7 @@ impl Core {
             missed,
             reunion_until_ms: now.steady_ms.saturating_add(settings.reunion_ms),
             unplaced: true,
+            suspects: BTreeMap::new(),
         }
     }
 
@@ -126,7 +130,7 @@ impl Core {
             }
             Input::Goodbye { worker, incarnation } => {
                 if self.fleet.life(worker, incarnation).is_some() {
-                    self.lose_worker(now, worker, false, &mut out);
+                    self.lose_worker(now, worker, Loss::Goodbye, &mut out);
                 }
             }
             Input::Finished { worker, incarnation, results } => {
@@ -213,7 +217,6 @@ impl Core {
                 record.reason = String::new();
                 let items = failed.len() as u64;
                 self.queues.insert(id, new_queues(&record.spec));
-                // The job first: should only a part of this be kept, the rest has simply failed again.
                 self.keep(Record::Job(record), out);
                 for item in failed {
                     self.keep(Record::OutcomeGone(item), out);
@@ -330,6 +333,18 @@ impl Core {
         self.failed(now, item, Blame::Slot, Vec::new(), out);
         out.notices.push(Notice::Job(item.job));
         self.end_if_spent(now, item.job, out);
+    }
+
+    /// As [`Core::suspect`], for an item that runs elsewhere by now: only counted.
+    pub(crate) fn suspect_later(&mut self, item: ItemKey, out: &mut Outbox) {
+        let Some(job) = self.ledger.job(item.job) else { return };
+        let pending =
+            job.stage(usize::from(item.stage)).is_some_and(|stage| stage.state(item.index) == ItemState::Pending);
+        if pending && job.record.state == JobState::Running {
+            let mut trouble = job.trouble(&item).unwrap_or_default();
+            trouble.crashes += 1;
+            self.keep_trouble(item, trouble, Vec::new(), out);
+        }
     }
 
     /// The item is to be taken again at once, if it still needs to.

@@ -19,6 +19,17 @@ use crate::{
 /// Runs shorter than this (microseconds) are not worth asking back for an idle worker.
 const WORTH_RETURNING_US: u64 = 20_000;
 
+/// How a worker went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It said so, and runs nothing any more.
+    Goodbye,
+    /// Another life of it said hello.
+    Restart,
+    /// Its lease ran out: it may be cut off, stopped, or down.
+    Silence,
+}
+
 impl Core {
     /// A worker has connected: for the first time, again, or after a restart.
     pub(crate) fn hello(
@@ -30,7 +41,12 @@ impl Core {
         out: &mut Outbox,
     ) {
         if self.fleet.workers.get(&worker).is_some_and(|known| known.incarnation != incarnation) {
-            self.lose_worker(now, worker, true, out);
+            self.lose_worker(now, worker, Loss::Restart, out);
+        }
+        if let Some((silent, items)) = self.suspects.remove(&worker)
+            && silent != incarnation
+        {
+            items.into_iter().for_each(|item| self.suspect_later(item, out));
         }
         if !self.ledger.knows_worker(worker, &name) {
             self.keep(Record::Worker(WorkerRecord { id: worker, name: name.clone() }), out);
@@ -92,14 +108,15 @@ impl Core {
         pending && self.queue_mut(item).is_some_and(|queue| !queue.is_live(item.index))
     }
 
-    /// The worker is gone: what it held is to run elsewhere. Those of its attempts that were likely running are
-    /// suspects when it went down (rather than said goodbye).
-    pub(crate) fn lose_worker(&mut self, now: Now, worker: WorkerId, crashed: bool, out: &mut Outbox) {
+    /// The worker is gone: what it held is to run elsewhere. Those of its attempts that were likely running are suspects
+    /// when it went down; whether it did, a silent worker only shows when it comes back.
+    pub(crate) fn lose_worker(&mut self, now: Now, worker: WorkerId, loss: Loss, out: &mut Outbox) {
         // First of all, so that no order that follows from its loss is addressed to it: not before its next welcome.
         let Some(gone) = self.fleet.workers.remove(&worker) else {
             return;
         };
-        let slots = gone.slots as usize;
+        let (slots, incarnation) = (gone.slots as usize, gone.incarnation);
+        let mut running = Vec::new();
         let lost: Vec<(AttemptId, Live)> =
             gone.attempts.into_iter().filter_map(|id| Some((id, self.fleet.take(id, worker)?))).collect();
         for (nth, (id, live)) in lost.into_iter().enumerate() {
@@ -107,11 +124,17 @@ impl Core {
                 continue;
             }
             out.notices.push(Notice::Job(live.item.job));
-            if crashed && nth < slots {
+            if nth < slots {
+                running.push(live.item);
+            }
+            if loss == Loss::Restart && nth < slots {
                 self.suspect(now, live.item, out);
             } else {
                 self.give_back(live.item);
             }
+        }
+        if loss == Loss::Silence {
+            self.suspects.insert(worker, (incarnation, running));
         }
         self.unplaced = true;
         self.keep(Record::WorkerGone(worker), out);
@@ -140,7 +163,7 @@ impl Core {
             .map(|(id, _)| *id)
             .collect();
         for worker in silent {
-            self.lose_worker(now, worker, true, out);
+            self.lose_worker(now, worker, Loss::Silence, out);
         }
         if now.steady_ms >= self.reunion_until_ms {
             for worker in std::mem::take(&mut self.missed) {

@@ -51,19 +51,22 @@ impl agent_server::Agent for AgentService {
         };
         let peer = Peer::new(&hello)?;
         let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
-        let (serial, orders) = self.links.register(peer.worker, peer.incarnation, about);
         let input = said_hello(&peer, hello)?;
         let (down, stream) = mpsc::channel(64);
+        let gate = self.links.gate.lock().await;
+        let (serial, orders) = self.links.register(peer.worker, about);
+        self.driver.tell(input).await?;
+        drop(gate);
         let scribe = Scribe::new(Arc::clone(&self.catalog), Arc::clone(&self.services), self.epoch, self.lease_ms);
         tokio::spawn(carry_orders(self.driver.clone(), peer.clone(), scribe, orders, down.clone()));
-        self.driver.tell(input).await?;
         let service = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = service.listen(&peer, up, &down).await {
+            if let Err(status) = service.listen(&peer, serial, up, &down).await {
                 tracing::info!(worker = peer.name, %status, "a worker's link has ended");
                 let _ = down.try_send(Err(status));
             }
-            if service.links.remove(peer.worker, peer.incarnation, serial) {
+            let _gate = service.links.gate.lock().await;
+            if service.links.remove(peer.worker, serial) {
                 let (worker, incarnation) = (peer.worker, peer.incarnation);
                 let _ = service.driver.tell(Input::LinkLost { worker, incarnation }).await;
             }
@@ -232,6 +235,7 @@ impl AgentService {
     async fn listen(
         &self,
         peer: &Peer,
+        serial: u64,
         mut up: Streaming<v1::FromWorker>,
         down: &mpsc::Sender<Result<v1::ToWorker, Status>>,
     ) -> Result<(), Status> {
@@ -266,6 +270,11 @@ impl AgentService {
                 }
                 None => continue,
             };
+            // What an earlier link of this worker still brings is not news any more.
+            let _gate = self.links.gate.lock().await;
+            if !self.links.is_current(worker, serial) {
+                return Err(Status::aborted("another link of this worker has taken over"));
+            }
             self.driver.tell(input).await?;
         }
     }

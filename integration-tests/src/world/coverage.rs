@@ -52,6 +52,7 @@ pub const WANTED: &[&str] = &[
     "an attempt adopted after a coordinator crash",
     "a lease that ran out",
     "a worker missed after a coordinator crash",
+    "a suspect found later",
     "a suspect given up",
     "a gather item given out",
     "an item made from an output given out",

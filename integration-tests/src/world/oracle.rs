@@ -66,6 +66,8 @@ pub struct Oracle {
     /// The one attempt of an item that may commit, and who has it.
     holders: BTreeMap<ItemKey, (AttemptId, WorkerId)>,
     workers: BTreeMap<WorkerId, Known>,
+    /// What likely ran on workers that fell silent, with the life they had.
+    suspects: BTreeMap<WorkerId, (Incarnation, Vec<ItemKey>)>,
     /// Workers from before the start that have not come back.
     missed: BTreeSet<WorkerId>,
     reunion_until_ms: u64,
@@ -95,6 +97,7 @@ impl Oracle {
             given: BTreeMap::new(),
             holders: BTreeMap::new(),
             workers: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             missed: BTreeSet::new(),
             reunion_until_ms: 0,
             told: BTreeMap::new(),
@@ -123,6 +126,7 @@ impl Oracle {
         self.live = kept.clone();
         self.holders.clear();
         self.workers.clear();
+        self.suspects.clear();
         self.told.clear();
         self.placed.clear();
         self.shown.clear();

@@ -332,7 +332,7 @@ fn all_outputs_together_have_a_bound() {
 fn an_unreadable_file_is_read_by_root_and_refused_otherwise() {
     let mut world = World::new();
     world.put("x", "secret");
-    fs::set_permissions(world.run().join("x"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(world.run().join("x"), fs::Permissions::from_mode(0o000)).unwrap();
     if rustix::process::geteuid().is_root() {
         assert_eq!(bytes(&world.collect()[0]), b"secret");
     } else {
@@ -344,7 +344,7 @@ fn an_unreadable_file_is_read_by_root_and_refused_otherwise() {
 fn a_directory_without_permissions_is_removed_all_the_same() {
     let world = World::new();
     world.put("locked/inner/x", "");
-    fs::set_permissions(world.run().join("locked/inner"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(world.run().join("locked/inner"), fs::Permissions::from_mode(0o000)).unwrap();
     world.discard();
     wait_until_swept(&world);
 }

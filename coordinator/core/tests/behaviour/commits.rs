@@ -35,8 +35,7 @@ fn late_completion_is_discarded() {
     let (mut it, attempt) = running();
     it.now_ms += 1_001;
     it.join(2, 1);
-    it.step(Input::Tick);
-    let out = it.wait(400);
+    let out = it.step(Input::Tick);
     let second = only(&out);
     it.hello(1, 1, 1, &[attempt], &[]);
     let out = it.succeeds(1, &attempt, 1);

@@ -115,10 +115,10 @@ fn work_goes_on_after_a_lease_was_lost_unless_it_runs_elsewhere() {
     let out = it.submit(1, spec(&[map()]), 1);
     let attempt = only(&out);
     it.wait(1_001);
-    assert_eq!(it.counts(1, 0).backing_off, 1);
+    assert_eq!(it.counts(1, 0).queued, 1);
     let out = it.hello(1, 1, 1, &[attempt], &[]);
     assert!(stopped(&out).is_empty());
-    assert_eq!((it.counts(1, 0).running, it.counts(1, 0).backing_off), (1, 0));
+    assert_eq!((it.counts(1, 0).running, it.counts(1, 0).queued), (1, 0));
 }
 
 #[test]

@@ -16,6 +16,19 @@ pub(super) enum Cause {
     Failed { blame: Blame, detail: Vec<u8> },
     /// It was likely running on a worker that went down.
     Suspect,
+    /// It was likely running on a worker that fell silent, and has now come back as another life: only counted.
+    SuspectLater,
+}
+
+/// How a worker goes away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It says so.
+    Goodbye,
+    /// Another life of it says hello.
+    Restart,
+    /// Its lease runs out.
+    Silence,
 }
 
 pub(super) type Causes = BTreeMap<ItemKey, Cause>;
@@ -27,8 +40,11 @@ impl Oracle {
         self.listen(seen.input, seen.now);
         let lost = self.lost_by(seen.input, seen.now);
         self.workers_gone_are(seen, &lost, coverage)?;
-        for (worker, crashed) in lost {
-            self.lose(worker, crashed, &mut causes, coverage);
+        for (worker, loss) in lost {
+            self.lose(worker, loss, &mut causes, coverage);
+        }
+        if let Input::Hello { worker, incarnation, .. } = seen.input {
+            self.comes_back(*worker, *incarnation, &mut causes, coverage);
         }
         if let Input::Finished { worker, incarnation, results } = seen.input {
             self.ends(*worker, *incarnation, results, &mut causes, coverage);
@@ -56,26 +72,44 @@ impl Oracle {
         }
     }
 
-    /// Workers this input ends the lease of, and whether their attempts become suspects.
-    fn lost_by(&self, input: &Input, now: Now) -> Vec<(WorkerId, bool)> {
+    /// What ran on a silent worker is suspect only now, if it went down.
+    fn comes_back(&mut self, worker: WorkerId, incarnation: Incarnation, causes: &mut Causes, coverage: &mut Coverage) {
+        let Some((silent, items)) = self.suspects.remove(&worker) else { return };
+        if silent == incarnation {
+            return;
+        }
+        for item in items {
+            if self.item_may_change(&item).is_ok() {
+                coverage.saw("a suspect found later");
+                causes.insert(item, Cause::SuspectLater);
+            }
+        }
+    }
+
+    /// Workers this input ends the lease of, and how.
+    fn lost_by(&self, input: &Input, now: Now) -> Vec<(WorkerId, Loss)> {
         let is = |worker: &WorkerId, incarnation: &Incarnation| {
             self.workers.get(worker).map(|known| known.incarnation == *incarnation)
         };
         match input {
-            Input::Hello { worker, incarnation, .. } if is(worker, incarnation) == Some(false) => vec![(*worker, true)],
-            Input::Goodbye { worker, incarnation } if is(worker, incarnation) == Some(true) => vec![(*worker, false)],
+            Input::Hello { worker, incarnation, .. } if is(worker, incarnation) == Some(false) => {
+                vec![(*worker, Loss::Restart)]
+            }
+            Input::Goodbye { worker, incarnation } if is(worker, incarnation) == Some(true) => {
+                vec![(*worker, Loss::Goodbye)]
+            }
             Input::Tick => self
                 .workers
                 .iter()
                 .filter(|(_, known)| now.steady_ms - known.heard_ms > self.settings.lease_ms)
-                .map(|(worker, _)| (*worker, true))
+                .map(|(worker, _)| (*worker, Loss::Silence))
                 .collect(),
             _ => Vec::new(),
         }
     }
 
     /// The core counts exactly those workers as gone that are, and those that did not come back after its start.
-    fn workers_gone_are(&mut self, seen: Seen<'_>, lost: &[(WorkerId, bool)], coverage: &mut Coverage) -> Check {
+    fn workers_gone_are(&mut self, seen: Seen<'_>, lost: &[(WorkerId, Loss)], coverage: &mut Coverage) -> Check {
         let mut expected: BTreeSet<WorkerId> = lost.iter().map(|(worker, _)| *worker).collect();
         if matches!(seen.input, Input::Tick) && seen.now.steady_ms >= self.reunion_until_ms {
             for worker in std::mem::take(&mut self.missed) {
@@ -99,13 +133,20 @@ impl Oracle {
         Ok(())
     }
 
-    fn lose(&mut self, worker: WorkerId, crashed: bool, causes: &mut Causes, coverage: &mut Coverage) {
-        let slots = self.workers.remove(&worker).map_or(0, |known| known.slots);
+    fn lose(&mut self, worker: WorkerId, loss: Loss, causes: &mut Causes, coverage: &mut Coverage) {
+        let Some(known) = self.workers.remove(&worker) else { return };
+        let mut running = Vec::new();
         for (nth, (_, item)) in (0_u64..).zip(self.held_by(worker)) {
             self.holders.remove(&item);
-            if crashed && nth < slots {
+            if nth < known.slots {
+                running.push(item);
+            }
+            if loss == Loss::Restart && nth < known.slots {
                 causes.insert(item, Cause::Suspect);
             }
+        }
+        if loss == Loss::Silence {
+            self.suspects.insert(worker, (known.incarnation, running));
         }
         self.told.remove(&worker);
         let before = self.placed.len();

@@ -1,0 +1,154 @@
+//! The repository's own rules: headers, sizes, arrows between crates, nothing left half done.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use toml::Table;
+use walkdir::WalkDir;
+
+/// Longest file in lines: what is longer has two charges.
+const LINES: usize = 600;
+
+/// Every crate of ours and all of ours that it may know, also for its tests unless these are beside it.
+///
+/// Arrows run one way (ARCHITECTURE.md): the pure parts know nothing of ours, adapters know the pure parts, programs know
+/// adapters.
+const ARROWS: [(&str, &[&str]); 13] = [
+    ("longshore-core", &[]),
+    ("longshore-shim", &[]),
+    ("longshore-proto", &[]),
+    ("longshore-store", &[]),
+    ("longshore-blobs", &[]),
+    ("merger-sdk", &[]),
+    ("longshore-root", &["longshore-core"]),
+    ("longshore-client", &["longshore-proto"]),
+    ("longshore-worker", &["longshore-proto", "longshore-shim"]),
+    (
+        "longshore-coordinator",
+        &["longshore-blobs", "longshore-core", "longshore-proto", "longshore-root", "longshore-store"],
+    ),
+    ("longshore-examples", &["merger-sdk"]),
+    ("longshore", &["longshore-client", "longshore-coordinator", "longshore-worker"]),
+    ("integration-tests", &["longshore-core", "merger-sdk"]),
+];
+
+/// What the core must not depend on: anything with a clock, IO, tasks or dice. It has no dependency but these.
+const PURE: [&str; 2] = ["serde", "thiserror"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Every file of the repository with this name or extension, without what is built.
+fn files(wanted: impl Fn(&Path) -> bool) -> Vec<(PathBuf, String)> {
+    let root = root();
+    let here = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_string_lossy();
+        entry.depth() == 0 || !(name == "target" || name.starts_with('.'))
+    };
+    let entries = WalkDir::new(&root).sort_by_file_name().into_iter().filter_entry(here).map(Result::unwrap);
+    let wanted = entries.filter(|entry| entry.file_type().is_file() && wanted(entry.path()));
+    let read = wanted.map(|entry| {
+        let below = entry.path().strip_prefix(&root).unwrap().to_owned();
+        (below, fs::read_to_string(entry.path()).unwrap())
+    });
+    read.collect()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let sources = files(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    assert!(sources.len() > 100, "the sources are not where they were: {}", sources.len());
+    sources
+}
+
+/// Every manifest with a package, by the package's name.
+fn manifests() -> BTreeMap<String, Table> {
+    let found = files(|path| path.file_name().is_some_and(|name| name == "Cargo.toml")).into_iter();
+    let tables = found.map(|(_, text)| text.parse::<Table>().unwrap());
+    let named = tables.filter_map(|table| Some((table.get("package")?["name"].as_str()?.to_owned(), table)));
+    named.collect()
+}
+
+/// Names of what a package depends on, in these sections.
+fn dependencies(manifest: &Table, sections: &[&str]) -> BTreeSet<String> {
+    let tables = sections.iter().filter_map(|section| manifest.get(*section)?.as_table());
+    tables.flat_map(|table| table.keys().cloned()).collect()
+}
+
+#[test]
+fn every_source_file_opens_with_its_charge() {
+    let mute: Vec<_> =
+        sources().into_iter().filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| path).collect();
+    assert!(mute.is_empty(), "these do not open with `//!`: {mute:#?}");
+}
+
+#[test]
+fn no_source_file_is_longer_than_it_should_be() {
+    let counted = sources().into_iter().map(|(path, text)| (path, text.lines().count()));
+    let long: Vec<_> = counted.filter(|(_, lines)| *lines > LINES).collect();
+    assert!(long.is_empty(), "these have more than {LINES} lines: {long:#?}");
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    // In two halves, so that this file is not found.
+    let forbidden =
+        [["todo", "!("], ["unimplemented", "!("], ["#[ig", "nore"], ["db", "g!("]].map(|halves| halves.concat());
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        for (number, line) in text.lines().enumerate() {
+            if forbidden.iter().any(|word| line.contains(word.as_str())) {
+                found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn arrows_between_crates_run_one_way() {
+    let manifests = manifests();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    let there: BTreeSet<&str> = manifests.keys().map(String::as_str).collect();
+    assert_eq!(there, known, "every crate has its arrows written down here");
+    for (name, allowed) in ARROWS {
+        let all = dependencies(&manifests[name], &["dependencies", "build-dependencies"]);
+        let ours: BTreeSet<&str> = all.iter().map(String::as_str).filter(|name| known.contains(name)).collect();
+        let stray: Vec<_> = ours.iter().filter(|ours| !allowed.contains(ours)).collect();
+        assert!(stray.is_empty(), "{name} must not depend on {stray:?}");
+    }
+}
+
+#[test]
+fn no_crate_is_reached_from_itself() {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    for (name, _) in ARROWS {
+        let (mut seen, mut next) = (BTreeSet::new(), arrows[name].to_vec());
+        while let Some(other) = next.pop() {
+            assert_ne!(other, name, "{name} reaches itself");
+            if seen.insert(other) {
+                next.extend(arrows[other]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_core_has_no_clock_no_io_and_no_dice() {
+    let manifests = manifests();
+    let all = dependencies(&manifests["longshore-core"], &["dependencies", "build-dependencies"]);
+    let stray: Vec<_> = all.iter().filter(|name| !PURE.contains(&name.as_str())).collect();
+    assert!(stray.is_empty(), "the core must not depend on {stray:?}");
+    let impure = ["std::time::Instant", "SystemTime", "std::fs", "std::net", "std::thread", "std::env", "async fn"];
+    for (path, text) in sources() {
+        if path.starts_with("coordinator/core/src") {
+            let found = impure.iter().find(|word| text.contains(*word));
+            assert_eq!(found, None, "in {}", path.display());
+        }
+    }
+}
