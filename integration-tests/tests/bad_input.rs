@@ -88,7 +88,7 @@ fn inputs_that_are_none_are_refused_by_name(env: &TestEnv) {
             (&["empty"], "directory empty has no file in it"),
             (&["in/*.txt"], "pattern in/*.txt matches no file"),
             (&["not-there"], "cannot read not-there"),
-            (&["in.fifo"], "in.fifo is a FIFO"),
+            (&["in.fifo"], "in.fifo is a named pipe, not a regular file"),
             (&["in/a/same", "in/b/same"], "two inputs would both be item same: in/a/same and in/b/same"),
             (&[], "no input is named"),
         ];

@@ -18,7 +18,7 @@ const LINES: usize = 600;
 ///
 /// Arrows run one way (ARCHITECTURE.md): the pure parts know nothing of ours, adapters know the pure parts, programs know
 /// adapters.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("longshore-core", &[]),
     ("longshore-shim", &[]),
     ("longshore-proto", &[]),
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ),
     ("longshore-examples", &["merger-sdk"]),
     ("longshore", &["longshore-client", "longshore-coordinator", "longshore-worker"]),
+    ("bench", &[]),
     ("integration-tests", &["longshore-core", "merger-sdk"]),
 ];
 

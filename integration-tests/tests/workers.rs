@@ -36,6 +36,7 @@ on_processes! {
     items_run_on_every_worker
     items_of_a_killed_worker_finish_on_the_other
     items_of_a_worker_that_leaves_finish_on_the_other
+    a_worker_that_wakes_up_too_late_commits_nothing
     a_worker_that_joins_late_is_given_work
     a_second_worker_on_the_same_directory_is_refused
     shards_are_spread_over_the_workers
@@ -86,6 +87,35 @@ fn items_of_a_worker_that_leaves_finish_on_the_other(env: &TestEnv) {
     let _second = env.worker("w2", &coordinator);
     env.write("gate", "");
     finished(env, &coordinator, &id);
+}
+
+fn a_worker_that_wakes_up_too_late_commits_nothing(env: &TestEnv) {
+    env.write("in/item", "");
+    let (runs, gate) = (env.text_path("runs"), env.text_path("gate"));
+    let script =
+        format!("echo >> {runs}; n=$(wc -l < {runs}); until test -e {gate}-$n; do sleep 0.02; done; echo $n > {{out}}");
+    let coordinator = env.coordinator();
+    let first = env.worker("w1", &coordinator);
+    coordinator.until_workers(1);
+    let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &script]);
+    until("the first run", || (env.lines("runs").len() == 1).then_some(()));
+    first.freeze();
+    let _second = env.worker("w2", &coordinator);
+    until("the lease's end and the second run", || (env.lines("runs").len() == 2).then_some(()));
+    env.write("gate-2", "");
+    coordinator.cli(&["wait", &id]).exits(0);
+    env.write("gate-1", "");
+    first.thaw();
+    coordinator.until_workers(2);
+    // Both slots are used again, so whatever was to come from the first run has come.
+    let both = format!("echo >> {runs}; until test $(wc -l < {runs}) = 4; do sleep 0.02; done; echo {{name}}");
+    env.write("again/a", "");
+    env.write("again/b", "");
+    coordinator.cli(&["run", "any", "again", "--", "sh", "-c", &both]).exits(0);
+    coordinator.cli(&["job", "outputs", &id, "-o", "out"]).exits(0);
+    assert_eq!(env.read("out/item"), "2\n");
+    let stage = &coordinator.job(&id)["stages"][0];
+    assert_eq!((&stage["succeeded"], &stage["failed"]), (&1.into(), &0.into()));
 }
 
 fn a_worker_that_joins_late_is_given_work(env: &TestEnv) {

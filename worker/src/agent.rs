@@ -106,6 +106,7 @@ pub async fn run(
     let link = tokio::spawn(link.keep_up(to_tell, leave.clone()));
     stop.await;
     tokio::join!(executor.shutdown(), replicas.shutdown());
+    runtime.settle().await;
     leave.cancel();
     // Whatever becomes of these, nothing is left to be done.
     let _ = tokio::join!(link, tunnel);

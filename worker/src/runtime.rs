@@ -29,6 +29,11 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Removes every sandbox this worker (by its id) left behind in an earlier life; answers how many.
     fn sweep(&self) -> BoxFuture<'_, Result<usize, RuntimeError>>;
+
+    /// Waits until what is left of starts that were given up is gone. For the end, when nothing is started any more.
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// An image that is here.

@@ -121,6 +121,22 @@ impl<'env> Server<'env> {
         cli::code(status)
     }
 
+    /// Stops its clock, as a machine that hangs would; what it has started goes on.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn freeze(&self) {
+        kill_process(cli::pid(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on after [`Server::freeze`].
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn thaw(&self) {
+        kill_process(cli::pid(&self.child), Signal::CONT).unwrap();
+    }
+
     /// Kills it on the spot, as a crash would.
     ///
     /// # Panics
@@ -139,6 +155,8 @@ impl Drop for Server<'_> {
         }
         if let Ok(None) = self.child.try_wait() {
             let _ = kill_process(cli::pid(&self.child), Signal::TERM);
+            // A frozen one is told only when it goes on.
+            let _ = kill_process(cli::pid(&self.child), Signal::CONT);
             let end = Instant::now() + Duration::from_secs(20);
             while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
                 thread::sleep(Duration::from_millis(10));

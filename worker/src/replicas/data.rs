@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -19,24 +20,40 @@ use crate::{
 /// Files fetched at once.
 const FETCHES: usize = 16;
 
-/// Lays the files of a list out in a new directory, readable by everybody and writable by nobody.
-pub(super) async fn lay_out(blobs: &Cache, yard: &Yard, list: &BlobListRef) -> Result<PathBuf, String> {
-    let files = lists::entries(blobs, std::slice::from_ref(list))
-        .await
-        .map_err(|why| format!("the list of its data: {why}"))?;
-    let dir = yard.slot_dir().map_err(|error| format!("the directory of its data: {error}"))?;
-    let below = dir.join("data");
-    make_dir(&below).map_err(|error| format!("the directory of its data: {error}"))?;
-    let outcome = stream::iter(files)
-        .map(|file| lay(blobs, &below, file))
-        .buffer_unordered(FETCHES)
-        .try_collect::<Vec<()>>()
-        .await;
-    match outcome {
-        Ok(_) => Ok(below),
-        Err(why) => {
-            let _ = yard.remove_slot_dir(&dir);
-            Err(why)
+/// A shard's data on this worker. Its directory goes with this value.
+pub(super) struct Data {
+    dir: PathBuf,
+    yard: Arc<Yard>,
+}
+
+impl Data {
+    /// Lays the files of a list out in a new directory, readable by everybody and writable by nobody.
+    pub async fn lay_out(blobs: &Cache, yard: &Arc<Yard>, list: &BlobListRef) -> Result<Self, String> {
+        let files = lists::entries(blobs, std::slice::from_ref(list)).await;
+        let files = files.map_err(|why| format!("the list of its data: {why}"))?;
+        let about = |error: io::Error| format!("the directory of its data: {error}");
+        // From here on, whatever happens, the directory is removed again.
+        let data = Self { dir: yard.slot_dir().map_err(about)?, yard: Arc::clone(yard) };
+        make_dir(&data.files()).map_err(about)?;
+        let below = data.files();
+        stream::iter(files)
+            .map(|file| lay(blobs, &below, file))
+            .buffer_unordered(FETCHES)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(data)
+    }
+
+    /// Where the files are.
+    pub fn files(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if let Err(error) = self.yard.remove_slot_dir(&self.dir) {
+            tracing::warn!(dir = %self.dir.display(), %error, "a directory cannot be removed");
         }
     }
 }

@@ -6,7 +6,7 @@ use longshore_proto::v1::{Container, DesiredReplica, Interface, ReplicaPhase};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ANSWER_BYTES, Replicas, Serving, State, data, files::Files, http::Server};
+use super::{ANSWER_BYTES, Replicas, Serving, State, data::Data, files::Files, http::Server};
 use crate::runtime::{Control, Image, Paths, Sandbox, SandboxSpec, Shim};
 use crate::slot::has_read_only_inputs;
 
@@ -52,9 +52,11 @@ pub(super) async fn keep(
     leave: CancellationToken,
 ) {
     let mut pause = PAUSES.0;
+    // Laid out once: nothing inside can change it, so it serves every life.
+    let mut data = None;
     loop {
         let born = Instant::now();
-        let Err(why) = live(&replicas, &desired, &state, &leave).await else { return };
+        let Err(why) = live(&replicas, &desired, &mut data, &state, &leave).await else { return };
         if born.elapsed() > LONG_LIFE {
             pause = PAUSES.0;
         }
@@ -73,6 +75,7 @@ pub(super) async fn keep(
 async fn live(
     replicas: &Arc<Replicas>,
     desired: &DesiredReplica,
+    data: &mut Option<Data>,
     state: &State,
     leave: &CancellationToken,
 ) -> Result<(), String> {
@@ -88,7 +91,7 @@ async fn live(
     let rooms = if http { 1 } else { desired.concurrency.max(1) };
     let mut started = Vec::new();
     let prepared = tokio::select! {
-        prepared = prepare(replicas, desired, &place, rooms, &mut started) => prepared,
+        prepared = prepare(replicas, desired, data, &place, rooms, &mut started) => prepared,
         () = leave.cancelled() => Err(String::new()),
     };
     let ended = match prepared {
@@ -106,15 +109,15 @@ async fn live(
 async fn prepare(
     replicas: &Replicas,
     desired: &DesiredReplica,
+    data: &mut Option<Data>,
     place: &Place,
     rooms: u32,
     started: &mut Vec<Room>,
 ) -> Result<(), String> {
     let image = replicas.runtime.resolve(&place.container.image).await.map_err(|error| error.to_string())?;
-    let data = match &desired.data {
-        Some(list) => Some(data::lay_out(&replicas.blobs, &replicas.yard, list).await?),
-        None => None,
-    };
+    if let (Some(list), None) = (&desired.data, &data) {
+        *data = Some(Data::lay_out(&replicas.blobs, &replicas.yard, list).await?);
+    }
     for _ in 0..rooms {
         let dir = replicas.yard.slot_dir().map_err(|error| format!("its directory cannot be made: {error}"))?;
         let spec = SandboxSpec {
@@ -123,7 +126,7 @@ async fn prepare(
             image: image.clone(),
             container: place.container.clone(),
             dir: dir.clone(),
-            data: data.clone(),
+            data: data.as_ref().map(Data::files),
             max_output_bytes: ANSWER_BYTES,
         };
         match replicas.runtime.start(&spec).await {

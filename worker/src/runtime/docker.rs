@@ -265,6 +265,12 @@ impl Runtime for DockerRuntime {
     fn sweep(&self) -> BoxFuture<'_, Result<usize, RuntimeError>> {
         Box::pin(self.sweep_leftovers())
     }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        let abandoned = self.engine.abandoned();
+        abandoned.close();
+        Box::pin(abandoned.wait())
+    }
 }
 
 async fn discard(container: Container) {

@@ -163,11 +163,12 @@ impl Drop for Container {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (engine, name) = (self.engine.clone(), std::mem::take(&mut self.name));
             let created = self.id.get().is_some();
-            runtime.spawn(async move {
+            let removal = async move {
                 if let Err(error) = remove_abandoned(&engine, &name, created).await {
                     tracing::warn!("{error}");
                 }
-            });
+            };
+            self.engine.abandoned().spawn_on(removal, &runtime);
         }
     }
 }

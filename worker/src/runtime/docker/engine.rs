@@ -3,6 +3,7 @@
 use std::{env, error::Error as _, fmt::Write as _, path::Path, time::Duration};
 
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error as ClientError};
+use tokio_util::task::TaskTracker;
 
 /// Oldest API we speak: what Docker 20.10 has.
 const OLDEST_API: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
@@ -92,6 +93,7 @@ impl EngineError {
 pub(super) struct Engine {
     docker: Docker,
     socket: String,
+    abandoned: TaskTracker,
 }
 
 impl Engine {
@@ -109,7 +111,7 @@ impl Engine {
         if version < OLDEST_API {
             return Err(EngineError::TooOld { socket, version: version.to_string() });
         }
-        Ok(Self { docker: negotiated, socket })
+        Ok(Self { docker: negotiated, socket, abandoned: TaskTracker::new() })
     }
 
     /// The client, to make a call with: hand the call to [`Engine::within`].
@@ -120,6 +122,11 @@ impl Engine {
     /// A client for calls whose first answer may take this long.
     pub(super) fn patient(&self, limit: Duration) -> Docker {
         self.docker.clone().with_timeout(limit)
+    }
+
+    /// Removals of containers that were given up in the middle of their start.
+    pub(super) fn abandoned(&self) -> &TaskTracker {
+        &self.abandoned
     }
 
     /// Where it is.
