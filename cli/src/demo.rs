@@ -20,6 +20,7 @@ use crate::{
     commands,
     context::Context,
     exit::Exit,
+    interrupt::Interrupt,
     serve::Up,
 };
 
@@ -59,8 +60,15 @@ async fn with_stage(stage: &Stage, home: Home, dir: &std::path::Path, context: &
     say(&format!("{files} source and licence texts of this machine ({kib} KiB), copied to {}", texts.display()));
     say(&format!("Containers by: {}\n", stage.runtime().name()));
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let interrupt = Interrupt::listen();
     let up = Up::start(dir, SocketAddr::from(([127, 0, 0, 1], 0)), home, stage.runtime(), slots).await?;
-    let played = play(stage, dir, &up.address, context).await;
+    let played = tokio::select! {
+        played = play(stage, dir, &up.address, context) => played,
+        () = interrupt.typed() => {
+            eprintln!("interrupted; cleaning up");
+            Ok(Exit::Interrupted)
+        }
+    };
     let stopped = up.stop().await;
     let exit = played?;
     stopped?;

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::commands::doctor::{Check, Verdict};
 
-/// The oldest runc whose known escapes are mended (CVE-2025-31133, -52565, -52881).
-const RUNC: [u64; 3] = [1, 2, 8];
+/// The oldest runc of each branch whose known escapes are mended (CVE-2025-31133, -52565, -52881); later branches are.
+const RUNC: [[u64; 3]; 2] = [[1, 2, 8], [1, 3, 3]];
 
 /// Checks of the Docker Engine.
 pub async fn docker() -> Vec<Check> {
@@ -48,12 +48,17 @@ fn of_engine(info: &EngineInfo) -> Vec<Check> {
 fn runc(version: &str) -> Check {
     let numbers: Vec<u64> = version.split(['.', '-', '+', '~']).map_while(|part| part.parse().ok()).collect();
     if numbers.is_empty() {
-        return doubtful("runc", "its version is not told", "make sure that it is 1.2.8 or newer");
+        return doubtful("runc", "its version is not told", "make sure that it is 1.2.8, 1.3.3 or newer");
     }
-    if numbers.as_slice() >= RUNC.as_slice() {
+    let branch = RUNC.iter().find(|oldest| numbers.get(..2) == Some(&oldest[..2]));
+    let mended = match branch {
+        Some(oldest) => numbers.as_slice() >= oldest.as_slice(),
+        None => numbers.as_slice() > RUNC[1].as_slice(),
+    };
+    if mended {
         return good("runc", format!("version {version}"));
     }
-    let advice = "upgrade to 1.2.8 or newer before running images of strangers: older ones can be escaped from";
+    let advice = "upgrade to 1.2.8, 1.3.3 or newer before running images of strangers: older ones can be escaped from";
     doubtful("runc", &format!("version {version}"), advice)
 }
 

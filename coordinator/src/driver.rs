@@ -30,12 +30,16 @@ type Delivery = Box<dyn FnOnce() + Send>;
 /// Looks at the core now; what was seen is told when it is durable.
 type Read = Box<dyn FnOnce(&Core) -> Delivery + Send>;
 
+/// Looks at the core and tells at once.
+type Peek = Box<dyn FnOnce(&Core) + Send>;
+
 type Watching = Option<watch::Receiver<Arc<JobView>>>;
 
 enum Command {
     Input(Input),
     Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Reply>),
     Read(Read),
+    Peek(Peek),
     Watch(JobId, oneshot::Sender<Watching>),
     Stop(oneshot::Sender<()>),
 }
@@ -61,6 +65,17 @@ impl Handle {
     pub async fn ask(&self, input: impl FnOnce(RequestId) -> Input + Send + 'static) -> Result<Reply, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::Request(Box::new(input), reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Looks at the core between two inputs, at once: for what is soft anyhow.
+    pub async fn peek<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Stopped> {
+        let (seen, answer) = oneshot::channel();
+        let peek: Peek = Box::new(move |core| {
+            // Whoever asked may have gone.
+            let _ = seen.send(look(core));
+        });
+        self.commands.send(Command::Peek(peek)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -193,6 +208,10 @@ impl Driver {
                         return;
                     }
                     burst.drain(..).for_each(|command| self.take(command));
+                    // However much comes in, time passes too.
+                    if wake.is_some_and(|wake| wake <= Instant::now()) {
+                        self.tick();
+                    }
                 }
                 () = sleep_until(wake) => self.tick(),
             }
@@ -201,6 +220,8 @@ impl Driver {
                 && self.records.is_empty()
                 && let Some(done) = self.stopping.take()
             {
+                // The store is closed before anybody hears that it is.
+                tokio::task::block_in_place(|| drop(self));
                 let _ = done.send(());
                 return;
             }
@@ -228,10 +249,16 @@ impl Driver {
                 self.requests.insert(request, reply);
                 self.step(make(request));
             }
+            Command::Peek(peek) => peek(&self.core),
             Command::Read(read) => self.effects.deliveries.push(read(&self.core)),
             Command::Watch(job, reply) => {
                 let receiver = self.core.job_view(job).map(|view| {
-                    let watcher = self.watchers.entry(job).or_insert_with(|| watch::Sender::new(Arc::new(view)));
+                    let view = Arc::new(view);
+                    let watcher = self.watchers.entry(job).or_insert_with(|| watch::Sender::new(Arc::clone(&view)));
+                    if watcher.receiver_count() == 0 {
+                        // Left by earlier watchers, it may show an end that a retry has undone.
+                        watcher.send_replace(view);
+                    }
                     watcher.subscribe()
                 });
                 // Whoever asked may have gone.

@@ -1,6 +1,6 @@
 //! The HTTP gateway: `/healthz`, and queries for whoever has curl.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use axum::{
     Json, Router,
@@ -33,8 +33,12 @@ pub fn routes(services: ServicesService) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/v1/services/{name}/query", post(query))
         .layer(DefaultBodyLimit::max(limits::QUERY_BYTES))
-        .layer(middleware::from_fn(same_origin))
         .with_state(services)
+}
+
+/// Puts the guard before all routes, gRPC too: that is spoken over HTTP/1.1 as well, and so by every web page.
+pub fn guarded(routes: Router) -> Router {
+    routes.layer(middleware::from_fn(same_origin))
 }
 
 /// Keeps web pages of strangers away.
@@ -49,10 +53,19 @@ async fn same_origin(request: Request, next: Next) -> Response {
 fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
-    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    let local = name.is_some_and(|name| matches!(name, "localhost" | "[::1]") || name.starts_with("127."));
+    let local = host.is_some_and(is_loopback);
     let foreign = text(header::ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != host);
     !local || foreign
+}
+
+/// Whether a Host header names this machine's loopback: by address, or as `localhost`. Any other name may be anybody's.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[derive(Deserialize)]
@@ -72,7 +85,7 @@ async fn query(
         Ok(require) => require,
         Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why, None),
     };
-    let deadline = options.deadline_ms.map(Duration::from_millis);
+    let deadline = options.deadline_ms.filter(|ms| *ms > 0).map(Duration::from_millis);
     match services.ask(Asked { service, body, deadline, require }).await {
         Ok(answer) => {
             let complete = answer.coverage.is_complete();

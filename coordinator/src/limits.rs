@@ -14,6 +14,9 @@ pub const LIST_ENTRIES: u64 = 4_096;
 /// Bytes of one encoded list: entries with the longest paths still fit.
 pub const LIST_BYTES: u64 = 8 << 20;
 
+/// Bytes of the list of a shard's files: read as a whole by coordinator and worker.
+pub const DATA_LIST_BYTES: u64 = 64 << 20;
+
 /// Bytes of a path below its root: `PATH_MAX` is 4,096, and workers put their own directories before it.
 pub const PATH_BYTES: usize = 1_024;
 
@@ -76,6 +79,24 @@ pub const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// Free bytes below which new work is refused, so that running work can still be committed.
 pub const FREE_BYTES: u64 = 128 << 20;
+
+/// Free bytes below which even outputs of accepted work have to wait: the store needs room to commit.
+pub const FREE_FOR_OUTPUTS_BYTES: u64 = 48 << 20;
+
+/// Bytes of an upload between two looks at the room that is left.
+pub const ROOM_LOOK_BYTES: u64 = 8 << 20;
+
+/// Containers a replica of interface files may have, or requests a server is given at once.
+pub const CONCURRENCY: u32 = 256;
+
+/// Replicas of a whole service: they are placed together, and told to a worker in one message.
+pub const SERVICE_REPLICAS: u32 = 4_096;
+
+/// Bytes of the containers of all replicas of a service, as they are told to a worker in one message.
+pub const SERVICE_BYTES: usize = 4 << 20;
+
+/// Failed items that can be retried together: their records are kept in one batch.
+pub const RETRIED_ITEMS: u64 = 1_000_000;
 
 /// Slots of one worker.
 pub const SLOTS: u32 = 4_096;

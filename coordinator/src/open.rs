@@ -81,14 +81,22 @@ pub struct Room {
 impl Room {
     /// Answers whether there is room for new work.
     pub fn ensure(&self) -> Result<(), Status> {
+        self.ensure_free(limits::FREE_BYTES)
+    }
+
+    /// Answers whether there is room for what comes of work that was accepted.
+    pub fn ensure_for_outputs(&self) -> Result<(), Status> {
+        self.ensure_free(limits::FREE_FOR_OUTPUTS_BYTES)
+    }
+
+    fn ensure_free(&self, needed: u64) -> Result<(), Status> {
         let stat = rustix::fs::statvfs(&*self.dir)
             .map_err(|error| Status::internal(format!("{}: {error}", self.dir.display())))?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free < limits::FREE_BYTES {
+        if free < needed {
             return Err(Status::resource_exhausted(format!(
-                "the coordinator's disk is nearly full: {free} bytes are free at {}, {} are needed for new work",
+                "the coordinator's disk is nearly full: {free} bytes are free at {}, {needed} are needed",
                 self.dir.display(),
-                limits::FREE_BYTES
             )));
         }
         Ok(())

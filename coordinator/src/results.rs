@@ -79,6 +79,8 @@ impl RecentFailures {
         };
         let mut failure = failure.clone();
         truncate(&mut failure.message, 512);
+        let tail = failure.stderr_tail.len().saturating_sub(limits::STDERR_TAIL_BYTES);
+        failure.stderr_tail = failure.stderr_tail.slice(tail..);
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if jobs.len() >= Self::JOBS && !jobs.contains_key(&item.job) {
             jobs.clear();

@@ -18,6 +18,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
+    time::timeout,
 };
 use tonic::service::Routes;
 
@@ -66,7 +67,8 @@ impl Served {
             .add_service(
                 JobsServer::new(self.jobs)
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
-                    .max_encoding_message_size(MAX_MESSAGE_BYTES),
+                    // One item's outputs may take what a worker may report of them.
+                    .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
             )
             .add_service(
                 BlobsServer::new(self.blobs)
@@ -83,7 +85,7 @@ impl Served {
                     .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
             );
-        Ok(grpc.into_axum_router().merge(gateway))
+        Ok(http::guarded(grpc.into_axum_router().merge(gateway)))
     }
 }
 
@@ -129,6 +131,10 @@ async fn connection(stream: TcpStream, router: Router, permit: OwnedSemaphorePer
     // Without this, small messages wait for acknowledgements: 40 ms each.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection cannot be set up");
+        return;
+    }
+    // Whoever says nothing holds no place.
+    if !matches!(timeout(limits::HEADER_TIME, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
     let mut server = auto::Builder::new(TokioExecutor::new());

@@ -3,6 +3,7 @@
 use longshore_core::{JobSpec, ServicePlan, StageSpec};
 use longshore_proto::v1::{self, Container, Interface, Require, StageKind, require::Rule};
 use longshore_root::Require as Rule_;
+use prost::Message;
 
 use crate::limits;
 
@@ -135,6 +136,20 @@ pub fn service(spec: &v1::ServiceSpec) -> Checked<ServicePlan> {
     };
     ensure(replicas <= limits::REPLICAS && merges <= limits::REPLICAS, || {
         format!("replicas is at most {}", limits::REPLICAS)
+    })?;
+    let merge_concurrency = spec.merge.as_ref().map_or(0, |merge| merge.concurrency);
+    let concurrency = leaf.concurrency.max(merge_concurrency);
+    ensure(concurrency <= limits::CONCURRENCY, || {
+        format!("concurrency is at most {}, not {concurrency}", limits::CONCURRENCY)
+    })?;
+    let all = leaf.shards * replicas + merges;
+    ensure(all <= limits::SERVICE_REPLICAS, || {
+        format!("a service has at most {} replicas in all, not {all}", limits::SERVICE_REPLICAS)
+    })?;
+    let container_bytes = leaf.container.as_ref().map_or(0, Message::encoded_len);
+    let bytes = container_bytes * (leaf.shards * replicas) as usize;
+    ensure(bytes <= limits::SERVICE_BYTES, || {
+        format!("leaf: its container takes {bytes} bytes over all replicas, more than {}", limits::SERVICE_BYTES)
     })?;
     if let Some(rule) = spec.request.as_ref().and_then(|request| request.require.as_ref()) {
         require(rule, leaf.shards)?;

@@ -22,5 +22,8 @@ pub const SMALL_BLOB_BYTES: usize = 64 * 1024;
 /// Payload bytes of one chunk of a streamed blob, query or answer.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Metadata key of what a worker puts: outputs of work that was accepted, for which some room is kept free.
+pub const WORKER_METADATA: &str = "longshore-worker";
+
 /// Largest gRPC message either side accepts, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;

@@ -112,6 +112,8 @@ impl Desk {
         let call = message.call;
         match message.message {
             Some(to_leaves::Message::Start(start)) => {
+                // A cancellation may have been lost: what nobody can wait for any more is not kept.
+                self.arriving.retain(|_, arriving| arriving.since.elapsed() < arriving.timeout);
                 if let Some(replica) = start.replica {
                     let arriving = Arriving {
                         replica,

@@ -11,7 +11,8 @@ use longshore_proto::{
 use tokio::{io::AsyncReadExt, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
-    Code, Status,
+    Code, Request, Status,
+    metadata::MetadataValue,
     transport::{Channel, Endpoint},
 };
 
@@ -31,7 +32,10 @@ pub struct AddressError {
 /// The connection. Cheap to clone; made when it is first used, and anew whenever it is lost.
 #[derive(Debug, Clone)]
 pub struct Coordinator {
+    /// For the link and for queries.
     channel: Channel,
+    /// For blobs: many of them fill a connection, and heartbeats must not wait behind them.
+    bulk: Channel,
 }
 
 impl Coordinator {
@@ -50,7 +54,7 @@ impl Coordinator {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(8 << 20);
-        Ok(Self { channel: endpoint.connect_lazy() })
+        Ok(Self { channel: endpoint.connect_lazy(), bulk: endpoint.connect_lazy() })
     }
 
     /// The links.
@@ -61,7 +65,7 @@ impl Coordinator {
     }
 
     fn blobs(&self) -> BlobsClient<Channel> {
-        BlobsClient::new(self.channel.clone())
+        BlobsClient::new(self.bulk.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
@@ -99,7 +103,9 @@ impl Coordinator {
             }
             Ok::<(), io::Error>(())
         });
-        let put = self.blobs().put(ReceiverStream::new(stream)).await;
+        let mut request = Request::new(ReceiverStream::new(stream));
+        request.metadata_mut().insert(longshore_proto::WORKER_METADATA, MetadataValue::from_static("1"));
+        let put = self.blobs().put(request).await;
         match reading.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Status::internal(format!("an output cannot be read: {error}")))

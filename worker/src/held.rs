@@ -91,6 +91,11 @@ impl Held {
         Some(result)
     }
 
+    /// Whether somebody still wants this attempt.
+    pub fn holds(&self, id: WorkId) -> bool {
+        self.lock().attempts.contains_key(&id)
+    }
+
     /// Forgets attempts.
     pub fn forget(&self, ids: &[WorkId]) {
         let mut inner = self.lock();

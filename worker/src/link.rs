@@ -255,6 +255,10 @@ impl Link {
         tokio::spawn(async move {
             match lists::entries(&blobs, &attempt.inputs_refs).await {
                 Ok(inputs) => {
+                    if !held.holds(id) {
+                        // It was stopped while its list was on the way.
+                        return;
+                    }
                     attempt.inputs = inputs;
                     executor.submit(held::work(id, context, attempt).into_iter().collect());
                 }

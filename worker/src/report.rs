@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::{
     coordinator::Coordinator,
-    executor::{Content, Ended, Finished, Output},
+    executor::{Content, Ended, Finished, Output, WorkId},
     held::Held,
 };
 
@@ -23,8 +23,8 @@ const RESULT_BYTES: usize = 6 << 20;
 /// Results whose outputs are being put at once.
 const PUTS: usize = 8;
 
-/// Pauses between tries to put outputs; after the last the attempt fails.
-const PUT_PAUSES_MS: [u64; 8] = [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000];
+/// First and longest pause between tries to put outputs.
+const PUT_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Turns ended attempts into results until there are no more.
 pub(crate) async fn report(
@@ -51,9 +51,10 @@ pub(crate) async fn report(
                 }
                 // Putting may take long; quick results do not wait for it.
                 let (coordinator, held, results) = (coordinator.clone(), Arc::clone(&held), results.clone());
-                let Ok(permit) = Arc::clone(&puts).acquire_owned().await else { return };
+                let puts = Arc::clone(&puts);
                 tokio::spawn(async move {
-                    let result = match put(&coordinator, to_put).await {
+                    let Ok(permit) = puts.acquire_owned().await else { return };
+                    let result = match put(&coordinator, &held, id, to_put).await {
                         Ok(()) => success(result, named),
                         Err(why) => failed(result, FailureClass::Infrastructure, why),
                     };
@@ -73,7 +74,7 @@ pub(crate) async fn report(
     }
 }
 
-fn tell(held: &Held, results: &mpsc::UnboundedSender<v1::Result>, id: crate::executor::WorkId, result: v1::Result) {
+fn tell(held: &Held, results: &mpsc::UnboundedSender<v1::Result>, id: WorkId, result: v1::Result) {
     if let Some(result) = held.finish(id, result) {
         // The link may be ending; what is not settled is said again.
         let _ = results.send(result);
@@ -119,24 +120,23 @@ fn failed(result: v1::Result, class: FailureClass, message: String) -> v1::Resul
     v1::Result { end: Some(v1::result::End::Failure(failure)), ..result }
 }
 
-/// Puts outputs, again and again: hours of computing are not to be lost to a moment without a coordinator.
-async fn put(coordinator: &Coordinator, outputs: Vec<Output>) -> Result<(), String> {
+/// Puts outputs, again and again for as long as somebody wants them: hours of computing are not to be lost to an hour
+/// without a coordinator, or without room on its disk.
+async fn put(coordinator: &Coordinator, held: &Held, id: WorkId, outputs: Vec<Output>) -> Result<(), String> {
     // Files are read anew at each try, so they are shared rather than given away.
     let outputs: Vec<Arc<Output>> = outputs.into_iter().map(Arc::new).collect();
-    let mut pauses = PUT_PAUSES_MS.iter();
+    let mut pause = PUT_PAUSES.0;
     loop {
         match coordinator.put(&outputs).await {
             Ok(()) => return Ok(()),
-            Err(status) if matches!(status.code(), Code::InvalidArgument) => {
+            Err(status) if status.code() == Code::InvalidArgument || !held.holds(id) => {
                 return Err(format!("its outputs cannot be stored: {}", status.message()));
             }
-            Err(status) => match pauses.next() {
-                Some(pause) => {
-                    tracing::info!(%status, "outputs cannot be put yet");
-                    tokio::time::sleep(Duration::from_millis(*pause)).await;
-                }
-                None => return Err(format!("its outputs cannot be stored: {}", status.message())),
-            },
+            Err(status) => {
+                tracing::info!(%status, "outputs cannot be put yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PUT_PAUSES.1);
+            }
         }
     }
 }

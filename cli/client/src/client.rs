@@ -49,7 +49,8 @@ impl Client {
 
     pub(crate) fn jobs_rpc(&self) -> JobsClient<Channel> {
         JobsClient::new(self.channel.clone())
-            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            // One item's outputs may take what a worker may report of them.
+            .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 

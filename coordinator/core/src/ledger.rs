@@ -234,9 +234,16 @@ impl Job {
     /// Whether stage `at` gets no further items: everything before it has ended.
     #[must_use]
     pub fn is_final(&self, at: usize) -> bool {
+        let mut failed = 0;
         (0..at).all(|before| {
             let stage = &self.stages[before];
-            stage.succeeded + stage.failed == self.items(before)
+            // Everything before it is final, or this was not asked.
+            let items = match self.spec(before) {
+                Some(spec) if spec.gather => u64::from(failed == 0),
+                _ => stage.states.len() as u64,
+            };
+            failed += stage.failed;
+            stage.succeeded + stage.failed == items
         })
     }
 

@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use longshore_core::ReplicaKey;
@@ -17,9 +17,20 @@ use crate::topology::Candidate;
 const FAILURE_PENALTY_US: u64 = 5_000_000;
 
 /// Counters per replica.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Balance {
+    began: Instant,
     counters: Mutex<HashMap<ReplicaKey, Arc<Counters>>>,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self { began: Instant::now(), counters: Mutex::default() }
+    }
+}
+
+fn millis_since(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 #[derive(Debug, Default)]
@@ -27,38 +38,50 @@ pub(crate) struct Counters {
     in_flight: AtomicU64,
     /// Moving average of a call's time, microseconds.
     average_us: AtomicU64,
+    /// When it last learned something, milliseconds since the balance began.
+    learned_ms: AtomicU64,
 }
 
 /// A call that is out. Dropping it takes it off the counters, whatever became of it.
-pub(crate) struct InFlight(Arc<Counters>);
+pub(crate) struct InFlight {
+    counters: Arc<Counters>,
+    began: Instant,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl InFlight {
     pub fn answered(&self, after: Duration) {
-        self.0.learn(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+        self.counters.learn(u64::try_from(after.as_micros()).unwrap_or(u64::MAX), self.began);
     }
 
     pub fn failed(&self) {
-        self.0.learn(FAILURE_PENALTY_US);
+        self.counters.learn(FAILURE_PENALTY_US, self.began);
     }
 }
 
 impl Counters {
-    fn learn(&self, us: u64) {
-        let before = self.average_us.load(Ordering::Relaxed);
+    fn learn(&self, us: u64, began: Instant) {
+        let before = self.average_us(began);
+        self.learned_ms.store(millis_since(began), Ordering::Relaxed);
         let after = if before == 0 { us } else { before - before / 8 + us / 8 };
         // Lost updates between two calls only blur an average.
         self.average_us.store(after.max(1), Ordering::Relaxed);
     }
 
-    fn cost(&self) -> u64 {
+    /// The average, halved for every second without news: one that failed is tried again after a while.
+    fn average_us(&self, began: Instant) -> u64 {
+        let seconds = millis_since(began).saturating_sub(self.learned_ms.load(Ordering::Relaxed)) / 1_000;
+        self.average_us.load(Ordering::Relaxed) >> seconds.min(63)
+    }
+
+    fn cost(&self, began: Instant) -> u64 {
         let waiting = self.in_flight.load(Ordering::Relaxed) + 1;
-        waiting.saturating_mul(self.average_us.load(Ordering::Relaxed).max(1))
+        waiting.saturating_mul(self.average_us(began).max(1))
     }
 }
 
@@ -77,9 +100,9 @@ impl Balance {
             .iter()
             .filter(|candidate| candidate.unready.is_none() && !tried.contains(&candidate.target.key.number))
             .map(|candidate| (candidate, self.counters(&candidate.target.key)))
-            .min_by_key(|(_, counters)| counters.cost())?;
+            .min_by_key(|(_, counters)| counters.cost(self.began))?;
         counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        Some((candidate, InFlight(counters)))
+        Some((candidate, InFlight { counters, began: self.began }))
     }
 
     /// Forgets replicas that are no more.

@@ -250,7 +250,7 @@ impl AgentService {
             };
             let input = match message.message {
                 Some(from_worker::Message::Heartbeat(_)) => {
-                    if !self.driver.read(move |core| core.knows(worker, incarnation)).await? {
+                    if !self.driver.peek(move |core| core.knows(worker, incarnation)).await? {
                         return Err(Status::aborted("the lease has run out; say hello again"));
                     }
                     Input::Heard { worker, incarnation }

@@ -6,9 +6,10 @@ use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{Blobs, GetError, Writer};
 use longshore_proto::{
-    CHUNK_BYTES, SMALL_BLOB_BYTES,
+    CHUNK_BYTES, SMALL_BLOB_BYTES, WORKER_METADATA,
     v1::{self, blobs_server, get_response, put_request},
 };
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -44,9 +45,16 @@ impl blobs_server::Blobs for BlobsService {
     }
 
     async fn put(&self, request: Request<Streaming<v1::PutRequest>>) -> Result<Response<v1::PutResponse>, Status> {
-        self.room.ensure()?;
+        let of_worker = request.metadata().contains_key(WORKER_METADATA);
         let mut steps = request.into_inner();
-        let mut put = Put { blobs: Arc::clone(&self.blobs), open: None, told: v1::PutResponse::default() };
+        let mut put = Put {
+            blobs: Arc::clone(&self.blobs),
+            room: self.room.clone(),
+            of_worker,
+            unlooked: limits::ROOM_LOOK_BYTES,
+            open: None,
+            told: v1::PutResponse::default(),
+        };
         while let Some(step) = steps.message().await? {
             // Writing to the page cache is quick, but a full disk queue may make it wait.
             put = tokio::task::spawn_blocking(move || put.step(step).map(|()| put))
@@ -91,6 +99,10 @@ fn checked(digest: &Bytes) -> Result<Hash, Status> {
 /// One upload.
 struct Put {
     blobs: Arc<Blobs>,
+    room: Room,
+    of_worker: bool,
+    /// Bytes since there was room.
+    unlooked: u64,
     open: Option<Large>,
     told: v1::PutResponse,
 }
@@ -104,6 +116,7 @@ struct Large {
 
 impl Put {
     fn step(&mut self, request: v1::PutRequest) -> Result<(), Status> {
+        self.look_for_room(request.encoded_len() as u64)?;
         match request.step {
             Some(put_request::Step::Small(small)) if self.open.is_none() => self.small(small),
             Some(put_request::Step::Start(start)) if self.open.is_none() => self.start(&start),
@@ -111,6 +124,15 @@ impl Put {
             Some(_) => Err(Status::invalid_argument("a blob begins in the middle of another")),
             None => Err(Status::invalid_argument("an empty step")),
         }
+    }
+
+    fn look_for_room(&mut self, bytes: u64) -> Result<(), Status> {
+        self.unlooked += bytes;
+        if self.unlooked < limits::ROOM_LOOK_BYTES {
+            return Ok(());
+        }
+        self.unlooked = 0;
+        if self.of_worker { self.room.ensure_for_outputs() } else { self.room.ensure() }
     }
 
     fn small(&mut self, small: v1::SmallBlobs) -> Result<(), Status> {

@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use longshore_core::{ItemKey, ItemState, JobId, Source};
 use longshore_proto::v1::{self, NamedBlob};
+use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -17,8 +18,11 @@ use crate::{
     driver::Handle,
 };
 
-/// Items looked up and sent at a time.
+/// Items looked up at a time.
 const PAGE: u64 = 256;
+
+/// Bytes of items in one message, beside one item more.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Which items are wanted.
 pub struct Wanted {
@@ -81,10 +85,15 @@ pub async fn send_all(
                 Ok(Err(error)) => Err(Status::data_loss(chain(&error))),
                 Err(_) => Err(Status::internal("looking up items has panicked")),
             };
-            let failed = page.is_err();
-            let empty = page.as_ref().is_ok_and(|page| page.items.is_empty());
-            if !empty && out.send(page).await.is_err() || failed {
-                return;
+            let messages = match page {
+                Ok(page) => divide(page).into_iter().map(Ok).collect(),
+                Err(status) => vec![Err(status)],
+            };
+            for message in messages {
+                let failed = message.is_err();
+                if out.send(message).await.is_err() || failed {
+                    return;
+                }
             }
             match next {
                 Some(next) => from = next,
@@ -92,6 +101,25 @@ pub async fn send_all(
             }
         }
     }
+}
+
+/// Messages of a bearable size: an item may have thousands of outputs.
+fn divide(page: v1::ItemsPage) -> Vec<v1::ItemsPage> {
+    let mut messages = Vec::new();
+    let mut message = v1::ItemsPage::default();
+    let mut bytes = 0;
+    for item in page.items {
+        bytes += item.encoded_len();
+        message.items.push(item);
+        if bytes > PAGE_BYTES {
+            messages.push(std::mem::take(&mut message));
+            bytes = 0;
+        }
+    }
+    if !message.items.is_empty() {
+        messages.push(message);
+    }
+    messages
 }
 
 /// Up to a page of wanted items from index `from` on, and where to go on.

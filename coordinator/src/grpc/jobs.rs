@@ -70,7 +70,9 @@ impl jobs_server::Jobs for JobsService {
                 newest.filter_map(|job| core.job_view(job.record.id)).collect()
             })
             .await?;
-        let jobs = views.iter().map(|view| self.view(view)).collect();
+        // Failures are shown of one job, not of a thousand.
+        let brief = |view: &JobView| v1::JobView { recent_failures: Vec::new(), ..self.view(view) };
+        let jobs = views.iter().map(brief).collect();
         Ok(Response::new(v1::ListJobsResponse { jobs }))
     }
 
@@ -122,6 +124,14 @@ impl jobs_server::Jobs for JobsService {
 
     async fn retry(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::RetryResponse>, Status> {
         let job = self.resolve(request.into_inner().job_id).await?;
+        let failed =
+            self.driver.peek(move |core| core.ledger().job(job).map_or(0, longshore_core::Job::failed)).await?;
+        if failed > limits::RETRIED_ITEMS {
+            return Err(Status::failed_precondition(format!(
+                "{failed} items have failed, more than the {} that can be retried together",
+                limits::RETRIED_ITEMS
+            )));
+        }
         match self.driver.ask(move |request| Input::Retry { request, job }).await? {
             Reply::Retried { items } => Ok(Response::new(v1::RetryResponse { items })),
             other => Err(unexpected(other)),

@@ -1,6 +1,6 @@
 //! `Services`: deployments and queries.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use longshore_core::{Input, Refusal, Reply};
@@ -59,8 +59,14 @@ impl services_server::Services for ServicesService {
         self.room.ensure()?;
         let spec = request.into_inner().spec.ok_or_else(|| Status::invalid_argument("no specification is given"))?;
         let plan = validate::service(&spec)?;
-        self.check_data(&spec)?;
-        let detail = self.catalog.put(&spec).map_err(|error| put_status(&error))?;
+        let catalog = Arc::clone(&self.catalog);
+        let checked = spec.clone();
+        let detail = tokio::task::spawn_blocking(move || {
+            check_data(&catalog, &checked)?;
+            catalog.put(&checked).map_err(|error| put_status(&error))
+        })
+        .await
+        .map_err(|_| Status::internal("checking the service has panicked"))??;
         let name = spec.name.clone();
         let reply = self.driver.ask(move |request| Input::Deploy { request, name, plan, detail }).await?;
         match reply {
@@ -85,7 +91,10 @@ impl services_server::Services for ServicesService {
     ) -> Result<Response<v1::RemoveServiceResponse>, Status> {
         let name = request.into_inner().name;
         match self.driver.ask(move |request| Input::Remove { request, name }).await? {
-            Reply::Removed => Ok(Response::new(v1::RemoveServiceResponse {})),
+            Reply::Removed => {
+                self.engine.forget_replicas(|key| self.services.get(&key.service).is_some());
+                Ok(Response::new(v1::RemoveServiceResponse {}))
+            }
             Reply::Refused(refusal) => Err(refused(&refusal)),
             other => Err(Status::internal(format!("unexpected reply {other:?}"))),
         }
@@ -136,24 +145,46 @@ impl ServicesService {
         let entry = self.services.get(name).ok_or_else(|| refused(&Refusal::NoSuchService(name.to_owned())))?;
         Ok(Response::new(views::service(&entry)))
     }
+}
 
-    /// All data a service names is there, under paths that can be made.
-    fn check_data(&self, spec: &v1::ServiceSpec) -> Result<(), Status> {
-        for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
-            if list.digest.len() != DIGEST_BYTES || !self.catalog.blobs().contains(&hash(&list.digest)) {
-                return Err(Status::failed_precondition("a list of data was not uploaded"));
-            }
-            for file in self.catalog.list(&list.digest)?.blobs {
-                validate::path(&file.path)?;
-                let here = file.digest.len() == DIGEST_BYTES
-                    && self.catalog.blobs().size(&hash(&file.digest)) == Some(file.size);
-                if !here {
-                    return Err(Status::failed_precondition(format!("data file {:?} was not uploaded", file.path)));
-                }
+/// All data a service names is there, under paths that can be made beside one another.
+fn check_data(catalog: &Catalog, spec: &v1::ServiceSpec) -> Result<(), Status> {
+    for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
+        let size = (list.digest.len() == DIGEST_BYTES).then(|| catalog.blobs().size(&hash(&list.digest))).flatten();
+        if size.is_none_or(|size| size > limits::DATA_LIST_BYTES) {
+            return Err(Status::failed_precondition("a list of data was not uploaded, or is too large"));
+        }
+        let mut files = catalog.list(&list.digest)?.blobs;
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for file in &files {
+            validate::path(&file.path)?;
+            let here =
+                file.digest.len() == DIGEST_BYTES && catalog.blobs().size(&hash(&file.digest)) == Some(file.size);
+            if !here {
+                return Err(Status::failed_precondition(format!("data file {:?} was not uploaded", file.path)));
             }
         }
-        Ok(())
+        check_paths(&files)?;
     }
+    Ok(())
+}
+
+/// No file stands where another needs a directory.
+fn check_paths(files: &[v1::NamedBlob]) -> Result<(), Status> {
+    let paths: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    if paths.len() < files.len() {
+        return Err(Status::invalid_argument("two data files of a shard have the same path"));
+    }
+    for file in files {
+        let above = file.path.match_indices('/').map(|(slash, _)| &file.path[..slash]);
+        if let Some(taken) = above.into_iter().find(|above| paths.contains(above)) {
+            return Err(Status::invalid_argument(format!(
+                "data file {taken:?} stands where {:?} needs a directory",
+                file.path
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// A failed query as a status; what became of every shard goes into its details.

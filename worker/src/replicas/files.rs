@@ -57,9 +57,10 @@ impl Serving for Files {
     fn call(&self, ask: Ask, within: Duration) -> BoxFuture<'_, Result<Bytes, Unanswered>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            self.calls
-                .try_send(Call { ask, within, answer })
-                .map_err(|_| Unanswered::Busy(format!("{WAITING} calls wait for it already")))?;
+            self.calls.try_send(Call { ask, within, answer }).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Unanswered::Busy(format!("{WAITING} calls wait for it already")),
+                mpsc::error::TrySendError::Closed(_) => Unanswered::Failed("its container has ended".to_owned()),
+            })?;
             answered.await.unwrap_or_else(|_| Err(Unanswered::Failed("its container has ended".to_owned())))
         })
     }
