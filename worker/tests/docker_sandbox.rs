@@ -248,7 +248,10 @@ async fn volumes_of_an_image_become_scratch_and_its_check_does_not_run() {
     let image = changed_image(&world, &tag, &changes).await;
     assert_eq!((image.entrypoint.clone(), image.names_user), (vec!["/bin/cat".into()], true));
     let sandbox = world.start_with(|spec| spec.image = image).await.unwrap();
-    assert_eq!(said(&sandbox, 1, "echo x > /cache/file; ls /cache; echo $HOME $TMPDIR").await, "file\n/cache /tmp");
+    assert_eq!(
+        said(&sandbox, 1, "echo x > /cache/file; ls /cache; echo $HOME $TMPDIR").await,
+        "file\n/cache /longshore/scratch"
+    );
     assert_eq!(
         said(
             &sandbox,

@@ -38,7 +38,7 @@ pub struct StageView {
     pub failed: u64,
     /// Waiting for their next try.
     pub backing_off: u64,
-    /// Attempts that failed since the coordinator started.
+    /// Attempts that failed, as far as this run of the coordinator has seen; at least one for each item given up.
     pub failed_attempts: u64,
 }
 
@@ -107,7 +107,7 @@ impl Core {
                     succeeded,
                     failed,
                     backing_off,
-                    failed_attempts: queue.map_or(0, |queue| queue.failed_attempts),
+                    failed_attempts: queue.map_or(failed, |queue| queue.failed_attempts.max(failed)),
                 })
             })
             .collect();

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Why a shard is missing that was not at fault.
+pub(crate) const NOT_AWAITED: &str = "not waited for, since the rule could not be met any more";
+
 /// What became of every shard of a query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -45,13 +48,16 @@ impl Coverage {
         self.answered() == self.shards()
     }
 
-    /// The missing shards, each with its reason, in one line.
+    /// The missing shards, each with its reason, in one line. Those that were given up only because of others are left
+    /// out: their names would hide who is to blame.
     #[must_use]
     pub fn missing(&self) -> String {
         let missing: Vec<String> = self
             .parts
             .iter()
-            .filter_map(|part| Some(format!("shard {}: {}", part.shard, part.error.as_ref()?)))
+            .filter_map(|part| Some((part.shard, part.error.as_ref()?)))
+            .filter(|(_, error)| *error != NOT_AWAITED)
+            .map(|(shard, error)| format!("shard {shard}: {error}"))
             .collect();
         missing.join("; ")
     }

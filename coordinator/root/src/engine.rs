@@ -11,7 +11,7 @@ use longshore_core::ReplicaKey;
 
 use crate::{
     balance::Balance,
-    coverage::{Coverage, PartReport},
+    coverage::{Coverage, NOT_AWAITED, PartReport},
     gather::{call_any, report},
     require::Require,
     topology::{Call, CallError, Topology, Transport},
@@ -35,7 +35,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parts_bytes: 256 << 20, merge_reserve: Duration::from_millis(500) }
+        Self { parts_bytes: 256 << 20, merge_reserve: Duration::from_secs(1) }
     }
 }
 
@@ -120,7 +120,7 @@ impl Engine {
         let started = Instant::now();
         let until = started + request.deadline;
         let reserve = match topology.merges {
-            Some(_) => (request.deadline / 10).min(self.limits.merge_reserve),
+            Some(_) => (request.deadline / 5).min(self.limits.merge_reserve),
             None => Duration::ZERO,
         };
         let Gathered { coverage, parts } = self.gather(topology, &request, started, until - reserve).await?;
@@ -194,11 +194,7 @@ impl Engine {
 }
 
 fn coverage(reports: Vec<Option<PartReport>>, timed_out: bool, after: Duration) -> Coverage {
-    let missing = if timed_out {
-        format!("no answer within {after:.1?}")
-    } else {
-        "not waited for, since too few others answered".to_owned()
-    };
+    let missing = if timed_out { format!("no answer within {after:.1?}") } else { NOT_AWAITED.to_owned() };
     let parts = (0_u32..)
         .zip(reports)
         .map(|(shard, report)| {
