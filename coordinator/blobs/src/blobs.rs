@@ -17,7 +17,7 @@ use bytes::Bytes;
 use crate::{
     Chunks, GetError, MAX_SMALL_BYTES, OpenError, PutError, Writer,
     durability::Durability,
-    files::Layout,
+    files::{DirLock, Layout},
     index::{Index, Place},
     pack::encode,
     packs::Packs,
@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     damaged: RwLock<HashSet<Hash>>,
     next_temp: AtomicU64,
     /// Held as long as the blobs are open.
-    _lock: File,
+    _lock: DirLock,
 }
 
 /// What is held, for metrics.

@@ -11,6 +11,17 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::OpenError;
 
+/// The directory's lock, held as long as this lives.
+#[derive(Debug)]
+pub(crate) struct DirLock(File);
+
+impl Drop for DirLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child being started at this moment may hold a copy of the descriptor.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Where things lie below the directory.
 #[derive(Debug)]
 pub(crate) struct Layout {
@@ -20,7 +31,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// Makes what is missing, takes the lock, removes what unfinished writers left. The lock is held as long as the file
     /// returned is open.
-    pub(crate) fn open(dir: &Path) -> Result<(Self, File), OpenError> {
+    pub(crate) fn open(dir: &Path) -> Result<(Self, DirLock), OpenError> {
         let layout = Self { dir: dir.to_owned() };
         fs::create_dir_all(dir).map_err(failed("create", dir))?;
         let lock = layout.lock()?;
@@ -45,12 +56,12 @@ impl Layout {
         files.chain(above).try_for_each(|dir| sync_dir(&dir).map_err(failed("sync", &dir)))
     }
 
-    fn lock(&self) -> Result<File, OpenError> {
+    fn lock(&self) -> Result<DirLock, OpenError> {
         let path = self.dir.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(failed("create", &path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(DirLock(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse { dir: self.dir.clone() }),
             Err(error) => Err(failed("lock", &path)(error.into())),
         }
