@@ -8,7 +8,7 @@ use prost::Message;
 use rand::RngExt;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,11 @@ const MANNERS: Duration = Duration::from_secs(10);
 
 /// Results told in one message, and the bytes that may add up to before the message goes.
 const RESULTS: usize = 256;
+
+/// When results follow one another faster than this, those of a little while go together: each message costs both sides
+/// several wake-ups, and slots have work for 50 ms. A result that comes alone is told at once.
+const RESULTS_APART: Duration = Duration::from_millis(5);
+const RESULTS_TOGETHER: Duration = Duration::from_millis(2);
 const RESULTS_BYTES: usize = 1 << 20;
 
 /// What a link needs to know.
@@ -163,6 +168,7 @@ impl Link {
         let mut beat = interval(session.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(RESULTS);
+        let mut told: Option<Instant> = None;
         self.tell(&session, self.held.unsettled()).await?;
         loop {
             tokio::select! {
@@ -174,7 +180,16 @@ impl Link {
                     if count == 0 {
                         return Ok(());
                     }
+                    if told.is_some_and(|told| told.elapsed() < RESULTS_APART) {
+                        tokio::time::sleep(RESULTS_TOGETHER).await;
+                        while batch.len() < RESULTS
+                            && let Ok(more) = results.try_recv()
+                        {
+                            batch.push(more);
+                        }
+                    }
                     self.tell(&session, batch.drain(..)).await?;
+                    told = Some(Instant::now());
                 }
                 _ = beat.tick() => session.say(from_worker::Message::Heartbeat(v1::Heartbeat {})).await?,
                 _ = replicas.changed() => {
