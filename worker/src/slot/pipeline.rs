@@ -155,12 +155,19 @@ impl Pipeline<'_> {
     /// Hands the shim what it has room for, and prepares one more.
     async fn fill(&mut self) -> Result<(), Broken> {
         loop {
-            if self.ahead.is_some() && self.running.len() < self.warm.pace.window() {
+            if self.has_place() && self.running.len() < self.warm.pace.window() {
                 self.launch().await?;
             } else if self.ahead.is_some() || self.staging.is_some() || !self.prepare_next().await {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the attempt whose input is in place may be in the shim together with those that are. Only with its own
+    /// job's: one that runs while the outputs of the one before are being collected could still change them.
+    fn has_place(&self) -> bool {
+        let last = self.running.back();
+        self.ahead.as_ref().is_some_and(|ahead| last.is_none_or(|last| last.offer.work.job == ahead.offer.work.job))
     }
 
     /// Claims the attempt whose input is in place, and gives it to the shim.
@@ -220,14 +227,17 @@ impl Pipeline<'_> {
         self.warm.pace.note(done.usage.wall_us);
         self.note_first();
         // The shim first: what follows here is time it need not wait for.
-        let filled = self.fill_shim().await;
+        let filled = self.fill_shim(run.offer.work.job).await;
         let clean = self.conclude(run, done).await;
         filled?;
         if clean { Ok(()) } else { Err(Broken::Spoilt) }
     }
 
-    async fn fill_shim(&mut self) -> Result<(), Broken> {
-        if self.ahead.is_some() && self.running.len() < self.warm.pace.window() {
+    /// Gives the shim the next run before the outputs of the one that has just ended are collected, if it is of the same
+    /// job.
+    async fn fill_shim(&mut self, ended: [u8; 16]) -> Result<(), Broken> {
+        let same = self.ahead.as_ref().is_some_and(|ahead| ahead.offer.work.job == ended);
+        if same && self.has_place() && self.running.len() < self.warm.pace.window() {
             self.launch().await?;
         }
         Ok(())
