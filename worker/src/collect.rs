@@ -6,8 +6,8 @@
 //! attempt, and so does a name that is not UTF-8 or has control characters, or more than the bounds below allow.
 //!
 //! Nothing of the run lives any more when its outputs are collected. In a warm slot the *next* run may: everything here
-//! also holds when somebody changes the directory meanwhile. Such a somebody can spoil the outputs of the run before it,
-//! as far as permissions inside go, but not make us read, move or remove anything else, nor make us hang.
+//! also holds when somebody changes the directory meanwhile. It takes a process inside that runs as our own user to find
+//! the directory of another run at all; even that one cannot make us read, move or remove anything else, nor make us hang.
 
 use std::{
     ffi::CStr,
@@ -22,17 +22,23 @@ use std::{
 use bytes::Bytes;
 use longshore_proto::SMALL_BLOB_BYTES;
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, fstat, openat, openat2, statat, unlinkat},
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, fstat, openat, openat2, seek,
+        statat, unlinkat,
+    },
     io::Errno,
 };
 
 use crate::{
     amount,
+    stage_in::base_name,
     work::{Content, Output},
 };
 
+mod tray;
 pub(crate) mod yard;
 
+pub(crate) use tray::Tray;
 use yard::Yard;
 
 /// Most files of one attempt, and most directories.
@@ -85,6 +91,8 @@ pub(crate) enum CollectError {
 /// The outputs directory of one sandbox.
 pub(crate) struct Outbox {
     dir: OwnedFd,
+    inside: String,
+    free: Vec<Tray>,
     yard: Arc<Yard>,
     entries: Vec<MaybeUninit<u8>>,
 }
@@ -100,20 +108,39 @@ struct Collection<'a> {
     outputs: Vec<Output>,
     inline_bytes: usize,
     total_bytes: u64,
+    /// Every file taken is out of the run's directory.
+    emptied: bool,
 }
 
 impl Outbox {
-    /// Opens a sandbox's output directory. To be called before anything runs inside.
-    pub(crate) fn open(host: &Path, yard: Arc<Yard>) -> io::Result<Self> {
-        Ok(Self { dir: open_directory(host)?, yard, entries: vec![MaybeUninit::uninit(); ENTRIES_BUFFER] })
+    /// Opens a sandbox's output directory, `inside` as the inside calls it. To be called before anything runs inside.
+    pub(crate) fn open(host: &Path, inside: &str, yard: Arc<Yard>) -> io::Result<Self> {
+        Ok(Self {
+            dir: open_directory(host)?,
+            inside: inside.to_owned(),
+            free: Vec::new(),
+            yard,
+            entries: vec![MaybeUninit::uninit(); ENTRIES_BUFFER],
+        })
     }
 
-    /// Takes everything a run left in its directory `run`, sorted by path, and removes the directory. `item` is the path
-    /// of the item: its directory is where the outputs go.
+    /// A tray for a run's outputs. With `spooled`, standard output is one of them, and goes to the descriptor.
+    pub(crate) fn lay(&mut self, spooled: bool) -> io::Result<(Tray, Option<OwnedFd>)> {
+        let mut tray = match self.free.pop() {
+            Some(tray) => tray,
+            None => Tray::make(&self.dir, &self.inside)?,
+        };
+        let stdout = tray.begin(spooled, &self.yard)?;
+        Ok((tray, stdout))
+    }
+
+    /// Takes everything a run left, sorted by path. `item` is the path of the item: its directory is where the outputs
+    /// go, and its name is that of standard output.
     ///
     /// # Errors
     /// When there is anything that is not allowed: then nothing is an output.
-    pub(crate) fn collect(&mut self, run: &str, item: &str, limits: Limits) -> Result<Vec<Output>, CollectError> {
+    pub(crate) fn collect(&mut self, tray: &mut Tray, item: &str, limits: Limits) -> Result<Vec<Output>, CollectError> {
+        tray.emptied = false;
         let mut collection = Collection {
             yard: &self.yard,
             limits,
@@ -122,35 +149,43 @@ impl Outbox {
             outputs: Vec::new(),
             inline_bytes: 0,
             total_bytes: 0,
+            emptied: true,
         };
-        let dir = open_beneath(&self.dir, run, OFlags::DIRECTORY).map_err(|errno| match errno {
-            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => refused("the run removed its output directory"),
-            errno => trouble("opening the run's directory", errno),
-        })?;
-        collection.walk(&dir, &mut self.entries)?;
-        let Collection { dirs, mut outputs, .. } = collection;
-        outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        for below in dirs.iter().rev() {
-            // What does not work here is seen by the removal of the whole.
-            let _ = remove_dir(&dir, below);
+        if tray.spooled {
+            collection.take_spool(tray, base_name(item))?;
         }
+        collection.walk(&tray.dir, &mut self.entries)?;
+        let Collection { dirs, mut outputs, emptied, .. } = collection;
+        outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        if let Some(twice) = outputs.windows(2).find(|pair| pair[0].path == pair[1].path) {
+            let name = shown(&twice[0].path);
+            return Err(refused(format!("{name} is both a file and where standard output goes")));
+        }
+        let gone = dirs.iter().rev().all(|below| remove_dir(&tray.dir, below).is_ok());
+        tray.emptied = emptied && gone;
         Ok(outputs)
     }
 
-    /// Removes what is left of a run's directory; much of it is moved aside and removed later.
+    /// Takes a tray back after its run. What is left in one goes with it: much of that is moved aside and removed later.
     ///
     /// # Errors
     /// When that cannot be done: then the sandbox must not be used again.
-    pub(crate) fn discard(&self, run: &str) -> io::Result<()> {
-        match unlinkat(&self.dir, run, AtFlags::REMOVEDIR) {
+    pub(crate) fn clear(&mut self, tray: Tray) -> io::Result<()> {
+        if tray.is_as_made(&self.dir) {
+            self.free.push(tray);
+            return Ok(());
+        }
+        match unlinkat(&self.dir, &tray.name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(_) => self.yard.throw_away(&self.dir, run),
+            Err(_) => self.yard.throw_away(&self.dir, &tray.name),
         }
     }
 }
 
 impl Collection<'_> {
     fn walk(&mut self, run: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
+        // It has been read before when it was another run's.
+        seek(run, SeekFrom::Start(0)).map_err(|errno| trouble("reading a directory", errno))?;
         self.take_all(run, "", buffer)?;
         let mut next = 0;
         while let Some(below) = self.dirs.get(next).cloned() {
@@ -165,7 +200,10 @@ impl Collection<'_> {
     fn take_all(&mut self, dir: &OwnedFd, below: &str, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
         let mut entries = RawDir::new(dir.as_fd(), buffer);
         while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|errno| trouble("reading a directory", errno))?;
+            let entry = entry.map_err(|errno| match errno {
+                Errno::NOENT => refused("the run removed its output directory"),
+                errno => trouble("reading a directory", errno),
+            })?;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
@@ -229,14 +267,30 @@ impl Collection<'_> {
         let size = self.judge(&stat, &path)?;
         let (digest, content) = if self.fits_inline(size) {
             let bytes = read_exactly(&file, size, &path)?;
-            // What cannot be removed is seen by the removal of the whole.
-            let _ = unlinkat(dir, name, AtFlags::empty());
+            self.emptied &= unlinkat(dir, name, AtFlags::empty()).is_ok();
             self.inline_bytes += bytes.len();
             (blake3::hash(&bytes), Content::Inline(bytes))
         } else {
             self.move_out(dir, name, File::from(file), &stat, &path)?
         };
         self.outputs.push(Output { path: format!("{}{path}", self.prefix), digest, size, content });
+        Ok(())
+    }
+
+    /// Takes what the run wrote to standard output.
+    fn take_spool(&mut self, tray: &mut Tray, name: &str) -> Result<(), CollectError> {
+        const DOING: &str = "taking standard output";
+        let stat = tray.spool_stat().map_err(|cause| io_trouble(DOING, cause))?;
+        let size = self.judge(&stat, name)?;
+        let (digest, content) = if self.fits_inline(size) {
+            let bytes = tray.read_spool(&stat).map_err(|cause| io_trouble(DOING, cause))?;
+            self.inline_bytes += bytes.len();
+            (blake3::hash(&bytes), Content::Inline(bytes))
+        } else {
+            let (file, owned) = tray.take_spool().map_err(|cause| io_trouble(DOING, cause))?;
+            (hash(&file, size, name)?, Content::File(owned))
+        };
+        self.outputs.push(Output { path: format!("{}{name}", self.prefix), digest, size, content });
         Ok(())
     }
 
@@ -281,15 +335,20 @@ impl Collection<'_> {
             return Err(refused(format!("{} was changed after the run", shown(path))));
         }
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-        let mut hasher = blake3::Hasher::new();
-        hasher
-            .update_reader(io::Read::take(&file, size.saturating_add(1)))
-            .map_err(|cause| io_trouble("reading a file", cause))?;
-        if hasher.count() != size {
-            return Err(refused(format!("{} changed while it was read", shown(path))));
-        }
-        Ok((hasher.finalize(), Content::File(owned)))
+        Ok((hash(&file, size, path)?, Content::File(owned)))
     }
+}
+
+/// The digest of a file that must still have this size.
+fn hash(file: &File, size: u64, path: &str) -> Result<blake3::Hash, CollectError> {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update_reader(io::Read::take(file, size.saturating_add(1)))
+        .map_err(|cause| io_trouble("reading a file", cause))?;
+    if hasher.count() != size {
+        return Err(refused(format!("{} changed while it was read", shown(path))));
+    }
+    Ok(hasher.finalize())
 }
 
 /// Opens a directory of ours.

@@ -115,8 +115,13 @@ pub struct Paths {
 
 /// The conversation with one shim. Frames arrive in the order they were sent.
 pub trait Shim: Send + Sync {
-    /// Sends a frame; waits while the socket is full.
-    fn send<'a>(&'a self, frame: &'a ToShim) -> BoxFuture<'a, Result<(), ShimLost>>;
+    /// Sends a frame, with the files of a run; waits while the socket is full.
+    fn send_with<'a>(&'a self, frame: &'a ToShim, attached: &'a [OwnedFd]) -> BoxFuture<'a, Result<(), ShimLost>>;
+
+    /// Sends a frame without files.
+    fn send<'a>(&'a self, frame: &'a ToShim) -> BoxFuture<'a, Result<(), ShimLost>> {
+        self.send_with(frame, &[])
+    }
 
     /// The next frame, with the descriptor it carried. One caller at a time.
     fn receive(&self) -> BoxFuture<'_, Result<(FromShim, Option<OwnedFd>), ShimLost>>;

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Attempts whose containers would be the same share one, also across jobs; `isolation: container` gives each its own.
-//! Who shares one can hinder the others: inputs prepared for later runs are readable, and outputs of an earlier one of the
-//! same job, not yet collected, may be writable to a process with the same user inside. A run of another job begins only
-//! when those before it are collected. The shim ends every process of a run before the next begins.
+//! The shim ends every process of a run before the next begins. A run does not find the inputs of later ones and the
+//! outputs of earlier ones, whose directories have names that cannot be guessed; only where the inside runs as the
+//! worker's own user could it list them, and so a run of another job begins only when those before it are collected.
 
 use std::{
     io,

@@ -1,11 +1,14 @@
 //! Inputs on their way in: one directory per run below a sandbox's inputs, which the inside can only read.
 //!
 //! ```text
-//! in/0/photo.jpg                 one input, under its own name
-//! in/1/parts/000000-a.txt …      many parts, in order of their names
-//! in/1/manifest.json             what the parts are
-//! in/1/joined                    all parts one after the other, where the command reads them as standard input
+//! in/NAME/photo.jpg              one input, under its own name
+//! in/NAME/parts/000000-a.txt …   many parts, in order of their names
+//! in/NAME/manifest.json          what the parts are
+//! in/NAME/joined                 all parts one after the other, where the command reads them as standard input
 //! ```
+//!
+//! NAME cannot be guessed, and the directory of all not be listed by an inside that runs as another user than ours: a run
+//! does not find the inputs that wait for later ones.
 //!
 //! The directories are used again for later runs, and so is the file of a small input, renamed and written anew: to make
 //! and remove a file for each item costs a journalling file system several times as much (ext4 steps over every inode
@@ -42,7 +45,6 @@ pub(crate) struct Inbox {
     desk: Arc<Desk>,
     inside: String,
     free: Vec<Place>,
-    made: u32,
 }
 
 /// What staging needs, shared with the thread that stages large inputs.
@@ -55,7 +57,7 @@ struct Desk {
 /// A directory for one run at a time.
 #[derive(Debug)]
 struct Place {
-    number: u32,
+    name: String,
     /// The only thing in it between runs.
     kept: Option<Kept>,
 }
@@ -92,15 +94,15 @@ pub(crate) struct Staged {
     pub(crate) input: String,
     /// The inside's path of `{manifest}`.
     pub(crate) manifest: Option<String>,
-    /// The inside's path of what standard input is read from, if it is.
-    pub(crate) stdin: String,
+    /// What standard input is read from, if it is: below the directory of all inputs.
+    stdin: String,
 }
 
 impl Inbox {
     /// Opens a sandbox's input directory.
     pub(crate) fn open(host: &Path, inside: &str, read_only: bool) -> io::Result<Self> {
         let desk = Desk { dir: open_directory(host)?, read_only };
-        Ok(Self { desk: Arc::new(desk), inside: inside.to_owned(), free: Vec::new(), made: 0 })
+        Ok(Self { desk: Arc::new(desk), inside: inside.to_owned(), free: Vec::new() })
     }
 
     /// Stages inputs at once, if all of them have travelled along.
@@ -124,6 +126,12 @@ impl Inbox {
         Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, place, wanted, blobs))
     }
 
+    /// Opens what a run reads as its standard input.
+    pub(crate) fn open_stdin(&self, staged: &Staged) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(openat(&self.desk.dir, &staged.stdin, flags, Mode::empty())?)
+    }
+
     /// Removes a run's inputs, or leaves the file of a small one to be used again. A directory that cannot be emptied is
     /// not used again.
     pub(crate) fn clear(&mut self, staged: Staged) {
@@ -136,24 +144,23 @@ impl Inbox {
         if let Some(place) = self.free.pop() {
             return Ok(place);
         }
-        let number = self.made;
-        self.made += 1;
-        self.desk.make_dir(&number.to_string())?;
-        Ok(Place { number, kept: None })
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        self.desk.make_dir(&name)?;
+        Ok(Place { name, kept: None })
     }
 }
 
 impl Desk {
     fn stage(&self, inside: &str, place: Place, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
-        let base = format!("{inside}/{}", place.number);
+        let base = format!("{inside}/{}", place.name);
         let input = format!("{base}/{}", if wanted.gather { PARTS } else { wanted.name });
         let mut staged = Staged {
-            place,
             files: Vec::new(),
             parts: wanted.gather,
             manifest: wanted.gather.then(|| format!("{base}/{MANIFEST}")),
-            stdin: if wanted.gather { format!("{base}/{JOINED}") } else { input.clone() },
+            stdin: format!("{}/{}", place.name, if wanted.gather { JOINED } else { wanted.name }),
             input,
+            place,
         };
         let done = match blobs {
             _ if wanted.gather => self.put_parts(&mut staged, wanted, blobs),
@@ -173,10 +180,10 @@ impl Desk {
     fn put_small(&self, place: &mut Place, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut kept = match place.kept.take() {
             Some(kept) => kept,
-            None => Kept { file: self.create(place.number, name)?, name: name.to_owned(), size: 0 },
+            None => Kept { file: self.create(&place.name, name)?, name: name.to_owned(), size: 0 },
         };
         if kept.name != name {
-            let path = |name: &str| format!("{}/{name}", place.number);
+            let path = |name: &str| format!("{}/{name}", place.name);
             renameat(&self.dir, path(&kept.name), &self.dir, path(name))?;
             name.clone_into(&mut kept.name);
         }
@@ -191,14 +198,14 @@ impl Desk {
 
     fn remove_kept(&self, place: &mut Place) -> io::Result<()> {
         if let Some(kept) = place.kept.take() {
-            unlinkat(&self.dir, format!("{}/{}", place.number, kept.name), AtFlags::empty())?;
+            unlinkat(&self.dir, format!("{}/{}", place.name, kept.name), AtFlags::empty())?;
         }
         Ok(())
     }
 
     fn put_parts(&self, staged: &mut Staged, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<()> {
         self.remove_kept(&mut staged.place)?;
-        self.make_dir(&format!("{}/{PARTS}", staged.place.number))?;
+        self.make_dir(&format!("{}/{PARTS}", staged.place.name))?;
         let names = part_names(wanted.inputs);
         let manifest = manifest(wanted.inputs, &names)?;
         for (name, blob) in names.iter().zip(blobs) {
@@ -207,7 +214,7 @@ impl Desk {
         self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()))?;
         if wanted.joined {
             staged.files.push(JOINED.to_owned());
-            let mut file = self.create(staged.place.number, JOINED)?;
+            let mut file = self.create(&staged.place.name, JOINED)?;
             for blob in blobs {
                 append(&mut file, blob)?;
             }
@@ -218,18 +225,18 @@ impl Desk {
     fn put(&self, staged: &mut Staged, name: String, blob: &Blob) -> io::Result<()> {
         self.remove_kept(&mut staged.place)?;
         let linked = match blob {
-            Blob::File(cached) if self.read_only => self.link(cached.path(), staged.place.number, &name)?,
+            Blob::File(cached) if self.read_only => self.link(cached.path(), &staged.place.name, &name)?,
             _ => false,
         };
         if !linked {
-            append(&mut self.create(staged.place.number, &name)?, blob)?;
+            append(&mut self.create(&staged.place.name, &name)?, blob)?;
         }
         staged.files.push(name);
         Ok(())
     }
 
     /// False when the file system does not want another link here: then a copy it is.
-    fn link(&self, from: &Path, place: u32, name: &str) -> io::Result<bool> {
+    fn link(&self, from: &Path, place: &str, name: &str) -> io::Result<bool> {
         match linkat(CWD, from, &self.dir, format!("{place}/{name}"), AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => Ok(false),
@@ -237,7 +244,7 @@ impl Desk {
         }
     }
 
-    fn create(&self, place: u32, name: &str) -> io::Result<File> {
+    fn create(&self, place: &str, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&self.dir, format!("{place}/{name}"), flags, FILE_MODE)?;
         // Whatever our umask is, the inside may run as anybody and must be able to read it.
@@ -254,7 +261,7 @@ impl Desk {
     }
 
     fn clear(&self, staged: &Staged) -> io::Result<()> {
-        let place = staged.place.number;
+        let place = &staged.place.name;
         for file in &staged.files {
             unlinkat(&self.dir, format!("{place}/{file}"), AtFlags::empty())?;
         }

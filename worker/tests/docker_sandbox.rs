@@ -45,15 +45,20 @@ async fn only_outputs_and_scratch_can_be_written() {
         "/longshore/control/file",
         "/longshore/shim",
         "/longshore/data/file",
+        "/longshore/out/file",
         "/proc/sys/kernel/hostname",
     ];
     for (seq, path) in (1..).zip(forbidden) {
-        let end = done(&sandbox, run(&sandbox, seq, &["sh", "-c", &format!("echo x > {path}")])).await.end;
+        let end = done(&sandbox, run(seq, &["sh", "-c", &format!("echo x > {path}")])).await.end;
         assert!(matches!(end, End::Exited(code) if code != 0), "{path}: {end:?}");
     }
-    for (seq, path) in (100..).zip(["/tmp/file", "/dev/shm/file", "/longshore/out/file"]) {
-        let done = done(&sandbox, run(&sandbox, seq, &["sh", "-c", &format!("echo x > {path}")])).await;
+    for (seq, path) in (100..).zip(["/tmp/file", "/dev/shm/file", "/longshore/out/1/file"]) {
+        let done = done(&sandbox, run(seq, &["sh", "-c", &format!("echo x > {path}")])).await;
         assert_eq!((done.end, done.dirty), (End::Exited(0), false), "{path}");
+    }
+    for (seq, others) in [(150, "/longshore/in"), (151, "/longshore/out")] {
+        let list = done(&sandbox, run(seq, &["ls", others])).await.end;
+        assert!(matches!(list, End::Exited(code) if code != 0), "{others} can be listed: {list:?}");
     }
     assert_eq!(said(&sandbox, 200, "ls /tmp /dev/shm /dev/mqueue").await, "/dev/mqueue:\n\n/dev/shm:\n\n/tmp:");
     sandbox.control.remove().await.unwrap();
@@ -130,7 +135,7 @@ async fn processes_are_bounded() {
     };
     let sandbox = world.start().await;
     let bomb = "i=0; while [ $i -lt 40 ]; do sleep 600 & i=$((i+1)); done; echo all";
-    let done = done(&sandbox, shell(&sandbox, bomb)).await;
+    let done = done(&sandbox, shell(bomb)).await;
     assert!(matches!(done.end, End::Exited(code) if code != 0), "{:?}", done.end);
     assert!(String::from_utf8_lossy(&done.stderr.head).contains("fork"));
     assert_eq!(said(&sandbox, 2, "echo alive").await, "alive");
@@ -146,7 +151,7 @@ async fn too_much_memory_is_told_as_such_and_the_sandbox_goes_on() {
     let change = |spec: &mut SandboxSpec| spec.container.memory_bytes = 32 << 20;
     let sandbox = world.start_with(change).await.unwrap();
     let grow = "x=0123456789; while true; do x=$x$x; done";
-    let end = done(&sandbox, shell(&sandbox, grow)).await.end;
+    let end = done(&sandbox, shell(grow)).await.end;
     assert!(matches!(end, End::OutOfMemory { .. }), "{end:?}");
     assert_eq!(said(&sandbox, 2, "echo alive").await, "alive");
     sandbox.control.remove().await.unwrap();

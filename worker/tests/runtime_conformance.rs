@@ -9,12 +9,12 @@ mod host_image;
 #[path = "support/world.rs"]
 mod world;
 
-use std::{fs, path::Path};
+use std::{fs, io::Seek, path::Path};
 
-use longshore_shim::{End, Stdout, ToShim};
+use longshore_shim::{End, Stdin, Stdout, ToShim};
 use longshore_worker::runtime::Sandbox;
 use tokio::time::timeout;
-use world::{PATIENCE, World, done, run, said, shell};
+use world::{PATIENCE, World, done, done_with, run, said, shell};
 
 /// Runs each check on both runtimes, and then looks for leftovers.
 macro_rules! on_each_runtime {
@@ -55,7 +55,7 @@ on_each_runtime!(
 async fn a_sandbox_runs_one_command_after_another(world: &World) {
     let sandbox = world.start().await;
     for seq in 1..=3 {
-        let done = done(&sandbox, run(&sandbox, seq, &["echo", "hello"])).await;
+        let done = done(&sandbox, run(seq, &["echo", "hello"])).await;
         assert_eq!((done.end, done.dirty), (End::Exited(0), false));
         assert_eq!(done.stdout.head, b"hello\n");
     }
@@ -64,33 +64,38 @@ async fn a_sandbox_runs_one_command_after_another(world: &World) {
 
 async fn input_and_output_are_files(world: &World) {
     let sandbox = world.start().await;
-    fs::write(sandbox.paths.host_in.join("letter"), "dear reader").unwrap();
-    let mut cat = run(&sandbox, 1, &["cat"]);
-    cat.stdin = Some(format!("{}/letter", sandbox.paths.inside_in));
-    cat.stdout = Stdout::File(format!("{}/1/copy", sandbox.paths.inside_out));
-    assert_eq!(done(&sandbox, cat).await.end, End::Exited(0));
+    let letter = sandbox.paths.host_in.join("letter");
+    fs::write(&letter, "dear reader").unwrap();
+    let script = format!("cat; cat {}/letter > {}/1/copy", sandbox.paths.inside_in, sandbox.paths.inside_out);
+    let mut both = shell(&script);
+    (both.stdin, both.stdout) = (Stdin::Attached, Stdout::Attached);
+    let mut said = tempfile::tempfile().unwrap();
+    let files = [fs::File::open(&letter).unwrap().into(), said.try_clone().unwrap().into()];
+    assert_eq!(done_with(&sandbox, both, &files).await.end, End::Exited(0));
     assert_eq!(fs::read(sandbox.paths.host_out.join("1/copy")).unwrap(), b"dear reader");
+    said.rewind().unwrap();
+    assert_eq!(std::io::read_to_string(said).unwrap(), "dear reader");
     sandbox.control.remove().await.unwrap();
 }
 
 async fn exit_codes_and_signals_are_told(world: &World) {
     let sandbox = world.start().await;
-    assert_eq!(done(&sandbox, shell(&sandbox, "echo why >&2; exit 7")).await.end, End::Exited(7));
-    let killed = done(&sandbox, run(&sandbox, 2, &["sh", "-c", "kill -9 $$"])).await;
+    assert_eq!(done(&sandbox, shell("echo why >&2; exit 7")).await.end, End::Exited(7));
+    let killed = done(&sandbox, run(2, &["sh", "-c", "kill -9 $$"])).await;
     assert_eq!(killed.end, End::Signaled { signal: 9 });
     sandbox.control.remove().await.unwrap();
 }
 
 async fn a_program_that_is_not_there_is_told(world: &World) {
     let sandbox = world.start().await;
-    let done = done(&sandbox, run(&sandbox, 1, &["no-such-program"])).await;
+    let done = done(&sandbox, run(1, &["no-such-program"])).await;
     assert!(matches!(done.end, End::NotStarted { errno: 2, .. }), "{:?}", done.end);
     sandbox.control.remove().await.unwrap();
 }
 
 async fn a_run_over_its_time_is_ended(world: &World) {
     let sandbox = world.start().await;
-    let mut sleep = run(&sandbox, 1, &["sleep", "600"]);
+    let mut sleep = run(1, &["sleep", "600"]);
     sleep.timeout_ms = Some(100);
     assert_eq!(done(&sandbox, sleep).await.end, End::TimedOut);
     assert_eq!(said(&sandbox, 2, "echo alive").await, "alive");
@@ -99,7 +104,7 @@ async fn a_run_over_its_time_is_ended(world: &World) {
 
 async fn variables_of_the_container_and_of_the_run_are_seen(world: &World) {
     let sandbox = world.start().await;
-    let mut shell = shell(&sandbox, "echo $COLOUR $SIZE $HOME $TMPDIR [$LONGSHORE_SHIM_SOCKET]");
+    let mut shell = shell("echo $COLOUR $SIZE $HOME $TMPDIR [$LONGSHORE_SHIM_SOCKET]");
     shell.env = vec![("SIZE".into(), "small".into())];
     let done = done(&sandbox, shell).await;
     let scratch = &sandbox.paths.inside_scratch;
@@ -120,7 +125,7 @@ async fn data_is_shown(world: &World) {
 async fn outputs_outlive_the_sandbox(world: &World) {
     let sandbox = world.start().await;
     let script = format!("echo kept > {}/1/file", sandbox.paths.inside_out);
-    assert_eq!(done(&sandbox, shell(&sandbox, &script)).await.end, End::Exited(0));
+    assert_eq!(done(&sandbox, shell(&script)).await.end, End::Exited(0));
     sandbox.control.remove().await.unwrap();
     assert_eq!(fs::read(sandbox.paths.host_out.join("1/file")).unwrap(), b"kept\n");
 }
@@ -129,7 +134,7 @@ async fn too_large_a_file_is_stopped(world: &World) {
     let sandbox = world.start_with(|spec| spec.max_output_bytes = 1000).await.unwrap();
     fs::write(sandbox.paths.host_in.join("large"), [0; 5000]).unwrap();
     let copy = format!("exec cat {}/large > {}/1/large", sandbox.paths.inside_in, sandbox.paths.inside_out);
-    let end = done(&sandbox, shell(&sandbox, &copy)).await.end;
+    let end = done(&sandbox, shell(&copy)).await.end;
     assert!(matches!(end, End::Signaled { signal: 25 } | End::Exited(1)), "{end:?}");
     assert!(fs::metadata(sandbox.paths.host_out.join("1/large")).unwrap().len() <= 1000);
     sandbox.control.remove().await.unwrap();
@@ -153,7 +158,7 @@ async fn start_daemon(sandbox: &Sandbox, argument: &str) {
     let ready = sandbox.paths.host_out.join("1/ready");
     let inside = &sandbox.paths.inside_out;
     let script = format!("(sleep {argument} & ) ; echo > {inside}/1/ready; exec sleep {argument}");
-    sandbox.shim.send(&ToShim::Run(shell(sandbox, &script))).await.unwrap();
+    sandbox.shim.send(&ToShim::Run(shell(&script))).await.unwrap();
     timeout(PATIENCE, async {
         while !ready.exists() || !is_running(argument) {
             tokio::task::yield_now().await;

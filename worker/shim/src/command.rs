@@ -44,6 +44,15 @@ impl NotStarted {
 pub struct Container {
     variables: Vec<(OsString, OsString)>,
     nothing: File,
+    /// The program looked up last: runs of a container mostly share it, and a container's root does not change.
+    program: Option<Program>,
+}
+
+/// Where a program was found.
+struct Program {
+    name: String,
+    path: OsString,
+    found: PathBuf,
 }
 
 impl Container {
@@ -56,6 +65,7 @@ impl Container {
             variables: std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect(),
             // Kept open, as a run may be able to replace what is at this path.
             nothing: File::open("/dev/null")?,
+            program: None,
         })
     }
 
@@ -76,12 +86,11 @@ impl Container {
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn command(&self, argv: &[String], added: &[(String, String)]) -> Result<Command, NotStarted> {
+    pub fn command(&mut self, argv: &[String], added: &[(String, String)]) -> Result<Command, NotStarted> {
         let Some((name, arguments)) = argv.split_first() else {
             return Err(NotStarted::new(Errno::INVAL, "run", "an empty command"));
         };
-        let program = find(name, self.path(added)).map_err(|errno| NotStarted::new(errno, "run", name))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.look_up(name, added)?);
         command
             .arg0(name)
             .args(arguments)
@@ -90,6 +99,23 @@ impl Container {
             .envs(added.iter().map(|(name, value)| (name, value)))
             .process_group(0);
         Ok(command)
+    }
+
+    /// The program could not be started from where it was found: the next run looks for it anew.
+    pub fn forget_program(&mut self) {
+        self.program = None;
+    }
+
+    fn look_up(&mut self, name: &str, added: &[(String, String)]) -> Result<&Path, NotStarted> {
+        let path = self.path(added);
+        let known = self.program.as_ref().is_some_and(|program| program.name == name && program.path == path);
+        if !known {
+            let path = path.to_owned();
+            let found = find(name, &path).map_err(|errno| NotStarted::new(errno, "run", name))?;
+            self.program = Some(Program { name: name.to_owned(), path, found });
+        }
+        let program = self.program.as_ref().map(|program| program.found.as_path());
+        program.ok_or_else(|| NotStarted::new(Errno::NOENT, "run", name))
     }
 
     fn path<'a>(&'a self, added: &'a [(String, String)]) -> &'a OsStr {

@@ -13,7 +13,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of these frames. Worker and shim of one build always agree, since the worker carries its shim inside.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Largest frame in bytes: below the default send buffer of a unix socket (212,992 bytes).
 pub const MAX_FRAME_BYTES: usize = 192 * 1024;
@@ -33,7 +33,8 @@ pub const SCRATCH_ENV: &str = "LONGSHORE_SHIM_SCRATCH";
 /// What the worker says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToShim {
-    /// Run a command once.
+    /// Run a command once. Its files travel with the packet (`SCM_RIGHTS`): first standard input, then standard output,
+    /// each if it is [`Attached`](Stdin::Attached).
     Run(Run),
     /// End the run with this number: SIGTERM, and SIGKILL after `grace_ms`. A queued one ends at once, before those
     /// ahead of it. A number the shim does not know is that of a run whose end is on its way.
@@ -63,13 +64,11 @@ pub struct Run {
     pub argv: Vec<String>,
     /// Added to the container's environment.
     pub env: Vec<(String, String)>,
-    /// File to read standard input from, not a symbolic link; `None` is an empty one.
-    pub stdin: Option<String>,
+    /// Where standard input comes from.
+    pub stdin: Stdin,
     /// Where standard output goes.
     pub stdout: Stdout,
-    /// Directory for outputs. The shim makes it (mode 0777) and fails the run if it exists already.
-    pub out_dir: String,
-    /// Longest run in milliseconds, counted from the making of its files; then the run ends like [`ToShim::Stop`].
+    /// Longest run in milliseconds; then the run ends like [`ToShim::Stop`].
     pub timeout_ms: Option<u64>,
     /// Milliseconds between SIGTERM and SIGKILL when it runs over its time.
     pub grace_ms: u32,
@@ -77,13 +76,33 @@ pub struct Run {
     pub log_bytes: u32,
 }
 
+/// Most descriptors that travel with a frame.
+pub const MAX_ATTACHED: usize = 2;
+
+impl Run {
+    /// How many descriptors travel with it.
+    #[must_use]
+    pub fn attached(&self) -> usize {
+        usize::from(self.stdin == Stdin::Attached) + usize::from(self.stdout == Stdout::Attached)
+    }
+}
+
+/// Where standard input comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stdin {
+    /// Nothing is there to read.
+    Empty,
+    /// A file that travels with the run.
+    Attached,
+}
+
 /// Where standard output goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stdout {
     /// Kept as a log.
     Log,
-    /// Written straight to this new file below the run's `out_dir`; directories between the two are made.
-    File(String),
+    /// Straight to a file that travels with the run.
+    Attached,
 }
 
 /// A server that stays up.

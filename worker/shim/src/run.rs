@@ -1,19 +1,39 @@
 //! One run: its files, its process, its time.
 
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use longshore_shim::{End, Run, Stdout};
-use rustix::fs::{Mode, OFlags, mkdir, open};
-use rustix::io::Errno;
-use rustix::process::umask;
+use longshore_shim::{End, Run, Stdin, Stdout};
 
 use crate::child::{Child, Remains};
-use crate::command::{Container, NotStarted, errno_of};
+use crate::command::{Container, NotStarted};
 use crate::logs::Chunk;
 use crate::reap::{self, Reaper};
+
+/// A run that waits for its turn, with its files.
+pub struct Waiting {
+    run: Run,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+}
+
+impl Waiting {
+    /// A run and what travelled with it; nothing when that is not what the run says.
+    pub fn new(run: Run, attached: Vec<OwnedFd>) -> Option<Self> {
+        if attached.len() != run.attached() {
+            return None;
+        }
+        let mut attached = attached.into_iter();
+        let stdin = if run.stdin == Stdin::Attached { attached.next() } else { None };
+        let stdout = if run.stdout == Stdout::Attached { attached.next() } else { None };
+        Some(Self { run, stdin, stdout })
+    }
+
+    /// The worker's number for it.
+    pub fn seq(&self) -> u64 {
+        self.run.seq
+    }
+}
 
 /// A run that is going on.
 ///
@@ -31,26 +51,22 @@ pub struct Running {
 }
 
 impl Running {
-    /// Makes the files of a run and starts its process.
+    /// Starts the process of a run.
     ///
     /// # Errors
-    /// When anything of that fails. What was made by then is left to the worker.
-    pub fn start(run: &Run, container: &Container) -> Result<Self, NotStarted> {
+    /// When that fails.
+    pub fn start(Waiting { run, stdin, stdout }: Waiting, container: &mut Container) -> Result<Self, NotStarted> {
         let started = Instant::now();
-        make_out_dir(&run.out_dir)?;
-        let stdin = match &run.stdin {
-            Some(path) => open_stdin(path)?,
+        let stdin = match stdin {
+            Some(file) => file.into(),
             None => container.empty_stdin()?,
-        };
-        let file = match &run.stdout {
-            Stdout::File(path) => Some(create_stdout(path, &run.out_dir)?),
-            Stdout::Log => None,
         };
         let command = container.command(&run.argv, &run.env)?;
         let timeout = run.timeout_ms.map(Duration::from_millis);
+        let child = Child::spawn(command, stdin, stdout, run.log_bytes).inspect_err(|_| container.forget_program())?;
         Ok(Self {
             seq: run.seq,
-            child: Child::spawn(command, stdin, file, run.log_bytes)?,
+            child,
             started,
             forced: None,
             deadline: timeout.and_then(|timeout| started.checked_add(timeout)),
@@ -112,54 +128,4 @@ impl Running {
         remains.usage.wall_us = u64::try_from(wall.as_micros()).unwrap_or(u64::MAX);
         (remains, self.forced)
     }
-}
-
-/// While it lives, new files and directories get exactly the mode that is asked for.
-struct ExactModes(Mode);
-
-impl ExactModes {
-    fn new() -> Self {
-        Self(umask(Mode::empty()))
-    }
-}
-
-impl Drop for ExactModes {
-    fn drop(&mut self) {
-        // The user's processes are to see the mask the container came with.
-        umask(self.0);
-    }
-}
-
-fn make_out_dir(path: &str) -> Result<(), NotStarted> {
-    let _exact = ExactModes::new();
-    mkdir(path, Mode::from_raw_mode(0o777)).map_err(|errno| NotStarted::new(errno, "make directory", path))
-}
-
-fn open_stdin(path: &str) -> Result<Stdio, NotStarted> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match open(path, flags, Mode::empty()) {
-        Ok(file) => Ok(file.into()),
-        Err(errno) => Err(NotStarted::new(errno, "open standard input", path)),
-    }
-}
-
-fn create_stdout(path: &str, out_dir: &str) -> Result<OwnedFd, NotStarted> {
-    let refuse = |errno| NotStarted::new(errno, "create standard output", path);
-    make_parents(path, out_dir).map_err(refuse)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    open(path, flags, Mode::from_raw_mode(0o666)).map_err(refuse)
-}
-
-/// Makes the directories between `out_dir` and a file below it, open to all like `out_dir`.
-fn make_parents(path: &str, out_dir: &str) -> Result<(), Errno> {
-    let below = Path::new(path).strip_prefix(out_dir);
-    let below = below.map_err(|_| Errno::INVAL)?;
-    let plain = |part| matches!(part, Component::Normal(_));
-    let parent = below.parent().filter(|_| below.components().all(plain));
-    let parent = parent.ok_or(Errno::INVAL)?;
-    if parent.as_os_str().is_empty() {
-        return Ok(());
-    }
-    let _exact = ExactModes::new();
-    std::fs::create_dir_all(Path::new(out_dir).join(parent)).map_err(|cause| errno_of(&cause))
 }

@@ -4,12 +4,14 @@
 //! into it, level by level, until everything has come up and gone. Nothing is followed: names are removed relative to
 //! directories that were opened as such.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, chmodat, openat, renameat_with, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, SeekFrom, chmodat, openat, renameat_with, seek, unlinkat,
+};
 use rustix::io::{self, Errno};
 
 /// Longest time spent on emptying after one run; then the container is dirty and not used again.
@@ -21,9 +23,9 @@ const NAMES_BYTES: usize = 16 * 1024;
 /// How directories are opened.
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// The directories a run may leave things in.
+/// The directories a run may leave things in, held open: the way to them is walked once.
 pub struct Scratch {
-    paths: Vec<CString>,
+    roots: Vec<OwnedFd>,
     names: Vec<u8>,
     inner_names: Vec<u8>,
     moved: u64,
@@ -39,32 +41,30 @@ enum Found {
 }
 
 impl Scratch {
-    /// The directories in `joined`, separated by `:`.
-    pub fn new(joined: &OsStr) -> Self {
-        let paths = joined.as_bytes().split(|byte| *byte == b':');
-        Self {
-            paths: paths.filter(|path| !path.is_empty()).filter_map(|path| CString::new(path).ok()).collect(),
-            names: Vec::new(),
-            inner_names: Vec::new(),
-            moved: 0,
-            limit: None,
-        }
+    /// Opens the directories in `joined`, separated by `:`.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub fn open(joined: &OsStr) -> io::Result<Self> {
+        let paths = joined.as_bytes().split(|byte| *byte == b':').filter(|path| !path.is_empty());
+        let roots = paths.map(|path| openat(CWD, path, DIRECTORY, Mode::empty())).collect::<io::Result<_>>()?;
+        Ok(Self { roots, names: Vec::new(), inner_names: Vec::new(), moved: 0, limit: None })
     }
 
     /// Removes everything in them. False when something could not be removed.
     pub fn empty(&mut self) -> bool {
         self.limit = None;
-        let paths = std::mem::take(&mut self.paths);
-        let emptied = paths.iter().all(|path| self.empty_one(path).is_ok());
-        self.paths = paths;
+        let roots = std::mem::take(&mut self.roots);
+        let emptied = roots.iter().all(|root| self.empty_one(root).is_ok());
+        self.roots = roots;
         emptied
     }
 
-    fn empty_one(&mut self, path: &CStr) -> io::Result<()> {
+    fn empty_one(&mut self, root: &OwnedFd) -> io::Result<()> {
         loop {
-            // Opened anew for each look, as a directory that changes while it is read may hide entries.
-            let root = openat(CWD, path, DIRECTORY, Mode::empty())?;
-            if self.look(&root)? == Found::Nothing {
+            // Read from the beginning for each look, as a directory that changes while it is read may hide entries.
+            seek(root, SeekFrom::Start(0))?;
+            if self.look(root)? == Found::Nothing {
                 return Ok(());
             }
         }
@@ -197,7 +197,7 @@ mod tests {
         symlink(&kept, scratch.path().join("file")).unwrap();
         std::fs::create_dir(scratch.path().join("inner")).unwrap();
         symlink(outside.path(), scratch.path().join("inner/directory")).unwrap();
-        assert!(Scratch::new(scratch.path().as_os_str()).empty());
+        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty());
         assert!(kept.exists());
         assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
     }
@@ -216,7 +216,7 @@ mod tests {
             at = next;
         }
         std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(Scratch::new(scratch.path().as_os_str()).empty());
+        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty());
         assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
     }
 
@@ -226,15 +226,19 @@ mod tests {
         for number in 0..5000 {
             std::fs::write(scratch.path().join(format!("a long name, {number}")), "").unwrap();
         }
-        assert!(Scratch::new(scratch.path().as_os_str()).empty());
+        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty());
         assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_missing_directory_is_not_empty() {
+    fn a_directory_that_is_gone_is_not_empty() {
         let scratch = tempfile::tempdir().unwrap();
         let gone = scratch.path().join("gone");
-        assert!(!Scratch::new(gone.as_os_str()).empty());
+        assert_eq!(Scratch::open(gone.as_os_str()).err(), Some(Errno::NOENT));
+        std::fs::create_dir(&gone).unwrap();
+        let mut opened = Scratch::open(gone.as_os_str()).unwrap();
+        std::fs::remove_dir(&gone).unwrap();
+        assert!(!opened.empty());
     }
 
     fn fd_number(fd: &OwnedFd) -> i32 {

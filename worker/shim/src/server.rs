@@ -29,7 +29,7 @@ impl Server {
     ///
     /// # Errors
     /// When its process cannot be started.
-    pub fn start(serve: &Serve, container: &Container) -> Result<Self, NotStarted> {
+    pub fn start(serve: &Serve, container: &mut Container) -> Result<Self, NotStarted> {
         let command = container.command(&serve.argv, &serve.env)?;
         let stdin = container.empty_stdin()?;
         Ok(Self {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use longshore_shim::{Done, End, FromShim, Log, MAX_QUEUED_RUNS, Run, Serve, ToShim, Usage};
@@ -13,7 +14,7 @@ use crate::command::Container;
 use crate::logs::Chunk;
 use crate::memory::Memory;
 use crate::reap::{self, Ended, Next, Reaper, Status};
-use crate::run::Running;
+use crate::run::{Running, Waiting};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::socket::{Lost, Socket};
@@ -34,7 +35,7 @@ pub struct Shim {
     scratch: Scratch,
     memory: Memory,
     chunk: Chunk,
-    queue: VecDeque<Run>,
+    queue: VecDeque<Waiting>,
     running: Option<Running>,
     server: Option<Server>,
 }
@@ -65,7 +66,7 @@ impl Shim {
             socket,
             wake: Wake::install()?,
             container: Container::new()?,
-            scratch: Scratch::new(scratch),
+            scratch: Scratch::open(scratch)?,
             memory: Memory::new(reaper.is_first()),
             chunk: Chunk::new(),
             queue: VecDeque::new(),
@@ -115,11 +116,12 @@ impl Shim {
 
     fn start_next(&mut self) -> Result<(), Lost> {
         while self.running.is_none()
-            && let Some(run) = self.queue.pop_front()
+            && let Some(waiting) = self.queue.pop_front()
         {
-            match Running::start(&run, &self.container) {
+            let seq = waiting.seq();
+            match Running::start(waiting, &mut self.container) {
                 Ok(running) => self.running = Some(running),
-                Err(problem) => self.done_without_process(run.seq, problem.into_end())?,
+                Err(problem) => self.done_without_process(seq, problem.into_end())?,
             }
         }
         Ok(())
@@ -241,23 +243,25 @@ impl Shim {
 
     /// Takes one frame; if there are more, the next turn finds them.
     fn listen(&mut self) -> Result<Then, Lost> {
-        match self.socket.receive()? {
-            None => {}
-            Some(ToShim::Run(run)) => self.enqueue(run)?,
-            Some(ToShim::Stop { seq, grace_ms }) => self.stop(seq, grace_ms)?,
-            Some(ToShim::Serve(serve)) => self.serve(&serve)?,
-            Some(ToShim::Connect { id }) => self.connect(id)?,
-            Some(ToShim::Exit) => return Ok(Then::Leave),
+        let Some((frame, attached)) = self.socket.receive()? else { return Ok(Then::Continue) };
+        match frame {
+            ToShim::Run(run) => self.enqueue(run, attached)?,
+            ToShim::Stop { seq, grace_ms } => self.stop(seq, grace_ms)?,
+            ToShim::Serve(serve) => self.serve(&serve)?,
+            ToShim::Connect { id } => self.connect(id)?,
+            ToShim::Exit => return Ok(Then::Leave),
         }
         Ok(Then::Continue)
     }
 
-    fn enqueue(&mut self, run: Run) -> Result<(), Lost> {
-        if self.queue.len() >= MAX_QUEUED_RUNS {
-            return Err(Lost::Malformed);
+    fn enqueue(&mut self, run: Run, attached: Vec<OwnedFd>) -> Result<(), Lost> {
+        match Waiting::new(run, attached) {
+            Some(waiting) if self.queue.len() < MAX_QUEUED_RUNS => {
+                self.queue.push_back(waiting);
+                Ok(())
+            }
+            _ => Err(Lost::Malformed),
         }
-        self.queue.push_back(run);
-        Ok(())
     }
 
     /// A number that is not known is that of a run whose end is on its way to the worker.
@@ -266,7 +270,7 @@ impl Shim {
             running.stop(grace_ms);
             running.keep_time(&self.reaper);
         }
-        match self.queue.iter().position(|run| run.seq == seq) {
+        match self.queue.iter().position(|waiting| waiting.seq() == seq) {
             Some(place) => {
                 self.queue.remove(place);
                 self.done_without_process(seq, End::Stopped)
@@ -290,7 +294,7 @@ impl Shim {
         if self.server.is_some() {
             return Err(Lost::Malformed);
         }
-        match Server::start(serve, &self.container) {
+        match Server::start(serve, &mut self.container) {
             Ok(server) => {
                 self.server = Some(server);
                 Ok(())

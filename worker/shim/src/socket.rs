@@ -1,14 +1,15 @@
 //! The connection to the worker.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use longshore_shim::{FrameError, FromShim, MAX_FRAME_BYTES, ToShim, decode, encode};
+use longshore_shim::{FrameError, FromShim, MAX_ATTACHED, MAX_FRAME_BYTES, ToShim, decode, encode};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, connect, recv, send, sendmsg, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, send, sendmsg,
+    socket_with,
 };
 
 /// Frames to and from the worker.
@@ -69,21 +70,32 @@ impl Socket {
         self.fd.as_fd()
     }
 
-    /// The next frame, if it is there.
+    /// The next frame and the descriptors that travelled with it, if it is there.
     ///
     /// # Errors
     /// When the worker is gone or its frame is malformed.
-    pub fn receive(&mut self) -> Result<Option<ToShim>, Lost> {
-        let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-        let length = match recv(&self.fd, self.buffer.as_mut_slice(), flags) {
-            Ok((_, length)) => length,
+    pub fn receive(&mut self) -> Result<Option<(ToShim, Vec<OwnedFd>)>, Lost> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_ATTACHED))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut bytes = [IoSliceMut::new(&mut self.buffer)];
+        let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+        let received = match recvmsg(&self.fd, &mut bytes, &mut control, flags) {
+            Ok(received) => received,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        match self.buffer.get(..length) {
-            Some([]) => Err(Lost::Closed),
-            Some(frame) => Ok(Some(decode(frame)?)),
-            None => Err(Lost::Malformed),
+        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+            return Err(Lost::Malformed);
+        }
+        let mut attached = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                attached.extend(descriptors);
+            }
+        }
+        match &self.buffer[..received.bytes] {
+            [] => Err(Lost::Closed),
+            frame => Ok(Some((decode(frame)?, attached))),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::Write,
     os::unix::{
         ffi::OsStrExt,
         fs::{PermissionsExt, symlink},
@@ -17,23 +18,34 @@ use super::*;
 
 const LIMITS: Limits = Limits { file_bytes: 1 << 30, total_bytes: 1 << 40 };
 
-/// A sandbox's output directory with one run's directory in it, called "7".
+/// A sandbox's output directory with one run's tray in it.
 struct World {
     base: tempfile::TempDir,
     outbox: Outbox,
+    tray: Option<Tray>,
 }
 
 impl World {
     fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
-        fs::create_dir_all(base.path().join("out/7")).unwrap();
+        fs::create_dir_all(base.path().join("out")).unwrap();
         let yard = Arc::new(Yard::open(&base.path().join("yard")).unwrap());
-        let outbox = Outbox::open(&base.path().join("out"), yard).unwrap();
-        Self { base, outbox }
+        let inside = base.path().join("out");
+        let mut outbox = Outbox::open(&inside, inside.to_str().unwrap(), yard).unwrap();
+        let (tray, _) = outbox.lay(false).unwrap();
+        Self { base, outbox, tray: Some(tray) }
     }
 
+    /// Begins another run, and answers where its standard output goes.
+    fn lay(&mut self) -> fs::File {
+        let (tray, stdout) = self.outbox.lay(true).unwrap();
+        self.tray = Some(tray);
+        stdout.unwrap().into()
+    }
+
+    /// The run's directory.
     fn run(&self) -> PathBuf {
-        self.base.path().join("out/7")
+        self.tray.as_ref().unwrap().path().into()
     }
 
     fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
@@ -43,7 +55,7 @@ impl World {
     }
 
     fn collect(&mut self) -> Vec<Output> {
-        self.outbox.collect("7", "texts/a.txt", LIMITS).unwrap()
+        self.outbox.collect(self.tray.as_mut().unwrap(), "texts/a.txt", LIMITS).unwrap()
     }
 
     fn refusal(&mut self) -> String {
@@ -51,16 +63,21 @@ impl World {
     }
 
     fn refusal_within(&mut self, limits: Limits) -> String {
-        match self.outbox.collect("7", "a.txt", limits) {
+        match self.outbox.collect(self.tray.as_mut().unwrap(), "a.txt", limits) {
             Err(CollectError::Refused(what)) => what,
             other => panic!("not refused: {other:?}"),
         }
     }
 
-    /// Removes the run's directory; it must be gone at once, whatever is in it.
-    fn discard(&self) {
-        self.outbox.discard("7").unwrap();
-        assert!(!self.run().exists());
+    fn clear(&mut self) {
+        self.outbox.clear(self.tray.take().unwrap()).unwrap();
+    }
+
+    /// Clears after a run whose directory must be gone at once, whatever is in it.
+    fn discard(&mut self) {
+        let run = self.run();
+        self.clear();
+        assert!(!run.exists());
     }
 }
 
@@ -83,8 +100,97 @@ fn every_file_is_an_output_beside_its_item() {
     assert_eq!([bytes(&outputs[0]), bytes(&outputs[1]), bytes(&outputs[2])], [&b""[..], b"one", b"two"]);
     assert_eq!(outputs[2].digest, blake3::hash(b"two"));
     assert_eq!(outputs[2].size, 3);
+    let run = world.run();
+    world.clear();
+    assert_eq!(fs::read_dir(&run).unwrap().count(), 0);
+    world.lay();
+    assert_eq!(world.run(), run, "it is used again");
+}
+
+#[test]
+fn standard_output_is_an_output_like_any_other() {
+    let mut world = World::new();
+    for written in [&b"first, and long"[..], b"", b"third"] {
+        world.lay().write_all(written).unwrap();
+        world.put("b/beside", "x");
+        let outputs = world.collect();
+        let paths: Vec<_> = outputs.iter().map(|output| output.path.as_str()).collect();
+        assert_eq!(paths, ["texts/a.txt", "texts/b/beside"]);
+        assert_eq!((bytes(&outputs[0]), outputs[0].digest), (written.to_vec(), blake3::hash(written)));
+        world.clear();
+    }
+}
+
+#[test]
+fn a_large_standard_output_is_not_copied_and_the_next_has_another_file() {
+    use std::os::unix::fs::MetadataExt;
+    let mut world = World::new();
+    let content = vec![7; SMALL_BLOB_BYTES + 1];
+    let mut stdout = world.lay();
+    stdout.write_all(&content).unwrap();
+    let inode = stdout.metadata().unwrap().ino();
+    let outputs = world.collect();
+    let Content::File(owned) = &outputs[0].content else { panic!("inline") };
+    let metadata = fs::metadata(owned.path()).unwrap();
+    assert_eq!((metadata.ino(), metadata.mode() & 0o7777), (inode, 0o600));
+    assert_eq!(outputs[0].digest, blake3::hash(&content));
+    world.clear();
+    assert_ne!(world.lay().metadata().unwrap().ino(), inode);
+}
+
+#[test]
+fn what_a_run_did_to_its_standard_output_is_not_there_for_the_next() {
+    use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_getfl, fcntl_setfl};
+    let mut world = World::new();
+    let mut stdout = world.lay();
+    stdout.write_all(b"abc").unwrap();
+    fcntl_setfl(&stdout, OFlags::NONBLOCK | OFlags::APPEND).unwrap();
+    world.collect();
+    world.clear();
+    let stdout = world.lay();
+    assert!(!fcntl_getfl(&stdout).unwrap().intersects(OFlags::NONBLOCK | OFlags::APPEND));
+    assert_eq!(stdout.metadata().unwrap().len(), 0);
+    // Room without bytes: not every file system has it.
+    if fallocate(&stdout, FallocateFlags::KEEP_SIZE, 0, 1 << 20).is_ok() {
+        world.collect();
+        world.clear();
+        assert_eq!(std::os::unix::fs::MetadataExt::blocks(&world.lay().metadata().unwrap()), 0);
+    }
+}
+
+#[test]
+fn a_file_of_the_name_of_standard_output_is_refused() {
+    let mut world = World::new();
+    world.lay();
+    world.put("a.txt", "x");
+    assert_eq!(world.refusal(), "\"a.txt\" is both a file and where standard output goes");
     world.discard();
-    assert_eq!(fs::read_dir(world.base.path().join("out")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_that_is_not_as_it_was_made_is_not_used_again() {
+    let mut world = World::new();
+    let first = world.run();
+    fs::set_permissions(&first, fs::Permissions::from_mode(0o700)).unwrap();
+    world.collect();
+    world.discard();
+    world.lay();
+    let second = world.run();
+    fs::rename(&second, world.base.path().join("away")).unwrap();
+    fs::create_dir(&second).unwrap();
+    world.collect();
+    world.discard();
+    world.lay();
+    assert!(![first, second].contains(&world.run()));
+}
+
+#[test]
+fn directories_of_runs_cannot_be_guessed() {
+    let mut world = World::new();
+    let (first, _) = world.outbox.lay(false).unwrap();
+    let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    assert!(name(first.path()).len() >= 32);
+    assert_ne!(name(first.path()), name(world.tray.as_ref().unwrap().path()));
 }
 
 #[test]
@@ -292,7 +398,7 @@ fn odd_but_harmless_names_stay_as_they_are() {
         world.put(name, "");
     }
     names.sort_unstable();
-    let outputs = world.outbox.collect("7", "x", LIMITS).unwrap();
+    let outputs = world.outbox.collect(world.tray.as_mut().unwrap(), "x", LIMITS).unwrap();
     assert_eq!(outputs.iter().map(|output| output.path.as_str()).collect::<Vec<_>>(), names);
 }
 
@@ -308,7 +414,8 @@ fn a_path_longer_than_a_kibibyte_is_refused() {
     let mut world = World::new();
     world.put(&"n".repeat(255), "");
     let item = format!("{}item", component.repeat(4));
-    assert!(world.outbox.collect("7", &item, LIMITS).is_err(), "the item's directory counts");
+    let outputs = world.outbox.collect(world.tray.as_mut().unwrap(), &item, LIMITS);
+    assert!(outputs.is_err(), "the item's directory counts");
 }
 
 #[test]
@@ -342,7 +449,7 @@ fn an_unreadable_file_is_read_by_root_and_refused_otherwise() {
 
 #[test]
 fn a_directory_without_permissions_is_removed_all_the_same() {
-    let world = World::new();
+    let mut world = World::new();
     world.put("locked/inner/x", "");
     fs::set_permissions(world.run().join("locked/inner"), fs::Permissions::from_mode(0o000)).unwrap();
     world.discard();

@@ -1,11 +1,11 @@
 //! A replica with interface `files`: one fresh process per call, in as many warm containers as it may work on calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, select_all};
 use longshore_proto::v1::NamedBlob;
-use longshore_shim::{Done, End, FromShim, Run, Stdout, ToShim};
+use longshore_shim::{Done, End, FromShim, Run, Stdin, Stdout, ToShim};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     time::timeout,
@@ -16,7 +16,7 @@ use super::{
     keeper::{Place, Room},
 };
 use crate::{
-    collect::{Limits, Outbox, yard::Yard},
+    collect::{Limits, Outbox, Tray, yard::Yard},
     placeholders::{Facts, Template},
     runtime::{Control, Paths, Shim, ShimLost},
     slot::failures,
@@ -126,7 +126,7 @@ impl<'a> Bench<'a> {
             place,
             template: Template::new(&argv, env),
             inbox: Inbox::open(&paths.host_in, &paths.inside_in, read_only_inputs).map_err(directories)?,
-            outbox: Outbox::open(&paths.host_out, Arc::clone(yard)).map_err(directories)?,
+            outbox: Outbox::open(&paths.host_out, &paths.inside_out, Arc::clone(yard)).map_err(directories)?,
             calls,
             runs: 0,
         })
@@ -170,14 +170,14 @@ impl<'a> Bench<'a> {
         let Call { ask, within, mut answer } = call;
         self.runs += 1;
         let seq = self.runs;
-        let staged = match self.stage(ask) {
-            Ok(staged) => staged,
+        let (staged, mut tray, files) = match self.furnish(ask) {
+            Ok(furnished) => furnished,
             Err(error) => {
-                let _ = answer.send(Err(Unanswered::Failed(format!("its input cannot be put in place: {error}"))));
+                let _ = answer.send(Err(Unanswered::Failed(format!("its files cannot be put in place: {error}"))));
                 return Ok(());
             }
         };
-        self.shim.send(&ToShim::Run(self.run(seq, &staged, within))).await?;
+        self.shim.send_with(&ToShim::Run(self.run(seq, &staged, &tray, within)), &files).await?;
         let done = tokio::select! {
             done = self.done(within + SILENCE) => done?,
             () = answer.closed() => {
@@ -186,12 +186,12 @@ impl<'a> Bench<'a> {
             }
         };
         let dirty = done.dirty;
-        let outcome = self.judge(seq, done);
+        let outcome = self.judge(&mut tray, done);
         self.inbox.clear(staged);
-        let discarded = self.outbox.discard(&seq.to_string());
+        let cleared = self.outbox.clear(tray);
         // The caller may have gone.
         let _ = answer.send(outcome);
-        match (dirty, discarded) {
+        match (dirty, cleared) {
             (true, _) => Err(ShimLost { reason: "a run left what cannot be removed".to_owned() }),
             (_, Err(error)) => Err(ShimLost { reason: format!("a run's directory cannot be removed: {error}") }),
             (false, Ok(())) => Ok(()),
@@ -205,6 +205,24 @@ impl<'a> Bench<'a> {
             Ok(Err(lost)) => Err(lost),
             Err(_) => Err(ShimLost { reason: "a run was not reported in time".to_owned() }),
         }
+    }
+
+    /// Puts a call's input in place; answers it, where the answer goes, and the files of the standard streams.
+    fn furnish(&mut self, ask: Ask) -> std::io::Result<(Staged, Tray, Vec<OwnedFd>)> {
+        let staged = self.stage(ask)?;
+        let stdin = self.reads_stdin(&staged).then(|| self.inbox.open_stdin(&staged)).transpose()?;
+        let (tray, stdout) = self.outbox.lay(self.spools_stdout())?;
+        Ok((staged, tray, stdin.into_iter().chain(stdout).collect()))
+    }
+
+    fn reads_stdin(&self, staged: &Staged) -> bool {
+        let uses = self.template.uses();
+        !(uses.input || (staged.manifest.is_some() && uses.manifest))
+    }
+
+    fn spools_stdout(&self) -> bool {
+        let uses = self.template.uses();
+        !uses.output && !uses.outdir
     }
 
     fn stage(&mut self, ask: Ask) -> std::io::Result<Staged> {
@@ -227,12 +245,10 @@ impl<'a> Bench<'a> {
         self.inbox.stage_small(&wanted).unwrap_or_else(|| Err(std::io::Error::other("a part without bytes")))
     }
 
-    fn run(&self, seq: u64, staged: &Staged, within: Duration) -> Run {
-        let out_dir = format!("{}/{seq}", self.paths.inside_out);
-        let uses = self.template.uses();
+    fn run(&self, seq: u64, staged: &Staged, tray: &Tray, within: Duration) -> Run {
         let facts = Facts {
             input: &staged.input,
-            outdir: &out_dir,
+            outdir: tray.path(),
             name: ANSWER,
             index: u64::from(self.place.shard),
             attempt: 1,
@@ -243,26 +259,20 @@ impl<'a> Bench<'a> {
             manifest: staged.manifest.as_deref(),
         };
         let env = self.template.env(&facts);
-        let own_way_in = uses.input || (staged.manifest.is_some() && uses.manifest);
         let argv = self.template.argv(&facts);
-        let stdout = match uses.output || uses.outdir {
-            true => Stdout::Log,
-            false => Stdout::File(format!("{out_dir}/{ANSWER}")),
-        };
         Run {
             seq,
             argv,
             env,
-            stdin: (!own_way_in).then(|| staged.stdin.clone()),
-            stdout,
-            out_dir,
+            stdin: if self.reads_stdin(staged) { Stdin::Attached } else { Stdin::Empty },
+            stdout: if self.spools_stdout() { Stdout::Attached } else { Stdout::Log },
             timeout_ms: Some(u64::try_from(within.as_millis()).unwrap_or(u64::MAX)),
             grace_ms: GRACE_MS,
             log_bytes: LOG_BYTES,
         }
     }
 
-    fn judge(&mut self, seq: u64, done: Done) -> Result<Bytes, Unanswered> {
+    fn judge(&mut self, tray: &mut Tray, done: Done) -> Result<Bytes, Unanswered> {
         let bounds = failures::Bounds {
             timeout_ms: 0,
             memory_bytes: self.place.container.memory_bytes,
@@ -280,7 +290,7 @@ impl<'a> Bench<'a> {
             return Err(Unanswered::Failed(why));
         }
         let limits = Limits { file_bytes: ANSWER_BYTES, total_bytes: ANSWER_BYTES };
-        let outputs = self.outbox.collect(&seq.to_string(), ANSWER, limits);
+        let outputs = self.outbox.collect(tray, ANSWER, limits);
         let mut outputs = outputs.map_err(|error| Unanswered::Failed(error.to_string()))?;
         match (outputs.pop(), outputs.len()) {
             (Some(only), 0) => match only.content {

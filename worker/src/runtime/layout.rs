@@ -12,7 +12,7 @@ use std::{
 pub(super) struct Layout {
     /// Inputs: we write, the inside reads.
     pub(super) inputs: PathBuf,
-    /// Outputs: the inside writes, whoever it runs as.
+    /// Outputs: a directory for each run, which we make and the inside writes to, whoever it runs as.
     pub(super) outputs: PathBuf,
     /// The socket of the shim.
     pub(super) control: PathBuf,
@@ -26,8 +26,9 @@ impl Layout {
     pub(super) fn make(base: &Path) -> io::Result<Self> {
         let base = std::path::absolute(base)?;
         Ok(Self {
-            inputs: directory(&base, "in", 0o755)?,
-            outputs: directory(&base, "out", 0o777)?,
+            // What lies in these two is to be reached by name only.
+            inputs: directory(&base, "in", 0o711)?,
+            outputs: directory(&base, "out", 0o711)?,
             control: directory(&base, "control", 0o755)?,
         })
     }

@@ -1,14 +1,15 @@
 //! The socket between a worker and one shim: the worker listens, the shim dials, frames are packets.
 
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, IoSlice},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use futures_util::future::BoxFuture;
-use longshore_shim::{FrameError, FromShim, MAX_FRAME_BYTES, ToShim, VERSION};
+use longshore_shim::{FrameError, FromShim, MAX_ATTACHED, MAX_FRAME_BYTES, ToShim, VERSION};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, chmodat, openat, unlinkat},
     net::{AddressFamily, SocketType, sockopt},
@@ -16,7 +17,7 @@ use rustix::{
 use tokio::sync::Mutex;
 use tokio_seqpacket::{
     UnixSeqpacket, UnixSeqpacketListener,
-    ancillary::{AncillaryMessageReader, OwnedAncillaryMessage},
+    ancillary::{AncillaryMessageReader, AncillaryMessageWriter, OwnedAncillaryMessage},
 };
 
 use super::{Shim, ShimLost};
@@ -125,10 +126,12 @@ pub(super) struct ShimLink {
     buffer: Mutex<Vec<u8>>,
 }
 
-/// Room for the control message of one descriptor, aligned as the kernel's header wants it. The kernel closes what
-/// does not fit.
+/// Room for the control message of [`MAX_ATTACHED`] descriptors: a header of 16 bytes, and 4 bytes for each.
+const ANCILLARY_BYTES: usize = 16 + (MAX_ATTACHED * 4).next_multiple_of(8);
+
+/// A control message, aligned as the kernel's header wants it. The kernel closes descriptors that do not fit.
 #[repr(align(8))]
-struct Ancillary([u8; 24]);
+struct Ancillary([u8; ANCILLARY_BYTES]);
 
 impl ShimLink {
     fn new(socket: UnixSeqpacket) -> Self {
@@ -144,18 +147,25 @@ impl ShimLink {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 
-    async fn send_frame(&self, frame: &ToShim) -> Result<(), ShimLost> {
+    async fn send_frame(&self, frame: &ToShim, attached: &[OwnedFd]) -> Result<(), ShimLost> {
         let bytes = longshore_shim::encode(frame).map_err(|cause| match cause {
             FrameError::TooLarge { .. } => lost(format_args!("a frame was not sent: {cause}")),
             FrameError::Malformed(_) => lost("a frame cannot be encoded"),
         })?;
-        self.socket.send(&bytes).await.map_err(lost)?;
+        if attached.is_empty() {
+            self.socket.send(&bytes).await.map_err(lost)?;
+            return Ok(());
+        }
+        let mut space = Ancillary([0; ANCILLARY_BYTES]);
+        let mut control = AncillaryMessageWriter::new(&mut space.0);
+        control.add_fds(attached).map_err(|_| lost("more descriptors than a frame can carry"))?;
+        self.socket.send_vectored_with_ancillary(&[IoSlice::new(&bytes)], &mut control).await.map_err(lost)?;
         Ok(())
     }
 
     async fn receive_frame(&self) -> Result<(FromShim, Option<OwnedFd>), ShimLost> {
         let mut buffer = self.buffer.lock().await;
-        let mut control = Ancillary([0; 24]);
+        let mut control = Ancillary([0; ANCILLARY_BYTES]);
         let (info, ancillary) = self.socket.recv_with_ancillary(&mut buffer, &mut control.0).await.map_err(lost)?;
         let descriptor = first_descriptor(ancillary);
         if info.bytes_read() == 0 {
@@ -175,8 +185,8 @@ impl ShimLink {
 }
 
 impl Shim for Arc<ShimLink> {
-    fn send<'a>(&'a self, frame: &'a ToShim) -> BoxFuture<'a, Result<(), ShimLost>> {
-        Box::pin(self.send_frame(frame))
+    fn send_with<'a>(&'a self, frame: &'a ToShim, attached: &'a [OwnedFd]) -> BoxFuture<'a, Result<(), ShimLost>> {
+        Box::pin(self.send_frame(frame, attached))
     }
 
     fn receive(&self) -> BoxFuture<'_, Result<(FromShim, Option<OwnedFd>), ShimLost>> {
@@ -206,10 +216,7 @@ fn is_stream_socket(descriptor: &OwnedFd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::IoSlice;
-
     use longshore_shim::encode;
-    use tokio_seqpacket::ancillary::AncillaryMessageWriter;
 
     use super::*;
 
@@ -275,7 +282,7 @@ mod tests {
     }
 
     async fn send_with(shim: &UnixSeqpacket, frame: &FromShim, descriptor: impl AsFd) {
-        let mut buffer = Ancillary([0; 24]);
+        let mut buffer = Ancillary([0; ANCILLARY_BYTES]);
         let mut control = AncillaryMessageWriter::new(&mut buffer.0);
         control.add_fds([descriptor.as_fd()]).unwrap();
         let bytes = encode(frame).unwrap();

@@ -8,22 +8,29 @@
 
 use std::{
     collections::VecDeque,
+    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use longshore_proto::v1::Failure;
-use longshore_shim::{FromShim, ToShim};
+use longshore_shim::{FromShim, Run, ToShim};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
+    failures,
     plan::Plan,
     queue::Offer,
     shared::{Command, Shared},
     warm::{Verdict, Warm},
 };
-use crate::{runtime::ShimLost, stage_in::Staged, work::WorkId};
+use crate::{
+    collect::Tray,
+    runtime::ShimLost,
+    stage_in::Staged,
+    work::{Work, WorkId},
+};
 
 mod ending;
 mod preparing;
@@ -42,6 +49,7 @@ struct Running {
     offer: Offer,
     plan: Arc<Plan>,
     staged: Staged,
+    tray: Tray,
     fate: Fate,
     /// When it became first in line.
     started: Option<Instant>,
@@ -178,23 +186,40 @@ impl Pipeline<'_> {
             return Ok(());
         }
         let seq = self.warm.begin();
-        let run = match plan.run(seq, &offer.work, &staged, &self.warm.paths) {
-            Ok(run) => run,
+        let (run, tray, files) = match self.furnish(seq, &offer.work, &plan, &staged) {
+            Ok(furnished) => furnished,
             Err(failure) => {
                 self.warm.inbox.clear(staged);
                 self.report_unstarted(&offer, failure).await;
                 return Ok(());
             }
         };
-        if let Err(lost) = self.warm.shim.send(&ToShim::Run(run)).await {
+        if let Err(lost) = self.warm.shim.send_with(&ToShim::Run(run), &files).await {
             self.warm.inbox.clear(staged);
             self.had_no_chance(offer, &lost).await;
             return Err(lost.into());
         }
-        let running = Running { seq, offer, plan, staged, fate: Fate::Report, started: None, deadline: None };
+        let running = Running { seq, offer, plan, staged, tray, fate: Fate::Report, started: None, deadline: None };
         self.running.push_back(running);
         self.note_first();
         Ok(())
+    }
+
+    /// What a run is given: its command, where its outputs go, and the files of its standard streams.
+    fn furnish(
+        &mut self,
+        seq: u64,
+        work: &Work,
+        plan: &Plan,
+        staged: &Staged,
+    ) -> Result<(Run, Tray, Vec<OwnedFd>), Failure> {
+        let warm = &mut *self.warm;
+        let stdin = plan.reads_stdin(work).then(|| warm.inbox.open_stdin(staged)).transpose();
+        let stdin = stdin.map_err(|cause| failures::of_disk("its input cannot be opened", &cause))?;
+        let laid = warm.outbox.lay(plan.spools_stdout());
+        let (tray, stdout) = laid.map_err(|cause| failures::of_disk("its outputs have no place", &cause))?;
+        let run = plan.run(seq, work, staged, tray.path())?;
+        Ok((run, tray, stdin.into_iter().chain(stdout).collect()))
     }
 
     /// The first in line runs now, as far as we can know.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use longshore_proto::v1::{Failure, FailureClass, Stage};
-use longshore_shim::{MAX_FRAME_BYTES, Run, Stdout};
+use longshore_shim::{MAX_FRAME_BYTES, Run, Stdin, Stdout};
 
 use super::{
     failures::{Bounds, failure},
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     collect::Limits,
     placeholders::{Facts, Template},
-    runtime::{Image, Paths},
+    runtime::Image,
     stage_in::{Staged, Wanted, base_name},
     work::Work,
 };
@@ -68,13 +68,23 @@ impl Plan {
         Wanted { inputs: &work.inputs, name: base_name(&work.path), gather: work.gather, joined }
     }
 
-    /// The run of an attempt whose inputs are in place; `run` is the name of its output directory.
-    pub(crate) fn run(&self, seq: u64, work: &Work, staged: &Staged, paths: &Paths) -> Result<Run, Failure> {
-        let out_dir = format!("{}/{seq}", paths.inside_out);
+    /// Whether a run reads its input from standard input.
+    pub(crate) fn reads_stdin(&self, work: &Work) -> bool {
         let uses = self.template.uses();
+        !(uses.input || (work.gather && uses.manifest))
+    }
+
+    /// Whether a run's standard output is an output.
+    pub(crate) fn spools_stdout(&self) -> bool {
+        let uses = self.template.uses();
+        !uses.output && !uses.outdir
+    }
+
+    /// The run of an attempt whose inputs are in place, with its output directory as the inside sees it.
+    pub(crate) fn run(&self, seq: u64, work: &Work, staged: &Staged, outdir: &str) -> Result<Run, Failure> {
         let facts = Facts {
             input: &staged.input,
-            outdir: &out_dir,
+            outdir,
             name: base_name(&work.path),
             index: work.index,
             attempt: work.attempt,
@@ -82,17 +92,12 @@ impl Plan {
             manifest: staged.manifest.as_deref(),
             ..Facts::default()
         };
-        let own_way_in = uses.input || (work.gather && uses.manifest);
         let run = Run {
             seq,
             argv: self.template.argv(&facts),
             env: self.template.env(&facts),
-            stdin: (!own_way_in).then(|| staged.stdin.clone()),
-            stdout: match uses.output || uses.outdir {
-                true => Stdout::Log,
-                false => Stdout::File(format!("{out_dir}/{}", facts.name)),
-            },
-            out_dir: out_dir.clone(),
+            stdin: if self.reads_stdin(work) { Stdin::Attached } else { Stdin::Empty },
+            stdout: if self.spools_stdout() { Stdout::Attached } else { Stdout::Log },
             timeout_ms: (self.bounds.timeout_ms > 0).then_some(self.bounds.timeout_ms),
             grace_ms: self.grace_ms,
             log_bytes: self.log_bytes,

@@ -81,7 +81,7 @@ impl Warm {
         let Sandbox { shim, paths, control } = sandbox;
         let read_only = has_read_only_inputs(&*shared.runtime);
         let opened = Inbox::open(&paths.host_in, &paths.inside_in, read_only)
-            .and_then(|inbox| Ok((inbox, Outbox::open(&paths.host_out, Arc::clone(&shared.yard))?)));
+            .and_then(|inbox| Ok((inbox, Outbox::open(&paths.host_out, &paths.inside_out, Arc::clone(&shared.yard))?)));
         let (inbox, outbox) = match opened {
             Ok(opened) => opened,
             Err(cause) => {

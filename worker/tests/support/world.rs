@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::PathBuf,
     sync::{
         Arc, Weak,
@@ -16,7 +16,7 @@ use bollard::{
     query_parameters::{KillContainerOptions, ListContainersOptionsBuilder},
 };
 use longshore_proto::v1::{Container, EnvVar};
-use longshore_shim::{Done, FromShim, Run, Stdout, ToShim};
+use longshore_shim::{Done, FromShim, Run, Stdin, Stdout, ToShim};
 use longshore_worker::runtime::{
     Image, Runtime, Sandbox, SandboxSpec, StartError,
     docker::{DockerOptions, DockerRuntime},
@@ -136,10 +136,15 @@ impl World {
         self.start_with(|_spec| {}).await.unwrap()
     }
 
+    /// A sandbox with a directory "1" for outputs.
     pub async fn start_with(&self, change: impl FnOnce(&mut SandboxSpec)) -> Result<Sandbox, StartError> {
         let mut spec = self.spec();
         change(&mut spec);
-        timeout(PATIENCE, self.runtime.start(&spec)).await.unwrap()
+        let sandbox = timeout(PATIENCE, self.runtime.start(&spec)).await.unwrap()?;
+        let outputs = sandbox.paths.host_out.join("1");
+        fs::create_dir(&outputs).unwrap();
+        fs::set_permissions(&outputs, Permissions::from_mode(0o777)).unwrap();
+        Ok(sandbox)
     }
 
     /// Names of the containers of this worker, in whatever state.
@@ -242,18 +247,17 @@ fn block_on(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// A run of `sh -c script`, the first of its sandbox.
-pub fn shell(sandbox: &Sandbox, script: &str) -> Run {
-    run(sandbox, 1, &["sh", "-c", script])
+pub fn shell(script: &str) -> Run {
+    run(1, &["sh", "-c", script])
 }
 
-pub fn run(sandbox: &Sandbox, seq: u64, argv: &[&str]) -> Run {
+pub fn run(seq: u64, argv: &[&str]) -> Run {
     Run {
         seq,
         argv: argv.iter().map(|&argument| argument.to_owned()).collect(),
         env: Vec::new(),
-        stdin: None,
+        stdin: Stdin::Empty,
         stdout: Stdout::Log,
-        out_dir: format!("{}/{seq}", sandbox.paths.inside_out),
         timeout_ms: None,
         grace_ms: 100,
         log_bytes: 4096,
@@ -262,8 +266,13 @@ pub fn run(sandbox: &Sandbox, seq: u64, argv: &[&str]) -> Run {
 
 /// Runs it and waits for its end.
 pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
+    done_with(sandbox, run, &[]).await
+}
+
+/// The same with files.
+pub async fn done_with(sandbox: &Sandbox, run: Run, files: &[OwnedFd]) -> Done {
     let seq = run.seq;
-    sandbox.shim.send(&ToShim::Run(run)).await.unwrap();
+    sandbox.shim.send_with(&ToShim::Run(run), files).await.unwrap();
     let (frame, _) = timeout(PATIENCE, sandbox.shim.receive()).await.unwrap().unwrap();
     match frame {
         FromShim::Done(done) if done.seq == seq => done,
@@ -273,6 +282,6 @@ pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
 
 /// What a shell script says on its standard output.
 pub async fn said(sandbox: &Sandbox, seq: u64, script: &str) -> String {
-    let done = done(sandbox, run(sandbox, seq, &["sh", "-c", script])).await;
+    let done = done(sandbox, run(seq, &["sh", "-c", script])).await;
     String::from_utf8(done.stdout.head).unwrap().trim().to_owned()
 }

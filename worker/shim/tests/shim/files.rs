@@ -1,24 +1,11 @@
 //! What a run reads, writes and sees.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs::File;
 
-use longshore_shim::{Done, End, Run, Stdout};
-use rustix::io::Errno;
+use longshore_shim::{End, Stdin, Stdout, ToShim};
 use rustix::process::Signal;
 
 use crate::worker::{Place, Worker};
-
-fn refusal(worker: &Worker, run: Run) -> Errno {
-    let Done { end, .. } = worker.carry_out(run);
-    match end {
-        End::NotStarted { errno, .. } => Errno::from_raw_os_error(errno),
-        other => panic!("it was started: {other:?}"),
-    }
-}
-
-fn mode(path: &str) -> u32 {
-    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
-}
 
 #[test]
 fn standard_input_and_output_are_files() {
@@ -26,14 +13,42 @@ fn standard_input_and_output_are_files() {
         let mut worker = Worker::start(place);
         std::fs::write(worker.path("in"), "some input").unwrap();
         let mut run = worker.command(&["cat"]);
-        let out = format!("{}/a/b/out", run.out_dir);
-        run.stdin = Some(worker.name("in"));
-        run.stdout = Stdout::File(out.clone());
-        let done = worker.carry_out(run.clone());
+        run.stdin = Stdin::Attached;
+        run.stdout = Stdout::Attached;
+        let files = [&File::open(worker.path("in")).unwrap(), &File::create(worker.path("out")).unwrap()];
+        worker.send_with(&ToShim::Run(run), &files);
+        let done = worker.done();
         assert_eq!((done.end, done.stdout.head), (End::Exited(0), vec![]));
-        assert_eq!(std::fs::read_to_string(out).unwrap(), "some input");
-        assert_eq!(mode(&run.out_dir), 0o777);
-        assert_eq!(mode(&format!("{}/a/b", run.out_dir)), 0o777);
+        assert_eq!(std::fs::read_to_string(worker.path("out")).unwrap(), "some input");
+    }
+}
+
+#[test]
+fn runs_that_wait_keep_their_own_files() {
+    let mut worker = Worker::start(Place::Child);
+    let runs = ["first", "second", "third"].map(|word| (word, worker.command(&["echo", word])));
+    for (word, mut run) in runs.clone() {
+        run.stdout = Stdout::Attached;
+        worker.send_with(&ToShim::Run(run), &[&File::create(worker.path(word)).unwrap()]);
+    }
+    for (word, run) in runs {
+        assert_eq!(worker.done().seq, run.seq);
+        assert_eq!(std::fs::read_to_string(worker.path(word)).unwrap(), format!("{word}\n"));
+    }
+}
+
+#[test]
+fn a_run_without_its_files_or_with_more_makes_no_sense() {
+    for (stdin, files) in [(Stdin::Attached, 0), (Stdin::Empty, 1), (Stdin::Attached, 2), (Stdin::Empty, 3)] {
+        let mut worker = Worker::start(Place::Child);
+        let mut run = worker.command(&["true"]);
+        run.stdin = stdin;
+        let file = File::open("/dev/null").unwrap();
+        match files {
+            0 => worker.send(&ToShim::Run(run)),
+            _ => worker.send_with(&ToShim::Run(run), &vec![&file; files]),
+        }
+        assert_eq!(worker.exit_status().code(), Some(70), "{stdin:?} with {files}");
     }
 }
 
@@ -47,39 +62,23 @@ fn without_an_input_file_standard_input_is_empty() {
 }
 
 #[test]
-fn an_output_directory_that_exists_is_refused() {
-    for place in Place::all() {
-        let mut worker = Worker::start(place);
-        let run = worker.script("exit 0");
-        std::fs::create_dir(&run.out_dir).unwrap();
-        assert_eq!(refusal(&worker, run), Errno::EXIST);
-        let run = worker.script("exit 0");
-        symlink(worker.path(""), &run.out_dir).unwrap();
-        assert_eq!(refusal(&worker, run), Errno::EXIST);
-    }
-}
-
-#[test]
-fn an_input_that_is_a_link_or_missing_is_refused() {
+fn a_program_that_has_gone_is_looked_for_again() {
     let mut worker = Worker::start(Place::Child);
-    std::fs::write(worker.path("in"), "").unwrap();
-    symlink(worker.path("in"), worker.path("link")).unwrap();
-    for (name, errno) in [("link", Errno::LOOP), ("missing", Errno::NOENT)] {
-        let mut run = worker.command(&["cat"]);
-        run.stdin = Some(worker.name(name));
-        assert_eq!(refusal(&worker, run), errno);
+    let [first, second] = ["first", "second"].map(|name| worker.path(name));
+    for directory in [&first, &second] {
+        std::fs::create_dir(directory).unwrap();
+        std::fs::copy("/bin/echo", directory.join("tool")).unwrap();
     }
-}
-
-#[test]
-fn an_output_file_outside_the_output_directory_is_refused() {
-    let mut worker = Worker::start(Place::Child);
-    for outside in ["{}/../outside", "{}-outside", "{}", "/outside"] {
-        let mut run = worker.command(&["true"]);
-        run.stdout = Stdout::File(outside.replace("{}", &run.out_dir));
-        assert_eq!(refusal(&worker, run), Errno::INVAL);
-    }
-    assert!(!worker.path("outside").exists());
+    let path = std::env::join_paths([&first, &second]).unwrap().into_string().unwrap();
+    let mut tool = || {
+        let mut run = worker.command(&["tool"]);
+        run.env.push(("PATH".into(), path.clone()));
+        worker.carry_out(run).end
+    };
+    assert_eq!(tool(), End::Exited(0));
+    std::fs::remove_file(first.join("tool")).unwrap();
+    assert!(matches!(tool(), End::NotStarted { .. }));
+    assert_eq!(tool(), End::Exited(0));
 }
 
 #[test]

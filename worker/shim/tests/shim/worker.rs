@@ -1,20 +1,21 @@
 //! The worker's end: starts a shim, sends frames, reads answers.
 
-use std::io::IoSliceMut;
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use longshore_shim::{
-    Done, FromShim, MAX_FRAME_BYTES, Run, SCRATCH_ENV, SOCKET_ENV, Stdout, ToShim, VERSION, decode, encode,
+    Done, FromShim, MAX_FRAME_BYTES, Run, SCRATCH_ENV, SOCKET_ENV, Stdin, Stdout, ToShim, VERSION, decode, encode,
 };
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, accept, bind, listen, recvmsg, send, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, recvmsg, send, sendmsg, socket_with,
 };
 use tempfile::TempDir;
 
@@ -115,7 +116,7 @@ impl Worker {
         text(&self.path(name))
     }
 
-    /// A run of `sh -c script` with an `out_dir` of its own.
+    /// A run of `sh -c script`.
     pub fn script(&mut self, script: &str) -> Run {
         self.command(&["sh", "-c", script])
     }
@@ -127,9 +128,8 @@ impl Worker {
             seq: self.last_seq,
             argv: argv.iter().map(|&word| word.into()).collect(),
             env: vec![("DIR".into(), text(self.directory.path()))],
-            stdin: None,
+            stdin: Stdin::Empty,
             stdout: Stdout::Log,
-            out_dir: self.name(&format!("out-{}", self.last_seq)),
             timeout_ms: None,
             grace_ms: 60_000,
             log_bytes: 4096,
@@ -145,6 +145,16 @@ impl Worker {
     pub fn send_bytes(&self, bytes: &[u8]) {
         let connection = self.connection.as_ref().unwrap();
         send(connection, bytes, SendFlags::NOSIGNAL).unwrap();
+    }
+
+    /// Sends a frame with files.
+    pub fn send_with(&self, frame: &ToShim, files: &[&File]) {
+        let files: Vec<BorrowedFd<'_>> = files.iter().map(|file| file.as_fd()).collect();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&files)));
+        let connection = self.connection.as_ref().unwrap();
+        sendmsg(connection, &[IoSlice::new(&encode(frame).unwrap())], &mut control, SendFlags::NOSIGNAL).unwrap();
     }
 
     /// The next frame.

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use longshore_proto::v1::{Failure, FailureClass};
 use longshore_shim::{Done, End};
-use rustix::io::Errno;
 use tracing::{debug, warn};
 
 use super::{Broken, Fate, Pipeline, Running};
 use crate::{
+    collect::Tray,
     runtime::ShimLost,
     slot::{failures, plan::Plan, queue::Offer},
     work::{Ended, Output},
@@ -20,8 +20,7 @@ const RETURNS: u8 = 3;
 impl Pipeline<'_> {
     /// Settles a run that has ended. False when the container must not be used again.
     pub(super) async fn conclude(&mut self, run: Running, done: Done) -> bool {
-        let Running { seq, offer, plan, staged, fate, .. } = run;
-        let occupied = is_occupied(&done.end);
+        let Running { offer, plan, staged, mut tray, fate, .. } = run;
         let called_back = matches!(done.end, End::Stopped);
         let ended = match fate {
             Fate::Forget => None,
@@ -30,18 +29,14 @@ impl Pipeline<'_> {
                 self.put_back(offer.clone(), false);
                 None
             }
-            _ if occupied && offer.returns < RETURNS => {
-                self.put_back(offer.clone(), true);
-                None
-            }
-            _ => Some(self.judge(seq, &offer, &plan, &done)),
+            _ => Some(self.judge(&mut tray, &offer, &plan, &done)),
         };
         self.warm.inbox.clear(staged);
-        let clean = self.discard(seq);
+        let clean = self.clear(tray);
         if let Some(ended) = ended {
             self.report(&offer, ended, done).await;
         }
-        clean && !occupied
+        clean
     }
 
     /// The container was gone before this attempt could start in it: another container's turn, but not for ever.
@@ -54,11 +49,11 @@ impl Pipeline<'_> {
         self.report_unstarted(&offer, failure).await;
     }
 
-    fn judge(&mut self, seq: u64, offer: &Offer, plan: &Plan, done: &Done) -> Ended {
+    fn judge(&mut self, tray: &mut Tray, offer: &Offer, plan: &Plan, done: &Done) -> Ended {
         if let Some(failure) = failures::of_end(&done.end, &plan.program, plan.bounds) {
             return Ended::Failure(failure);
         }
-        match self.warm.outbox.collect(&seq.to_string(), &offer.work.path, plan.limits) {
+        match self.warm.outbox.collect(tray, &offer.work.path, plan.limits) {
             Ok(outputs) => complete(outputs, offer, plan),
             Err(error) => Ended::Failure(failures::of_collecting(&error)),
         }
@@ -79,12 +74,12 @@ impl Pipeline<'_> {
         self.shared.report(finished).await;
     }
 
-    fn discard(&mut self, seq: u64) -> bool {
-        let discarded = self.warm.outbox.discard(&seq.to_string());
-        if let Err(cause) = &discarded {
+    fn clear(&mut self, tray: Tray) -> bool {
+        let cleared = self.warm.outbox.clear(tray);
+        if let Err(cause) = &cleared {
             warn!(seat = self.seat, container = self.warm.control.id(), %cause, "a run's directory cannot be removed");
         }
-        discarded.is_ok()
+        cleared.is_ok()
     }
 
     /// `counts` says that it was the container's fault: it must not go on for ever.
@@ -165,9 +160,4 @@ fn complete(outputs: Vec<Output>, offer: &Offer, plan: &Plan) -> Ended {
         return Ended::Failure(failures::of_missing_output(&offer.work.path));
     }
     Ended::Success { outputs }
-}
-
-/// Whether the run found its output directory there already: an earlier one made it, to be in the way.
-fn is_occupied(end: &End) -> bool {
-    matches!(end, End::NotStarted { errno, .. } if *errno == Errno::EXIST.raw_os_error())
 }
