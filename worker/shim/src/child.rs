@@ -1,14 +1,14 @@
 //! A process of the user's, with what it writes.
 
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
 
 use longshore_shim::{Log, Usage};
 use rustix::process::Pid;
 
-use crate::command::{NotStarted, errno_of};
+use crate::command::{Container, NotStarted};
 use crate::logs::{Capture, Chunk};
 use crate::reap::{Ended, Status};
+use crate::spawn::{Program, Streams};
 
 /// A process that was started and has not been reported yet.
 pub struct Child {
@@ -18,7 +18,7 @@ pub struct Child {
     status: Option<Status>,
     usage: Usage,
     /// Holds our copies of the writing ends, see [`Capture`].
-    _streams: Command,
+    _streams: Streams,
 }
 
 /// All there is to say about a process that has ended.
@@ -32,42 +32,34 @@ pub struct Remains {
 }
 
 impl Child {
-    /// Starts `command`, whose streams are set here. Without a `file`, standard output is a log.
+    /// Starts a program. Without a `file`, standard output is a log.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(
-        mut command: Command,
-        stdin: Stdio,
+        container: &mut Container,
+        program: &Program,
+        stdin: OwnedFd,
         file: Option<OwnedFd>,
         log_bytes: u32,
     ) -> Result<Self, NotStarted> {
         let no_pipe = |errno| NotStarted::new(errno, "make", "a pipe");
-        let (stderr, writer) = Capture::new(log_bytes).map_err(no_pipe)?;
-        command.stdin(stdin).stderr(writer);
-        let stdout = match file {
-            Some(file) => {
-                command.stdout(file);
-                None
-            }
+        let (capture, stderr) = Capture::new(log_bytes).map_err(no_pipe)?;
+        let (log, stdout) = match file {
+            Some(file) => (None, file),
             None => {
-                let (stdout, writer) = Capture::new(log_bytes).map_err(no_pipe)?;
-                command.stdout(writer);
-                Some(stdout)
+                let (log, stdout) = Capture::new(log_bytes).map_err(no_pipe)?;
+                (Some(log), stdout)
             }
         };
-        // The handle is dropped without waiting: this shim collects all its children in one place.
-        let spawned = command.spawn().map_err(|cause| {
-            let program = command.get_program().to_string_lossy();
-            NotStarted::new(errno_of(&cause), "run", &program)
-        })?;
+        let streams = Streams { stdin, stdout, stderr };
         Ok(Self {
-            pid: Pid::from_child(&spawned),
-            stdout,
-            stderr,
+            pid: container.start(program, &streams)?,
+            stdout: log,
+            stderr: capture,
             status: None,
             usage: Usage::default(),
-            _streams: command,
+            _streams: streams,
         })
     }
 

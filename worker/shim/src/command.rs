@@ -1,15 +1,17 @@
 //! What a process of the user's is started with: its environment, its program, its standard streams.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use longshore_shim::End;
 use rustix::fs::{Access, FileType, access, stat};
 use rustix::io::Errno;
+use rustix::process::Pid;
+
+use crate::spawn::{Program, Spawner, Streams};
 
 /// Searched when neither the container nor the run sets `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -45,14 +47,15 @@ pub struct Container {
     variables: Vec<(OsString, OsString)>,
     nothing: File,
     /// The program looked up last: runs of a container mostly share it, and a container's root does not change.
-    program: Option<Program>,
+    known: Option<Known>,
+    spawner: Spawner,
 }
 
 /// Where a program was found.
-struct Program {
+struct Known {
     name: String,
     path: OsString,
-    found: PathBuf,
+    found: CString,
 }
 
 impl Container {
@@ -65,7 +68,8 @@ impl Container {
             variables: std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect(),
             // Kept open, as a run may be able to replace what is at this path.
             nothing: File::open("/dev/null")?,
-            program: None,
+            known: None,
+            spawner: Spawner::new(),
         })
     }
 
@@ -73,49 +77,60 @@ impl Container {
     ///
     /// # Errors
     /// When the system has no descriptor left.
-    pub fn empty_stdin(&self) -> Result<Stdio, NotStarted> {
+    pub fn empty_stdin(&self) -> Result<OwnedFd, NotStarted> {
         let copy = self.nothing.try_clone();
         let copy = copy.map_err(|cause| NotStarted::new(errno_of(&cause), "open", "/dev/null"))?;
         Ok(copy.into())
     }
 
-    /// A command in its own process group. Its streams are still to be set.
-    ///
-    /// Everything here keeps to what the standard library starts with `posix_spawn`, which does not copy page tables:
-    /// so the program is looked up here, and nothing is done between fork and exec.
+    /// What a command line becomes with these variables added to the container's.
     ///
     /// # Errors
-    /// When there is no such program.
-    pub fn command(&mut self, argv: &[String], added: &[(String, String)]) -> Result<Command, NotStarted> {
-        let Some((name, arguments)) = argv.split_first() else {
+    /// When there is no such program, or a word holds a NUL.
+    pub fn program(&mut self, argv: &[String], added: &[(String, String)]) -> Result<Program, NotStarted> {
+        let Some(name) = argv.first() else {
             return Err(NotStarted::new(Errno::INVAL, "run", "an empty command"));
         };
-        let mut command = Command::new(self.look_up(name, added)?);
-        command
-            .arg0(name)
-            .args(arguments)
-            .env_clear()
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .envs(added.iter().map(|(name, value)| (name, value)))
-            .process_group(0);
-        Ok(command)
+        let refuse = |errno| NotStarted::new(errno, "run", name);
+        Ok(Program {
+            path: self.look_up(name, added).map_err(refuse)?,
+            argv: argv.iter().map(|word| c_string(word.as_bytes())).collect::<Result<_, _>>().map_err(refuse)?,
+            env: self.environment(added).map_err(refuse)?,
+        })
     }
 
-    /// The program could not be started from where it was found: the next run looks for it anew.
-    pub fn forget_program(&mut self) {
-        self.program = None;
+    /// Starts a process in its own process group.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&mut self, program: &Program, streams: &Streams) -> Result<Pid, NotStarted> {
+        let started = self.spawner.spawn(program, streams);
+        started.map_err(|errno| {
+            // Should it have gone from where it was found, the next run looks for it anew.
+            self.known = None;
+            NotStarted::new(errno, "run", &program.path.to_string_lossy())
+        })
     }
 
-    fn look_up(&mut self, name: &str, added: &[(String, String)]) -> Result<&Path, NotStarted> {
+    /// The container's variables, except those that are given anew, and the added ones, each name once.
+    fn environment(&self, added: &[(String, String)]) -> Result<Vec<CString>, Errno> {
+        let given_in = |rest: &[(String, String)], name: &[u8]| rest.iter().any(|(other, _)| other.as_bytes() == name);
+        let own = self.variables.iter().filter(|(name, _)| !given_in(added, name.as_bytes()));
+        let own = own.map(|(name, value)| variable(name.as_bytes(), value.as_bytes()));
+        let last = added.iter().enumerate().filter(|(at, (name, _))| !given_in(&added[at + 1..], name.as_bytes()));
+        let added = last.map(|(_, (name, value))| variable(name.as_bytes(), value.as_bytes()));
+        own.chain(added).collect()
+    }
+
+    fn look_up(&mut self, name: &str, added: &[(String, String)]) -> Result<CString, Errno> {
         let path = self.path(added);
-        let known = self.program.as_ref().is_some_and(|program| program.name == name && program.path == path);
-        if !known {
-            let path = path.to_owned();
-            let found = find(name, &path).map_err(|errno| NotStarted::new(errno, "run", name))?;
-            self.program = Some(Program { name: name.to_owned(), path, found });
+        if let Some(known) = self.known.as_ref().filter(|known| known.name == name && known.path == path) {
+            return Ok(known.found.clone());
         }
-        let program = self.program.as_ref().map(|program| program.found.as_path());
-        program.ok_or_else(|| NotStarted::new(Errno::NOENT, "run", name))
+        let path = path.to_owned();
+        let found = c_string(&find(name, &path)?.into_os_string().into_vec())?;
+        self.known = Some(Known { name: name.to_owned(), path, found: found.clone() });
+        Ok(found)
     }
 
     fn path<'a>(&'a self, added: &'a [(String, String)]) -> &'a OsStr {
@@ -126,6 +141,14 @@ impl Container {
             .or(own.map(|(_, value)| value.as_os_str()))
             .unwrap_or(OsStr::new(DEFAULT_PATH))
     }
+}
+
+fn variable(name: &[u8], value: &[u8]) -> Result<CString, Errno> {
+    c_string(&[name, b"=", value].concat())
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString, Errno> {
+    CString::new(bytes).map_err(|_| Errno::INVAL)
 }
 
 /// Finds a program as a shell does: a name with a slash is a path, another is looked up.

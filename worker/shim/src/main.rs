@@ -19,6 +19,7 @@ mod scratch;
 mod server;
 mod shim;
 mod socket;
+mod spawn;
 mod wake;
 
 use std::process::ExitCode;

@@ -58,12 +58,12 @@ impl Running {
     pub fn start(Waiting { run, stdin, stdout }: Waiting, container: &mut Container) -> Result<Self, NotStarted> {
         let started = Instant::now();
         let stdin = match stdin {
-            Some(file) => file.into(),
+            Some(file) => file,
             None => container.empty_stdin()?,
         };
-        let command = container.command(&run.argv, &run.env)?;
+        let program = container.program(&run.argv, &run.env)?;
         let timeout = run.timeout_ms.map(Duration::from_millis);
-        let child = Child::spawn(command, stdin, stdout, run.log_bytes).inspect_err(|_| container.forget_program())?;
+        let child = Child::spawn(container, &program, stdin, stdout, run.log_bytes)?;
         Ok(Self {
             seq: run.seq,
             child,

@@ -30,10 +30,10 @@ impl Server {
     /// # Errors
     /// When its process cannot be started.
     pub fn start(serve: &Serve, container: &mut Container) -> Result<Self, NotStarted> {
-        let command = container.command(&serve.argv, &serve.env)?;
+        let program = container.program(&serve.argv, &serve.env)?;
         let stdin = container.empty_stdin()?;
         Ok(Self {
-            child: Child::spawn(command, stdin, None, serve.log_bytes)?,
+            child: Child::spawn(container, &program, stdin, None, serve.log_bytes)?,
             socket: serve.socket.clone(),
             port: serve.port,
         })

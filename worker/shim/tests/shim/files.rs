@@ -95,10 +95,12 @@ fn the_environment_is_the_containers_and_the_runs_without_the_shims() {
         let variables = [("LONGSHORE_SHIM_SECRET", "x"), ("FROM", "container"), ("KEPT", "yes")];
         let mut worker = Worker::start_with(place, &variables);
         let mut run = worker.command(&["env"]);
-        run.env.push(("FROM".into(), "run".into()));
+        run.env.extend([("FROM".into(), "nobody".into()), ("FROM".into(), "run".into())]);
+        run.log_bytes = 64 << 10;
         let seen = String::from_utf8(worker.carry_out(run).stdout.head).unwrap();
         let lines: Vec<&str> = seen.lines().collect();
         assert!(lines.contains(&"FROM=run") && lines.contains(&"KEPT=yes"), "{seen}");
+        assert_eq!(lines.iter().filter(|line| line.starts_with("FROM=")).count(), 1, "{seen}");
         assert!(!seen.contains("LONGSHORE_SHIM"), "{seen}");
     }
 }
