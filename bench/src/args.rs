@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+
+use crate::{queue, report::Report};
 
 /// Longshore and its peers, side by side on one machine.
 #[derive(Debug, Parser)]
@@ -10,45 +13,86 @@ use clap::{Args, Parser, Subcommand};
     name = "bench",
     after_help = "Examples:
   cargo build --release -p longshore && cargo run --release -p bench -- queue
-  cargo run --release -p bench -- queue --items 2000 --rounds 3 --hq ~/hq --json queue.json"
+  cargo run --release -p bench -- queue --items 2000 --rounds 3 --hq ~/hq --python ~/venv/bin/python --json queue.json"
 )]
 pub struct Cli {
+    #[command(flatten)]
+    pub rounds: Rounds,
+    /// Also write everything to a file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub json: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to measure.
+/// How often, and of whom.
+#[derive(Debug, Args)]
+pub struct Rounds {
+    /// Runs of each
+    #[arg(long, global = true, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Only rows whose name contains this; may be repeated
+    #[arg(long, global = true, value_name = "TEXT")]
+    pub only: Vec<String>,
+}
+
+impl Rounds {
+    /// Whether a row of this name is wanted.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+    }
+}
+
+/// What to measure: a line here and an arm below for each.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Trivial items: a fresh process each
-    Queue(QueueArgs),
+    Queue(queue::QueueArgs),
 }
 
-/// Flags of `queue`.
-#[derive(Debug, Args)]
-pub struct QueueArgs {
-    /// Items of one run
-    #[arg(long, default_value_t = 10_000)]
-    pub items: usize,
-    /// Items of one run of `docker run`, which is slow
-    #[arg(long, default_value_t = 20)]
-    pub docker_items: usize,
-    /// Runs of each
-    #[arg(long, default_value_t = 5)]
-    pub rounds: usize,
-    /// Processes at once
-    #[arg(long, default_value_t = 2)]
+impl Command {
+    /// Measures it.
+    pub fn run(&self, rounds: &Rounds) -> Result<Report> {
+        match self {
+            Self::Queue(args) => queue::run(args, rounds),
+        }
+    }
+}
+
+/// What Longshore is measured with.
+#[derive(Debug, Clone, Args)]
+pub struct Setup {
+    /// Attempts at once
+    #[arg(long, value_name = "N", default_value_t = 2)]
     pub slots: usize,
-    /// Image with `true`, `xargs`, `seq` and `sh`; made from a static busybox of this machine where it is not there
+    /// Image with a shell, `true`, `xargs`, `seq`, `cp` and `dd`; made from a static busybox of this machine where it
+    /// is not there
     #[arg(long, default_value = "busybox")]
     pub image: String,
-    /// The longshore command
+    /// The longshore command; the one beside this program unless set
     #[arg(long, value_name = "PATH")]
     pub longshore: Option<PathBuf>,
-    /// HyperQueue's command (the Python package `hyperqueue` carries it)
-    #[arg(long, value_name = "PATH")]
-    pub hq: Option<PathBuf>,
-    /// Also write everything to a file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
+    /// Directory below which everything is kept, on the disk to measure; the system's temporary one unless set
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl Setup {
+    /// The longshore command.
+    pub fn longshore(&self) -> Result<PathBuf> {
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.join("longshore"));
+        let binary = self.longshore.clone().or_else(beside).context("where is longshore? say so with --longshore")?;
+        if !binary.is_file() {
+            bail!("{} is not there: cargo build --release -p longshore", binary.display());
+        }
+        Ok(binary)
+    }
+
+    /// A directory of one's own, removed at the end.
+    pub fn dir(&self) -> Result<tempfile::TempDir> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("longshore-bench-");
+        let parent = self.dir.clone().unwrap_or_else(std::env::temp_dir);
+        builder.tempdir_in(&parent).with_context(|| format!("cannot make a directory in {}", parent.display()))
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 /// Name of an image that is made here.
-const MADE: &str = "longshore-bench:busybox";
+const MADE: &str = "longshore-bench:tools";
 
 /// The image's name, after making sure that it is there.
 pub fn ensure(asked: &str) -> Result<String> {
@@ -36,7 +36,7 @@ fn make() -> Result<()> {
     let bin = root.path().join("bin");
     std::fs::create_dir(&bin)?;
     std::fs::copy(busybox, bin.join("busybox"))?;
-    for applet in ["sh", "true", "seq", "xargs", "sleep"] {
+    for applet in ["sh", "true", "seq", "xargs", "sleep", "cat", "cp", "dd", "ls"] {
         std::os::unix::fs::symlink("busybox", bin.join(applet))?;
     }
     let script = format!("tar -C {} -c . | docker import - {MADE}", root.path().display());

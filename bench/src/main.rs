@@ -1,30 +1,28 @@
 //! Longshore and its peers, side by side on one machine: the same work, in turn, several rounds, medians and ratios.
 //!
-//! `cargo run --release -p bench -- queue` measures trivial items. Absolute numbers are the machine's; the ratios of one
-//! run are what counts. Nothing here asserts a time.
+//! `cargo run --release -p bench -- queue` measures trivial items; `--help` lists the rest. Absolute numbers are the
+//! machine's; the ratios of one run are what counts. Nothing here asserts a time.
+//!
+//! Another measurement is a module with its flags and `run`, and a line in [`args::Command`].
 
 mod args;
+mod containers;
+mod contender;
 mod image;
-mod peers;
+mod longshore;
 mod processes;
+mod queue;
 mod report;
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 
-use crate::{
-    args::{Cli, Command, QueueArgs},
-    peers::Measured,
-    report::Report,
-};
+use crate::args::Cli;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Queue(args) => queue(&args),
-    };
-    match outcome {
+    match measure(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -33,23 +31,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Trivial items: a fresh process each.
-fn queue(args: &QueueArgs) -> Result<()> {
-    let image = image::ensure(&args.image)?;
-    let (mut peers, missing) = peers::all(args, &image)?;
-    let mut runs: BTreeMap<String, Vec<Measured>> = BTreeMap::new();
-    for round in 1..=args.rounds {
-        for peer in &mut peers {
-            eprintln!("round {round} of {}: {}", args.rounds, peer.name());
-            let measured = peer.run()?;
-            runs.entry(peer.name()).or_default().push(measured);
-        }
-    }
-    let order: Vec<String> = peers.iter().map(|peer| peer.name()).collect();
-    let report = Report::new(&order, &runs, &missing);
+fn measure(cli: &Cli) -> Result<()> {
+    let report = cli.command.run(&cli.rounds)?;
     println!("{}", report.text());
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
+    if let Some(path) = &cli.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

@@ -8,29 +8,30 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use super::{Measured, Peer};
-use crate::args::QueueArgs;
+use crate::{
+    contender::{Contender, Run, count},
+    processes,
+};
 
 /// Spawns and waits, on so many threads.
 pub struct Spawn {
-    slots: usize,
-    items: usize,
+    pub slots: usize,
+    pub items: usize,
 }
 
-impl Spawn {
-    /// As many threads as slots.
-    pub fn new(args: &QueueArgs) -> Self {
-        Self { slots: args.slots, items: args.items }
-    }
-}
-
-impl Peer for Spawn {
+impl Contender for Spawn {
     fn name(&self) -> String {
         format!("posix_spawn loop, {} at once", self.slots)
     }
 
-    fn run(&mut self) -> Result<Measured> {
+    fn does(&self) -> String {
+        "spawns /bin/true and waits for it, on a thread per process at once".to_owned()
+    }
+
+    fn run(&mut self) -> Result<Run> {
         let each = self.items / self.slots;
+        let items = each * self.slots;
+        let before = processes::of(std::process::id())?;
         let started = Instant::now();
         let threads: Vec<_> = (0..self.slots)
             .map(|_| {
@@ -45,6 +46,13 @@ impl Peer for Spawn {
         for thread in threads {
             thread.join().map_err(|_| anyhow!("a spawning thread has panicked"))??;
         }
-        Ok(Measured::new(each * self.slots, started.elapsed()))
+        let wall = started.elapsed();
+        let after = processes::of(std::process::id())?;
+        let run = Run::rate("items/s", count(items), wall);
+        Ok(run.with_cpu("spawner", after.own.saturating_sub(before.own), items).with_cpu(
+            "users",
+            after.children.saturating_sub(before.children),
+            items,
+        ))
     }
 }
