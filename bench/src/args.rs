@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::{queue, report::Report};
+use crate::{http, idle, latency, queue, report::Report, transfer};
 
 /// Longshore and its peers, side by side on one machine.
 #[derive(Debug, Parser)]
@@ -48,6 +48,14 @@ impl Rounds {
 pub enum Command {
     /// Trivial items: a fresh process each
     Queue(queue::QueueArgs),
+    /// Items of 64 KiB and 16 MiB, in and out, beside `cp`
+    Transfer(transfer::TransferArgs),
+    /// Requests to servers inside containers: stages and leaves, beside a direct client
+    Http(http::HttpArgs),
+    /// A job of one item, on a warm system and on a cold one
+    Latency(latency::LatencyArgs),
+    /// What it costs when there is nothing to do
+    Idle(idle::IdleArgs),
 }
 
 impl Command {
@@ -55,6 +63,10 @@ impl Command {
     pub fn run(&self, rounds: &Rounds) -> Result<Report> {
         match self {
             Self::Queue(args) => queue::run(args, rounds),
+            Self::Transfer(args) => transfer::run(args, rounds),
+            Self::Http(args) => http::run(args, rounds),
+            Self::Latency(args) => latency::run(args, rounds),
+            Self::Idle(args) => idle::run(args, rounds),
         }
     }
 }

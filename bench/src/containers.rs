@@ -1,15 +1,8 @@
 //! Containers: started for a comparison, or looked at from outside through their control groups.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, bail};
-
-use crate::processes;
 
 /// A container that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +83,13 @@ impl Drop for Kept {
     }
 }
 
-/// What a command of docker printed.
+/// What a command of docker printed; its complaint is in the error.
 pub fn docker(arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new("docker");
-    let output = command.args(arguments).stderr(Stdio::inherit()).output().context("cannot run docker")?;
-    processes::ensure_success(&command, output.status)?;
+    let output = Command::new("docker").args(arguments).output().context("cannot run docker")?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let first = complaint.lines().find(|line| !line.trim().is_empty()).unwrap_or("without a word");
+        bail!("`docker {}` has failed: {first}", arguments.join(" "));
+    }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

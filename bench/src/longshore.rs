@@ -20,10 +20,28 @@ use crate::{
 /// Items of the job that warms the slots: enough for every slot to get some.
 const WARM_UP: usize = 100;
 
-/// Servers that run until this is dropped.
+/// What every item of a Longshore of ours is given to.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    /// The image.
+    pub image: String,
+    /// The command, with placeholders.
+    pub command: Vec<String>,
+    /// Whether the command is a server that stays up.
+    pub is_server: bool,
+}
+
+impl Work {
+    /// A command run afresh for every item.
+    pub fn command(image: &str, command: &[&str]) -> Self {
+        Self { image: image.to_owned(), command: command.iter().map(ToString::to_string).collect(), is_server: false }
+    }
+}
+
+/// Servers that run until this is dropped, and what is asked of them.
 pub struct Longshore {
     binary: PathBuf,
-    image: String,
+    work: Work,
     address: String,
     servers: Vec<Server>,
     /// Everything of theirs, and room for inputs and outputs beside.
@@ -38,16 +56,16 @@ struct Server {
 
 impl Longshore {
     /// `longshore up`.
-    pub fn up(setup: &Setup, image: &str) -> Result<Self> {
-        let mut ours = Self::nothing(setup, image)?;
+    pub fn up(setup: &Setup, work: Work) -> Result<Self> {
+        let mut ours = Self::nothing(setup, work)?;
         let mut up = ours.server("up", setup);
         ours.address = ours.start("up", up.arg("--listen").arg("127.0.0.1:0"))?;
         Ok(ours)
     }
 
     /// `longshore coordinator` and `longshore worker`, which speak with each other as the two halves of `up` do.
-    pub fn apart(setup: &Setup, image: &str) -> Result<Self> {
-        let mut ours = Self::nothing(setup, image)?;
+    pub fn apart(setup: &Setup, work: Work) -> Result<Self> {
+        let mut ours = Self::nothing(setup, work)?;
         let mut coordinator = Command::new(&ours.binary);
         coordinator.args(["coordinator", "--listen", "127.0.0.1:0", "--data"]).arg(ours.data());
         ours.address = ours.start("coordinator", &mut coordinator)?;
@@ -57,9 +75,9 @@ impl Longshore {
         Ok(ours)
     }
 
-    fn nothing(setup: &Setup, image: &str) -> Result<Self> {
+    fn nothing(setup: &Setup, work: Work) -> Result<Self> {
         let (binary, dir) = (setup.longshore()?, setup.dir()?);
-        Ok(Self { binary, image: image.to_owned(), address: String::new(), servers: Vec::new(), dir })
+        Ok(Self { binary, work, address: String::new(), servers: Vec::new(), dir })
     }
 
     fn data(&self) -> PathBuf {
@@ -92,6 +110,11 @@ impl Longshore {
         Ok(&mut self.servers.last_mut().context("a server was just added")?.process)
     }
 
+    /// What items are given to.
+    pub fn work(&self) -> &Work {
+        &self.work
+    }
+
     /// Where the coordinator listens.
     pub fn address(&self) -> &str {
         &self.address
@@ -110,23 +133,24 @@ impl Longshore {
     }
 
     /// `longshore run` over inputs; its whole time and the processor time of the command itself.
-    pub fn job(&self, inputs: &Path, command: &[&str]) -> Result<(Duration, Duration)> {
+    pub fn job(&self, inputs: &Path) -> Result<(Duration, Duration)> {
         let out = self.room().join("out");
         if out.exists() {
             fs::remove_dir_all(&out)?;
         }
         let mut run = self.command();
-        run.args(["run", "-q", &self.image]).arg(inputs).arg("-o").arg(&out).arg("--").args(command);
+        run.args(["run", "-q", "--interface", if self.work.is_server { "http" } else { "files" }]);
+        run.arg(&self.work.image).arg(inputs).arg("-o").arg(&out).arg("--").args(&self.work.command);
         processes::measure(run.stdout(Stdio::null()))
     }
 
-    /// A job of trivial items, after which containers are started and warm.
+    /// A job of tiny items, after which containers are started and warm.
     pub fn warm_up(&self) -> Result<()> {
         let inputs = self.room().join("warm-up");
         if !inputs.exists() {
             make_inputs(&inputs, WARM_UP)?;
         }
-        self.job(&inputs, &["true"]).map(|_| ())
+        self.job(&inputs).map(|_| ())
     }
 
     /// How long the last job took, by its own account: from its acknowledgement to its last commit.

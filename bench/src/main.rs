@@ -8,11 +8,16 @@
 mod args;
 mod containers;
 mod contender;
+mod http;
+mod idle;
 mod image;
+mod jobs;
+mod latency;
 mod longshore;
 mod processes;
 mod queue;
 mod report;
+mod transfer;
 
 use std::process::ExitCode;
 

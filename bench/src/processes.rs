@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsString,
     fs,
     process::{Command, ExitStatus},
     time::{Duration, Instant},
@@ -68,19 +69,37 @@ pub fn of_tree(root: u32) -> Result<Usage> {
     Ok(sum)
 }
 
-/// Time on a processor and switches of context, voluntary and not, of a process's living threads. The time is exact,
-/// where [`of`] counts in 1/100 s.
-pub fn activity(pid: u32) -> Result<(Duration, u64)> {
-    let (mut nanos, mut switches) = (0, 0);
+/// What each living thread of a process did so far. The times are exact, where [`of`] counts in 1/100 s.
+#[derive(Debug, Clone, Default)]
+pub struct Activity(HashMap<OsString, (u64, u64)>);
+
+/// What a process's threads did so far.
+pub fn activity(pid: u32) -> Result<Activity> {
+    let mut threads = HashMap::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
         // A thread may end while it is looked at.
         let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
-        nanos += read("schedstat").split(' ').next().and_then(|nanos| nanos.parse::<u64>().ok()).unwrap_or(0);
+        let nanos = read("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
         let status = read("status");
         let lines = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
-        switches += lines.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum::<u64>();
+        let switches = lines.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum();
+        threads.insert(thread.file_name(), (nanos, switches));
     }
-    Ok((Duration::from_nanos(nanos), switches))
+    Ok(Activity(threads))
+}
+
+impl Activity {
+    /// Time on a processor, and switches of context, voluntary and not, since an earlier look. Threads that have ended
+    /// in between are not in it.
+    pub fn since(&self, before: &Activity) -> (Duration, u64) {
+        let (mut nanos, mut switches) = (0, 0);
+        for (thread, now) in &self.0 {
+            let then = before.0.get(thread).copied().unwrap_or_default();
+            nanos += now.0.saturating_sub(then.0);
+            switches += now.1.saturating_sub(then.1);
+        }
+        (Duration::from_nanos(nanos), switches)
+    }
 }
 
 /// The fields of `/proc/PID/stat`, so that field N of proc(5) is at N - 1; `None` when the process is gone.

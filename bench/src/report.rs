@@ -116,7 +116,8 @@ impl Row {
     fn cells(&self, figure: &str, first: Option<f64>, others: &[String]) -> Vec<Cell> {
         let values = self.values(figure);
         let middle = median(&values);
-        let ratio = first.zip(middle).map(|(first, it)| format!("{:.2}", first / it));
+        let ratio = first.zip(middle).map(|(first, it)| first / it).filter(|ratio| ratio.is_finite());
+        let ratio = ratio.map(|ratio| format!("{ratio:.2}"));
         let shown = |value: Option<f64>| value.map(number).unwrap_or_default();
         let mut cells = vec![shown(middle), shown(values.first().copied()), shown(values.last().copied())];
         cells.push(ratio.unwrap_or_default());

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::counts::Counts;
-use crate::{drop, search, total, words};
+use crate::{drop, echo, search, total, words};
 
 /// How the program is called.
 pub const USAGE: &str = "\
@@ -22,6 +22,7 @@ usage: longshore-demo PROGRAM [ARGUMENT…]
   top DIR [MOST]   the same, but only so many words (20)
   search-leaf      serve searches in the files below $LONGSHORE_DATA
   search-merge     serve the merge of such searches
+  echo             serve every request's own body: the smallest leaf
 
 Without FILE or DIR they read $LONGSHORE_INPUT; without that, words and drop read standard input.
 ";
@@ -59,6 +60,7 @@ enum Program {
     Top,
     SearchLeaf,
     SearchMerge,
+    Echo,
 }
 
 impl Program {
@@ -70,6 +72,7 @@ impl Program {
             "top" => Self::Top,
             "search-leaf" => Self::SearchLeaf,
             "search-merge" => Self::SearchMerge,
+            "echo" => Self::Echo,
             _ => return None,
         })
     }
@@ -86,6 +89,7 @@ impl Program {
             }
             Self::SearchLeaf => Ok(search::serve_leaf()?),
             Self::SearchMerge => Ok(search::serve_merge()?),
+            Self::Echo => Ok(echo::serve()?),
         }
     }
 }

@@ -167,3 +167,10 @@ fn two_leaves_and_a_merge_are_a_search_engine() {
     leaves.into_iter().for_each(Server::terminate);
     merge.terminate();
 }
+
+#[test]
+fn an_echo_is_the_body_of_its_request() {
+    let echo = Server::start("echo", "ready", None);
+    assert_eq!(echo.ask("POST / HTTP/1.1\r\n", "over the water"), (200, "over the water".to_owned()));
+    echo.terminate();
+}

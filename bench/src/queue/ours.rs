@@ -6,11 +6,11 @@ use super::QueueArgs;
 use crate::{
     args::Setup,
     contender::{Contender, Run, count},
-    longshore::{Longshore, make_inputs},
+    longshore::{Longshore, Work, make_inputs},
 };
 
 /// How the servers are started.
-type Start = fn(&Setup, &str) -> Result<Longshore>;
+type Start = fn(&Setup, Work) -> Result<Longshore>;
 
 /// A Longshore and its items.
 pub struct Ours {
@@ -51,7 +51,7 @@ impl Contender for Ours {
     }
 
     fn start(&mut self) -> Result<()> {
-        let ours = (self.start)(&self.setup, &self.image)?;
+        let ours = (self.start)(&self.setup, Work::command(&self.image, &["true"]))?;
         make_inputs(&ours.room().join("items"), self.items)?;
         self.running = Some(ours);
         Ok(())
@@ -62,7 +62,7 @@ impl Contender for Ours {
         // The others may have taken longer than warm containers are kept.
         ours.warm_up()?;
         let before = ours.look()?;
-        let (whole, client) = ours.job(&ours.room().join("items"), &["true"])?;
+        let (whole, client) = ours.job(&ours.room().join("items"))?;
         let after = ours.look()?;
         let run = Run::rate("items/s", count(self.items), ours.last_job()?);
         let run = run.with("whole items/s", count(self.items) / whole.as_secs_f64());

@@ -1,0 +1,62 @@
+//! Servers that stay up: requests through Longshore, as items of a stage and as queries to a leaf, beside a client that
+//! speaks with the same server directly.
+
+mod caller;
+mod direct;
+mod leaf;
+mod stage;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{
+    args::{Rounds, Setup},
+    contender::{Contenders, compare},
+    image::{SERVE, ServerImage},
+    longshore::Work,
+    report::Report,
+};
+
+/// Flags of `http`.
+#[derive(Debug, Args)]
+pub struct HttpArgs {
+    #[command(flatten)]
+    pub setup: Setup,
+    /// Items of one run of the stage
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub items: usize,
+    /// Seconds of one run of everything else
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub seconds: u64,
+    /// Queries at once, besides one at a time
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub queries: usize,
+    /// Bytes of each body
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub bytes: usize,
+}
+
+/// Measures stage and leaf.
+pub fn run(args: &HttpArgs, rounds: &Rounds) -> Result<Report> {
+    let image = ServerImage::make()?;
+    let work = Work { is_server: true, ..Work::command(&image.name, &SERVE) };
+    let lasting = Duration::from_secs(args.seconds);
+    let slots = args.setup.slots;
+    let direct = |servers, connections| {
+        let (image, bytes) = (image.name.clone(), args.bytes);
+        Box::new(direct::Direct::new(image, servers, connections, bytes, lasting))
+    };
+    let mut report = Report::new();
+    let title = format!("an http stage, {slots} slots");
+    let stage: Contenders = vec![Box::new(stage::Stage::new(args, work.clone())), direct(slots, slots)];
+    compare(&mut report, &title, "requests/s", stage, rounds)?;
+    for queries in [1, args.queries] {
+        let leaf = |kind| Box::new(leaf::Leaf::new(kind, &args.setup, work.clone(), queries, args.bytes, lasting));
+        let contenders: Contenders = vec![leaf(leaf::Kind::Grpc), leaf(leaf::Kind::Http), direct(1, queries)];
+        compare(&mut report, &format!("a leaf, {queries} at once"), "requests/s", contenders, rounds)?;
+    }
+    report.note("the server is the examples' echo; the client is this program, in all rows but the stage's");
+    Ok(report)
+}

@@ -1,0 +1,134 @@
+//! Ours as a leaf: queries to a service of one shard, over gRPC and over HTTP.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use longshore_client::{
+    Client,
+    v1::{Container, Interface, LeafSpec, QueryRequest, ServiceSpec, query_response::Answer},
+};
+use tokio::net::TcpStream;
+
+use super::caller::{Caller, Connection, load};
+use crate::{
+    args::Setup,
+    contender::{Contender, Run},
+    jobs,
+    longshore::{Longshore, Work},
+};
+
+/// The service's name.
+const NAME: &str = "bench";
+
+/// Longest wait for the leaf.
+const READY: Duration = Duration::from_secs(30);
+
+/// How it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `Query`, all over one connection.
+    Grpc,
+    /// `POST /v1/services/NAME/query`, each over a connection of its own.
+    Http,
+}
+
+/// A service of one leaf.
+pub struct Leaf {
+    kind: Kind,
+    setup: Setup,
+    work: Work,
+    queries: usize,
+    bytes: usize,
+    lasting: Duration,
+    running: Option<Longshore>,
+}
+
+impl Leaf {
+    /// With so many queries at once.
+    pub fn new(kind: Kind, setup: &Setup, work: Work, queries: usize, bytes: usize, lasting: Duration) -> Self {
+        Self { kind, setup: setup.clone(), work, queries, bytes, lasting, running: None }
+    }
+
+    /// Deploys the service and waits until it is ready.
+    async fn deploy(&self, ours: &Longshore) -> Result<()> {
+        let client = jobs::connect(ours.address()).await?;
+        let container = Container {
+            image: self.work.image.clone(),
+            command: self.work.command.clone(),
+            interface: Interface::Http.into(),
+            ..Container::default()
+        };
+        let leaf = LeafSpec { container: Some(container), shards: 1, ..LeafSpec::default() };
+        client.deploy(ServiceSpec { name: NAME.to_owned(), leaf: Some(leaf), ..ServiceSpec::default() }).await?;
+        let begun = Instant::now();
+        while !client.service(NAME).await?.ready {
+            if begun.elapsed() > READY {
+                bail!("the leaf is not ready");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, ours: &Longshore) -> Result<(usize, Run)> {
+        if self.kind == Kind::Grpc {
+            let client = jobs::connect(ours.address()).await?;
+            let caller = || Query { client: client.clone(), body: vec![b'x'; self.bytes].into() };
+            return load((0..self.queries).map(|_| caller()).collect(), self.lasting).await;
+        }
+        let host = ours.address().trim_start_matches("http://");
+        let mut callers = Vec::new();
+        for _ in 0..self.queries {
+            let stream = TcpStream::connect(host).await?;
+            stream.set_nodelay(true)?;
+            callers.push(Connection::over(stream, &format!("/v1/services/{NAME}/query"), host, self.bytes).await?);
+        }
+        load(callers, self.lasting).await
+    }
+}
+
+impl Contender for Leaf {
+    fn name(&self) -> String {
+        let kind = if self.kind == Kind::Grpc { "gRPC" } else { "HTTP" };
+        format!("longshore, a leaf by {kind}, {} at once", self.queries)
+    }
+
+    fn does(&self) -> String {
+        match self.kind {
+            Kind::Grpc => "queries to a service of one shard without a merge, all over one connection",
+            Kind::Http => "the same, each over a connection of its own",
+        }
+        .to_owned()
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let ours = Longshore::up(&self.setup, self.work.clone())?;
+        jobs::runtime()?.block_on(self.deploy(&ours))?;
+        self.running = Some(ours);
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Run> {
+        let ours = self.running.as_ref().context("not started")?;
+        let before = ours.look()?;
+        let (requests, run) = jobs::runtime()?.block_on(self.ask(ours))?;
+        Ok(ours.look()?.account(&before, requests, run))
+    }
+}
+
+/// One who asks over gRPC.
+struct Query {
+    client: Client,
+    body: Bytes,
+}
+
+impl Caller for Query {
+    async fn call(&mut self) -> Result<()> {
+        let request = QueryRequest { service: NAME.to_owned(), body: self.body.clone(), ..QueryRequest::default() };
+        match self.client.query(request).await?.answer {
+            Some(Answer::Complete(answer)) if answer.body.len() == self.body.len() => Ok(()),
+            other => bail!("not the answer: {other:?}"),
+        }
+    }
+}
