@@ -104,7 +104,36 @@ impl Setup {
     pub fn dir(&self) -> Result<tempfile::TempDir> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("longshore-bench-");
-        let parent = self.dir.clone().unwrap_or_else(std::env::temp_dir);
+        let parent = self.parent();
         builder.tempdir_in(&parent).with_context(|| format!("cannot make a directory in {}", parent.display()))
+    }
+
+    fn parent(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+
+    /// The file system everything is kept on, for the report.
+    pub fn disk(&self) -> Result<String> {
+        let parent = self.parent().canonicalize()?;
+        let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+        let mounts = mounts.lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            Some((words.next()?, words.next()?, words.next()?))
+        });
+        // Of several at one place the last is on top.
+        let around = mounts.filter(|(_, place, _)| parent.starts_with(place));
+        let (device, _, kind) = around.max_by_key(|(_, place, _)| place.len()).context("nothing is mounted")?;
+        let device = device.rsplit('/').next().unwrap_or(device);
+        let journals = std::fs::read_dir("/proc/fs/jbd2").into_iter().flatten().flatten();
+        let is_its = |name: &str| name.rsplit_once('-').is_some_and(|(journaled, _)| journaled == device);
+        let has_journal = journals.filter_map(|entry| entry.file_name().into_string().ok()).any(|name| is_its(&name));
+        Ok(match (kind, has_journal) {
+            // Without a journal the inodes of removed files are not taken again for a minute or more, and every new
+            // file searches past them (`recently_deleted` in the kernel's fs/ext4/ialloc.c).
+            ("ext4", false) => {
+                "files are on ext4 without a journal, where new files are slow after many were removed".into()
+            }
+            _ => format!("files are on {kind}"),
+        })
     }
 }

@@ -57,6 +57,7 @@ pub fn run(args: &HttpArgs, rounds: &Rounds) -> Result<Report> {
         let contenders: Contenders = vec![leaf(leaf::Kind::Grpc), leaf(leaf::Kind::Http), direct(1, queries)];
         compare(&mut report, &format!("a leaf, {queries} at once"), "requests/s", contenders, rounds)?;
     }
+    report.note(args.setup.disk()?);
     report.note("the server is the examples' echo; the client is this program, in all rows but the stage's");
     Ok(report)
 }

@@ -53,6 +53,7 @@ pub fn run(args: &LatencyArgs, rounds: &Rounds) -> Result<Report> {
         Box::new(cold::DockerRun { image, jobs: cold_jobs }),
     ];
     compare(&mut report, "one item with no container started", "ms", cold, rounds)?;
+    report.note(args.setup.disk()?);
     report.note("each run is the median of its jobs, 90% of which took at most p90");
     Ok(report)
 }

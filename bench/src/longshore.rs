@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -44,6 +45,8 @@ pub struct Longshore {
     work: Work,
     address: String,
     servers: Vec<Server>,
+    /// Jobs so far.
+    jobs: AtomicUsize,
     /// Everything of theirs, and room for inputs and outputs beside.
     dir: tempfile::TempDir,
 }
@@ -77,7 +80,7 @@ impl Longshore {
 
     fn nothing(setup: &Setup, work: Work) -> Result<Self> {
         let (binary, dir) = (setup.longshore()?, setup.dir()?);
-        Ok(Self { binary, work, address: String::new(), servers: Vec::new(), dir })
+        Ok(Self { binary, work, address: String::new(), servers: Vec::new(), jobs: AtomicUsize::new(0), dir })
     }
 
     fn data(&self) -> PathBuf {
@@ -134,10 +137,8 @@ impl Longshore {
 
     /// `longshore run` over inputs; its whole time and the processor time of the command itself.
     pub fn job(&self, inputs: &Path) -> Result<(Duration, Duration)> {
-        let out = self.room().join("out");
-        if out.exists() {
-            fs::remove_dir_all(&out)?;
-        }
+        // A directory of its own: a removal just before would burden file systems that put off part of the work.
+        let out = self.room().join(format!("out-{}", self.jobs.fetch_add(1, Ordering::Relaxed)));
         let mut run = self.command();
         run.args(["run", "-q", "--interface", if self.work.is_server { "http" } else { "files" }]);
         run.arg(&self.work.image).arg(inputs).arg("-o").arg(&out).arg("--").args(&self.work.command);

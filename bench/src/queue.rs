@@ -64,6 +64,7 @@ pub fn run(args: &QueueArgs, rounds: &Rounds) -> Result<Report> {
     }
     let mut report = Report::new();
     compare(&mut report, "trivial items", "items/s", contenders, rounds)?;
+    report.note(args.setup.disk()?);
     report.note(
         "shims: process 1 of the containers; users: everything else in them, from fork to exit; client: the command",
     );

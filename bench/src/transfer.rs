@@ -70,6 +70,7 @@ pub fn run(args: &TransferArgs, rounds: &Rounds) -> Result<Report> {
         ];
         compare(&mut report, title, "MB/s", contenders, rounds)?;
     }
+    report.note(args.setup.disk()?);
     report.note(
         "MB/s: 10^6 bytes of input per second; inputs are new in every run, in the page cache, and synced before it",
     );
