@@ -1,11 +1,12 @@
 //! Inputs become blobs, and lists of them blobs too.
 //!
 //! ```text
-//! batch of inputs ──► hash ──► which are missing? ──► put those ──► lists ──► put the lists
-//! next batch      ──► hash (meanwhile)
+//! runs of inputs, read and hashed ──┐
+//! lists of those that are complete ─┴─► batch ──► which are missing? ──► put those
 //! ```
 //!
-//! Everything here is harmless twice, so a batch that met a restarting coordinator is simply done again.
+//! A few batches are under way at once, so that reading, sending and the coordinator's syncs overlap. Everything here is
+//! harmless twice, so a batch that met a restarting coordinator is simply done again.
 
 mod progress;
 mod put;
@@ -15,22 +16,38 @@ use std::{collections::HashSet, io, ops::Range, sync::Arc};
 use bytes::Bytes;
 use longshore_proto::v1::{BlobList, BlobListRef, MissingRequest, NamedBlob};
 use prost::Message;
+use tokio::task::JoinSet;
 
 pub(crate) use self::progress::Tracker;
 pub use self::progress::{ProgressFn, UploadProgress};
 use self::put::Putting;
 use crate::{
     CallError, Client, Digest, Kind,
-    hash::{self, Hashed},
     inputs::{Input, Source},
+    read::{self, Hashed, RUN, Run},
     retry::{self, Transient},
 };
 
-/// Inputs hashed and asked about at once: as many as one Missing request may name.
-const BATCH: usize = 16_384;
+/// Blobs asked about at once, well below what one Missing request may name.
+const BATCH: usize = 4_096;
 
-/// Entries of one list of inputs, at most.
-const LIST_ENTRIES: usize = 4_096;
+/// Bytes held in memory by one batch, above which it travels.
+const BATCH_BYTES: u64 = 8 << 20;
+
+/// Bytes of large files in one batch, above which it travels.
+const BATCH_FILE_BYTES: u64 = 64 << 20;
+
+/// Batches under way at once.
+const UNDER_WAY: usize = 3;
+
+/// Entries of one list of inputs: a list with names of usual length is a small blob.
+const LIST_ENTRIES: usize = 8 * RUN;
+
+/// Entries of one list, of inputs so many that a submission could not name shorter ones: the most it may have.
+const LONG_LIST_ENTRIES: usize = 64 * RUN;
+
+/// Inputs from which on lists are long.
+const MANY_INPUTS: usize = 20_000_000;
 
 /// An upload failed.
 #[derive(Debug, thiserror::Error)]
@@ -82,21 +99,21 @@ impl Client {
     /// Uploads what the coordinator lacks of `inputs` and of the lists that name them; answers the lists, in order, of at
     /// most 4,096 entries each. Durable when it returns.
     pub async fn upload(&self, inputs: Vec<Input>, progress: ProgressFn) -> Result<Vec<BlobListRef>, UploadError> {
-        let total = inputs.len();
+        let entries = if inputs.len() < MANY_INPUTS { LIST_ENTRIES } else { LONG_LIST_ENTRIES };
         let mut upload = Upload::new(self, inputs, progress);
-        let mut lists = Vec::new();
-        let mut hashing = upload.hash(0..total.min(BATCH));
-        for start in (0..total).step_by(BATCH) {
-            let (range, next) = (start..total.min(start + BATCH), start + BATCH);
-            let hashed = hashing.await.map_err(|_| UploadError::Stopped)??;
-            // The next batch is read while this one travels.
-            hashing = upload.hash(next.min(total)..total.min(next + BATCH));
-            upload.put_inputs(range.clone(), &hashed).await?;
-            let named = upload.named(range, &hashed);
-            lists.extend(upload.put_lists(named.chunks(LIST_ENTRIES)).await?);
+        let mut lists = Lists::new(upload.inputs.len(), entries);
+        let mut runs = read::start(upload.inputs.clone(), upload.tracker.clone());
+        while let Some(run) = runs.recv().await {
+            let start = upload.take(run?);
+            if let Some(range) = lists.completed_by(start) {
+                let (list, blob) = encoded(upload.named(range.clone()));
+                lists.refs[range.start / entries] = list;
+                upload.batch.extend([blob]);
+            }
+            upload.put_if_full().await?;
         }
-        hashing.abort();
-        Ok(lists)
+        upload.finish().await?;
+        Ok(lists.refs)
     }
 
     /// Uploads `inputs` as the files of shards: `divide` is told names and sizes and says which indexes each shard gets.
@@ -107,99 +124,210 @@ impl Client {
         divide: impl FnOnce(&[(&str, u64)]) -> Vec<Vec<usize>>,
         progress: ProgressFn,
     ) -> Result<Vec<BlobListRef>, UploadError> {
-        let total = inputs.len();
         let mut upload = Upload::new(self, inputs, progress);
-        let mut named = Vec::with_capacity(total);
-        for start in (0..total).step_by(BATCH) {
-            let range = start..total.min(start + BATCH);
-            let hashed = upload.hash(range.clone()).await.map_err(|_| UploadError::Stopped)??;
-            upload.put_inputs(range.clone(), &hashed).await?;
-            named.extend(upload.named(range, &hashed));
+        let mut runs = read::start(upload.inputs.clone(), upload.tracker.clone());
+        while let Some(run) = runs.recv().await {
+            upload.take(run?);
+            upload.put_if_full().await?;
         }
+        let named = upload.named(0..upload.inputs.len());
         let sizes: Vec<(&str, u64)> = named.iter().map(|blob| (blob.path.as_str(), blob.size)).collect();
-        let shards = divide(&sizes);
-        let files = |shard: &Vec<usize>| -> Vec<NamedBlob> { shard.iter().map(|&i| named[i].clone()).collect() };
-        let lists: Vec<Vec<NamedBlob>> = shards.iter().map(files).collect();
-        upload.put_lists(lists.iter().map(Vec::as_slice)).await
+        let mut refs = Vec::new();
+        for shard in divide(&sizes) {
+            let files: Vec<NamedBlob> = shard.iter().map(|&i| named[i].clone()).collect();
+            let (list, blob) = encoded(files);
+            refs.push(list);
+            upload.batch.extend([blob]);
+            upload.put_if_full().await?;
+        }
+        upload.finish().await?;
+        Ok(refs)
     }
 }
 
+/// An upload under way.
 struct Upload<'a> {
     client: &'a Client,
     inputs: Arc<Vec<Input>>,
+    /// What is known of each input by now.
+    hashed: Vec<Option<Hashed>>,
     tracker: Arc<Tracker>,
+    batch: Batch,
+    under_way: JoinSet<Result<(), UploadError>>,
 }
-
-type Hashing = tokio::task::JoinHandle<Result<Vec<Hashed>, UploadError>>;
 
 impl Upload<'_> {
     fn new(client: &Client, inputs: Vec<Input>, progress: ProgressFn) -> Upload<'_> {
-        Upload { client, tracker: Arc::new(Tracker::new(inputs.len() as u64, progress)), inputs: Arc::new(inputs) }
+        Upload {
+            client,
+            hashed: vec![None; inputs.len()],
+            tracker: Arc::new(Tracker::new(inputs.len() as u64, progress)),
+            inputs: Arc::new(inputs),
+            batch: Batch::default(),
+            under_way: JoinSet::new(),
+        }
     }
 
-    fn hash(&mut self, range: Range<usize>) -> Hashing {
-        tokio::spawn(hash::hash(self.inputs.clone(), range, self.tracker.clone()))
+    /// Adds inputs to the batch; answers the index of the first.
+    fn take(&mut self, run: Run) -> usize {
+        let Run { start, inputs: read } = run;
+        let inputs = &self.inputs[start..];
+        self.batch.extend(read.into_iter().zip(inputs).zip(&mut self.hashed[start..]).map(
+            |(((hashed, bytes), input), place)| {
+                *place = Some(hashed);
+                Putting::new(hashed, bytes.map_or_else(|| input.source.clone(), Source::Bytes))
+            },
+        ));
+        start
     }
 
-    async fn put_inputs(&self, range: Range<usize>, hashed: &[Hashed]) -> Result<(), UploadError> {
-        let mut seen = HashSet::new();
-        let blobs: Vec<Putting> = self.inputs[range]
-            .iter()
-            .zip(hashed)
-            .filter(|(_, hashed)| seen.insert(hashed.digest))
-            .map(|(input, hashed)| Putting::new(*hashed, input.source.clone()))
-            .collect();
-        self.put_missing(blobs).await
-    }
-
-    fn named(&self, range: Range<usize>, hashed: &[Hashed]) -> Vec<NamedBlob> {
-        let name = |(input, hashed): (&Input, &Hashed)| NamedBlob {
-            path: input.path.clone(),
-            digest: hashed.digest.to_wire(),
-            size: hashed.size,
-            inline: None,
+    /// Names of inputs that were read.
+    fn named(&self, range: Range<usize>) -> Vec<NamedBlob> {
+        let both = self.inputs[range.clone()].iter().zip(&self.hashed[range]);
+        let name = |(input, hashed): (&Input, &Option<Hashed>)| {
+            hashed.map(|hashed| NamedBlob {
+                path: input.path.clone(),
+                digest: hashed.digest.to_wire(),
+                size: hashed.size,
+                inline: None,
+            })
         };
-        self.inputs[range].iter().zip(hashed).map(name).collect()
+        both.filter_map(name).collect()
     }
 
-    async fn put_lists(&self, lists: impl Iterator<Item = &[NamedBlob]>) -> Result<Vec<BlobListRef>, UploadError> {
-        let (mut refs, mut blobs, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        for list in lists {
-            let bytes = Bytes::from(BlobList { blobs: list.to_vec() }.encode_to_vec());
-            let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
-            refs.push(BlobListRef {
-                digest: digest.to_wire(),
-                count: list.len() as u64,
-                // The coordinator knows, and fills it in for workers.
-                size: 0,
-            });
-            if seen.insert(digest) {
-                blobs.push(Putting::new(Hashed { digest, size }, Source::Bytes(bytes)));
+    async fn put_if_full(&mut self) -> Result<(), UploadError> {
+        if self.batch.is_full() { self.put().await } else { Ok(()) }
+    }
+
+    /// Sends the batch on its way, once there is room for one more.
+    async fn put(&mut self) -> Result<(), UploadError> {
+        while self.under_way.len() >= UNDER_WAY {
+            self.one_done().await?;
+        }
+        let (client, tracker) = (self.client.clone(), self.tracker.clone());
+        let blobs = Arc::new(std::mem::take(&mut self.batch).blobs);
+        self.under_way.spawn(async move {
+            retry::again(|| async {
+                let missing = missing(&client, &blobs).await?;
+                let wanted = blobs.iter().filter(|blob| missing.contains(&blob.digest));
+                put::put(&client, wanted.cloned().collect(), &tracker).await
+            })
+            .await
+        });
+        Ok(())
+    }
+
+    async fn one_done(&mut self) -> Result<(), UploadError> {
+        match self.under_way.join_next().await {
+            Some(done) => done.map_err(|_| UploadError::Stopped)?,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns when everything is durable.
+    async fn finish(mut self) -> Result<(), UploadError> {
+        if !self.batch.blobs.is_empty() {
+            self.put().await?;
+        }
+        while !self.under_way.is_empty() {
+            self.one_done().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Which of these the coordinator lacks.
+async fn missing(client: &Client, blobs: &[Putting]) -> Result<HashSet<Digest>, CallError> {
+    let request = MissingRequest { digests: blobs.iter().map(|blob| blob.digest.to_wire()).collect() };
+    let answer = client.blobs_rpc().missing(request).await;
+    let digests = answer.map_err(|s| client.failed("ask which inputs are missing", s))?.into_inner().digests;
+    Ok(digests.iter().filter_map(|digest| Digest::from_wire(digest)).collect())
+}
+
+/// Blobs that are asked about, and put, together; each once.
+#[derive(Default)]
+struct Batch {
+    blobs: Vec<Putting>,
+    seen: HashSet<Digest>,
+    held_bytes: u64,
+    file_bytes: u64,
+}
+
+impl Batch {
+    fn extend(&mut self, blobs: impl IntoIterator<Item = Putting>) {
+        for blob in blobs {
+            if self.seen.insert(blob.digest) {
+                self.held_bytes += blob.held_bytes();
+                self.file_bytes += blob.file_bytes();
+                self.blobs.push(blob);
             }
         }
-        self.put_missing(blobs).await?;
-        Ok(refs)
     }
 
-    /// Puts those of `blobs` (at most a batch, each once) that the coordinator lacks.
-    async fn put_missing(&self, blobs: Vec<Putting>) -> Result<(), UploadError> {
-        if blobs.is_empty() {
-            return Ok(());
-        }
-        let blobs = Arc::new(blobs);
-        retry::again(|| async {
-            let missing = self.missing(&blobs).await?;
-            let wanted = blobs.iter().filter(|blob| missing.contains(&blob.digest));
-            put::put(self.client, wanted.cloned().collect(), &self.tracker).await
-        })
-        .await
+    fn is_full(&self) -> bool {
+        self.blobs.len() >= BATCH || self.held_bytes >= BATCH_BYTES || self.file_bytes >= BATCH_FILE_BYTES
+    }
+}
+
+/// Which lists are complete, while runs come in any order.
+struct Lists {
+    inputs: usize,
+    entries: usize,
+    /// Runs that each list still waits for.
+    waits: Vec<usize>,
+    refs: Vec<BlobListRef>,
+}
+
+impl Lists {
+    fn new(inputs: usize, entries: usize) -> Lists {
+        let starts = (0..inputs).step_by(entries);
+        let waits: Vec<usize> = starts.map(|start| entries.min(inputs - start).div_ceil(RUN)).collect();
+        Lists { inputs, entries, refs: vec![BlobListRef::default(); waits.len()], waits }
     }
 
-    async fn missing(&self, blobs: &[Putting]) -> Result<HashSet<Digest>, CallError> {
-        let request = MissingRequest { digests: blobs.iter().map(|blob| blob.digest.to_wire()).collect() };
-        let answer = self.client.blobs_rpc().missing(request).await;
-        let answer = answer.map_err(|s| self.client.failed("ask which inputs are missing", s))?;
-        let digests = answer.into_inner().digests;
-        Ok(digests.iter().filter_map(|digest| Digest::from_wire(digest)).collect())
+    /// The range of the list that the run from `start` on completes, if it does.
+    fn completed_by(&mut self, start: usize) -> Option<Range<usize>> {
+        let at = start / self.entries;
+        self.waits[at] -= 1;
+        (self.waits[at] == 0).then(|| at * self.entries..self.inputs.min((at + 1) * self.entries))
+    }
+}
+
+/// A list as a blob.
+fn encoded(files: Vec<NamedBlob>) -> (BlobListRef, Putting) {
+    let count = files.len() as u64;
+    let bytes = Bytes::from(BlobList { blobs: files }.encode_to_vec());
+    let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+    // The coordinator knows the size, and fills it in for workers.
+    let list = BlobListRef { digest: digest.to_wire(), count, size: 0 };
+    (list, Putting::new(Hashed { digest, size }, Source::Bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_complete_once_with_its_last_run_whatever_their_order() {
+        let inputs = 2 * LIST_ENTRIES + 1;
+        let mut lists = Lists::new(inputs, LIST_ENTRIES);
+        let mut starts: Vec<usize> = (0..inputs).step_by(RUN).collect();
+        starts.reverse();
+        let complete: Vec<Range<usize>> = starts.into_iter().filter_map(|start| lists.completed_by(start)).collect();
+        assert_eq!(complete, [2 * LIST_ENTRIES..inputs, LIST_ENTRIES..2 * LIST_ENTRIES, 0..LIST_ENTRIES]);
+    }
+
+    #[test]
+    fn a_batch_has_each_blob_once_and_is_full_by_its_bytes() {
+        let of = |bytes: Vec<u8>| {
+            let hashed = Hashed { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+            Putting::new(hashed, Source::Bytes(bytes.into()))
+        };
+        let mut batch = Batch::default();
+        batch.extend((0..1_000).map(|_| of(vec![1; 10_000])));
+        assert_eq!(batch.blobs.len(), 1);
+        assert!(!batch.is_full());
+        batch.extend([of(vec![2; BATCH_BYTES as usize])]);
+        assert!(batch.is_full());
     }
 }

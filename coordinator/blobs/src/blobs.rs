@@ -19,7 +19,6 @@ use crate::{
     durability::Durability,
     files::{DirLock, Layout},
     index::{Index, Place},
-    pack::encode,
     packs::Packs,
 };
 
@@ -40,6 +39,15 @@ pub(crate) struct Inner {
     next_temp: AtomicU64,
     /// Held as long as the blobs are open.
     _lock: DirLock,
+}
+
+/// Small blobs that were new.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// How many.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// What is held, for metrics.
@@ -65,7 +73,8 @@ impl Blobs {
     /// When it is in use, or a file cannot be made, read or synced. Damaged blobs are no error here.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         let (layout, lock) = Layout::open(dir.as_ref())?;
-        let (packs, contents) = Packs::open(&layout)?;
+        let (packs, mut contents) = Packs::open(&layout)?;
+        layout.file_digests()?.iter().for_each(|digest| contents.index.insert_file(digest));
         let damaged = contents.damaged.into_iter().filter(|digest| contents.index.get(digest).is_none());
         let inner = Inner {
             damaged: RwLock::new(damaged.collect()),
@@ -88,10 +97,14 @@ impl Blobs {
     /// The blob's size in bytes, if it is held.
     #[must_use]
     pub fn size(&self, digest: &Hash) -> Option<u64> {
-        match self.inner.place(digest) {
-            Some(place) => Some(place.len() as u64),
-            None => fs::symlink_metadata(self.inner.layout.file(digest)).ok().map(|metadata| metadata.len()),
-        }
+        let file = {
+            let index = self.inner.index.read().unwrap_or_else(PoisonError::into_inner);
+            match index.get(digest) {
+                Some(place) => return Some(place.len() as u64),
+                None => index.may_be_file(digest).then(|| self.inner.layout.file(digest)),
+            }
+        };
+        fs::symlink_metadata(file?).ok().map(|metadata| metadata.len())
     }
 
     /// Appends a blob of at most [`MAX_SMALL_BYTES`] to a pack, unless it is held; returns whether it was new. Durable
@@ -100,14 +113,24 @@ impl Blobs {
     /// # Errors
     /// When the bytes do not have that digest, are too many, or cannot be written.
     pub fn append_small(&self, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
-        if data.len() > MAX_SMALL_BYTES {
-            return Err(PutError::TooLarge { bytes: data.len() });
+        Ok(self.append_all_small(&[(digest, data)])?.blobs == 1)
+    }
+
+    /// As [`Blobs::append_small`] for many at once, in few writes; returns what was new.
+    ///
+    /// # Errors
+    /// As there. Some of the others may have been appended then.
+    pub fn append_all_small(&self, blobs: &[(&Hash, &[u8])]) -> Result<Appended, PutError> {
+        for (digest, data) in blobs {
+            if data.len() > MAX_SMALL_BYTES {
+                return Err(PutError::TooLarge { bytes: data.len() });
+            }
+            let found = blake3::hash(data);
+            if found != **digest {
+                return Err(PutError::Mismatch { expected: **digest, found });
+            }
         }
-        let found = blake3::hash(data);
-        if found != *digest {
-            return Err(PutError::Mismatch { expected: *digest, found });
-        }
-        self.inner.append(digest, data)
+        self.inner.append(blobs)
     }
 
     /// Returns when every blob that was held when it was called is durable. Cheap when there is nothing to do; callers at
@@ -173,7 +196,7 @@ impl Blobs {
         }
     }
 
-    /// What is held. Large blobs are not counted: the file system is their only index.
+    /// What is held. Large blobs are not counted: the file system knows their sizes.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let (packed_blobs, packed_bytes) = self.inner.index.read().unwrap_or_else(PoisonError::into_inner).totals();
@@ -189,18 +212,23 @@ impl Blobs {
 }
 
 impl Inner {
-    /// Appends a blob whose digest was verified, unless it is held.
-    pub(crate) fn append(&self, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
-        if self.is_packed(digest) {
-            return Ok(false);
+    /// Appends blobs whose digests were verified, unless they are held; returns what was new.
+    pub(crate) fn append(&self, blobs: &[(&Hash, &[u8])]) -> Result<Appended, PutError> {
+        let wanted: Vec<(&Hash, &[u8])> = blobs.iter().copied().filter(|(digest, _)| !self.is_packed(digest)).collect();
+        let mut new = Appended::default();
+        if wanted.is_empty() {
+            return Ok(new);
         }
-        let record = encode(digest, data);
-        let held = || self.is_packed(digest);
-        let placed = |place| {
-            self.index.write().unwrap_or_else(PoisonError::into_inner).insert(digest, place);
-            self.healed(digest);
+        let placed = |places: &[(Hash, Place)]| {
+            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            places.iter().for_each(|(digest, place)| index.insert(digest, *place));
+            drop(index);
+            places.iter().for_each(|(digest, _)| self.healed(digest));
+            new.blobs += places.len() as u64;
+            new.bytes += places.iter().map(|(_, place)| place.len() as u64).sum::<u64>();
         };
-        self.packs.append(&self.layout, &self.durability, &record, held, placed)
+        self.packs.append(&self.layout, &self.durability, &wanted, |digest| self.is_packed(digest), placed)?;
+        Ok(new)
     }
 
     /// Renames a file, which must be synced and whose digest was verified, to where the blob is read from, unless the blob is held.
@@ -214,6 +242,7 @@ impl Inner {
                 return fs::remove_file(file).map(|()| false);
             }
             fs::rename(file, &path)?;
+            self.index.write().unwrap_or_else(PoisonError::into_inner).insert_file(digest);
             self.healed(digest);
             Ok(true)
         });

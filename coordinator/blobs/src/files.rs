@@ -46,6 +46,19 @@ impl Layout {
         Ok((layout, lock))
     }
 
+    /// The digests that the files of large blobs are named by.
+    pub(crate) fn file_digests(&self) -> Result<Vec<Hash>, OpenError> {
+        let mut digests = Vec::new();
+        for first in 0..=255 {
+            let dir = self.files_dir(first);
+            for entry in fs::read_dir(&dir).map_err(failed("read", &dir))? {
+                let name = entry.map_err(failed("read", &dir))?.file_name();
+                digests.extend(name.to_str().and_then(|name| Hash::from_hex(name).ok()));
+            }
+        }
+        Ok(digests)
+    }
+
     /// Makes every name durable: also those that a process gave just before it was killed, which are seen as held.
     fn sync_names(&self) -> Result<(), OpenError> {
         let parent = self.dir.parent().unwrap_or(&self.dir).to_owned();

@@ -1,6 +1,7 @@
-//! Where each packed blob lies: at most 57 bytes of memory a blob, whatever the fill of the table.
+//! Where each packed blob lies, and which blobs are files: at most 57 bytes of memory for a packed blob, and 39 for a
+//! file, whatever the fill of the tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use blake3::Hash;
 
@@ -40,11 +41,12 @@ impl Place {
     }
 }
 
-/// Places by digest.
+/// Places by digest, and which blobs are files.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     places: HashMap<Name, Place>,
     bytes: u64,
+    files: HashSet<Name>,
 }
 
 impl Index {
@@ -58,6 +60,16 @@ impl Index {
         let before = self.places.insert(name(digest), place);
         self.bytes += place.len() as u64;
         self.bytes -= before.map_or(0, |before| before.len() as u64);
+    }
+
+    /// Whether the blob may be a file. Saves asking the file system for every blob that is not held.
+    pub(crate) fn may_be_file(&self, digest: &Hash) -> bool {
+        self.files.contains(&name(digest))
+    }
+
+    /// Notes that the blob is a file.
+    pub(crate) fn insert_file(&mut self, digest: &Hash) {
+        self.files.insert(name(digest));
     }
 
     /// Number of blobs and the sum of their sizes.

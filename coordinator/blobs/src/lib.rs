@@ -21,7 +21,7 @@ mod packs;
 mod writer;
 
 pub use blake3::Hash;
-pub use blobs::{Blobs, Stats};
+pub use blobs::{Appended, Blobs, Stats};
 pub use chunks::Chunks;
 pub use error::{GetError, OpenError, PutError};
 pub use writer::Writer;

@@ -16,16 +16,15 @@ const MAGIC: [u8; 4] = *b"LSB1";
 /// How much is read at once when going through a pack. More than two records, so that one always fits.
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// The record's bytes.
-pub(crate) fn encode(digest: &Hash, data: &[u8]) -> Vec<u8> {
-    let mut record = Vec::with_capacity(HEADER_BYTES + data.len());
-    record.extend_from_slice(&MAGIC);
-    record.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    record.extend_from_slice(digest.as_bytes());
-    let crc = crc32c::crc32c(&record);
-    record.extend_from_slice(&crc.to_le_bytes());
-    record.extend_from_slice(data);
-    record
+/// Adds the record's bytes to `records`.
+pub(crate) fn encode(digest: &Hash, data: &[u8], records: &mut Vec<u8>) {
+    let start = records.len();
+    records.extend_from_slice(&MAGIC);
+    records.extend_from_slice(&(data.len() as u32).to_le_bytes());
+    records.extend_from_slice(digest.as_bytes());
+    let crc = crc32c::crc32c(&records[start..]);
+    records.extend_from_slice(&crc.to_le_bytes());
+    records.extend_from_slice(data);
 }
 
 /// Digest and size, when these bytes begin with a sound header.

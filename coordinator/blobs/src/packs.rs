@@ -1,7 +1,7 @@
 //! All packs together: opening them, appending to the newest, reading from any.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fs::File,
     io,
     os::unix::fs::FileExt,
@@ -16,11 +16,14 @@ use crate::{
     files::{Layout, failed},
     index::{Index, MAX_PACK, Place},
     listing,
-    pack::{Found, HEADER_BYTES, Survey, survey},
+    pack::{Found, HEADER_BYTES, Survey, encode, survey},
 };
 
 /// At most this many packs are kept open for reading.
 const MAX_OPEN: usize = 128;
+
+/// Records are joined into one write until it has this size.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// The pack that is appended to.
 #[derive(Debug)]
@@ -62,35 +65,31 @@ impl Packs {
         Ok((Self { newest: Mutex::new(newest), open: Mutex::default() }, contents))
     }
 
-    /// Appends a record unless `held` says it is not needed, and tells `placed` where it lies; whether it did. It is
-    /// noted with `durability` but not yet durable. Both are called under the lock that orders appends.
+    /// Appends those blobs that `held` does not know, many in one write, and tells `placed` where they lie. They are
+    /// noted with `durability` but not yet durable. Both are called under the lock that orders appends; `placed` before
+    /// `held` is asked of the next.
     pub(crate) fn append(
         &self,
         layout: &Layout,
         durability: &Durability,
-        record: &[u8],
-        held: impl FnOnce() -> bool,
-        placed: impl FnOnce(Place),
-    ) -> Result<bool, PutError> {
+        blobs: &[(&Hash, &[u8])],
+        held: impl Fn(&Hash) -> bool,
+        mut placed: impl FnMut(&[(Hash, Place)]),
+    ) -> Result<(), PutError> {
         let mut newest = lock(&self.newest);
-        if held() {
-            return Ok(false);
-        }
-        let file = match &newest.file {
-            Some(file) if newest.end < MAX_PACK_BYTES => file.clone(),
-            _ => start_pack(&mut newest, layout, durability)?,
-        };
-        if let Err(error) = file.write_all_at(record, newest.end) {
-            // What was half written must not stand before the next record.
-            if file.set_len(newest.end).is_err() {
-                newest.file = None;
+        let mut wanted = blobs.iter().filter(|(digest, _)| !held(digest)).peekable();
+        while wanted.peek().is_some() {
+            let mut write = Write::default();
+            let here = &mut write;
+            while here.records.len() < WRITE_BYTES
+                && let Some((digest, data)) = wanted.next()
+            {
+                here.add(digest, data);
             }
-            return Err(PutError::io("append to", layout.pack(newest.number), error));
+            let places = newest.write(layout, durability, &write)?;
+            placed(&places);
         }
-        durability.wrote(&file);
-        placed(Place::new(newest.number, newest.end, record.len() - HEADER_BYTES));
-        newest.end += record.len() as u64;
-        Ok(true)
+        Ok(())
     }
 
     /// The bytes at a place, unverified.
@@ -119,6 +118,52 @@ impl Packs {
     /// Number of packs ever started.
     pub(crate) fn count(&self) -> u32 {
         lock(&self.newest).number
+    }
+}
+
+/// Records that are written together.
+#[derive(Default)]
+struct Write {
+    records: Vec<u8>,
+    blobs: HashMap<Hash, (usize, usize)>,
+}
+
+impl Write {
+    fn add(&mut self, digest: &Hash, data: &[u8]) {
+        // The same blob may come twice in one call.
+        if let Entry::Vacant(place) = self.blobs.entry(*digest) {
+            place.insert((self.records.len(), data.len()));
+            encode(digest, data, &mut self.records);
+        }
+    }
+}
+
+impl Newest {
+    /// Writes at the end; answers where each blob lies.
+    fn write(
+        &mut self,
+        layout: &Layout,
+        durability: &Durability,
+        write: &Write,
+    ) -> Result<Vec<(Hash, Place)>, PutError> {
+        let file = match &self.file {
+            Some(file) if self.end < MAX_PACK_BYTES => file.clone(),
+            _ => start_pack(self, layout, durability)?,
+        };
+        if let Err(error) = file.write_all_at(&write.records, self.end) {
+            // What was half written must not stand before the next record.
+            if file.set_len(self.end).is_err() {
+                self.file = None;
+            }
+            return Err(PutError::io("append to", layout.pack(self.number), error));
+        }
+        durability.wrote(&file);
+        let place = |(digest, (at, len)): (&Hash, &(usize, usize))| {
+            (*digest, Place::new(self.number, self.end + *at as u64, *len))
+        };
+        let places = write.blobs.iter().map(place).collect();
+        self.end += write.records.len() as u64;
+        Ok(places)
     }
 }
 

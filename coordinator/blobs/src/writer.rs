@@ -149,7 +149,7 @@ fn adopt_aside(inner: &Inner, path: &Path, aside: &Path, expected: Option<Hash>)
 }
 
 fn append_durably(inner: &Inner, digest: &Hash, data: &[u8]) -> Result<bool, PutError> {
-    let new = inner.append(digest, data)?;
+    let new = inner.append(&[(digest, data)])?.blobs == 1;
     inner.durability.sync().map_err(|error| PutError::io("sync", inner.layout.packs(), error))?;
     Ok(new)
 }

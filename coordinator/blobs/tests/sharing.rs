@@ -127,6 +127,36 @@ fn a_full_pack_is_followed_by_another() {
 }
 
 #[test]
+fn of_many_appended_at_once_each_is_kept_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).unwrap();
+    // Several writes' worth, every content three times: near, far, and held before.
+    let contents: Vec<Vec<u8>> = (0..120_u8).map(|n| vec![n; 40_000]).collect();
+    let digests: Vec<Hash> = contents.iter().map(|content| blake3::hash(content)).collect();
+    assert!(blobs.append_small(&digests[7], &contents[7]).unwrap());
+    let all = || digests.iter().zip(contents.iter().map(Vec::as_slice));
+    let twice: Vec<(&Hash, &[u8])> = all().flat_map(|blob| [blob, blob]).chain(all()).collect();
+    let new = blobs.append_all_small(&twice).unwrap();
+    assert_eq!((new.blobs, new.bytes), (119, 119 * 40_000));
+    blobs.sync().unwrap();
+    drop(blobs);
+    let blobs = Blobs::open(dir.path()).unwrap();
+    assert_eq!(blobs.stats().packed_blobs, 120);
+    for (digest, content) in all() {
+        assert_eq!(blobs.get(digest).unwrap(), content);
+    }
+}
+
+#[test]
+fn one_wrong_digest_among_many_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let blobs = Blobs::open(dir.path()).unwrap();
+    let (right, wrong) = (blake3::hash(b"right"), blake3::hash(b"left"));
+    let error = blobs.append_all_small(&[(&right, b"right"), (&wrong, b"wrong")]).unwrap_err();
+    assert!(matches!(error, PutError::Mismatch { expected, .. } if expected == wrong));
+}
+
+#[test]
 fn only_plain_files_are_adopted() {
     let dir = tempfile::tempdir().unwrap();
     let blobs = Blobs::open(dir.path().join("blobs")).unwrap();

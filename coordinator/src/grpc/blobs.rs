@@ -136,22 +136,15 @@ impl Put {
     }
 
     fn small(&mut self, small: v1::SmallBlobs) -> Result<(), Status> {
-        for blob in small.blobs {
-            if blob.data.len() > SMALL_BLOB_BYTES {
-                return Err(Status::invalid_argument(format!("a small blob has at most {SMALL_BLOB_BYTES} bytes")));
-            }
-            let new =
-                self.blobs.append_small(&checked(&blob.digest)?, &blob.data).map_err(|error| put_status(&error))?;
-            self.count(new, blob.data.len() as u64);
+        if small.blobs.iter().any(|blob| blob.data.len() > SMALL_BLOB_BYTES) {
+            return Err(Status::invalid_argument(format!("a small blob has at most {SMALL_BLOB_BYTES} bytes")));
         }
+        let digests = small.blobs.iter().map(|blob| checked(&blob.digest)).collect::<Result<Vec<_>, _>>()?;
+        let blobs: Vec<(&Hash, &[u8])> = digests.iter().zip(small.blobs.iter().map(|blob| &*blob.data)).collect();
+        let new = self.blobs.append_all_small(&blobs).map_err(|error| put_status(&error))?;
+        self.told.stored += new.blobs;
+        self.told.stored_bytes += new.bytes;
         Ok(())
-    }
-
-    fn count(&mut self, new: bool, bytes: u64) {
-        if new {
-            self.told.stored += 1;
-            self.told.stored_bytes += bytes;
-        }
     }
 
     fn start(&mut self, start: &v1::BlobStart) -> Result<(), Status> {
@@ -174,7 +167,8 @@ impl Put {
     fn finish_if_whole(&mut self) -> Result<(), Status> {
         if let Some(large) = self.open.take_if(|large| large.left == 0) {
             let (_, new) = large.writer.finish(Some(large.digest)).map_err(|error| put_status(&error))?;
-            self.count(new, large.size);
+            self.told.stored += u64::from(new);
+            self.told.stored_bytes += if new { large.size } else { 0 };
         }
         Ok(())
     }

@@ -41,8 +41,8 @@ impl Tracker {
         }
     }
 
-    pub(crate) fn hashed(&self, bytes: u64) {
-        self.hashed.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn hashed(&self, inputs: u64, bytes: u64) {
+        self.hashed.fetch_add(inputs, Ordering::Relaxed);
         self.hashed_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.report();
     }

@@ -1,0 +1,215 @@
+//! Reading and hashing inputs on blocking threads, a run of them at a time.
+//!
+//! Small inputs are read once: their bytes stay at hand until it is known whether they are wanted. Large ones are only
+//! hashed, and read again when they are.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, Read as _},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use longshore_proto::SMALL_BLOB_BYTES;
+use rustix::{buffer::spare_capacity, fs::OFlags};
+use tokio::sync::mpsc;
+
+use crate::{
+    Digest, UploadError,
+    inputs::{Input, Source},
+    upload::Tracker,
+};
+
+/// Threads that read and hash. Two keep a disk busy while leaving cores to the containers on the same machine.
+const THREADS: usize = 2;
+
+/// Inputs read together: at most 4 MiB of small ones.
+pub(crate) const RUN: usize = 64;
+
+/// Runs that wait for their turn to be uploaded.
+const AHEAD: usize = 4;
+
+/// Bytes of a run that most runs have room in.
+const RUN_BYTES: usize = 256 << 10;
+
+/// Bytes of a large input hashed at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// An input's digest and size.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hashed {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+/// Inputs that follow one another, read.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Index of the first; a multiple of [`RUN`].
+    pub start: usize,
+    /// Each with its bytes, if it is small.
+    pub inputs: Vec<(Hashed, Option<Bytes>)>,
+}
+
+/// Reads all inputs. Runs come in about the order of the inputs; after an error nothing more is read.
+pub(crate) fn start(inputs: Arc<Vec<Input>>, tracker: Arc<Tracker>) -> mpsc::Receiver<Result<Run, UploadError>> {
+    let (out, runs) = mpsc::channel(AHEAD);
+    let next = Arc::new(AtomicUsize::new(0));
+    for _ in 0..THREADS {
+        let (inputs, next, tracker, out) = (inputs.clone(), next.clone(), tracker.clone(), out.clone());
+        tokio::task::spawn_blocking(move || {
+            loop {
+                let start = next.fetch_add(RUN, Ordering::Relaxed);
+                let Some(rest) = inputs.get(start..).filter(|rest| !rest.is_empty()) else { return };
+                let run = read_run(start, &rest[..RUN.min(rest.len())], &tracker);
+                let failed = run.is_err();
+                if failed {
+                    // The other thread need not go on.
+                    next.store(inputs.len(), Ordering::Relaxed);
+                }
+                if out.blocking_send(run).is_err() || failed {
+                    return;
+                }
+            }
+        });
+    }
+    runs
+}
+
+fn read_run(start: usize, inputs: &[Input], tracker: &Tracker) -> Result<Run, UploadError> {
+    let mut small = Vec::with_capacity(RUN_BYTES);
+    let mut found = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let before = small.len();
+        let hashed = match &input.source {
+            Source::Bytes(bytes) => Hashed { digest: Digest::of(bytes), size: bytes.len() as u64 },
+            Source::File(path) => match read_file(path, &mut small) {
+                Ok(Some(hashed)) => hashed,
+                Ok(None) => return Err(UploadError::Changed { shown: input.source.shown() }),
+                Err(error) => return Err(UploadError::read(&input.source, error)),
+            },
+        };
+        found.push((hashed, before..small.len()));
+    }
+    let small = Bytes::from(small);
+    let at_hand = |(input, (hashed, range)): (&Input, (Hashed, std::ops::Range<usize>))| match &input.source {
+        Source::Bytes(bytes) => (hashed, Some(bytes.clone())),
+        Source::File(_) if range.len() as u64 == hashed.size => (hashed, Some(small.slice(range))),
+        Source::File(_) => (hashed, None),
+    };
+    let run = Run { start, inputs: inputs.iter().zip(found).map(at_hand).collect() };
+    tracker.hashed(inputs.len() as u64, run.inputs.iter().map(|(hashed, _)| hashed.size).sum());
+    Ok(run)
+}
+
+/// Hashes a file and, if it is small, leaves its bytes behind those in `small`; `None` if it changed meanwhile.
+fn read_file(path: &Path, small: &mut Vec<u8>) -> io::Result<Option<Hashed>> {
+    // Whatever came in the place of the file that was found is not waited for.
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    let before = file.metadata()?;
+    if !before.is_file() {
+        return Err(io::Error::other("it is not a regular file any more"));
+    }
+    let start = small.len();
+    if before.len() > SMALL_BLOB_BYTES as u64 || !read_small(&file, before.len(), small)? {
+        let begun = small.split_off(start);
+        return hash_large(file, &begun).map(Some);
+    }
+    let bytes = &small[start..];
+    let hashed = Hashed { digest: Digest::of(bytes), size: bytes.len() as u64 };
+    Ok(is_as_before(&before, &file.metadata()?).then_some(hashed))
+}
+
+/// Reads to the end, which is expected at `size`; false when there is more than a small blob has.
+fn read_small(file: &File, size: u64, small: &mut Vec<u8>) -> io::Result<bool> {
+    let start = small.len();
+    loop {
+        small.reserve(size as usize + 1);
+        let read = rustix::io::read(file, spare_capacity(small))?;
+        let bytes = small.len() - start;
+        if bytes > SMALL_BLOB_BYTES {
+            return Ok(false);
+        }
+        // A file that tells no size (as those of /proc) is read until it says that it ends.
+        if read == 0 || (bytes as u64 == size && size > 0) {
+            return Ok(true);
+        }
+    }
+}
+
+fn hash_large(mut file: File, begun: &[u8]) -> io::Result<Hashed> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(begun);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(Hashed { digest: hasher.finalize().into(), size: hasher.count() }),
+            read => hasher.update(&chunk[..read]),
+        };
+    }
+}
+
+/// Whether nobody wrote to the file between the two looks.
+fn is_as_before(before: &Metadata, after: &Metadata) -> bool {
+    let state = |metadata: &Metadata| {
+        (metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
+    };
+    state(before) == state(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _};
+
+    use super::*;
+
+    fn of(content: &[u8]) -> (Hashed, Vec<u8>) {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let mut small = b"before".to_vec();
+        let hashed = read_file(file.path(), &mut small).unwrap().unwrap();
+        (hashed, small.split_off(6))
+    }
+
+    #[test]
+    fn small_files_are_at_hand_and_large_ones_are_hashed_only() {
+        for size in [0, 1, 5_000, SMALL_BLOB_BYTES, SMALL_BLOB_BYTES + 1, 1_000_000] {
+            let content: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            let (hashed, held) = of(&content);
+            assert_eq!((hashed.digest, hashed.size), (Digest::of(&content), size as u64));
+            assert_eq!(held, if size <= SMALL_BLOB_BYTES { &content[..] } else { &[] }, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_tells_no_size_is_read_to_its_end() {
+        let path = Path::new("/proc/self/limits");
+        let mut small = Vec::new();
+        let hashed = read_file(path, &mut small).unwrap().unwrap();
+        assert!(!small.is_empty());
+        assert_eq!(hashed.digest, Digest::of(&small));
+    }
+
+    #[test]
+    fn a_file_written_to_or_grown_meanwhile_is_noticed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "one").unwrap();
+        let before = file.as_file().metadata().unwrap();
+        assert!(is_as_before(&before, &file.as_file().metadata().unwrap()));
+        fs::write(file.path(), "more").unwrap();
+        assert!(!is_as_before(&before, &file.as_file().metadata().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_file_any_more_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        assert!(read_file(&path, &mut Vec::new()).is_err());
+    }
+}
