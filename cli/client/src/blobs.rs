@@ -11,9 +11,6 @@ use tonic::Streaming;
 
 use crate::{CallError, Client, Digest, Kind, retry::Transient};
 
-/// Blobs asked for in one request.
-pub(crate) const ASK_AT_ONCE: usize = 4_096;
-
 /// Getting blobs failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -72,13 +69,22 @@ pub enum Piece {
     End,
 }
 
+/// What one message brings.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// Whole small blobs, which are yet to be compared with their digests by [`verified`].
+    Small(Vec<(Digest, Bytes)>),
+    /// Of a large one.
+    Large(Piece),
+}
+
 /// Blobs on their way.
 #[derive(Debug)]
 pub struct BlobStream {
     client: Client,
     stream: Streaming<GetResponse>,
     check: Check,
-    small: VecDeque<SmallBlob>,
+    small: VecDeque<(Digest, Bytes)>,
 }
 
 impl Client {
@@ -117,23 +123,43 @@ impl BlobStream {
     /// The next piece; `None` once every blob asked for has come.
     pub async fn next(&mut self) -> Result<Option<Piece>, BlobError> {
         loop {
-            if let Some(end) = self.check.ended()? {
-                return Ok(Some(end));
+            if let Some((digest, bytes)) = self.small.pop_front() {
+                return verified(digest, bytes).map(|bytes| Some(Piece::Whole(bytes)));
             }
-            if let Some(small) = self.small.pop_front() {
-                return self.check.small(small).map(Some);
-            }
-            let answer = self.stream.message().await;
-            let answer = answer.map_err(|s| self.client.failed("fetch blobs", s))?;
-            match answer.map(|answer| answer.step) {
-                None => return self.check.finish().map(|()| None),
-                Some(Some(Step::Small(small))) => self.small.extend(small.blobs),
-                Some(Some(Step::Start(start))) => return self.check.start(&start).map(Some),
-                Some(Some(Step::Data(data))) => return self.check.data(data).map(Some),
-                Some(None) => {}
+            match self.receive().await? {
+                Some(Received::Small(small)) => self.small.extend(small),
+                Some(Received::Large(piece)) => return Ok(Some(piece)),
+                None => return Ok(None),
             }
         }
     }
+
+    /// What comes next, small blobs as many as come together; `None` once every blob asked for has come.
+    pub(crate) async fn receive(&mut self) -> Result<Option<Received>, BlobError> {
+        loop {
+            if let Some(end) = self.check.ended()? {
+                return Ok(Some(Received::Large(end)));
+            }
+            let answer = self.stream.message().await;
+            let answer = answer.map_err(|s| self.client.failed("fetch blobs", s))?;
+            let received = match answer.map(|answer| answer.step) {
+                None => return self.check.finish().map(|()| None),
+                Some(Some(Step::Small(small))) => {
+                    let small = small.blobs.into_iter().map(|blob| self.check.small(blob));
+                    Received::Small(small.collect::<Result<_, _>>()?)
+                }
+                Some(Some(Step::Start(start))) => Received::Large(self.check.start(&start)?),
+                Some(Some(Step::Data(data))) => Received::Large(self.check.data(data)?),
+                Some(None) => continue,
+            };
+            return Ok(Some(received));
+        }
+    }
+}
+
+/// The bytes, if they are the digest's.
+pub(crate) fn verified(digest: Digest, bytes: Bytes) -> Result<Bytes, BlobError> {
+    if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(BlobError::Damaged { digest }) }
 }
 
 /// Compares what comes with what was asked.
@@ -167,10 +193,10 @@ impl Check {
         }
     }
 
-    fn small(&mut self, blob: SmallBlob) -> Result<Piece, BlobError> {
+    fn small(&mut self, blob: SmallBlob) -> Result<(Digest, Bytes), BlobError> {
         let digest = self.expect(&blob.digest)?;
-        match blob.data.len() <= SMALL_BLOB_BYTES && Digest::of(&blob.data) == digest {
-            true => Ok(Piece::Whole(blob.data)),
+        match blob.data.len() <= SMALL_BLOB_BYTES {
+            true => Ok((digest, blob.data)),
             false => Err(BlobError::Damaged { digest }),
         }
     }
@@ -219,7 +245,7 @@ mod tests {
     #[test]
     fn blobs_pass_in_the_order_asked() {
         let mut check = Check::new(vec![Digest::of(b"a"), Digest::of(b"bc")]);
-        assert_eq!(check.small(small(b"a", b"a")).unwrap(), Piece::Whole(Bytes::from_static(b"a")));
+        assert_eq!(check.small(small(b"a", b"a")).unwrap(), (Digest::of(b"a"), Bytes::from_static(b"a")));
         let start = BlobStart { digest: Digest::of(b"bc").to_wire(), size: 2 };
         assert_eq!(check.start(&start).unwrap(), Piece::Start(2));
         check.data(Bytes::from_static(b"b")).unwrap();
@@ -231,8 +257,7 @@ mod tests {
 
     #[test]
     fn a_damaged_blob_is_named() {
-        let mut check = Check::new(vec![Digest::of(b"a")]);
-        assert!(matches!(check.small(small(b"b", b"a")), Err(BlobError::Damaged { .. })));
+        assert!(matches!(verified(Digest::of(b"a"), Bytes::from_static(b"b")), Err(BlobError::Damaged { .. })));
         let mut check = Check::new(vec![Digest::of(b"ab")]);
         let start = BlobStart { digest: Digest::of(b"ab").to_wire(), size: 2 };
         check.start(&start).unwrap();

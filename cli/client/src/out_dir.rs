@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags},
+    fs::{AtFlags, FileType, Mode, OFlags, RenameFlags},
     io::Errno,
 };
 use uuid::Uuid;
@@ -50,11 +50,14 @@ pub enum OutDirError {
     },
 }
 
-/// A directory that outputs are written below.
+/// A directory that outputs are written below. Clones write below the same directory.
 #[derive(Debug)]
 pub struct OutDir {
     root: Arc<OwnedFd>,
     shown: PathBuf,
+    /// Temporary names: the first part is this value's own, the second counts. They are short: the names of many files
+    /// pass through the same directory.
+    temporaries: (u64, u64),
     /// The directory written to last; outputs come in order of path, so it is mostly the right one.
     last: Option<(String, Arc<OwnedFd>)>,
 }
@@ -66,7 +69,11 @@ impl OutDir {
         std::fs::create_dir_all(path).map_err(failed)?;
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
-        Ok(OutDir { root: Arc::new(root), shown: path.to_owned(), last: None })
+        Ok(OutDir::new(Arc::new(root), path.to_owned()))
+    }
+
+    fn new(root: Arc<OwnedFd>, shown: PathBuf) -> OutDir {
+        OutDir { root, shown, temporaries: (Uuid::new_v4().as_u64_pair().0, 0), last: None }
     }
 
     /// Begins the file `path`, which must have passed [`crate::check_path`]. It appears under that name when committed.
@@ -75,7 +82,22 @@ impl OutDir {
         let parent = self.parent(parent)?;
         let shown = self.shown.join(path);
         check_target(&parent, name, &shown)?;
-        let temporary = format!(".longshore-{}.part", Uuid::new_v4().simple());
+        self.begin(parent, name, shown)
+    }
+
+    /// The whole file `path`, which must have passed [`crate::check_path`], at once.
+    pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), OutDirError> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let parent = self.parent(parent)?;
+        let mut file = self.begin(parent, name, self.shown.join(path))?;
+        file.write(bytes)?;
+        file.commit()
+    }
+
+    fn begin(&mut self, parent: Arc<OwnedFd>, name: &str, shown: PathBuf) -> Result<OutFile, OutDirError> {
+        let (own, count) = &mut self.temporaries;
+        *count += 1;
+        let temporary = format!(".longshore-{own:x}-{count}.part");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o666);
         match rustix::fs::openat(&parent, &temporary, flags, mode) {
@@ -100,6 +122,12 @@ impl OutDir {
         }
         self.last = Some((path.to_owned(), directory.clone()));
         Ok(directory)
+    }
+}
+
+impl Clone for OutDir {
+    fn clone(&self) -> OutDir {
+        OutDir::new(self.root.clone(), self.shown.clone())
     }
 }
 
@@ -164,11 +192,17 @@ impl OutFile {
 
     /// Puts the file in place under its own name.
     pub fn commit(mut self) -> Result<(), OutDirError> {
-        // Looked at again, for something may have come in the meantime. A race after this cannot lead outside: rename
-        // replaces a link, it does not follow it.
-        check_target(&self.parent, &self.name, &self.shown)?;
-        rustix::fs::renameat(&self.parent, &self.temporary, &self.parent, &self.name)
-            .map_err(|error| write_error(&self.shown, error))?;
+        let (parent, temporary, name) = (&self.parent, &self.temporary, &self.name);
+        let renamed = match rustix::fs::renameat_with(parent, temporary, parent, name, RenameFlags::NOREPLACE) {
+            // Something is there, or the file system cannot tell.
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => {
+                // A race after this look cannot lead outside: rename replaces a link, it does not follow it.
+                check_target(parent, name, &self.shown)?;
+                rustix::fs::renameat(parent, temporary, parent, name)
+            }
+            renamed => renamed,
+        };
+        renamed.map_err(|error| write_error(&self.shown, error))?;
         self.committed = true;
         Ok(())
     }
@@ -232,9 +266,30 @@ mod tests {
         for path in ["link/f", "file", "d", "plain/x", "link"] {
             let error = put(&root, path, b"x").unwrap_err();
             assert!(matches!(error, OutDirError::InTheWay { .. }), "{path}: {error:?}");
+            let error = OutDir::open(&root).unwrap().put(path, b"x").unwrap_err();
+            assert!(matches!(error, OutDirError::InTheWay { .. }), "{path}: {error:?}");
         }
+        assert_eq!(names(&root).len(), 4, "no temporary file is left");
         assert_eq!(fs::read(outside.join("f")).unwrap(), b"kept");
         assert_eq!(names(&outside), ["f"]);
+    }
+
+    #[test]
+    fn clones_write_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutDir::open(dir.path()).unwrap();
+        std::thread::scope(|scope| {
+            for lane in 0..4 {
+                let mut out = out.clone();
+                scope.spawn(move || {
+                    for file in 0..100 {
+                        out.put(&format!("same/{lane}-{file}"), b"1").unwrap();
+                        out.put("same/all", b"1").unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(names(&dir.path().join("same")).len(), 401);
     }
 
     #[test]

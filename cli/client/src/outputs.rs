@@ -5,22 +5,39 @@
 
 mod writer;
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use longshore_proto::v1::{ItemState, ItemView, ItemsRequest};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
-use self::writer::WriteStep;
+use self::writer::Write;
 use crate::{
     BadPath, BlobError, CallError, Client, Digest, Kind, OutDir, OutDirError, Piece,
-    blobs::ASK_AT_ONCE,
+    blobs::Received,
     check_path, escape,
     retry::{self, Transient},
 };
 
-/// Pieces between the connection and the disk.
-const QUEUE: usize = 16;
+/// Messages between the connection and the disk.
+const QUEUE: usize = 4;
+
+/// Parts of the outputs that are fetched and written side by side. Making files is the processor's work, mostly.
+const LANES: usize = 2;
+
+/// Outputs asked for in one request.
+const ASK_AT_ONCE: usize = 1_024;
+
+/// Bytes asked for in one request, beside one output more.
+const ASK_BYTES: u64 = 32 << 20;
 
 /// One output file of a job.
 #[derive(Debug, Clone)]
@@ -140,23 +157,33 @@ impl Client {
         dir: OutDir,
         mut progress: impl FnMut(FetchProgress),
     ) -> Result<FetchProgress, OutputError> {
-        let (steps, queue) = mpsc::channel(QUEUE);
-        let outputs = Arc::new(outputs);
-        let for_writer = outputs.clone();
-        let writing = tokio::task::spawn_blocking(move || writer::write_all(dir, &for_writer, queue));
-        let mut fetch = Fetch {
-            client: self,
-            outputs: &outputs,
-            steps,
-            done: 0,
-            progress: FetchProgress { files: outputs.len() as u64, ..FetchProgress::default() },
-        };
-        let fetched = fetch.all(&mut progress).await;
-        let totals = fetch.progress;
-        drop(fetch);
-        // What stopped the writer is why the fetch stopped, if it did.
-        writing.await.map_err(|_| OutputError::Stopped)??;
-        fetched.map(|()| totals)
+        let mut totals = FetchProgress { files: outputs.len() as u64, ..FetchProgress::default() };
+        let (come, mut coming) = mpsc::channel(LANES * QUEUE);
+        let parts = Arc::new(parts(&outputs));
+        let (outputs, next) = (Arc::new(outputs), Arc::new(AtomicUsize::new(0)));
+        let mut lanes = JoinSet::new();
+        for _ in 0..LANES {
+            let lane = Lane { client: self.clone(), outputs: outputs.clone(), come: come.clone() };
+            lanes.spawn(lane.fetch(parts.clone(), next.clone(), dir.clone()));
+        }
+        drop(come);
+        while !lanes.is_empty() {
+            tokio::select! {
+                Some(Come { files, bytes }) = coming.recv() => {
+                    totals.fetched += files;
+                    totals.bytes += bytes;
+                    progress(totals);
+                }
+                // What comes first is told first; the other lanes end with the set, if this one has failed.
+                Some(lane) = lanes.join_next() => lane.map_err(|_| OutputError::Stopped)??,
+            }
+        }
+        while let Some(Come { files, bytes }) = coming.recv().await {
+            totals.fetched += files;
+            totals.bytes += bytes;
+            progress(totals);
+        }
+        Ok(totals)
     }
 
     /// As [`Client::fetch`], into the directory `dir`, which is made if need be.
@@ -211,24 +238,65 @@ fn conflict(first: &Output, second: &Output) -> OutputError {
     OutputError::Conflict { path: first.path.clone(), first: first.item.to_string(), second: second.item.to_string() }
 }
 
-/// The receiving half of a fetch: what is done stays done when the connection is lost and made again.
-struct Fetch<'a> {
-    client: &'a Client,
-    outputs: &'a [Output],
-    steps: mpsc::Sender<WriteStep>,
-    done: usize,
-    progress: FetchProgress,
+/// Ranges of outputs that are asked for together. Those whose bytes are at hand are among them.
+fn parts(outputs: &[Output]) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (at, output) in outputs.iter().enumerate() {
+        bytes += output.size;
+        if at + 1 - start == ASK_AT_ONCE || bytes >= ASK_BYTES || at + 1 == outputs.len() {
+            parts.push(start..at + 1);
+            (start, bytes) = (at + 1, 0);
+        }
+    }
+    parts
 }
 
-impl Fetch<'_> {
-    async fn all(&mut self, report: &mut impl FnMut(FetchProgress)) -> Result<(), OutputError> {
+/// What has come since the last time.
+struct Come {
+    files: u64,
+    bytes: u64,
+}
+
+/// One connection's worth of a fetch: it takes part after part.
+struct Lane {
+    client: Client,
+    outputs: Arc<Vec<Output>>,
+    come: mpsc::Sender<Come>,
+}
+
+impl Lane {
+    async fn fetch(
+        self,
+        parts: Arc<Vec<Range<usize>>>,
+        next: Arc<AtomicUsize>,
+        dir: OutDir,
+    ) -> Result<(), OutputError> {
+        let (writes, queue) = mpsc::channel(QUEUE);
+        let outputs = self.outputs.clone();
+        let writing = tokio::task::spawn_blocking(move || writer::write_all(dir, &outputs, queue));
+        let mut fetched = Ok(());
+        while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            fetched = self.part(part.clone(), &writes).await;
+            if fetched.is_err() {
+                break;
+            }
+        }
+        drop(writes);
+        // What stopped the writer is why the fetch stopped, if it did.
+        writing.await.map_err(|_| OutputError::Stopped)??;
+        fetched
+    }
+
+    /// What is done stays done when the connection is lost and made again.
+    async fn part(&self, mut part: Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
         let mut pauses = retry::pauses();
-        while self.done < self.outputs.len() {
-            let before = self.done;
-            match self.some(report).await {
+        while !part.is_empty() {
+            let before = part.start;
+            match self.some(&mut part, writes).await {
                 Ok(()) => {}
                 Err(OutputError::Blob(error)) if error.is_transient() => {
-                    if self.done > before {
+                    if part.start > before {
                         pauses = retry::pauses();
                     }
                     let Some(pause) = pauses.next() else {
@@ -242,33 +310,38 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// The next output if its bytes are at hand, else as many as one request may name.
-    async fn some(&mut self, report: &mut impl FnMut(FetchProgress)) -> Result<(), OutputError> {
-        let rest = &self.outputs[self.done..];
+    /// The next output if its bytes are at hand, else those up to the next that is.
+    async fn some(&self, part: &mut Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
+        let rest = &self.outputs[part.clone()];
         if let Some(bytes) = &rest[0].inline {
-            return self.piece(Piece::Whole(bytes.clone()), report).await;
+            return self.pass(part, Received::Small(vec![(rest[0].digest, bytes.clone())]), writes).await;
         }
-        let wanted = rest.iter().take_while(|output| output.inline.is_none()).take(ASK_AT_ONCE);
+        let wanted = rest.iter().take_while(|output| output.inline.is_none());
         let mut blobs = self.client.blobs(wanted.map(|output| output.digest).collect()).await?;
-        while let Some(piece) = blobs.next().await? {
-            self.piece(piece, report).await?;
+        while let Some(received) = blobs.receive().await? {
+            self.pass(part, received, writes).await?;
         }
         Ok(())
     }
 
-    async fn piece(&mut self, piece: Piece, report: &mut impl FnMut(FetchProgress)) -> Result<(), OutputError> {
-        let (bytes, ends) = match &piece {
-            Piece::Whole(bytes) => (bytes.len(), true),
-            Piece::Data(bytes) => (bytes.len(), false),
-            Piece::Start(_) => (0, false),
-            Piece::End => (0, true),
+    /// Hands on what came for the first outputs of `part`, which is shortened by those that have come whole.
+    async fn pass(
+        &self,
+        part: &mut Range<usize>,
+        received: Received,
+        writes: &mpsc::Sender<Write>,
+    ) -> Result<(), OutputError> {
+        let (files, bytes) = match &received {
+            Received::Small(small) => (small.len(), small.iter().map(|(_, bytes)| bytes.len()).sum()),
+            Received::Large(Piece::Data(bytes)) => (0, bytes.len()),
+            Received::Large(Piece::Start(_)) => (0, 0),
+            Received::Large(Piece::End | Piece::Whole(_)) => (1, 0),
         };
-        let step = WriteStep { output: self.done, piece };
-        self.steps.send(step).await.map_err(|_| OutputError::Stopped)?;
-        self.done += usize::from(ends);
-        self.progress.fetched += u64::from(ends);
-        self.progress.bytes += bytes as u64;
-        report(self.progress);
+        let write = Write { output: part.start, received };
+        writes.send(write).await.map_err(|_| OutputError::Stopped)?;
+        part.start += files;
+        // Nobody may be interested.
+        let _ = self.come.send(Come { files: files as u64, bytes: bytes as u64 }).await;
         Ok(())
     }
 }
@@ -303,6 +376,21 @@ mod tests {
     fn a_file_where_another_output_needs_a_directory_is_the_same_error() {
         assert!(matches!(outputs(&[("1", "a/b"), ("2", "a")]), Err(OutputError::Conflict { .. })));
         assert!(outputs(&[("1", "a/b"), ("2", "a.b"), ("3", "a/c")]).is_ok());
+    }
+
+    #[test]
+    fn parts_cover_every_output_once_and_are_bounded() {
+        let of =
+            |size: u64| Output { path: String::new(), digest: Digest::of(b""), size, item: "".into(), inline: None };
+        let sizes =
+            std::iter::repeat_n(1, 3_000).chain([ASK_BYTES * 2, 5]).chain(std::iter::repeat_n(ASK_BYTES / 2, 5));
+        let outputs: Vec<Output> = sizes.map(of).collect();
+        let parts = parts(&outputs);
+        assert_eq!(parts.iter().cloned().flatten().collect::<Vec<_>>(), (0..outputs.len()).collect::<Vec<_>>());
+        for part in parts {
+            let bytes: u64 = outputs[part.start..part.end - 1].iter().map(|output| output.size).sum();
+            assert!(part.len() <= ASK_AT_ONCE && bytes < ASK_BYTES, "{part:?}");
+        }
     }
 
     #[test]

@@ -2,42 +2,47 @@
 
 use tokio::sync::mpsc;
 
-use super::Output;
-use crate::{OutDir, OutDirError, Piece, out_dir::OutFile};
+use super::{Output, OutputError};
+use crate::{
+    OutDir, Piece,
+    blobs::{Received, verified},
+    out_dir::OutFile,
+};
 
-/// A piece of one output, by its index.
+/// What came for outputs.
 #[derive(Debug)]
-pub(super) struct WriteStep {
+pub(super) struct Write {
+    /// Index of the first of them.
     pub output: usize,
-    pub piece: Piece,
+    pub received: Received,
 }
 
 /// Writes until the queue ends. A file that is not complete by then, or begins again, is dropped.
 pub(super) fn write_all(
     mut dir: OutDir,
     outputs: &[Output],
-    mut queue: mpsc::Receiver<WriteStep>,
-) -> Result<(), OutDirError> {
+    mut queue: mpsc::Receiver<Write>,
+) -> Result<(), OutputError> {
     let mut open: Option<OutFile> = None;
-    while let Some(step) = queue.blocking_recv() {
-        let path = &outputs[step.output].path;
-        match step.piece {
-            Piece::Whole(bytes) => {
-                let mut file = dir.create(path)?;
-                file.write(&bytes)?;
-                file.commit()?;
+    while let Some(Write { output, received }) = queue.blocking_recv() {
+        match received {
+            Received::Small(small) => {
+                for (output, (digest, bytes)) in outputs[output..].iter().zip(small) {
+                    dir.put(&output.path, &verified(digest, bytes)?)?;
+                }
             }
-            Piece::Start(_) => open = Some(dir.create(path)?),
-            Piece::Data(bytes) => {
+            Received::Large(Piece::Start(_)) => open = Some(dir.create(&outputs[output].path)?),
+            Received::Large(Piece::Data(bytes)) => {
                 if let Some(file) = open.as_mut() {
                     file.write(&bytes)?;
                 }
             }
-            Piece::End => {
+            Received::Large(Piece::End) => {
                 if let Some(file) = open.take() {
                     file.commit()?;
                 }
             }
+            Received::Large(Piece::Whole(bytes)) => dir.put(&outputs[output].path, &bytes)?,
         }
     }
     Ok(())
