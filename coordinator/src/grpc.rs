@@ -7,7 +7,7 @@ mod items;
 mod jobs;
 mod query;
 
-use longshore_blobs::PutError;
+use longshore_blobs::{GetError, PutError};
 use longshore_core::Refusal;
 use tonic::Status;
 
@@ -63,10 +63,18 @@ impl From<CatalogError> for Status {
 }
 
 /// Room on the disk is the client's business too: it can try again later.
-fn put_status(error: &PutError) -> Status {
+pub fn put_status(error: &PutError) -> Status {
     match error {
         PutError::Full { .. } => Status::resource_exhausted(chain(error)),
         PutError::Mismatch { .. } => Status::invalid_argument(chain(error)),
         _ => Status::internal(chain(error)),
+    }
+}
+
+/// A blob that is missing is the client's business, one that is damaged is ours.
+pub fn get_status(error: &GetError) -> Status {
+    match error {
+        GetError::NotFound { .. } => Status::not_found(chain(error)),
+        _ => Status::data_loss(chain(error)),
     }
 }

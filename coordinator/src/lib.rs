@@ -4,13 +4,14 @@
 //! grpc, http ──► driver ──► core        (what happened, what follows)
 //!     │            ├─────► store        (records, durable before anything that depends on them leaves)
 //!     │            └─────► links        (orders to workers)
-//!     ├──► blobs, catalog               (bytes, and what the records mean)
+//!     ├──► blobs, catalog, door         (bytes, what the records mean, bytes by descriptor)
 //!     └──► root ──► tunnels             (queries to the replicas of services)
 //! ```
 //!
 //! Everything that changes goes through the driver, one input at a time; everything here is an adapter around it.
 
 mod catalog;
+mod door;
 mod driver;
 mod grpc;
 mod http;

@@ -68,8 +68,17 @@ pub const QUERIES: usize = 256;
 /// Connections open at once.
 pub const CONNECTIONS: usize = 4_096;
 
+/// Connections through which descriptors are handed over at once: each has a thread.
+pub const DOOR_CONNECTIONS: usize = 64;
+
+/// Time such a connection may be silent: it is made anew when it is needed.
+pub const DOOR_SILENCE: Duration = Duration::from_secs(30);
+
 /// Streams of one HTTP/2 connection.
 pub const STREAMS: u32 = 512;
+
+/// Bytes of one HTTP/2 frame: uploads are made of them, and each is held whole.
+pub const FRAME_BYTES: u32 = 256 << 10;
 
 /// Bytes of the headers of a request.
 pub const HEADER_BYTES: u32 = 16 * 1024;

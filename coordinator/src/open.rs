@@ -15,6 +15,7 @@ use tonic::Status;
 
 use crate::{
     catalog::Catalog,
+    door::Door,
     driver::{self, Clock, Handle},
     grpc::{AgentService, BlobsService, JobsService, ServicesService},
     limits,
@@ -79,6 +80,11 @@ pub struct Room {
 }
 
 impl Room {
+    /// Of the file system that `dir` is on.
+    pub(crate) fn of(dir: &Path) -> Self {
+        Self { dir: dir.into() }
+    }
+
     /// Answers whether there is room for new work.
     pub fn ensure(&self) -> Result<(), Status> {
         self.ensure_free(limits::FREE_BYTES)
@@ -144,7 +150,7 @@ impl Coordinator {
             tunnels: Arc::new(Tunnels::default()),
             epoch,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
-            room: Room { dir: config.dir.as_path().into() },
+            room: Room::of(&config.dir),
         })
     }
 
@@ -177,7 +183,11 @@ impl Coordinator {
                 failures: Arc::clone(&failures),
                 room: self.room.clone(),
             },
-            blobs: BlobsService { blobs: Arc::clone(self.catalog.blobs()), room: self.room.clone() },
+            blobs: BlobsService {
+                blobs: Arc::clone(self.catalog.blobs()),
+                room: self.room.clone(),
+                door: Door::open(self.catalog.blobs(), self.room.clone()),
+            },
             services: ServicesService {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),

@@ -148,6 +148,7 @@ async fn connection(stream: TcpStream, router: Router, permit: OwnedSemaphorePer
         .max_pending_accept_reset_streams(1_024)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(8 << 20)
+        .max_frame_size(limits::FRAME_BYTES)
         .keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(20));
     let service = TowerToHyperService::new(router);

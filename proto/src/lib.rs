@@ -10,6 +10,8 @@ pub mod v1 {
     tonic::include_proto!("longshore.v1");
 }
 
+pub mod door;
+
 /// The compiled descriptors, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/longshore.bin"));
 

@@ -16,6 +16,7 @@ mod address;
 mod blobs;
 mod client;
 mod digest;
+mod door;
 mod error;
 pub mod escape;
 pub mod inputs;

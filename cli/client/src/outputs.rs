@@ -7,6 +7,7 @@ mod writer;
 
 use std::{
     collections::HashMap,
+    fs::File,
     ops::Range,
     path::Path,
     sync::{
@@ -16,14 +17,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::v1::{ItemState, ItemView, ItemsRequest};
+use longshore_proto::{
+    SMALL_BLOB_BYTES,
+    v1::{ItemState, ItemView, ItemsRequest},
+};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use self::writer::Write;
+use self::writer::{Came, Write};
 use crate::{
     BadPath, BlobError, CallError, Client, Digest, Kind, OutDir, OutDirError, Piece,
     blobs::Received,
-    check_path, escape,
+    check_path,
+    door::Door,
+    escape,
     retry::{self, Transient},
 };
 
@@ -51,6 +57,12 @@ pub struct Output {
     /// Path of the item that left it.
     pub item: Arc<str>,
     inline: Option<Bytes>,
+}
+
+impl Output {
+    fn is_large(&self) -> bool {
+        self.size > SMALL_BLOB_BYTES as u64
+    }
 }
 
 /// Outputs cannot be brought back.
@@ -163,7 +175,7 @@ impl Client {
         let (outputs, next) = (Arc::new(outputs), Arc::new(AtomicUsize::new(0)));
         let mut lanes = JoinSet::new();
         for _ in 0..LANES {
-            let lane = Lane { client: self.clone(), outputs: outputs.clone(), come: come.clone() };
+            let lane = Lane { client: self.clone(), door: None, outputs: outputs.clone(), come: come.clone() };
             lanes.spawn(lane.fetch(parts.clone(), next.clone(), dir.clone()));
         }
         drop(come);
@@ -261,19 +273,24 @@ struct Come {
 /// One connection's worth of a fetch: it takes part after part.
 struct Lane {
     client: Client,
+    /// Large outputs come as descriptors where that can be.
+    door: Option<Door>,
     outputs: Arc<Vec<Output>>,
     come: mpsc::Sender<Come>,
 }
 
 impl Lane {
     async fn fetch(
-        self,
+        mut self,
         parts: Arc<Vec<Range<usize>>>,
         next: Arc<AtomicUsize>,
         dir: OutDir,
     ) -> Result<(), OutputError> {
         let (writes, queue) = mpsc::channel(QUEUE);
         let outputs = self.outputs.clone();
+        if outputs.iter().any(Output::is_large) {
+            self.door = self.client.door().await;
+        }
         let writing = tokio::task::spawn_blocking(move || writer::write_all(dir, &outputs, queue));
         let mut fetched = Ok(());
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -289,7 +306,7 @@ impl Lane {
     }
 
     /// What is done stays done when the connection is lost and made again.
-    async fn part(&self, mut part: Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
+    async fn part(&mut self, mut part: Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
         let mut pauses = retry::pauses();
         while !part.is_empty() {
             let before = part.start;
@@ -310,38 +327,52 @@ impl Lane {
         Ok(())
     }
 
-    /// The next output if its bytes are at hand, else those up to the next that is.
-    async fn some(&self, part: &mut Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
-        let rest = &self.outputs[part.clone()];
+    /// The next output if its bytes or its file are at hand, else those up to the next that is.
+    async fn some(&mut self, part: &mut Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
+        let outputs = self.outputs.clone();
+        let rest = &outputs[part.clone()];
         if let Some(bytes) = &rest[0].inline {
-            return self.pass(part, Received::Small(vec![(rest[0].digest, bytes.clone())]), writes).await;
+            let small = Received::Small(vec![(rest[0].digest, bytes.clone())]);
+            return self.pass(part, Came::Blobs(small), writes).await;
         }
-        let wanted = rest.iter().take_while(|output| output.inline.is_none());
+        if let Some(file) = self.through_the_door(&rest[0]).await {
+            return self.pass(part, Came::File(file, rest[0].size), writes).await;
+        }
+        let at_hand = |output: &&Output| output.inline.is_some() || (self.door.is_some() && output.is_large());
+        let wanted = rest.iter().take_while(|output| !at_hand(output));
         let mut blobs = self.client.blobs(wanted.map(|output| output.digest).collect()).await?;
         while let Some(received) = blobs.receive().await? {
-            self.pass(part, received, writes).await?;
+            self.pass(part, Came::Blobs(received), writes).await?;
         }
         Ok(())
     }
 
+    async fn through_the_door(&mut self, output: &Output) -> Option<File> {
+        let door = self.door.clone().filter(|_| output.is_large())?;
+        let digest = output.digest;
+        let file = tokio::task::spawn_blocking(move || door.get(digest)).await.ok().flatten();
+        if file.is_none() {
+            self.door = None;
+        }
+        file
+    }
+
     /// Hands on what came for the first outputs of `part`, which is shortened by those that have come whole.
-    async fn pass(
-        &self,
-        part: &mut Range<usize>,
-        received: Received,
-        writes: &mpsc::Sender<Write>,
-    ) -> Result<(), OutputError> {
-        let (files, bytes) = match &received {
-            Received::Small(small) => (small.len(), small.iter().map(|(_, bytes)| bytes.len()).sum()),
-            Received::Large(Piece::Data(bytes)) => (0, bytes.len()),
-            Received::Large(Piece::Start(_)) => (0, 0),
-            Received::Large(Piece::End | Piece::Whole(_)) => (1, 0),
+    async fn pass(&self, part: &mut Range<usize>, came: Came, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
+        let (files, bytes) = match &came {
+            Came::Blobs(Received::Small(small)) => {
+                (small.len(), small.iter().map(|(_, bytes)| bytes.len() as u64).sum())
+            }
+            Came::Blobs(Received::Large(Piece::Data(bytes))) => (0, bytes.len() as u64),
+            Came::Blobs(Received::Large(Piece::Start(_))) => (0, 0),
+            Came::Blobs(Received::Large(Piece::End | Piece::Whole(_))) => (1, 0),
+            Came::File(_, size) => (1, *size),
         };
-        let write = Write { output: part.start, received };
+        let write = Write { output: part.start, came };
         writes.send(write).await.map_err(|_| OutputError::Stopped)?;
         part.start += files;
         // Nobody may be interested.
-        let _ = self.come.send(Come { files: files as u64, bytes: bytes as u64 }).await;
+        let _ = self.come.send(Come { files: files as u64, bytes }).await;
         Ok(())
     }
 }

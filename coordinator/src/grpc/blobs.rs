@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use blake3::Hash;
 use bytes::Bytes;
-use longshore_blobs::{Blobs, GetError, Writer};
+use longshore_blobs::{Blobs, Writer};
 use longshore_proto::{
     CHUNK_BYTES, SMALL_BLOB_BYTES, WORKER_METADATA,
     v1::{self, blobs_server, get_response, put_request},
@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{chain, put_status};
-use crate::{limits, open::Room};
+use super::{get_status, put_status};
+use crate::{door::Door, limits, open::Room};
 
 /// Small blobs joined into one answer until they reach this size.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -24,6 +24,7 @@ const ANSWER_BYTES: usize = 1 << 20;
 pub struct BlobsService {
     pub blobs: Arc<Blobs>,
     pub room: Room,
+    pub door: Option<Door>,
 }
 
 type Out = Result<v1::GetResponse, Status>;
@@ -89,6 +90,11 @@ impl blobs_server::Blobs for BlobsService {
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn door(&self, _: Request<v1::DoorRequest>) -> Result<Response<v1::DoorResponse>, Status> {
+        let socket = self.door.as_ref().map_or_else(String::new, |door| door.name().to_owned());
+        Ok(Response::new(v1::DoorResponse { socket }))
     }
 }
 
@@ -214,11 +220,4 @@ fn send_large(blobs: &Blobs, digest: &Hash, size: u64, out: &mpsc::Sender<Out>) 
 
 fn send(step: get_response::Step, out: &mpsc::Sender<Out>) -> Result<(), Status> {
     out.blocking_send(Ok(v1::GetResponse { step: Some(step) })).map_err(|_| Status::cancelled("the reader has gone"))
-}
-
-fn get_status(error: &GetError) -> Status {
-    match error {
-        GetError::NotFound { .. } => Status::not_found(chain(error)),
-        _ => Status::data_loss(chain(error)),
-    }
 }

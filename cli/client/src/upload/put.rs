@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Tracker, UploadError};
-use crate::{Client, Digest, inputs::Source, read::Hashed};
+use crate::{Client, Digest, door::Door, inputs::Source, read::Hashed};
 
 /// Bytes of small blobs in one message, names included; well below the largest message.
 const PACK_BYTES: usize = 2 * 1024 * 1024;
@@ -65,7 +65,8 @@ pub(super) async fn put(client: &Client, blobs: Vec<Putting>, tracker: &Arc<Trac
         return Ok(());
     }
     let (queue, requests) = mpsc::channel(QUEUE);
-    let mut reader = Reader { queue, pack: Vec::new(), pack_bytes: 0, tracker: tracker.clone() };
+    let door = if blobs.iter().any(|blob| blob.file_bytes() > 0) { client.door().await } else { None };
+    let mut reader = Reader { queue, door, pack: Vec::new(), pack_bytes: 0, tracker: tracker.clone() };
     let reading = tokio::task::spawn_blocking(move || reader.send_all(&blobs));
     let answer = client.blobs_rpc().put(ReceiverStream::new(requests)).await;
     match reading.await.map_err(|_| UploadError::Stopped)? {
@@ -85,6 +86,8 @@ enum Stop {
 
 struct Reader {
     queue: mpsc::Sender<PutRequest>,
+    /// Files need not be read where their descriptors can be handed over.
+    door: Option<Door>,
     pack: Vec<SmallBlob>,
     pack_bytes: usize,
     tracker: Arc<Tracker>,
@@ -123,6 +126,14 @@ impl Reader {
     fn stream(&mut self, blob: &Putting) -> Result<(), Stop> {
         // Small blobs gathered so far go first, so that none waits for a large one.
         self.flush()?;
+        if let (Source::File(path), Some(door)) = (&blob.source, &self.door) {
+            let file = File::open(path).map_err(|error| Stop::Input(UploadError::read(&blob.source, error)))?;
+            if door.put(&file, blob.digest, blob.size) {
+                self.tracker.sent(blob.size);
+                return Ok(());
+            }
+            self.door = None;
+        }
         let start = BlobStart { digest: blob.digest.to_wire(), size: blob.size };
         self.send(Step::Start(start), 0)?;
         match &blob.source {
@@ -177,7 +188,7 @@ mod tests {
     fn sent(blobs: Vec<Putting>) -> (Vec<Step>, Result<(), Stop>) {
         let (queue, mut requests) = mpsc::channel(10_000);
         let tracker = Arc::new(Tracker::new(0, Arc::new(|_| {})));
-        let mut reader = Reader { queue, pack: Vec::new(), pack_bytes: 0, tracker };
+        let mut reader = Reader { queue, door: None, pack: Vec::new(), pack_bytes: 0, tracker };
         let end = reader.send_all(&blobs);
         drop(reader);
         let steps = std::iter::from_fn(|| requests.blocking_recv()).filter_map(|request| request.step);

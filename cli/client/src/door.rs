@@ -1,0 +1,51 @@
+//! Large blobs as descriptors, where the coordinator is on the same machine.
+//!
+//! Nothing fails here: what cannot be handed over goes through the connection, and fails there if it has to.
+
+use std::{
+    fs::File,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use longshore_proto::{
+    door::Connection,
+    v1::{BlobStart, DoorAnswer, DoorAsk, DoorRequest, door_ask::Ask},
+};
+
+use crate::{Client, Digest};
+
+/// An open door. Calls wait for disks.
+#[derive(Debug, Clone)]
+pub(crate) struct Door(Arc<Mutex<Connection>>);
+
+impl Client {
+    /// The coordinator's door, if it has one that can be reached from here.
+    pub(crate) async fn door(&self) -> Option<Door> {
+        let answer = self.blobs_rpc().door(DoorRequest {}).await.ok()?;
+        // In another network namespace, or on another machine, nobody listens under this name.
+        let connection = Connection::open(&answer.into_inner().socket).ok()?;
+        Some(Door(Arc::new(Mutex::new(connection))))
+    }
+}
+
+impl Door {
+    /// Has the coordinator store what is in `file`; durable if it says true.
+    pub fn put(&self, file: &File, digest: Digest, size: u64) -> bool {
+        let put = Ask::Put(BlobStart { digest: digest.to_wire(), size });
+        self.ask(put, Some(file)).is_some()
+    }
+
+    /// The file of a large blob. Its bytes are not verified.
+    pub fn get(&self, digest: Digest) -> Option<File> {
+        self.ask(Ask::Get(digest.to_wire()), None)?
+    }
+
+    /// The answer's descriptor, if the answer is good.
+    fn ask(&self, ask: Ask, file: Option<&File>) -> Option<Option<File>> {
+        let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.send(&DoorAsk { ask: Some(ask), of_worker: false }, file.map(AsFd::as_fd)).ok()?;
+        let (answer, descriptor) = connection.receive::<DoorAnswer>().ok()?;
+        (answer.code == 0).then(|| descriptor.map(File::from))
+    }
+}

@@ -1,0 +1,294 @@
+//! The door: large blobs handed over as descriptors by whoever is on the same machine, so that their bytes cross no socket.
+//!
+//! What comes in is copied, never kept as it is: whoever has the descriptor could change it later. What goes out is the
+//! blob's own file, opened for reading only.
+
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsFd, unix::fs::FileExt},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use blake3::Hash;
+use longshore_blobs::Blobs;
+use longshore_proto::{
+    door::{Connection, Listener},
+    v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask},
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{
+    grpc::{get_status, put_status},
+    limits,
+    open::Room,
+};
+
+/// Bytes copied and hashed at a time: they stay in the processor's cache between the two.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Pause after a connection that could not be accepted, so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Listens as long as it lives.
+pub struct Door {
+    name: String,
+    listener: Arc<Listener>,
+}
+
+impl Door {
+    /// Opens a door under a name of its own; `None`, with a warning, where that cannot be done: nobody needs it.
+    pub fn open(blobs: &Arc<Blobs>, room: Room) -> Option<Self> {
+        let name = format!("longshore-{}", Uuid::new_v4().simple());
+        let opened = Listener::open(&name).and_then(|listener| {
+            let listener = Arc::new(listener);
+            let accepting = Arc::clone(&listener);
+            let guest = Guest { blobs: Arc::downgrade(blobs), room };
+            thread::Builder::new().name("door".to_owned()).spawn(move || accept(&accepting, &guest))?;
+            Ok(listener)
+        });
+        match opened {
+            Ok(listener) => Some(Self { name, listener }),
+            Err(error) => {
+                tracing::warn!(%error, "descriptors cannot be handed over: large blobs go through the connection");
+                None
+            }
+        }
+    }
+
+    /// What to connect to.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.listener.close();
+    }
+}
+
+/// Serves each connection, until the listener is closed, on a thread of its own: they wait for disks.
+fn accept(listener: &Listener, guest: &Guest) {
+    let inside = Arc::new(AtomicUsize::new(0));
+    loop {
+        let connection = match listener.accept() {
+            Ok(connection) => connection,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(error) => {
+                // Descriptors may have run out.
+                tracing::warn!(%error, "nobody can be let in through the door");
+                thread::sleep(ACCEPT_PAUSE);
+                continue;
+            }
+        };
+        let leaving = Leaving(Arc::clone(&inside));
+        if inside.fetch_add(1, Ordering::Relaxed) >= limits::DOOR_CONNECTIONS {
+            continue;
+        }
+        let guest = guest.clone();
+        let served = thread::Builder::new().name("door guest".to_owned()).spawn(move || {
+            let _leaving = leaving;
+            guest.serve(&connection);
+        });
+        if let Err(error) = served {
+            tracing::warn!(%error, "a thread cannot be started for the door");
+        }
+    }
+}
+
+/// Counts a connection out when it ends.
+struct Leaving(Arc<AtomicUsize>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone)]
+struct Guest {
+    /// Not held while nothing is asked, so that the blobs end with the coordinator.
+    blobs: Weak<Blobs>,
+    room: Room,
+}
+
+impl Guest {
+    /// Until the other end goes, is silent for too long, or makes no sense.
+    fn serve(&self, connection: &Connection) {
+        if connection.patience(limits::DOOR_SILENCE).is_err() {
+            return;
+        }
+        while let Ok((ask, descriptor)) = connection.receive() {
+            let Some(blobs) = self.blobs.upgrade() else { return };
+            let answered = self.answer(&blobs, ask, descriptor.map(File::from));
+            drop(blobs);
+            let sent = match answered {
+                Ok(file) => connection.send(&DoorAnswer::default(), file.as_ref().map(AsFd::as_fd)),
+                Err(status) => {
+                    let code = status.code() as u32;
+                    connection.send(&DoorAnswer { code, message: short(status.message()) }, None)
+                }
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, blobs: &Blobs, ask: DoorAsk, file: Option<File>) -> Result<Option<File>, Status> {
+        match ask.ask {
+            Some(Ask::Put(start)) => self.put(blobs, &start, file, ask.of_worker).map(|()| None),
+            Some(Ask::Get(digest)) => {
+                let file = blobs.open_large(&checked(&digest)?);
+                file.map(Some).map_err(|error| get_status(&error))
+            }
+            None => Err(Status::invalid_argument("nothing is asked")),
+        }
+    }
+
+    fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, of_worker: bool) -> Result<(), Status> {
+        let digest = checked(&start.digest)?;
+        let file = file.ok_or_else(|| Status::invalid_argument("no descriptor came along"))?;
+        let unreadable = |error: io::Error| Status::invalid_argument(format!("the descriptor cannot be read: {error}"));
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() || metadata.len() != start.size {
+            return Err(Status::invalid_argument("the descriptor is not that of a regular file of the size told"));
+        }
+        if blobs.contains(&digest) {
+            return blobs.sync().map_err(|error| Status::internal(format!("blobs cannot be made durable: {error}")));
+        }
+        let mut writer = blobs.create().map_err(|error| put_status(&error))?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut unlooked = limits::ROOM_LOOK_BYTES;
+        // No more than was told is stored, whatever becomes of the file meanwhile.
+        while writer.size_bytes() < start.size {
+            if unlooked >= limits::ROOM_LOOK_BYTES {
+                if of_worker {
+                    self.room.ensure_for_outputs()?
+                } else {
+                    self.room.ensure()?
+                }
+                unlooked = 0;
+            }
+            let at = writer.size_bytes();
+            let wanted = chunk.len().min(usize::try_from(start.size - at).unwrap_or(usize::MAX));
+            let read = file.read_at(&mut chunk[..wanted], at).map_err(unreadable)?;
+            if read == 0 {
+                return Err(Status::invalid_argument("the file is shorter than was told"));
+            }
+            writer.write(&chunk[..read]).map_err(|error| put_status(&error))?;
+            unlooked += read as u64;
+        }
+        writer.finish(Some(digest)).map_err(|error| put_status(&error))?;
+        Ok(())
+    }
+}
+
+fn checked(digest: &[u8]) -> Result<Hash, Status> {
+    Hash::from_slice(digest).map_err(|_| Status::new(Code::InvalidArgument, "a digest is not 32 bytes"))
+}
+
+/// As much of a message as a packet takes.
+fn short(message: &str) -> String {
+    message.chars().take(500).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Read as _};
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    struct World {
+        dir: tempfile::TempDir,
+        blobs: Arc<Blobs>,
+        door: Door,
+    }
+
+    fn world() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
+        let door = Door::open(&blobs, Room::of(dir.path())).unwrap();
+        World { dir, blobs, door }
+    }
+
+    impl World {
+        fn ask(&self, ask: Ask, file: Option<&File>) -> (DoorAnswer, Option<File>) {
+            let connection = Connection::open(self.door.name()).unwrap();
+            connection.send(&DoorAsk { ask: Some(ask), of_worker: false }, file.map(AsFd::as_fd)).unwrap();
+            let (answer, descriptor) = connection.receive().unwrap();
+            (answer, descriptor.map(File::from))
+        }
+
+        fn put(&self, content: &[u8], told: &[u8]) -> u32 {
+            let path = self.dir.path().join("input");
+            fs::write(&path, content).unwrap();
+            let start = BlobStart { digest: bytes_of(&blake3::hash(told)), size: told.len() as u64 };
+            self.ask(Ask::Put(start), Some(&File::open(path).unwrap())).0.code
+        }
+    }
+
+    fn bytes_of(digest: &Hash) -> Bytes {
+        Bytes::copy_from_slice(digest.as_bytes())
+    }
+
+    #[test]
+    fn what_is_handed_in_comes_out_as_a_file_to_be_read_only() {
+        let world = world();
+        let content: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
+        assert_eq!(world.put(&content, &content), 0);
+        assert_eq!(world.put(&content, &content), 0, "a second time it is there already");
+        let (answer, file) = world.ask(Ask::Get(bytes_of(&blake3::hash(&content))), None);
+        let mut file = file.unwrap();
+        let mut read = Vec::new();
+        file.read_to_end(&mut read).unwrap();
+        assert_eq!((answer.code, read == content), (0, true));
+        assert!(std::io::Write::write(&mut file, b"x").is_err());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_what_is_not_as_told() {
+        let world = world();
+        let (content, other) = ([1; 100_000], [2; 100_000]);
+        for (content, told) in
+            [(&content[..], &other[..]), (&content[..], &content[1..]), (&content[1..], &content[..])]
+        {
+            assert_eq!(world.put(content, told), Code::InvalidArgument as u32);
+            assert!(!world.blobs.contains(&blake3::hash(told)));
+        }
+    }
+
+    #[test]
+    fn only_regular_files_are_taken_and_only_held_blobs_given() {
+        let world = world();
+        let start = || BlobStart { digest: bytes_of(&blake3::hash(b"")), size: 0 };
+        let refused = Code::InvalidArgument as u32;
+        assert_eq!(world.ask(Ask::Put(start()), None).0.code, refused);
+        assert_eq!(world.ask(Ask::Put(start()), Some(&File::open("/dev/zero").unwrap())).0.code, refused);
+        assert_eq!(world.ask(Ask::Put(start()), Some(&File::open(world.dir.path()).unwrap())).0.code, refused);
+        assert_eq!(world.ask(Ask::Get(bytes_of(&blake3::hash(b"none"))), None).0.code, Code::NotFound as u32);
+        assert_eq!(world.ask(Ask::Get(Bytes::from_static(b"short")), None).0.code, refused);
+    }
+
+    #[test]
+    fn a_closed_door_lets_nobody_in() {
+        let World { door, .. } = world();
+        let name = door.name().to_owned();
+        drop(door);
+        // Whoever got in at the last moment is not answered.
+        let answered = Connection::open(&name).and_then(|connection| {
+            connection.send(&DoorAsk::default(), None)?;
+            connection.receive::<DoorAnswer>()
+        });
+        assert!(answered.is_err());
+    }
+}
