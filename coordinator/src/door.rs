@@ -1,12 +1,14 @@
 //! The door: large blobs handed over as descriptors by whoever is on the same machine, so that their bytes cross no socket.
 //!
-//! What comes in is copied, never kept as it is: whoever has the descriptor could change it later. What goes out is the
-//! blob's own file, opened for reading only.
+//! What comes in is copied, never kept as it is: whoever has the descriptor could change it later. Only from processes of
+//! our own user, who can change our files anyway, files are taken over as they are: the workers of this machine hand in
+//! large outputs so. What goes out is the blob's own file, opened for reading only.
 
 use std::{
     fs::File,
     io,
     os::{fd::AsFd, unix::fs::FileExt},
+    path::Path,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -16,6 +18,7 @@ use std::{
 };
 
 use blake3::Hash;
+use bytes::Bytes;
 use longshore_blobs::Blobs;
 use longshore_proto::{
     door::{Connection, Listener},
@@ -127,13 +130,14 @@ impl Guest {
         }
         while let Ok((ask, descriptor)) = connection.receive() {
             let Some(blobs) = self.blobs.upgrade() else { return };
-            let answered = self.answer(&blobs, ask, descriptor.map(File::from));
+            let same_user = connection.is_same_user();
+            let answered = self.answer(&blobs, ask, descriptor.map(File::from), same_user);
             drop(blobs);
             let sent = match answered {
-                Ok(file) => connection.send(&DoorAnswer::default(), file.as_ref().map(AsFd::as_fd)),
+                Ok((answer, file)) => connection.send(&answer, file.as_ref().map(AsFd::as_fd)),
                 Err(status) => {
-                    let code = status.code() as u32;
-                    connection.send(&DoorAnswer { code, message: short(status.message()) }, None)
+                    let (code, message) = (status.code() as u32, short(status.message()));
+                    connection.send(&DoorAnswer { code, message, ..DoorAnswer::default() }, None)
                 }
             };
             if sent.is_err() {
@@ -142,15 +146,47 @@ impl Guest {
         }
     }
 
-    fn answer(&self, blobs: &Blobs, ask: DoorAsk, file: Option<File>) -> Result<Option<File>, Status> {
+    fn answer(
+        &self,
+        blobs: &Blobs,
+        ask: DoorAsk,
+        file: Option<File>,
+        same_user: bool,
+    ) -> Result<(DoorAnswer, Option<File>), Status> {
+        let done = DoorAnswer::default();
         match ask.ask {
-            Some(Ask::Put(start)) => self.put(blobs, &start, file, ask.of_worker).map(|()| None),
+            Some(Ask::Put(start)) => self.put(blobs, &start, file, ask.of_worker).map(|()| (done, None)),
             Some(Ask::Get(digest)) => {
-                let file = blobs.open_large(&checked(&digest)?);
-                file.map(Some).map_err(|error| get_status(&error))
+                let digest = checked(&digest)?;
+                let file = if ask.verified { blobs.open_verified(&digest) } else { blobs.open_large(&digest) };
+                Ok((done, Some(file.map_err(|error| get_status(&error))?)))
+            }
+            Some(Ask::Adopt(path)) => {
+                let digest = self.adopt(blobs, Path::new(&path), file, ask.of_worker, same_user)?;
+                Ok((DoorAnswer { digest: Bytes::copy_from_slice(digest.as_bytes()), ..done }, None))
             }
             None => Err(Status::invalid_argument("nothing is asked")),
         }
+    }
+
+    fn adopt(
+        &self,
+        blobs: &Blobs,
+        path: &Path,
+        file: Option<File>,
+        of_worker: bool,
+        same_user: bool,
+    ) -> Result<Hash, Status> {
+        if !same_user {
+            return Err(Status::permission_denied("files are taken over from the coordinator's own user only"));
+        }
+        let file = file.ok_or_else(|| Status::invalid_argument("no descriptor came along"))?;
+        if of_worker {
+            self.room.ensure_for_outputs()?;
+        } else {
+            self.room.ensure()?;
+        }
+        blobs.adopt_link(path, &file).map_err(|error| put_status(&error))
     }
 
     fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, of_worker: bool) -> Result<(), Status> {
@@ -204,8 +240,6 @@ fn short(message: &str) -> String {
 mod tests {
     use std::{fs, io::Read as _};
 
-    use bytes::Bytes;
-
     use super::*;
 
     struct World {
@@ -224,7 +258,7 @@ mod tests {
     impl World {
         fn ask(&self, ask: Ask, file: Option<&File>) -> (DoorAnswer, Option<File>) {
             let connection = Connection::open(self.door.name()).unwrap();
-            connection.send(&DoorAsk { ask: Some(ask), of_worker: false }, file.map(AsFd::as_fd)).unwrap();
+            connection.send(&DoorAsk { ask: Some(ask), ..DoorAsk::default() }, file.map(AsFd::as_fd)).unwrap();
             let (answer, descriptor) = connection.receive().unwrap();
             (answer, descriptor.map(File::from))
         }
@@ -265,6 +299,64 @@ mod tests {
             assert_eq!(world.put(content, told), Code::InvalidArgument as u32);
             assert!(!world.blobs.contains(&blake3::hash(told)));
         }
+    }
+
+    #[test]
+    fn a_file_of_our_own_user_becomes_the_blob_without_a_copy() {
+        use std::os::unix::fs::MetadataExt;
+        let world = world();
+        let path = world.dir.path().join("output");
+        let content = vec![9; 200_000];
+        fs::write(&path, &content).unwrap();
+        let file = File::open(&path).unwrap();
+        let adopt = || Ask::Adopt(path.to_str().unwrap().to_owned());
+        for time in ["first", "again, as after an answer that was lost"] {
+            let (answer, _) = world.ask(adopt(), Some(&file));
+            assert_eq!((answer.code, answer.digest), (0, bytes_of(&blake3::hash(&content))), "{time}");
+        }
+        let (answer, held) = world.ask(Ask::Get(bytes_of(&blake3::hash(&content))), None);
+        assert_eq!(answer.code, 0);
+        assert_eq!(held.unwrap().metadata().unwrap().ino(), file.metadata().unwrap().ino());
+    }
+
+    #[test]
+    fn a_path_that_is_not_the_descriptors_is_not_taken_over() {
+        let world = world();
+        let (path, other) = (world.dir.path().join("output"), world.dir.path().join("other"));
+        for path in [&path, &other] {
+            fs::write(path, vec![1; 100_000]).unwrap();
+        }
+        let ask = Ask::Adopt(path.to_str().unwrap().to_owned());
+        assert_ne!(world.ask(ask.clone(), Some(&File::open(&other).unwrap())).0.code, 0);
+        fs::hard_link(&path, world.dir.path().join("second name")).unwrap();
+        assert_ne!(world.ask(ask, Some(&File::open(&path).unwrap())).0.code, 0);
+        assert!(!world.blobs.contains(&blake3::hash(&[1; 100_000])));
+    }
+
+    #[test]
+    fn a_damaged_blob_is_not_handed_out_as_verified() {
+        let world = world();
+        let content = vec![3; 100_000];
+        let digest = blake3::hash(&content);
+        assert_eq!(world.put(&content, &content), 0);
+        let World { dir, blobs, door } = world;
+        drop((door, blobs));
+        let find = |name: &str| walk(&dir.path().join("blobs")).into_iter().find(|path| path.ends_with(name)).unwrap();
+        let file = find(digest.to_hex().as_str());
+        fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        fs::write(&file, vec![4; 100_000]).unwrap();
+        let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
+        let door = Door::open(&blobs, Room::of(dir.path())).unwrap();
+        let connection = Connection::open(door.name()).unwrap();
+        let get = DoorAsk { ask: Some(Ask::Get(bytes_of(&digest))), verified: true, ..DoorAsk::default() };
+        connection.send(&get, None).unwrap();
+        let (answer, _) = connection.receive::<DoorAnswer>().unwrap();
+        assert_eq!(answer.code, Code::DataLoss as u32);
+    }
+
+    fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
     }
 
     #[test]

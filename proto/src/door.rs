@@ -14,8 +14,9 @@ use rustix::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
         listen, recvmsg, sendmsg, shutdown, socket_with,
-        sockopt::{Timeout, set_socket_timeout},
+        sockopt::{Timeout, set_socket_timeout, socket_peercred},
     },
+    process::geteuid,
 };
 
 /// Largest packet in bytes: a digest and a sentence.
@@ -68,6 +69,12 @@ impl Connection {
         let fd = socket()?;
         retry_on_intr(|| connect(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes())?))?;
         Ok(Self(fd))
+    }
+
+    /// Whether the other end is a process of the user we run as.
+    #[must_use]
+    pub fn is_same_user(&self) -> bool {
+        socket_peercred(&self.0).is_ok_and(|peer| peer.uid == geteuid())
     }
 
     /// From now on waits at most so long for a packet.

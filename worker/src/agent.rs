@@ -75,7 +75,8 @@ pub async fn run(
     }
     let path = |name: &str| home.dir().join(name);
     let directory = |path: PathBuf| move |source| AgentError::Directory { path, source };
-    let cache = Cache::open(&path("cache"), CACHE_BYTES, coordinator.fetcher()).map_err(directory(path("cache")))?;
+    let cache = Cache::open_linking(&path("cache"), CACHE_BYTES, coordinator.fetcher(), Some(coordinator.linker()))
+        .map_err(directory(path("cache")))?;
     let (finished, ends) = mpsc::channel(FINISHED);
     let mut options = Options::new(config.slots, path("slots"));
     options.idle = config.idle;

@@ -106,6 +106,9 @@ pub type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
 /// Where the cache gets what it has not: begins to bring the blob with this digest and size. What it brings is verified.
 pub type Fetcher = Arc<dyn Fn(blake3::Hash, u64) -> BoxFuture<'static, Result<Pieces, FetchError>> + Send + Sync>;
 
+/// A way to have a large blob's file at a path without a transfer, verified; false where there is none.
+pub type Linker = Arc<dyn Fn(blake3::Hash, PathBuf) -> BoxFuture<'static, bool> + Send + Sync>;
+
 type Transfer = Shared<BoxFuture<'static, Result<Blob, FetchError>>>;
 
 /// The cache.
@@ -116,6 +119,7 @@ pub struct Cache {
 
 struct Inner {
     fetcher: Fetcher,
+    linker: Option<Linker>,
     /// Where transfers run: they must outlive any single caller.
     handle: Handle,
     shelf: Mutex<Shelf>,
@@ -131,10 +135,19 @@ impl Cache {
     /// # Errors
     /// When the directory cannot be made or read.
     pub fn open(dir: &Path, max_bytes: u64, fetcher: Fetcher) -> std::io::Result<Self> {
+        Self::open_linking(dir, max_bytes, fetcher, None)
+    }
+
+    /// The same with a way to have large blobs without a transfer, which is tried first.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_linking(dir: &Path, max_bytes: u64, fetcher: Fetcher, linker: Option<Linker>) -> std::io::Result<Self> {
         let shelf = Shelf::open(dir, max_bytes)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 fetcher,
+                linker,
                 handle: Handle::current(),
                 shelf: Mutex::new(shelf),
                 transfers: Mutex::new(HashMap::new()),
@@ -233,6 +246,11 @@ impl Inner {
         temporary: &Path,
         path: &PathBuf,
     ) -> Result<(), FetchError> {
+        if let Some(linker) = &self.linker
+            && linker(digest, path.clone()).await
+        {
+            return Ok(());
+        }
         let pieces = (self.fetcher)(digest, size).await?;
         transfer::into_file(pieces, digest, size, temporary).await?;
         std::fs::rename(temporary, path).map_err(|cause| FetchError::Disk { digest, cause: Arc::new(cause) })

@@ -11,7 +11,6 @@
 
 use std::{
     ffi::CStr,
-    fs::File,
     io,
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
@@ -32,7 +31,7 @@ use rustix::{
 use crate::{
     amount,
     stage_in::base_name,
-    work::{Content, Output},
+    work::{Content, Output, OwnedFile},
 };
 
 mod tray;
@@ -269,9 +268,9 @@ impl Collection<'_> {
             let bytes = read_exactly(&file, size, &path)?;
             self.emptied &= unlinkat(dir, name, AtFlags::empty()).is_ok();
             self.inline_bytes += bytes.len();
-            (blake3::hash(&bytes), Content::Inline(bytes))
+            (Some(blake3::hash(&bytes)), Content::Inline(bytes))
         } else {
-            self.move_out(dir, name, File::from(file), &stat, &path)?
+            (None, Content::File(Arc::new(self.move_out(dir, name, &stat, &path)?)))
         };
         self.outputs.push(Output { path: format!("{}{path}", self.prefix), digest, size, content });
         Ok(())
@@ -285,10 +284,10 @@ impl Collection<'_> {
         let (digest, content) = if self.fits_inline(size) {
             let bytes = tray.read_spool(&stat).map_err(|cause| io_trouble(DOING, cause))?;
             self.inline_bytes += bytes.len();
-            (blake3::hash(&bytes), Content::Inline(bytes))
+            (Some(blake3::hash(&bytes)), Content::Inline(bytes))
         } else {
-            let (file, owned) = tray.take_spool().map_err(|cause| io_trouble(DOING, cause))?;
-            (hash(&file, size, name)?, Content::File(owned))
+            let owned = tray.take_spool().map_err(|cause| io_trouble(DOING, cause))?;
+            (None, Content::File(Arc::new(owned)))
         };
         self.outputs.push(Output { path: format!("{}{name}", self.prefix), digest, size, content });
         Ok(())
@@ -320,35 +319,16 @@ impl Collection<'_> {
         size <= SMALL_BLOB_BYTES as u64 && self.inline_bytes as u64 + size <= INLINE_BYTES as u64
     }
 
-    /// Moves a file to where nobody else reaches it, then hashes it.
-    fn move_out(
-        &self,
-        dir: &OwnedFd,
-        name: &CStr,
-        file: File,
-        stat: &Stat,
-        path: &str,
-    ) -> Result<(blake3::Hash, Content), CollectError> {
+    /// Moves a file to where nobody else reaches it.
+    fn move_out(&self, dir: &OwnedFd, name: &CStr, stat: &Stat, path: &str) -> Result<OwnedFile, CollectError> {
         let (owned, found) = self.yard.take_in(dir, name).map_err(|cause| io_trouble("moving a file", cause))?;
         // Something else may have been put in its place between the judgement and the move.
-        if (found.st_dev, found.st_ino, found.st_nlink) != (stat.st_dev, stat.st_ino, 1) {
+        let told = |stat: &Stat| (stat.st_dev, stat.st_ino, stat.st_nlink, stat.st_size);
+        if told(&found) != told(stat) {
             return Err(refused(format!("{} was changed after the run", shown(path))));
         }
-        let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-        Ok((hash(&file, size, path)?, Content::File(owned)))
+        Ok(owned)
     }
-}
-
-/// The digest of a file that must still have this size.
-fn hash(file: &File, size: u64, path: &str) -> Result<blake3::Hash, CollectError> {
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_reader(io::Read::take(file, size.saturating_add(1)))
-        .map_err(|cause| io_trouble("reading a file", cause))?;
-    if hasher.count() != size {
-        return Err(refused(format!("{} changed while it was read", shown(path))));
-    }
-    Ok(hasher.finalize())
 }
 
 /// Opens a directory of ours.

@@ -1,6 +1,6 @@
 //! The coordinator as the worker sees it: one connection, and blobs over it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fs::File, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -17,7 +17,8 @@ use tonic::{
 };
 
 use crate::{
-    cache::{FetchError, Fetcher, Pieces},
+    cache::{FetchError, Fetcher, Linker, Pieces},
+    door::Door,
     executor::{Content, Output},
 };
 
@@ -36,6 +37,8 @@ pub struct Coordinator {
     channel: Channel,
     /// For blobs: many of them fill a connection, and heartbeats must not wait behind them.
     bulk: Channel,
+    /// For large blobs on the coordinator's own machine.
+    door: Door,
 }
 
 impl Coordinator {
@@ -54,7 +57,7 @@ impl Coordinator {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(8 << 20);
-        Ok(Self { channel: endpoint.connect_lazy(), bulk: endpoint.connect_lazy() })
+        Ok(Self { channel: endpoint.connect_lazy(), bulk: endpoint.connect_lazy(), door: Door::default() })
     }
 
     /// The links.
@@ -93,13 +96,46 @@ impl Coordinator {
         })
     }
 
-    /// Puts the outputs that are too large to travel with their result; answers when they are durable.
-    pub(crate) async fn put(&self, outputs: &[Arc<Output>]) -> Result<(), Status> {
+    /// Brings large blobs for the cache as links, where the coordinator is on this machine.
+    pub(crate) fn linker(&self) -> Linker {
+        let coordinator = self.clone();
+        Arc::new(move |digest, path| {
+            let coordinator = coordinator.clone();
+            Box::pin(async move { coordinator.door.link(coordinator.blobs(), digest, path).await })
+        })
+    }
+
+    /// Puts the outputs that are too large to travel with their result; answers their digests when they are durable.
+    pub(crate) async fn put(&self, outputs: &[Output]) -> Result<Vec<blake3::Hash>, Status> {
+        let (mut digests, mut to_send) = (Vec::with_capacity(outputs.len()), Vec::new());
+        for output in outputs {
+            let adopted = match &output.content {
+                Content::File(file) if output.size > SMALL_BLOB_BYTES as u64 => {
+                    self.door.adopt(self.blobs(), file).await
+                }
+                _ => None,
+            };
+            let digest = match adopted {
+                Some(digest) => digest,
+                None => {
+                    let digest = digest_of(output).await.map_err(unreadable)?;
+                    to_send.push((digest, output.size, output.content.clone()));
+                    digest
+                }
+            };
+            digests.push(digest);
+        }
+        if !to_send.is_empty() {
+            self.send(to_send).await?;
+        }
+        Ok(digests)
+    }
+
+    async fn send(&self, outputs: Vec<(blake3::Hash, u64, Content)>) -> Result<(), Status> {
         let (steps, stream) = mpsc::channel(4);
-        let outputs = outputs.to_vec();
         let reading = tokio::spawn(async move {
-            for output in outputs {
-                send(&steps, &output).await?;
+            for (digest, size, content) in outputs {
+                send(&steps, digest, size, &content).await?;
             }
             Ok::<(), io::Error>(())
         });
@@ -107,9 +143,7 @@ impl Coordinator {
         request.metadata_mut().insert(longshore_proto::WORKER_METADATA, MetadataValue::from_static("1"));
         let put = self.blobs().put(request).await;
         match reading.await {
-            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Status::internal(format!("an output cannot be read: {error}")))
-            }
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
             _ => put.map(|_| ()),
         }
     }
@@ -123,18 +157,42 @@ fn fetch_error(digest: blake3::Hash, status: &Status) -> FetchError {
     }
 }
 
+fn unreadable(error: io::Error) -> Status {
+    Status::internal(format!("an output cannot be read: {error}"))
+}
+
+/// The digest of an output; reads it if nobody has.
+async fn digest_of(output: &Output) -> io::Result<blake3::Hash> {
+    let file = match (&output.digest, &output.content) {
+        (Some(digest), _) => return Ok(*digest),
+        (None, Content::Inline(bytes)) => return Ok(blake3::hash(bytes)),
+        (None, Content::File(file)) => Arc::clone(file),
+    };
+    let hashing = tokio::task::spawn_blocking(move || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(file.path())?)?;
+        Ok(hasher.finalize())
+    });
+    hashing.await.map_err(io::Error::other)?
+}
+
 /// Sends the messages that put one output.
-async fn send(steps: &mpsc::Sender<v1::PutRequest>, output: &Output) -> io::Result<()> {
-    let digest = Bytes::copy_from_slice(output.digest.as_bytes());
+async fn send(
+    steps: &mpsc::Sender<v1::PutRequest>,
+    digest: blake3::Hash,
+    size: u64,
+    content: &Content,
+) -> io::Result<()> {
+    let digest = Bytes::copy_from_slice(digest.as_bytes());
     let small = |digest, data| put_request::Step::Small(v1::SmallBlobs { blobs: vec![v1::SmallBlob { digest, data }] });
-    match &output.content {
+    match content {
         Content::Inline(data) => say(steps, small(digest, data.clone())).await,
-        Content::File(owned) if output.size <= SMALL_BLOB_BYTES as u64 => {
+        Content::File(owned) if size <= SMALL_BLOB_BYTES as u64 => {
             let data = tokio::fs::read(owned.path()).await?;
             say(steps, small(digest, data.into())).await
         }
         Content::File(owned) => {
-            say(steps, put_request::Step::Start(v1::BlobStart { digest, size: output.size })).await?;
+            say(steps, put_request::Step::Start(v1::BlobStart { digest, size })).await?;
             let mut file = tokio::fs::File::open(owned.path()).await?;
             loop {
                 let mut chunk = vec![0; CHUNK_BYTES];

@@ -16,6 +16,7 @@ pub mod cache;
 mod calls;
 mod collect;
 mod coordinator;
+mod door;
 pub mod executor;
 mod held;
 pub mod home;

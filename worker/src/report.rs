@@ -44,7 +44,7 @@ pub(crate) async fn report(
         };
         match ended.ended {
             Ended::Success { outputs } => {
-                let (named, to_put) = divide(outputs);
+                let (mut named, to_put) = divide(outputs);
                 if to_put.is_empty() {
                     tell(&held, &results, id, success(result, named));
                     continue;
@@ -54,8 +54,14 @@ pub(crate) async fn report(
                 let puts = Arc::clone(&puts);
                 tokio::spawn(async move {
                     let Ok(permit) = puts.acquire_owned().await else { return };
+                    let (places, to_put): (Vec<usize>, Vec<Output>) = to_put.into_iter().unzip();
                     let result = match put(&coordinator, &held, id, to_put).await {
-                        Ok(()) => success(result, named),
+                        Ok(digests) => {
+                            for (place, digest) in places.into_iter().zip(digests) {
+                                named[place].digest = Bytes::copy_from_slice(digest.as_bytes());
+                            }
+                            success(result, named)
+                        }
                         Err(why) => failed(result, FailureClass::Infrastructure, why),
                     };
                     tell(&held, &results, id, result);
@@ -81,15 +87,16 @@ fn tell(held: &Held, results: &mpsc::UnboundedSender<v1::Result>, id: WorkId, re
     }
 }
 
-/// What the result says of its outputs, and those that have to be put.
-fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<Output>) {
+/// What the result says of its outputs, and those that have to be put, with their places in it: their digests are known
+/// when they are.
+fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<(usize, Output)>) {
     let mut inline_bytes = 0;
     let mut to_put = Vec::new();
     let mut named = Vec::with_capacity(outputs.len());
     for output in outputs {
         let mut blob = NamedBlob {
             path: output.path.clone(),
-            digest: Bytes::copy_from_slice(output.digest.as_bytes()),
+            digest: output.digest.map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(digest.as_bytes())),
             size: output.size,
             inline: None,
         };
@@ -98,7 +105,7 @@ fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<Output>) {
                 inline_bytes += output.size;
                 blob.inline = Some(bytes.clone());
             }
-            _ => to_put.push(output),
+            _ => to_put.push((named.len(), output)),
         }
         named.push(blob);
     }
@@ -122,13 +129,16 @@ fn failed(result: v1::Result, class: FailureClass, message: String) -> v1::Resul
 
 /// Puts outputs, again and again for as long as somebody wants them: hours of computing are not to be lost to an hour
 /// without a coordinator, or without room on its disk.
-async fn put(coordinator: &Coordinator, held: &Held, id: WorkId, outputs: Vec<Output>) -> Result<(), String> {
-    // Files are read anew at each try, so they are shared rather than given away.
-    let outputs: Vec<Arc<Output>> = outputs.into_iter().map(Arc::new).collect();
+async fn put(
+    coordinator: &Coordinator,
+    held: &Held,
+    id: WorkId,
+    outputs: Vec<Output>,
+) -> Result<Vec<blake3::Hash>, String> {
     let mut pause = PUT_PAUSES.0;
     loop {
         match coordinator.put(&outputs).await {
-            Ok(()) => return Ok(()),
+            Ok(digests) => return Ok(digests),
             Err(status) if status.code() == Code::InvalidArgument || !held.holds(id) => {
                 return Err(format!("its outputs cannot be stored: {}", status.message()));
             }

@@ -115,12 +115,13 @@ pub struct Paths {
 
 /// The conversation with one shim. Frames arrive in the order they were sent.
 pub trait Shim: Send + Sync {
-    /// Sends a frame, with the files of a run; waits while the socket is full.
-    fn send_with<'a>(&'a self, frame: &'a ToShim, attached: &'a [OwnedFd]) -> BoxFuture<'a, Result<(), ShimLost>>;
+    /// Sends a frame, with the file of a run's standard output; waits while the socket is full.
+    fn send_with<'a>(&'a self, frame: &'a ToShim, attached: Option<&'a OwnedFd>)
+    -> BoxFuture<'a, Result<(), ShimLost>>;
 
-    /// Sends a frame without files.
+    /// Sends a frame without a file.
     fn send<'a>(&'a self, frame: &'a ToShim) -> BoxFuture<'a, Result<(), ShimLost>> {
-        self.send_with(frame, &[])
+        self.send_with(frame, None)
     }
 
     /// The next frame, with the descriptor it carried. One caller at a time.

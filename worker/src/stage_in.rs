@@ -95,7 +95,7 @@ pub(crate) struct Staged {
     /// The inside's path of `{manifest}`.
     pub(crate) manifest: Option<String>,
     /// What standard input is read from, if it is: below the directory of all inputs.
-    stdin: String,
+    pub(crate) stdin: String,
 }
 
 impl Inbox {
@@ -124,12 +124,6 @@ impl Inbox {
         let place = self.take()?;
         let (desk, inside) = (Arc::clone(&self.desk), self.inside.clone());
         Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, place, wanted, blobs))
-    }
-
-    /// Opens what a run reads as its standard input.
-    pub(crate) fn open_stdin(&self, staged: &Staged) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(openat(&self.desk.dir, &staged.stdin, flags, Mode::empty())?)
     }
 
     /// Removes a run's inputs, or leaves the file of a small one to be used again. A directory that cannot be emptied is

@@ -77,8 +77,8 @@ pub enum Ended {
 pub struct Output {
     /// The directory of the item's path, joined with the file's path below the run's output directory.
     pub path: String,
-    /// BLAKE3 of the bytes.
-    pub digest: blake3::Hash,
+    /// BLAKE3 of the bytes, where they were read already; a file's may still have to be.
+    pub digest: Option<blake3::Hash>,
     /// Their number.
     pub size: u64,
     /// The bytes.
@@ -86,12 +86,12 @@ pub struct Output {
 }
 
 /// Where an output's bytes are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Content {
     /// Here: at most `SMALL_BLOB_BYTES` each, and a few MiB per attempt.
     Inline(Bytes),
     /// In a file. Mostly large ones; small ones too when an attempt has very many.
-    File(OwnedFile),
+    File(Arc<OwnedFile>),
 }
 
 /// A file that is ours alone and is removed when this is dropped.

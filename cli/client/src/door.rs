@@ -44,7 +44,7 @@ impl Door {
     /// The answer's descriptor, if the answer is good.
     fn ask(&self, ask: Ask, file: Option<&File>) -> Option<Option<File>> {
         let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.send(&DoorAsk { ask: Some(ask), of_worker: false }, file.map(AsFd::as_fd)).ok()?;
+        connection.send(&DoorAsk { ask: Some(ask), ..DoorAsk::default() }, file.map(AsFd::as_fd)).ok()?;
         let (answer, descriptor) = connection.receive::<DoorAnswer>().ok()?;
         (answer.code == 0).then(|| descriptor.map(File::from))
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io,
+    io::{self, Seek},
     path::Path,
     sync::{
         Arc, PoisonError, RwLock,
@@ -22,6 +22,9 @@ use crate::{
     packs::Packs,
 };
 
+/// Most large blobs remembered as seen whole: 2 MiB of digests.
+const SEEN: usize = 1 << 16;
+
 /// The blobs of one directory. Shared by `Arc` or cloned (clones are the same blobs); all calls block on the disk at most.
 #[derive(Debug, Clone)]
 pub struct Blobs {
@@ -36,6 +39,8 @@ pub(crate) struct Inner {
     packs: Packs,
     index: RwLock<Index>,
     damaged: RwLock<HashSet<Hash>>,
+    /// Large blobs whose bytes were seen whole since the directory was opened.
+    seen: RwLock<HashSet<Hash>>,
     next_temp: AtomicU64,
     /// Held as long as the blobs are open.
     _lock: DirLock,
@@ -78,6 +83,7 @@ impl Blobs {
         let damaged = contents.damaged.into_iter().filter(|digest| contents.index.get(digest).is_none());
         let inner = Inner {
             damaged: RwLock::new(damaged.collect()),
+            seen: RwLock::default(),
             index: RwLock::new(contents.index),
             layout,
             packs,
@@ -158,6 +164,34 @@ impl Blobs {
     /// As for [`Writer::finish`]; the file is put back then.
     pub fn adopt_file(&self, path: &Path, expected: Option<Hash>) -> Result<(Hash, bool), PutError> {
         crate::writer::adopt(&self.inner, path, expected)
+    }
+
+    /// Makes the file at `path`, which must be `file` and on the same file system, a blob without copying it: the blob is
+    /// another name of it, read-only from now on. Who still has it open for writing can damage the blob later, which
+    /// reading detects. On success the blob is durable; the path stays.
+    ///
+    /// # Errors
+    /// When it is not a regular file with one name, is not `file`, or cannot be linked, read or synced.
+    pub fn adopt_link(&self, path: &Path, file: &File) -> Result<Hash, PutError> {
+        crate::writer::adopt_link(&self.inner, path, file)
+    }
+
+    /// The file of a large blob like [`Blobs::open_large`], verified unless its bytes were seen whole since the directory
+    /// was opened.
+    ///
+    /// # Errors
+    /// As there, and when it is damaged.
+    pub fn open_verified(&self, digest: &Hash) -> Result<File, GetError> {
+        let mut file = self.open_large(digest)?;
+        if !self.inner.has_seen(digest) {
+            let (found, _) = crate::writer::hash(&mut file).map_err(|source| self.inner.read_error(digest, source))?;
+            if found != *digest {
+                return Err(self.inner.note_damaged(digest));
+            }
+            file.rewind().map_err(|source| self.inner.read_error(digest, source))?;
+            self.inner.note_seen(digest);
+        }
+        Ok(file)
     }
 
     /// The whole blob, verified. It is held in memory: ask for the size first when it may be large.
@@ -242,6 +276,7 @@ impl Inner {
                 return fs::remove_file(file).map(|()| false);
             }
             fs::rename(file, &path)?;
+            self.note_seen(digest);
             self.index.write().unwrap_or_else(PoisonError::into_inner).insert_file(digest);
             self.healed(digest);
             Ok(true)
@@ -256,9 +291,23 @@ impl Inner {
         self.layout.temp().join(self.next_temp.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
+    fn has_seen(&self, digest: &Hash) -> bool {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    pub(crate) fn note_seen(&self, digest: &Hash) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= SEEN {
+            // Whatever is asked for again is verified once more.
+            seen.clear();
+        }
+        seen.insert(*digest);
+    }
+
     /// Remembers that the blob has to be put again.
     pub(crate) fn note_damaged(&self, digest: &Hash) -> GetError {
         tracing::error!(%digest, "blob is damaged");
+        self.seen.write().unwrap_or_else(PoisonError::into_inner).remove(digest);
         self.damaged.write().unwrap_or_else(PoisonError::into_inner).insert(*digest);
         GetError::Damaged { digest: *digest }
     }

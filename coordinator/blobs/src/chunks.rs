@@ -61,7 +61,10 @@ impl Reading {
     fn next(&mut self, chunk_bytes: usize) -> Option<Result<Bytes, GetError>> {
         let mut chunk = Vec::with_capacity(chunk_bytes);
         match (&mut self.file).take(chunk_bytes as u64).read_to_end(&mut chunk) {
-            Ok(0) if self.hasher.finalize() == self.digest => None,
+            Ok(0) if self.hasher.finalize() == self.digest => {
+                self.inner.note_seen(&self.digest);
+                None
+            }
             Ok(0) => Some(Err(self.inner.note_damaged(&self.digest))),
             Ok(_) => {
                 self.hasher.update(&chunk);

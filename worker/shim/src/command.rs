@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use longshore_shim::End;
-use rustix::fs::{Access, FileType, access, stat};
+use longshore_shim::{End, INPUTS_ENV};
+use rustix::fs::{Access, FileType, Mode, OFlags, access, open, openat, stat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -46,6 +46,8 @@ impl NotStarted {
 pub struct Container {
     variables: Vec<(OsString, OsString)>,
     nothing: File,
+    /// The directory of inputs, held open: the way to it is walked once.
+    inputs: Option<OwnedFd>,
     /// The program looked up last: runs of a container mostly share it, and a container's root does not change.
     known: Option<Known>,
     spawner: Spawner,
@@ -62,15 +64,29 @@ impl Container {
     /// Reads the shim's own environment.
     ///
     /// # Errors
-    /// When there is no `/dev/null`.
+    /// When there is no `/dev/null`, or no directory of inputs where there should be one.
     pub fn new() -> std::io::Result<Self> {
+        let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let inputs = std::env::var_os(INPUTS_ENV).map(|path| open(path, directory, Mode::empty())).transpose()?;
         Ok(Self {
+            inputs,
             variables: std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect(),
             // Kept open, as a run may be able to replace what is at this path.
             nothing: File::open("/dev/null")?,
             known: None,
             spawner: Spawner::new(),
         })
+    }
+
+    /// A file below the directory of inputs.
+    ///
+    /// # Errors
+    /// When it is not there, or a symbolic link.
+    pub fn open_input(&self, path: &str) -> Result<OwnedFd, NotStarted> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let inputs = self.inputs.as_ref().ok_or(Errno::NOENT);
+        let opened = inputs.and_then(|inputs| openat(inputs, path, flags, Mode::empty()));
+        opened.map_err(|errno| NotStarted::new(errno, "open standard input", path))
     }
 
     /// An empty standard input.

@@ -27,14 +27,17 @@ pub const MAX_QUEUED_RUNS: usize = 1024;
 /// Environment variable with the path of the socket the shim dials.
 pub const SOCKET_ENV: &str = "LONGSHORE_SHIM_SOCKET";
 
+/// Environment variable with the directory of inputs, which [`Stdin::File`] is below.
+pub const INPUTS_ENV: &str = "LONGSHORE_SHIM_INPUTS";
+
 /// Environment variable with the scratch directories the shim empties between runs, joined by `:`.
 pub const SCRATCH_ENV: &str = "LONGSHORE_SHIM_SCRATCH";
 
 /// What the worker says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToShim {
-    /// Run a command once. Its files travel with the packet (`SCM_RIGHTS`): first standard input, then standard output,
-    /// each if it is [`Attached`](Stdin::Attached).
+    /// Run a command once. The file of its standard output travels with the packet (`SCM_RIGHTS`), if it is
+    /// [`Attached`](Stdout::Attached).
     Run(Run),
     /// End the run with this number: SIGTERM, and SIGKILL after `grace_ms`. A queued one ends at once, before those
     /// ahead of it. A number the shim does not know is that of a run whose end is on its way.
@@ -76,24 +79,14 @@ pub struct Run {
     pub log_bytes: u32,
 }
 
-/// Most descriptors that travel with a frame.
-pub const MAX_ATTACHED: usize = 2;
-
-impl Run {
-    /// How many descriptors travel with it.
-    #[must_use]
-    pub fn attached(&self) -> usize {
-        usize::from(self.stdin == Stdin::Attached) + usize::from(self.stdout == Stdout::Attached)
-    }
-}
-
 /// Where standard input comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stdin {
     /// Nothing is there to read.
     Empty,
-    /// A file that travels with the run.
-    Attached,
+    /// This file, a path below the directory of inputs. Not a descriptor of the worker's: one that was opened where the
+    /// file can be written to could be opened anew for writing.
+    File(String),
 }
 
 /// Where standard output goes.

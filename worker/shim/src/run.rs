@@ -10,23 +10,17 @@ use crate::command::{Container, NotStarted};
 use crate::logs::Chunk;
 use crate::reap::{self, Reaper};
 
-/// A run that waits for its turn, with its files.
+/// A run that waits for its turn, with the file of its standard output.
 pub struct Waiting {
     run: Run,
-    stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
 }
 
 impl Waiting {
     /// A run and what travelled with it; nothing when that is not what the run says.
-    pub fn new(run: Run, attached: Vec<OwnedFd>) -> Option<Self> {
-        if attached.len() != run.attached() {
-            return None;
-        }
-        let mut attached = attached.into_iter();
-        let stdin = if run.stdin == Stdin::Attached { attached.next() } else { None };
-        let stdout = if run.stdout == Stdout::Attached { attached.next() } else { None };
-        Some(Self { run, stdin, stdout })
+    pub fn new(run: Run, attached: Option<OwnedFd>) -> Option<Self> {
+        let as_said = attached.is_some() == (run.stdout == Stdout::Attached);
+        as_said.then_some(Self { run, stdout: attached })
     }
 
     /// The worker's number for it.
@@ -55,11 +49,11 @@ impl Running {
     ///
     /// # Errors
     /// When that fails.
-    pub fn start(Waiting { run, stdin, stdout }: Waiting, container: &mut Container) -> Result<Self, NotStarted> {
+    pub fn start(Waiting { run, stdout }: Waiting, container: &mut Container) -> Result<Self, NotStarted> {
         let started = Instant::now();
-        let stdin = match stdin {
-            Some(file) => file,
-            None => container.empty_stdin()?,
+        let stdin = match &run.stdin {
+            Stdin::File(path) => container.open_input(path)?,
+            Stdin::Empty => container.empty_stdin()?,
         };
         let program = container.program(&run.argv, &run.env)?;
         let timeout = run.timeout_ms.map(Duration::from_millis);

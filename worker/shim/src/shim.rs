@@ -254,7 +254,7 @@ impl Shim {
         Ok(Then::Continue)
     }
 
-    fn enqueue(&mut self, run: Run, attached: Vec<OwnedFd>) -> Result<(), Lost> {
+    fn enqueue(&mut self, run: Run, attached: Option<OwnedFd>) -> Result<(), Lost> {
         match Waiting::new(run, attached) {
             Some(waiting) if self.queue.len() < MAX_QUEUED_RUNS => {
                 self.queue.push_back(waiting);

@@ -4,7 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use longshore_shim::{FrameError, FromShim, MAX_ATTACHED, MAX_FRAME_BYTES, ToShim, decode, encode};
+use longshore_shim::{FrameError, FromShim, MAX_FRAME_BYTES, ToShim, decode, encode};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -70,12 +70,12 @@ impl Socket {
         self.fd.as_fd()
     }
 
-    /// The next frame and the descriptors that travelled with it, if it is there.
+    /// The next frame and the descriptor that travelled with it, if it is there.
     ///
     /// # Errors
     /// When the worker is gone or its frame is malformed.
-    pub fn receive(&mut self) -> Result<Option<(ToShim, Vec<OwnedFd>)>, Lost> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_ATTACHED))];
+    pub fn receive(&mut self) -> Result<Option<(ToShim, Option<OwnedFd>)>, Lost> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let mut bytes = [IoSliceMut::new(&mut self.buffer)];
         let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -87,12 +87,10 @@ impl Socket {
         if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
             return Err(Lost::Malformed);
         }
-        let mut attached = Vec::new();
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                attached.extend(descriptors);
-            }
-        }
+        let attached = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
         match &self.buffer[..received.bytes] {
             [] => Err(Lost::Closed),
             frame => Ok(Some((decode(frame)?, attached))),

@@ -109,10 +109,10 @@ impl Tray {
     }
 
     /// A large standard output: the file itself, ours alone from now on.
-    pub(super) fn take_spool(&mut self) -> io::Result<(File, OwnedFile)> {
+    pub(super) fn take_spool(&mut self) -> io::Result<OwnedFile> {
         let Some(Spool { file, owned }) = self.spool.take() else { return Err(io::ErrorKind::NotFound.into()) };
         file.set_permissions(Permissions::from_mode(0o600))?;
-        Ok((file, owned))
+        Ok(owned)
     }
 
     /// Whether the next run would find what this one found.

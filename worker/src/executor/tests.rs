@@ -188,7 +188,8 @@ fn text(output: &Output) -> String {
         Content::Inline(bytes) => bytes.to_vec(),
         Content::File(owned) => std::fs::read(owned.path()).unwrap(),
     };
-    assert_eq!((blake3::hash(&bytes), bytes.len() as u64), (output.digest, output.size));
+    assert_eq!(bytes.len() as u64, output.size);
+    assert!(output.digest.is_none_or(|digest| digest == blake3::hash(&bytes)));
     String::from_utf8(bytes).unwrap()
 }
 

@@ -170,14 +170,14 @@ impl<'a> Bench<'a> {
         let Call { ask, within, mut answer } = call;
         self.runs += 1;
         let seq = self.runs;
-        let (staged, mut tray, files) = match self.furnish(ask) {
+        let (staged, mut tray, stdout) = match self.furnish(ask) {
             Ok(furnished) => furnished,
             Err(error) => {
                 let _ = answer.send(Err(Unanswered::Failed(format!("its files cannot be put in place: {error}"))));
                 return Ok(());
             }
         };
-        self.shim.send_with(&ToShim::Run(self.run(seq, &staged, &tray, within)), &files).await?;
+        self.shim.send_with(&ToShim::Run(self.run(seq, &staged, &tray, within)), stdout.as_ref()).await?;
         let done = tokio::select! {
             done = self.done(within + SILENCE) => done?,
             () = answer.closed() => {
@@ -207,12 +207,11 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Puts a call's input in place; answers it, where the answer goes, and the files of the standard streams.
-    fn furnish(&mut self, ask: Ask) -> std::io::Result<(Staged, Tray, Vec<OwnedFd>)> {
+    /// Puts a call's input in place; answers it, where the answer goes, and the file of standard output.
+    fn furnish(&mut self, ask: Ask) -> std::io::Result<(Staged, Tray, Option<OwnedFd>)> {
         let staged = self.stage(ask)?;
-        let stdin = self.reads_stdin(&staged).then(|| self.inbox.open_stdin(&staged)).transpose()?;
         let (tray, stdout) = self.outbox.lay(self.spools_stdout())?;
-        Ok((staged, tray, stdin.into_iter().chain(stdout).collect()))
+        Ok((staged, tray, stdout))
     }
 
     fn reads_stdin(&self, staged: &Staged) -> bool {
@@ -264,7 +263,7 @@ impl<'a> Bench<'a> {
             seq,
             argv,
             env,
-            stdin: if self.reads_stdin(staged) { Stdin::Attached } else { Stdin::Empty },
+            stdin: if self.reads_stdin(staged) { Stdin::File(staged.stdin.clone()) } else { Stdin::Empty },
             stdout: if self.spools_stdout() { Stdout::Attached } else { Stdout::Log },
             timeout_ms: Some(u64::try_from(within.as_millis()).unwrap_or(u64::MAX)),
             grace_ms: GRACE_MS,

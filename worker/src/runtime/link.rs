@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use longshore_shim::{FrameError, FromShim, MAX_ATTACHED, MAX_FRAME_BYTES, ToShim, VERSION};
+use longshore_shim::{FrameError, FromShim, MAX_FRAME_BYTES, ToShim, VERSION};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, chmodat, openat, unlinkat},
     net::{AddressFamily, SocketType, sockopt},
@@ -126,8 +126,8 @@ pub(super) struct ShimLink {
     buffer: Mutex<Vec<u8>>,
 }
 
-/// Room for the control message of [`MAX_ATTACHED`] descriptors: a header of 16 bytes, and 4 bytes for each.
-const ANCILLARY_BYTES: usize = 16 + (MAX_ATTACHED * 4).next_multiple_of(8);
+/// Room for the control message of one descriptor.
+const ANCILLARY_BYTES: usize = 24;
 
 /// A control message, aligned as the kernel's header wants it. The kernel closes descriptors that do not fit.
 #[repr(align(8))]
@@ -147,18 +147,18 @@ impl ShimLink {
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 
-    async fn send_frame(&self, frame: &ToShim, attached: &[OwnedFd]) -> Result<(), ShimLost> {
+    async fn send_frame(&self, frame: &ToShim, attached: Option<&OwnedFd>) -> Result<(), ShimLost> {
         let bytes = longshore_shim::encode(frame).map_err(|cause| match cause {
             FrameError::TooLarge { .. } => lost(format_args!("a frame was not sent: {cause}")),
             FrameError::Malformed(_) => lost("a frame cannot be encoded"),
         })?;
-        if attached.is_empty() {
+        let Some(attached) = attached else {
             self.socket.send(&bytes).await.map_err(lost)?;
             return Ok(());
-        }
+        };
         let mut space = Ancillary([0; ANCILLARY_BYTES]);
         let mut control = AncillaryMessageWriter::new(&mut space.0);
-        control.add_fds(attached).map_err(|_| lost("more descriptors than a frame can carry"))?;
+        control.add_fds([attached]).map_err(|_| lost("a descriptor does not fit its frame"))?;
         self.socket.send_vectored_with_ancillary(&[IoSlice::new(&bytes)], &mut control).await.map_err(lost)?;
         Ok(())
     }
@@ -185,7 +185,11 @@ impl ShimLink {
 }
 
 impl Shim for Arc<ShimLink> {
-    fn send_with<'a>(&'a self, frame: &'a ToShim, attached: &'a [OwnedFd]) -> BoxFuture<'a, Result<(), ShimLost>> {
+    fn send_with<'a>(
+        &'a self,
+        frame: &'a ToShim,
+        attached: Option<&'a OwnedFd>,
+    ) -> BoxFuture<'a, Result<(), ShimLost>> {
         Box::pin(self.send_frame(frame, attached))
     }
 

@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use longshore_shim::{SCRATCH_ENV, SOCKET_ENV};
+use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SOCKET_ENV};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
@@ -95,7 +95,7 @@ impl ProcessRuntime {
         mark: &str,
         words: &Path,
     ) -> io::Result<Child> {
-        let variables = environment(spec, &places.scratch.path, &listener.address(), mark);
+        let variables = environment(spec, places, &listener.address(), mark);
         Command::new(&self.shim)
             .env_clear()
             .envs(variables)
@@ -185,11 +185,13 @@ fn refuse_what_cannot_be(spec: &SandboxSpec) -> Result<(), StartError> {
     )))
 }
 
-fn environment(spec: &SandboxSpec, scratch: &Path, socket: &str, mark: &str) -> BTreeMap<String, String> {
-    let scratch = scratch.display().to_string();
+fn environment(spec: &SandboxSpec, places: &Places, socket: &str, mark: &str) -> BTreeMap<String, String> {
+    let scratch = places.scratch.path.display().to_string();
+    let inputs = places.layout.inputs.display().to_string();
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
     let first = [("PATH", path), ("HOME", scratch.clone()), ("TMPDIR", scratch.clone())];
-    let last = [(SOCKET_ENV, socket.to_owned()), (SCRATCH_ENV, scratch), (MARK_ENV, mark.to_owned())];
+    let last =
+        [(SOCKET_ENV, socket.to_owned()), (INPUTS_ENV, inputs), (SCRATCH_ENV, scratch), (MARK_ENV, mark.to_owned())];
     let own = spec.container.env.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
     let owned = |(name, value): (&str, String)| (name.to_owned(), value);
     first.into_iter().map(owned).chain(own).chain(last.into_iter().map(owned)).collect()

@@ -186,7 +186,7 @@ impl Pipeline<'_> {
             return Ok(());
         }
         let seq = self.warm.begin();
-        let (run, tray, files) = match self.furnish(seq, &offer.work, &plan, &staged) {
+        let (run, tray, stdout) = match self.furnish(seq, &offer.work, &plan, &staged) {
             Ok(furnished) => furnished,
             Err(failure) => {
                 self.warm.inbox.clear(staged);
@@ -194,7 +194,7 @@ impl Pipeline<'_> {
                 return Ok(());
             }
         };
-        if let Err(lost) = self.warm.shim.send_with(&ToShim::Run(run), &files).await {
+        if let Err(lost) = self.warm.shim.send_with(&ToShim::Run(run), stdout.as_ref()).await {
             self.warm.inbox.clear(staged);
             self.had_no_chance(offer, &lost).await;
             return Err(lost.into());
@@ -205,21 +205,18 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// What a run is given: its command, where its outputs go, and the files of its standard streams.
+    /// What a run is given: its command, where its outputs go, and the file of its standard output.
     fn furnish(
         &mut self,
         seq: u64,
         work: &Work,
         plan: &Plan,
         staged: &Staged,
-    ) -> Result<(Run, Tray, Vec<OwnedFd>), Failure> {
-        let warm = &mut *self.warm;
-        let stdin = plan.reads_stdin(work).then(|| warm.inbox.open_stdin(staged)).transpose();
-        let stdin = stdin.map_err(|cause| failures::of_disk("its input cannot be opened", &cause))?;
-        let laid = warm.outbox.lay(plan.spools_stdout());
+    ) -> Result<(Run, Tray, Option<OwnedFd>), Failure> {
+        let laid = self.warm.outbox.lay(plan.spools_stdout());
         let (tray, stdout) = laid.map_err(|cause| failures::of_disk("its outputs have no place", &cause))?;
         let run = plan.run(seq, work, staged, tray.path())?;
-        Ok((run, tray, stdin.into_iter().chain(stdout).collect()))
+        Ok((run, tray, stdout))
     }
 
     /// The first in line runs now, as far as we can know.

@@ -69,7 +69,7 @@ impl Plan {
     }
 
     /// Whether a run reads its input from standard input.
-    pub(crate) fn reads_stdin(&self, work: &Work) -> bool {
+    fn reads_stdin(&self, work: &Work) -> bool {
         let uses = self.template.uses();
         !(uses.input || (work.gather && uses.manifest))
     }
@@ -96,7 +96,7 @@ impl Plan {
             seq,
             argv: self.template.argv(&facts),
             env: self.template.env(&facts),
-            stdin: if self.reads_stdin(work) { Stdin::Attached } else { Stdin::Empty },
+            stdin: if self.reads_stdin(work) { Stdin::File(staged.stdin.clone()) } else { Stdin::Empty },
             stdout: if self.spools_stdout() { Stdout::Attached } else { Stdout::Log },
             timeout_ms: (self.bounds.timeout_ms > 0).then_some(self.bounds.timeout_ms),
             grace_ms: self.grace_ms,

@@ -266,13 +266,13 @@ pub fn run(seq: u64, argv: &[&str]) -> Run {
 
 /// Runs it and waits for its end.
 pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
-    done_with(sandbox, run, &[]).await
+    done_with(sandbox, run, None).await
 }
 
-/// The same with files.
-pub async fn done_with(sandbox: &Sandbox, run: Run, files: &[OwnedFd]) -> Done {
+/// The same with a file for standard output.
+pub async fn done_with(sandbox: &Sandbox, run: Run, stdout: Option<&OwnedFd>) -> Done {
     let seq = run.seq;
-    sandbox.shim.send_with(&ToShim::Run(run), files).await.unwrap();
+    sandbox.shim.send_with(&ToShim::Run(run), stdout).await.unwrap();
     let (frame, _) = timeout(PATIENCE, sandbox.shim.receive()).await.unwrap().unwrap();
     match frame {
         FromShim::Done(done) if done.seq == seq => done,

@@ -1,8 +1,10 @@
 //! What a run reads, writes and sees.
 
 use std::fs::File;
+use std::os::unix::fs::symlink;
 
 use longshore_shim::{End, Stdin, Stdout, ToShim};
+use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::worker::{Place, Worker};
@@ -13,10 +15,9 @@ fn standard_input_and_output_are_files() {
         let mut worker = Worker::start(place);
         std::fs::write(worker.path("in"), "some input").unwrap();
         let mut run = worker.command(&["cat"]);
-        run.stdin = Stdin::Attached;
+        run.stdin = Stdin::File("in".into());
         run.stdout = Stdout::Attached;
-        let files = [&File::open(worker.path("in")).unwrap(), &File::create(worker.path("out")).unwrap()];
-        worker.send_with(&ToShim::Run(run), &files);
+        worker.send_with(&ToShim::Run(run), &[&File::create(worker.path("out")).unwrap()]);
         let done = worker.done();
         assert_eq!((done.end, done.stdout.head), (End::Exited(0), vec![]));
         assert_eq!(std::fs::read_to_string(worker.path("out")).unwrap(), "some input");
@@ -39,16 +40,16 @@ fn runs_that_wait_keep_their_own_files() {
 
 #[test]
 fn a_run_without_its_files_or_with_more_makes_no_sense() {
-    for (stdin, files) in [(Stdin::Attached, 0), (Stdin::Empty, 1), (Stdin::Attached, 2), (Stdin::Empty, 3)] {
+    for (stdout, files) in [(Stdout::Attached, 0), (Stdout::Log, 1), (Stdout::Attached, 8)] {
         let mut worker = Worker::start(Place::Child);
         let mut run = worker.command(&["true"]);
-        run.stdin = stdin;
+        run.stdout = stdout;
         let file = File::open("/dev/null").unwrap();
         match files {
             0 => worker.send(&ToShim::Run(run)),
             _ => worker.send_with(&ToShim::Run(run), &vec![&file; files]),
         }
-        assert_eq!(worker.exit_status().code(), Some(70), "{stdin:?} with {files}");
+        assert_eq!(worker.exit_status().code(), Some(70), "{stdout:?} with {files}");
     }
 }
 
@@ -58,6 +59,19 @@ fn without_an_input_file_standard_input_is_empty() {
         let mut worker = Worker::start(place);
         let run = worker.script("cat; echo end");
         assert_eq!(worker.carry_out(run).stdout.head, b"end\n");
+    }
+}
+
+#[test]
+fn an_input_that_is_a_link_or_missing_is_refused() {
+    let mut worker = Worker::start(Place::Child);
+    std::fs::write(worker.path("in"), "").unwrap();
+    symlink(worker.path("in"), worker.path("link")).unwrap();
+    for (name, wanted) in [("link", Errno::LOOP), ("missing", Errno::NOENT)] {
+        let mut run = worker.command(&["cat"]);
+        run.stdin = Stdin::File(name.into());
+        let end = worker.carry_out(run).end;
+        assert!(matches!(end, End::NotStarted { errno, .. } if errno == wanted.raw_os_error()), "{end:?}");
     }
 }
 

@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use longshore_shim::{
-    Done, FromShim, MAX_FRAME_BYTES, Run, SCRATCH_ENV, SOCKET_ENV, Stdin, Stdout, ToShim, VERSION, decode, encode,
+    Done, FromShim, INPUTS_ENV, MAX_FRAME_BYTES, Run, SCRATCH_ENV, SOCKET_ENV, Stdin, Stdout, ToShim, VERSION, decode,
+    encode,
 };
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -95,6 +96,7 @@ impl Worker {
         let mut command = place.command();
         command
             .env(SOCKET_ENV, &path)
+            .env(INPUTS_ENV, directory.path())
             .env(SCRATCH_ENV, directory.path().join("scratch"))
             .envs(variables.iter().copied());
         let shim = command.spawn().unwrap();

@@ -112,8 +112,7 @@ async fn a_large_output_arrives_in_a_file() {
     let finished = world.run(work).await.remove(0);
     let Ended::Success { outputs } = finished.ended else { panic!("no success") };
     let Content::File(owned) = &outputs[0].content else { panic!("inline") };
-    assert_eq!(std::fs::metadata(owned.path()).unwrap().len(), 3_000_000);
-    assert_eq!(outputs[0].digest, blake3::hash(&vec![0; 3_000_000]));
+    assert_eq!(std::fs::read(owned.path()).unwrap(), vec![0; 3_000_000]);
     world.end().await;
 }
 

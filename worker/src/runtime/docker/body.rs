@@ -10,7 +10,7 @@ use bollard::models::{
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use longshore_shim::{SCRATCH_ENV, SOCKET_ENV};
+use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SOCKET_ENV};
 
 use super::DockerOptions;
 use crate::runtime::{SandboxSpec, StartError, layout::Layout, link::SOCKET_NAME};
@@ -119,6 +119,7 @@ impl Plan<'_> {
             variables.insert(&variable.name, variable.value.clone());
         }
         variables.insert(SOCKET_ENV, format!("{INSIDE_CONTROL}/{SOCKET_NAME}"));
+        variables.insert(INPUTS_ENV, INSIDE_IN.to_owned());
         variables.insert(SCRATCH_ENV, scratch.join(":"));
         variables.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
     }

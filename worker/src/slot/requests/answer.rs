@@ -1,6 +1,6 @@
 //! A server's answer as an attempt's end.
 
-use std::{fs::File, io, io::Write, os::unix::fs::OpenOptionsExt};
+use std::{fs::File, io, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
@@ -83,10 +83,10 @@ impl Kept {
 
     fn into_output(self, work: &Work) -> Output {
         let content = match self.file {
-            Some((_, owned)) => Content::File(owned),
+            Some((_, owned)) => Content::File(Arc::new(owned)),
             None => Content::Inline(self.bytes.freeze()),
         };
-        Output { path: work.path.clone(), digest: self.hasher.finalize(), size: self.size, content }
+        Output { path: work.path.clone(), digest: Some(self.hasher.finalize()), size: self.size, content }
     }
 }
 
