@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::{http, idle, latency, queue, report::Report, transfer};
+use crate::{http, idle, latency, queue, report::Report, submit, transfer};
 
 /// Longshore and its peers, side by side on one machine.
 #[derive(Debug, Parser)]
@@ -56,6 +56,8 @@ pub enum Command {
     Latency(latency::LatencyArgs),
     /// What it costs when there is nothing to do
     Idle(idle::IdleArgs),
+    /// Submissions of many small and a few large files, and fetches of outputs, beside `tar` and `cp`
+    Submit(submit::SubmitArgs),
 }
 
 impl Command {
@@ -67,6 +69,7 @@ impl Command {
             Self::Http(args) => http::run(args, rounds),
             Self::Latency(args) => latency::run(args, rounds),
             Self::Idle(args) => idle::run(args, rounds),
+            Self::Submit(args) => submit::run(args, rounds),
         }
     }
 }

@@ -17,6 +17,7 @@ mod longshore;
 mod processes;
 mod queue;
 mod report;
+mod submit;
 mod transfer;
 
 use std::process::ExitCode;
