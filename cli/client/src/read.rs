@@ -6,12 +6,10 @@
 use std::{
     fs::{File, Metadata},
     io::{self, Read as _},
+    ops::Range,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -28,8 +26,11 @@ use crate::{
 /// Threads that read and hash. Two keep a disk busy while leaving cores to the containers on the same machine.
 const THREADS: usize = 2;
 
-/// Inputs read together: at most 4 MiB of small ones.
-pub(crate) const RUN: usize = 64;
+/// Inputs read together, at most: 4 MiB of small ones.
+const RUN: usize = 64;
+
+/// No run has inputs from before and from behind a multiple of this.
+pub(crate) const STRETCH: usize = 512;
 
 /// Runs that wait for their turn to be uploaded.
 const AHEAD: usize = 4;
@@ -50,7 +51,7 @@ pub(crate) struct Hashed {
 /// Inputs that follow one another, read.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// Index of the first; a multiple of [`RUN`].
+    /// Index of the first.
     pub start: usize,
     /// Each with its bytes, if it is small.
     pub inputs: Vec<(Hashed, Option<Bytes>)>,
@@ -59,18 +60,15 @@ pub(crate) struct Run {
 /// Reads all inputs. Runs come in about the order of the inputs; after an error nothing more is read.
 pub(crate) fn start(inputs: Arc<Vec<Input>>, tracker: Arc<Tracker>) -> mpsc::Receiver<Result<Run, UploadError>> {
     let (out, runs) = mpsc::channel(AHEAD);
-    let next = Arc::new(AtomicUsize::new(0));
+    let next = Arc::new(Next(Mutex::new(0)));
     for _ in 0..THREADS {
         let (inputs, next, tracker, out) = (inputs.clone(), next.clone(), tracker.clone(), out.clone());
         tokio::task::spawn_blocking(move || {
-            loop {
-                let start = next.fetch_add(RUN, Ordering::Relaxed);
-                let Some(rest) = inputs.get(start..).filter(|rest| !rest.is_empty()) else { return };
-                let run = read_run(start, &rest[..RUN.min(rest.len())], &tracker);
+            while let Some(range) = next.take(inputs.len()) {
+                let run = read_run(range.start, &inputs[range], &tracker);
                 let failed = run.is_err();
                 if failed {
-                    // The other thread need not go on.
-                    next.store(inputs.len(), Ordering::Relaxed);
+                    next.stop(inputs.len());
                 }
                 if out.blocking_send(run).is_err() || failed {
                     return;
@@ -79,6 +77,26 @@ pub(crate) fn start(inputs: Arc<Vec<Input>>, tracker: Arc<Tracker>) -> mpsc::Rec
         });
     }
     runs
+}
+
+/// Where the next run starts.
+struct Next(Mutex<usize>);
+
+impl Next {
+    /// The next run, of `inputs` in all. Runs get shorter towards the end, so that the threads end together: a few large
+    /// inputs are shared between them too.
+    fn take(&self, inputs: usize) -> Option<Range<usize>> {
+        let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = *next;
+        let share = ((inputs - start) / (4 * THREADS)).clamp(1, RUN);
+        *next = inputs.min(start + share.min(STRETCH - start % STRETCH));
+        (start < inputs).then_some(start..*next)
+    }
+
+    /// Nothing more is to be read.
+    fn stop(&self, inputs: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = inputs;
+    }
 }
 
 fn read_run(start: usize, inputs: &[Input], tracker: &Tracker) -> Result<Run, UploadError> {
@@ -97,7 +115,7 @@ fn read_run(start: usize, inputs: &[Input], tracker: &Tracker) -> Result<Run, Up
         found.push((hashed, before..small.len()));
     }
     let small = Bytes::from(small);
-    let at_hand = |(input, (hashed, range)): (&Input, (Hashed, std::ops::Range<usize>))| match &input.source {
+    let at_hand = |(input, (hashed, range)): (&Input, (Hashed, Range<usize>))| match &input.source {
         Source::Bytes(bytes) => (hashed, Some(bytes.clone())),
         Source::File(_) if range.len() as u64 == hashed.size => (hashed, Some(small.slice(range))),
         Source::File(_) => (hashed, None),
@@ -174,6 +192,19 @@ mod tests {
         let mut small = b"before".to_vec();
         let hashed = read_file(file.path(), &mut small).unwrap().unwrap();
         (hashed, small.split_off(6))
+    }
+
+    #[test]
+    fn runs_cover_all_inputs_and_keep_to_their_stretch() {
+        for inputs in [0, 1, 7, STRETCH, 10 * STRETCH + 100] {
+            let next = Next(Mutex::new(0));
+            let runs: Vec<Range<usize>> = std::iter::from_fn(|| next.take(inputs)).collect();
+            assert_eq!(runs.iter().cloned().flatten().collect::<Vec<_>>(), (0..inputs).collect::<Vec<_>>());
+            assert!(runs.iter().all(|run| run.len() <= RUN && run.start / STRETCH == (run.end - 1) / STRETCH));
+        }
+        let next = Next(Mutex::new(0));
+        next.stop(1_000);
+        assert_eq!(next.take(1_000), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use self::put::Putting;
 use crate::{
     CallError, Client, Digest, Kind,
     inputs::{Input, Source},
-    read::{self, Hashed, RUN, Run},
+    read::{self, Hashed, Run, STRETCH},
     retry::{self, Transient},
 };
 
@@ -41,10 +41,10 @@ const BATCH_FILE_BYTES: u64 = 64 << 20;
 const UNDER_WAY: usize = 3;
 
 /// Entries of one list of inputs: a list with names of usual length is a small blob.
-const LIST_ENTRIES: usize = 8 * RUN;
+const LIST_ENTRIES: usize = STRETCH;
 
 /// Entries of one list, of inputs so many that a submission could not name shorter ones: the most it may have.
-const LONG_LIST_ENTRIES: usize = 64 * RUN;
+const LONG_LIST_ENTRIES: usize = 8 * STRETCH;
 
 /// Inputs from which on lists are long.
 const MANY_INPUTS: usize = 20_000_000;
@@ -104,8 +104,8 @@ impl Client {
         let mut lists = Lists::new(upload.inputs.len(), entries);
         let mut runs = read::start(upload.inputs.clone(), upload.tracker.clone());
         while let Some(run) = runs.recv().await {
-            let start = upload.take(run?);
-            if let Some(range) = lists.completed_by(start) {
+            let read = upload.take(run?);
+            if let Some(range) = lists.completed_by(read) {
                 let (list, blob) = encoded(upload.named(range.clone()));
                 lists.refs[range.start / entries] = list;
                 upload.batch.extend([blob]);
@@ -168,9 +168,10 @@ impl Upload<'_> {
         }
     }
 
-    /// Adds inputs to the batch; answers the index of the first.
-    fn take(&mut self, run: Run) -> usize {
+    /// Adds inputs to the batch; answers which they are.
+    fn take(&mut self, run: Run) -> Range<usize> {
         let Run { start, inputs: read } = run;
+        let range = start..start + read.len();
         let inputs = &self.inputs[start..];
         self.batch.extend(read.into_iter().zip(inputs).zip(&mut self.hashed[start..]).map(
             |(((hashed, bytes), input), place)| {
@@ -178,7 +179,7 @@ impl Upload<'_> {
                 Putting::new(hashed, bytes.map_or_else(|| input.source.clone(), Source::Bytes))
             },
         ));
-        start
+        range
     }
 
     /// Names of inputs that were read.
@@ -273,7 +274,7 @@ impl Batch {
 struct Lists {
     inputs: usize,
     entries: usize,
-    /// Runs that each list still waits for.
+    /// Inputs that each list still waits for.
     waits: Vec<usize>,
     refs: Vec<BlobListRef>,
 }
@@ -281,14 +282,14 @@ struct Lists {
 impl Lists {
     fn new(inputs: usize, entries: usize) -> Lists {
         let starts = (0..inputs).step_by(entries);
-        let waits: Vec<usize> = starts.map(|start| entries.min(inputs - start).div_ceil(RUN)).collect();
+        let waits: Vec<usize> = starts.map(|start| entries.min(inputs - start)).collect();
         Lists { inputs, entries, refs: vec![BlobListRef::default(); waits.len()], waits }
     }
 
-    /// The range of the list that the run from `start` on completes, if it does.
-    fn completed_by(&mut self, start: usize) -> Option<Range<usize>> {
-        let at = start / self.entries;
-        self.waits[at] -= 1;
+    /// The range of the list that a run completes, if it does.
+    fn completed_by(&mut self, run: Range<usize>) -> Option<Range<usize>> {
+        let at = run.start / self.entries;
+        self.waits[at] -= run.len();
         (self.waits[at] == 0).then(|| at * self.entries..self.inputs.min((at + 1) * self.entries))
     }
 }
@@ -311,9 +312,9 @@ mod tests {
     fn a_list_is_complete_once_with_its_last_run_whatever_their_order() {
         let inputs = 2 * LIST_ENTRIES + 1;
         let mut lists = Lists::new(inputs, LIST_ENTRIES);
-        let mut starts: Vec<usize> = (0..inputs).step_by(RUN).collect();
-        starts.reverse();
-        let complete: Vec<Range<usize>> = starts.into_iter().filter_map(|start| lists.completed_by(start)).collect();
+        let mut runs: Vec<Range<usize>> = (0..inputs).step_by(64).map(|start| start..inputs.min(start + 64)).collect();
+        runs.reverse();
+        let complete: Vec<Range<usize>> = runs.into_iter().filter_map(|run| lists.completed_by(run)).collect();
         assert_eq!(complete, [2 * LIST_ENTRIES..inputs, LIST_ENTRIES..2 * LIST_ENTRIES, 0..LIST_ENTRIES]);
     }
 
