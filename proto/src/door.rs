@@ -25,6 +25,9 @@ const PACKET_BYTES: usize = 4 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 64;
 
+/// Longest wait to be let in.
+const CONNECTING: Duration = Duration::from_secs(2);
+
 /// A socket in the abstract namespace that is listened on.
 #[derive(Debug)]
 pub struct Listener(OwnedFd);
@@ -67,6 +70,8 @@ impl Connection {
     /// When nobody does.
     pub fn open(name: &str) -> io::Result<Self> {
         let fd = socket()?;
+        // Where too many wait to be let in, nobody else waits for long.
+        set_socket_timeout(&fd, Timeout::Send, Some(CONNECTING))?;
         retry_on_intr(|| connect(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes())?))?;
         Ok(Self(fd))
     }

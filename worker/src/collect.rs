@@ -6,10 +6,12 @@
 //! attempt, and so does a name that is not UTF-8 or has control characters, or more than the bounds below allow.
 //!
 //! Nothing of the run lives any more when its outputs are collected. In a warm slot the *next* run may: everything here
-//! also holds when somebody changes the directory meanwhile. It takes a process inside that runs as our own user to find
-//! the directory of another run at all; even that one cannot make us read, move or remove anything else, nor make us hang.
+//! also holds when somebody changes the directory meanwhile. To find the directory of another run at all it takes a run of
+//! the same job that was told its name, or an inside that runs as our own user; even those cannot make us read, move or
+//! remove anything else, nor make us hang.
 
 use std::{
+    collections::HashSet,
     ffi::CStr,
     io,
     mem::MaybeUninit,
@@ -92,6 +94,8 @@ pub(crate) struct Outbox {
     dir: OwnedFd,
     inside: String,
     free: Vec<Tray>,
+    /// Whose trays those are.
+    job: [u8; 16],
     yard: Arc<Yard>,
     entries: Vec<MaybeUninit<u8>>,
 }
@@ -118,9 +122,21 @@ impl Outbox {
             dir: open_directory(host)?,
             inside: inside.to_owned(),
             free: Vec::new(),
+            job: [0; 16],
             yard,
             entries: vec![MaybeUninit::uninit(); ENTRIES_BUFFER],
         })
+    }
+
+    /// What follows is of this job. Trays that another job's runs have seen are not used again: those may know the names.
+    pub(crate) fn turn_to(&mut self, job: [u8; 16]) {
+        if self.job != job {
+            self.job = job;
+            for tray in std::mem::take(&mut self.free) {
+                // What cannot be removed now goes with the sandbox.
+                let _ = self.remove(&tray);
+            }
+        }
     }
 
     /// A tray for a run's outputs. With `spooled`, standard output is one of them, and goes to the descriptor.
@@ -129,8 +145,14 @@ impl Outbox {
             Some(tray) => tray,
             None => Tray::make(&self.dir, &self.inside)?,
         };
-        let stdout = tray.begin(spooled, &self.yard)?;
-        Ok((tray, stdout))
+        match tray.begin(spooled, &self.yard) {
+            Ok(stdout) => Ok((tray, stdout)),
+            Err(cause) => {
+                // What cannot be removed now goes with the sandbox.
+                let _ = self.remove(&tray);
+                Err(cause)
+            }
+        }
     }
 
     /// Takes everything a run left, sorted by path. `item` is the path of the item: its directory is where the outputs
@@ -174,6 +196,10 @@ impl Outbox {
             self.free.push(tray);
             return Ok(());
         }
+        self.remove(&tray)
+    }
+
+    fn remove(&self, tray: &Tray) -> io::Result<()> {
         match unlinkat(&self.dir, &tray.name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(_) => self.yard.throw_away(&self.dir, &tray.name),
@@ -183,8 +209,6 @@ impl Outbox {
 
 impl Collection<'_> {
     fn walk(&mut self, run: &OwnedFd, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
-        // It has been read before when it was another run's.
-        seek(run, SeekFrom::Start(0)).map_err(|errno| trouble("reading a directory", errno))?;
         self.take_all(run, "", buffer)?;
         let mut next = 0;
         while let Some(below) = self.dirs.get(next).cloned() {
@@ -197,6 +221,26 @@ impl Collection<'_> {
 
     /// Takes the files of one directory and notes the directories in it.
     fn take_all(&mut self, dir: &OwnedFd, below: &str, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
+        let mut inner = HashSet::new();
+        loop {
+            // From the beginning: it may have been read before, and entries may hide while others are removed.
+            seek(dir, SeekFrom::Start(0)).map_err(|errno| trouble("reading a directory", errno))?;
+            let before = self.outputs.len();
+            self.take_once(dir, below, buffer, &mut inner)?;
+            if self.outputs.len() == before || !self.emptied {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One pass over a directory; `inner` are the directories found in it so far.
+    fn take_once(
+        &mut self,
+        dir: &OwnedFd,
+        below: &str,
+        buffer: &mut [MaybeUninit<u8>],
+        inner: &mut HashSet<String>,
+    ) -> Result<(), CollectError> {
         let mut entries = RawDir::new(dir.as_fd(), buffer);
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(|errno| match errno {
@@ -208,10 +252,18 @@ impl Collection<'_> {
                 continue;
             }
             let path = self.path(below, name)?;
-            match entry.file_type() {
-                FileType::Directory => self.note_dir(path)?,
+            let kind = match entry.file_type() {
+                // Not every file system tells.
+                FileType::Unknown => kind_of(dir, name, &path)?,
+                kind => kind,
+            };
+            match kind {
+                FileType::Directory => {
+                    if inner.insert(path.clone()) {
+                        self.note_dir(path)?;
+                    }
+                }
                 FileType::RegularFile => self.take_file(dir, name, path)?,
-                FileType::Unknown => self.take_unknown(dir, name, path)?,
                 kind => return Err(refused(format!("{} is {}", shown(&path), kind_name(kind)))),
             }
         }
@@ -243,16 +295,6 @@ impl Collection<'_> {
         }
         self.dirs.push(path);
         Ok(())
-    }
-
-    /// For file systems that do not tell the kind of an entry.
-    fn take_unknown(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
-        let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unreadable(&path, errno))?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => self.note_dir(path),
-            FileType::RegularFile => self.take_file(dir, name, path),
-            kind => Err(refused(format!("{} is {}", shown(&path), kind_name(kind)))),
-        }
     }
 
     fn take_file(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
@@ -365,6 +407,11 @@ fn read_exactly(file: &OwnedFd, size: u64, path: &str) -> Result<Bytes, CollectE
         return Err(refused(format!("{} changed while it was read", shown(path))));
     }
     Ok(bytes.into())
+}
+
+fn kind_of(dir: &OwnedFd, name: &CStr, path: &str) -> Result<FileType, CollectError> {
+    let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unreadable(path, errno))?;
+    Ok(FileType::from_raw_mode(stat.st_mode))
 }
 
 fn unreadable(path: &str, errno: Errno) -> CollectError {

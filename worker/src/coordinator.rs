@@ -157,8 +157,9 @@ fn fetch_error(digest: blake3::Hash, status: &Status) -> FetchError {
     }
 }
 
+/// Our own file: nothing gets better by asking the coordinator again.
 fn unreadable(error: io::Error) -> Status {
-    Status::internal(format!("an output cannot be read: {error}"))
+    Status::invalid_argument(format!("an output cannot be read: {error}"))
 }
 
 /// The digest of an output; reads it if nobody has.

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! NAME cannot be guessed, and the directory of all not be listed by an inside that runs as another user than ours: a run
-//! does not find the inputs that wait for later ones.
+//! does not find the inputs that wait for later ones. Runs of another job get other directories.
 //!
 //! The directories are used again for later runs, and so is the file of a small input, renamed and written anew: to make
 //! and remove a file for each item costs a journalling file system several times as much (ext4 steps over every inode
@@ -45,6 +45,8 @@ pub(crate) struct Inbox {
     desk: Arc<Desk>,
     inside: String,
     free: Vec<Place>,
+    /// Whose places those are.
+    job: [u8; 16],
 }
 
 /// What staging needs, shared with the thread that stages large inputs.
@@ -102,7 +104,19 @@ impl Inbox {
     /// Opens a sandbox's input directory.
     pub(crate) fn open(host: &Path, inside: &str, read_only: bool) -> io::Result<Self> {
         let desk = Desk { dir: open_directory(host)?, read_only };
-        Ok(Self { desk: Arc::new(desk), inside: inside.to_owned(), free: Vec::new() })
+        Ok(Self { desk: Arc::new(desk), inside: inside.to_owned(), free: Vec::new(), job: [0; 16] })
+    }
+
+    /// What follows is of this job. Places that another job's runs have seen are not used again: those may know the names.
+    pub(crate) fn turn_to(&mut self, job: [u8; 16]) {
+        if self.job != job {
+            self.job = job;
+            for mut place in std::mem::take(&mut self.free) {
+                // What cannot be removed now goes with the sandbox.
+                let _ = self.desk.remove_kept(&mut place);
+                let _ = unlinkat(&self.desk.dir, &place.name, AtFlags::REMOVEDIR);
+            }
+        }
     }
 
     /// Stages inputs at once, if all of them have travelled along.

@@ -171,7 +171,8 @@ impl Blobs {
     /// reading detects. On success the blob is durable; the path stays.
     ///
     /// # Errors
-    /// When it is not a regular file with one name, is not `file`, or cannot be linked, read or synced.
+    /// When it is not a regular file of ours with one name, is not `file`, takes up much more room than its bytes, or cannot
+    /// be linked, read or synced.
     pub fn adopt_link(&self, path: &Path, file: &File) -> Result<Hash, PutError> {
         crate::writer::adopt_link(&self.inner, path, file)
     }

@@ -16,6 +16,9 @@ use crate::{MAX_SMALL_BYTES, PutError, blobs::Inner};
 const READ_ONLY: u32 = 0o444;
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Bytes a file that is taken over may take up beyond its size.
+const SLACK_BYTES: u64 = 1 << 20;
+
 /// A blob being written. Its bytes stay in memory while they fit a pack; beyond that they go to a temporary file, which is
 /// removed when the writer is dropped unfinished.
 #[derive(Debug)]
@@ -135,7 +138,10 @@ pub(crate) fn adopt_link(inner: &Inner, path: &Path, file: &File) -> Result<Hash
     let told = file.metadata().map_err(failed("look at"))?;
     let found = fs::symlink_metadata(&aside.0).map_err(failed("look at"))?;
     let refused = || PutError::NotAPlainFile { path: path.to_owned() };
-    if !found.is_file() || identity(&found) != identity(&told) {
+    // Whoever owns it could make it writable again. Room taken beyond its end would stay taken.
+    let ours = found.uid() == rustix::process::geteuid().as_raw();
+    let lean = found.blocks() * 512 <= found.len() + SLACK_BYTES;
+    if !found.is_file() || identity(&found) != identity(&told) || !ours || !lean {
         return Err(refused());
     }
     // Read through a descriptor of our own: the position of the other is shared.

@@ -48,7 +48,9 @@ pub struct Container {
     nothing: File,
     /// The directory of inputs, held open: the way to it is walked once.
     inputs: Option<OwnedFd>,
-    /// The program looked up last: runs of a container mostly share it, and a container's root does not change.
+    /// Whether the root of the file system is a container's, which does not change.
+    fixed: bool,
+    /// The program looked up last, where the root is fixed: runs of a container mostly share it.
     known: Option<Known>,
     spawner: Spawner,
 }
@@ -61,11 +63,11 @@ struct Known {
 }
 
 impl Container {
-    /// Reads the shim's own environment.
+    /// Reads the shim's own environment. `fixed` says that no program comes or goes while the shim lives.
     ///
     /// # Errors
     /// When there is no `/dev/null`, or no directory of inputs where there should be one.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new(fixed: bool) -> std::io::Result<Self> {
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let inputs = std::env::var_os(INPUTS_ENV).map(|path| open(path, directory, Mode::empty())).transpose()?;
         Ok(Self {
@@ -73,6 +75,7 @@ impl Container {
             variables: std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect(),
             // Kept open, as a run may be able to replace what is at this path.
             nothing: File::open("/dev/null")?,
+            fixed,
             known: None,
             spawner: Spawner::new(),
         })
@@ -145,7 +148,9 @@ impl Container {
         }
         let path = path.to_owned();
         let found = c_string(&find(name, &path)?.into_os_string().into_vec())?;
-        self.known = Some(Known { name: name.to_owned(), path, found: found.clone() });
+        if self.fixed {
+            self.known = Some(Known { name: name.to_owned(), path, found: found.clone() });
+        }
         Ok(found)
     }
 

@@ -47,7 +47,9 @@ impl Scratch {
     /// When one is not there.
     pub fn open(joined: &OsStr) -> io::Result<Self> {
         let paths = joined.as_bytes().split(|byte| *byte == b':').filter(|path| !path.is_empty());
-        let roots = paths.map(|path| openat(CWD, path, DIRECTORY, Mode::empty())).collect::<io::Result<_>>()?;
+        // A link may lead there: nobody else has done anything here yet.
+        let follow = DIRECTORY.difference(OFlags::NOFOLLOW);
+        let roots = paths.map(|path| openat(CWD, path, follow, Mode::empty())).collect::<io::Result<_>>()?;
         Ok(Self { roots, names: Vec::new(), inner_names: Vec::new(), moved: 0, limit: None })
     }
 

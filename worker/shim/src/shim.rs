@@ -65,7 +65,7 @@ impl Shim {
         Ok(Self {
             socket,
             wake: Wake::install()?,
-            container: Container::new()?,
+            container: Container::new(reaper.is_first())?,
             scratch: Scratch::open(scratch)?,
             memory: Memory::new(reaper.is_first()),
             chunk: Chunk::new(),

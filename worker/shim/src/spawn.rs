@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 
 use libc::{c_char, c_int, c_void};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::Pid;
 
 /// Bytes of stack for what is done between clone and exec: a few system calls.
@@ -86,7 +86,7 @@ impl Spawner {
             return Ok(pid);
         }
         // It has exited, and is nobody's process but ours.
-        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+        let _ = retry_on_intr(|| rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
         Err(Errno::from_raw_os_error(errno))
     }
 }
@@ -105,8 +105,9 @@ extern "C" fn become_program(errand: *mut c_void) -> c_int {
                 return fail(errand);
             }
         }
-        // Rust's runtime ignores SIGPIPE. The others have handlers, which must not run here once nothing is blocked.
-        for signal in [libc::SIGPIPE, libc::SIGTERM, libc::SIGCHLD] {
+        // Rust's runtime ignores SIGPIPE, and whoever started the shim may ignore what a terminal sends. The others have
+        // handlers, which must not run here once nothing is blocked.
+        for signal in [libc::SIGPIPE, libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGCHLD] {
             libc::signal(signal, libc::SIG_DFL);
         }
         let mut none = std::mem::zeroed();

@@ -3,7 +3,7 @@
 //! Both are used again for later runs as long as they are found as they were made: to make and remove them for each item
 //! costs a file system several times as much as the item's bytes. The directory's name cannot be guessed, and its parent
 //! not be listed by an inside that runs as another user than ours: so a run does not find that of another, whose outputs
-//! may not be collected yet. The file for standard output has no name inside at all. It is opened anew for each run, so
+//! may not be collected yet. Runs of another job get others. The file for standard output has no name inside at all. It is opened anew for each run, so
 //! that nothing a run does to its descriptor (`O_NONBLOCK`, its position) is there for the next.
 
 use std::{
@@ -81,8 +81,17 @@ impl Tray {
             Some(spool) => spool,
             None => Spool::make(yard)?,
         };
-        let spool = self.spool.insert(spool);
-        Ok(Some(File::options().write(true).open(spool.owned.path())?.into()))
+        let (spool, opened) = match File::options().write(true).open(spool.owned.path()) {
+            Ok(opened) => (spool, opened),
+            // An inside that runs as our own user may have changed its mode.
+            Err(_) => {
+                let fresh = Spool::make(yard)?;
+                let opened = File::options().write(true).open(fresh.owned.path())?;
+                (fresh, opened)
+            }
+        };
+        self.spool = Some(spool);
+        Ok(Some(opened.into()))
     }
 
     /// What standard output came to.

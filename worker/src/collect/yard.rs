@@ -136,6 +136,8 @@ impl Yard {
         if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
             // Ours alone from now on, and without set-user-id bits. Not ours to change when we are not root: no matter.
             let file = openat(&self.staging, &number, flags, Mode::empty())?;
+            let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+            let _ = std::os::unix::fs::chown(by_descriptor(&file), Some(user), Some(group));
             let _ = std::fs::set_permissions(by_descriptor(&file), Permissions::from_mode(0o600));
         }
         Ok((owned, stat))

@@ -27,8 +27,9 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// Lays the files of a list out in a new directory, readable by everybody and writable by nobody.
-    pub async fn lay_out(blobs: &Cache, yard: &Arc<Yard>, list: &BlobListRef) -> Result<Self, String> {
+    /// Lays the files of a list out in a new directory, readable by everybody and writable by nobody. With `read_only` the
+    /// inside sees it through a mount that cannot be written to, and files of the cache need not be copied.
+    pub async fn lay_out(blobs: &Cache, yard: &Arc<Yard>, list: &BlobListRef, read_only: bool) -> Result<Self, String> {
         let files = lists::entries(blobs, std::slice::from_ref(list)).await;
         let files = files.map_err(|why| format!("the list of its data: {why}"))?;
         let about = |error: io::Error| format!("the directory of its data: {error}");
@@ -37,7 +38,7 @@ impl Data {
         make_dir(&data.files()).map_err(about)?;
         let below = data.files();
         stream::iter(files)
-            .map(|file| lay(blobs, &below, file))
+            .map(|file| lay(blobs, &below, file, read_only))
             .buffer_unordered(FETCHES)
             .try_collect::<Vec<()>>()
             .await?;
@@ -58,7 +59,7 @@ impl Drop for Data {
     }
 }
 
-async fn lay(blobs: &Cache, below: &Path, file: NamedBlob) -> Result<(), String> {
+async fn lay(blobs: &Cache, below: &Path, file: NamedBlob, read_only: bool) -> Result<(), String> {
     let about = |error: &dyn std::fmt::Display| format!("data file {:?}: {error}", file.path);
     let digest = blake3::Hash::from_slice(&file.digest).map_err(|error| about(&error))?;
     let blob = match file.inline.clone() {
@@ -66,11 +67,11 @@ async fn lay(blobs: &Cache, below: &Path, file: NamedBlob) -> Result<(), String>
         None => blobs.fetch(digest, file.size).await.map_err(|error| about(&error))?,
     };
     let (below, path) = (below.to_owned(), file.path.clone());
-    let written = tokio::task::spawn_blocking(move || write(&below, &path, &blob)).await;
+    let written = tokio::task::spawn_blocking(move || write(&below, &path, &blob, read_only)).await;
     written.map_err(io::Error::other).flatten().map_err(|error| about(&error))
 }
 
-fn write(below: &Path, path: &str, blob: &Blob) -> io::Result<()> {
+fn write(below: &Path, path: &str, blob: &Blob, read_only: bool) -> io::Result<()> {
     let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
     if !plain || path.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a relative path of plain components"));
@@ -79,8 +80,7 @@ fn write(below: &Path, path: &str, blob: &Blob) -> io::Result<()> {
     let parent = target.parent().unwrap_or(below);
     make_dir(parent)?;
     match blob {
-        // The cache's file is read-only, and so is the mount the inside sees.
-        Blob::File(file) if fs::hard_link(file.path(), &target).is_ok() => Ok(()),
+        Blob::File(file) if read_only && fs::hard_link(file.path(), &target).is_ok() => Ok(()),
         Blob::File(file) => copy(&mut fs::File::open(file.path())?, &target),
         Blob::Bytes(bytes) => copy(&mut bytes.as_ref(), &target),
     }

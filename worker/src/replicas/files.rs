@@ -186,7 +186,11 @@ impl<'a> Bench<'a> {
             }
         };
         let dirty = done.dirty;
-        let outcome = self.judge(&mut tray, done);
+        // What may still be alive could change what is collected.
+        let outcome = match dirty {
+            true => Err(Unanswered::Failed("it left what cannot be ended or removed".to_owned())),
+            false => self.judge(&mut tray, done),
+        };
         self.inbox.clear(staged);
         let cleared = self.outbox.clear(tray);
         // The caller may have gone.

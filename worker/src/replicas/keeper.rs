@@ -116,7 +116,8 @@ async fn prepare(
 ) -> Result<(), String> {
     let image = replicas.runtime.resolve(&place.container.image).await.map_err(|error| error.to_string())?;
     if let (Some(list), None) = (&desired.data, &data) {
-        *data = Some(Data::lay_out(&replicas.blobs, &replicas.yard, list).await?);
+        let read_only = has_read_only_inputs(&*replicas.runtime);
+        *data = Some(Data::lay_out(&replicas.blobs, &replicas.yard, list, read_only).await?);
     }
     for _ in 0..rooms {
         let dir = replicas.yard.slot_dir().map_err(|error| format!("its directory cannot be made: {error}"))?;

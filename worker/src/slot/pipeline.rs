@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use longshore_proto::v1::Failure;
+use longshore_proto::v1::{Failure, FailureClass};
 use longshore_shim::{FromShim, Run, ToShim};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
@@ -213,10 +213,17 @@ impl Pipeline<'_> {
         plan: &Plan,
         staged: &Staged,
     ) -> Result<(Run, Tray, Option<OwnedFd>), Failure> {
+        self.warm.outbox.turn_to(work.job);
         let laid = self.warm.outbox.lay(plan.spools_stdout());
         let (tray, stdout) = laid.map_err(|cause| failures::of_disk("its outputs have no place", &cause))?;
-        let run = plan.run(seq, work, staged, tray.path())?;
-        Ok((run, tray, stdout))
+        match plan.run(seq, work, staged, tray.path()) {
+            Ok(run) => Ok((run, tray, stdout)),
+            Err(failure) => {
+                // What cannot be removed now goes with the sandbox.
+                let _ = self.warm.outbox.clear(tray);
+                Err(failure)
+            }
+        }
     }
 
     /// The first in line runs now, as far as we can know.
@@ -242,8 +249,12 @@ impl Pipeline<'_> {
         let Some(run) = self.running.remove(position) else { return Ok(()) };
         if done.dirty {
             // Not all of the run may be dead: nothing is collected, and nothing else run, until the container is.
-            self.end_sandbox().await;
-            self.conclude(run, done).await;
+            if self.end_sandbox().await {
+                self.conclude(run, done).await;
+            } else {
+                let why = "its container can neither be cleared nor removed".to_owned();
+                self.settle_lost(run, failures::failure(FailureClass::Infrastructure, why)).await;
+            }
             return Err(Broken::Spoilt);
         }
         self.warm.pace.note(done.usage.wall_us);

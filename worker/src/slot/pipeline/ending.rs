@@ -89,12 +89,14 @@ impl Pipeline<'_> {
         self.shared.wake(wake);
     }
 
-    /// Removes the container now: nothing inside lives after that.
-    pub(super) async fn end_sandbox(&mut self) {
+    /// Removes the container now: nothing inside lives after that. False when it cannot be removed.
+    pub(super) async fn end_sandbox(&mut self) -> bool {
         self.closing = true;
-        if let Err(error) = self.warm.control.remove().await {
+        let removed = self.warm.control.remove().await;
+        if let Err(error) = &removed {
             warn!(container = self.warm.control.id(), %error, "a container cannot be removed");
         }
+        removed.is_ok()
     }
 
     /// The container is of no more use: whoever was first in line may be the cause, the others go elsewhere.
@@ -130,7 +132,7 @@ impl Pipeline<'_> {
         }
     }
 
-    async fn settle_lost(&mut self, first: Running, failure: Failure) {
+    pub(super) async fn settle_lost(&mut self, first: Running, failure: Failure) {
         match first.fate {
             Fate::Forget => return,
             Fate::GiveBack => return self.give_back(&first.offer).await,

@@ -39,6 +39,7 @@ impl Pipeline<'_> {
     pub(super) async fn prepare(&mut self, offer: Offer) {
         let plan = self.warm.plan(&offer, self.shared);
         let wanted = plan.wanted(&offer.work);
+        self.warm.inbox.turn_to(offer.work.job);
         let staged = match self.warm.inbox.stage_small(&wanted) {
             Some(staged) => staged,
             None => match self.warm.inbox.stager() {
