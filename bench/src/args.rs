@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::{http, idle, latency, queue, report::Report, submit, transfer};
+use crate::{coordinator, http, idle, latency, queue, report::Report, submit, transfer};
 
 /// Longshore and its peers, side by side on one machine.
 #[derive(Debug, Parser)]
@@ -58,6 +58,8 @@ pub enum Command {
     Idle(idle::IdleArgs),
     /// Submissions of many small and a few large files, and fetches of outputs, beside `tar` and `cp`
     Submit(submit::SubmitArgs),
+    /// The coordinator alone, with workers that run nothing
+    Coordinator(coordinator::CoordinatorArgs),
 }
 
 impl Command {
@@ -70,6 +72,7 @@ impl Command {
             Self::Latency(args) => latency::run(args, rounds),
             Self::Idle(args) => idle::run(args, rounds),
             Self::Submit(args) => submit::run(args, rounds),
+            Self::Coordinator(args) => coordinator::run(args, rounds),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod args;
 mod containers;
 mod contender;
+mod coordinator;
 mod http;
 mod idle;
 mod image;

@@ -34,7 +34,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ),
     ("longshore-examples", &["merger-sdk"]),
     ("longshore", &["longshore-client", "longshore-coordinator", "longshore-worker"]),
-    ("bench", &["longshore-client"]),
+    ("bench", &["longshore-client", "longshore-proto"]),
     ("integration-tests", &["longshore-core", "merger-sdk"]),
 ];
 

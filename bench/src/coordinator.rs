@@ -1,0 +1,136 @@
+//! The coordinator alone: the real `longshore coordinator` over real gRPC with a durable store, and simulated workers.
+//!
+//! For each number of items and of workers, on a data directory of its own:
+//!
+//! 1. A job is submitted, its items all of one small input; memory is read before and after.
+//! 2. The coordinator is stopped and started again with the job queued.
+//! 3. Workers say hello. When every one is welcome they begin, and each attempt succeeds at once with what a real worker
+//!    reports of `true`: one empty output under the item's name, inline, and a millisecond of run time. The clock runs
+//!    from there until the last result is settled, which it is once its outcome is durable.
+//! 4. The coordinator is stopped and started again with every outcome.
+
+mod job;
+mod server;
+mod worker;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+
+use self::{server::Server, worker::Crew};
+use crate::{
+    args::{Rounds, Setup},
+    contender::Run,
+    processes::{self, Activity},
+    report::{Group, Report},
+};
+
+/// Flags of `coordinator`.
+#[derive(Debug, Args)]
+pub struct CoordinatorArgs {
+    /// Items of the job, one row for each number
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "10000,100000,1000000")]
+    pub items: Vec<u64>,
+    /// Workers, one row for each number
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,1000")]
+    pub workers: Vec<u32>,
+    /// Slots of all workers together, at least one each
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub slots: u32,
+    /// Run time that workers report of each item, microseconds
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub run_us: u64,
+    /// The longshore command; the one beside this program unless set
+    #[arg(long, value_name = "PATH")]
+    pub longshore: Option<PathBuf>,
+    /// Directory below which everything is kept, on the disk to measure; the system's temporary one unless set
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl CoordinatorArgs {
+    fn setup(&self) -> Setup {
+        Setup { slots: 1, image: String::new(), longshore: self.longshore.clone(), dir: self.dir.clone() }
+    }
+}
+
+/// Measures everything that was asked for.
+pub fn run(args: &CoordinatorArgs, rounds: &Rounds) -> Result<Report> {
+    let setup = args.setup();
+    // One thread: what workers take must not crowd out the coordinator, and is not meant to be quick.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut report = Report::new();
+    let mut group = Group::new("the coordinator alone", "completions/s");
+    for round in 1..=rounds.rounds {
+        for &items in &args.items {
+            for &workers in &args.workers {
+                let name = format!("{items} items, {workers} workers");
+                if !rounds.wants(&name) {
+                    continue;
+                }
+                eprintln!("the coordinator alone, round {round} of {}: {name}", rounds.rounds);
+                let run = runtime.block_on(measure(args, &setup, items, workers))?;
+                group.add(&name, "from the workers' beginning to the last durable outcome", run);
+            }
+        }
+    }
+    report.groups.push(group);
+    report.note(setup.disk()?);
+    report.note(format!("{} slots over all workers, which are all in one process", args.slots));
+    report.note(format!(
+        "each attempt succeeds at once with one empty output, inline, and {} µs of run time, as of `true`",
+        args.run_us
+    ));
+    report.note("submit s: until the acknowledgement; lists of inputs were put before");
+    report.note("B/queued item: growth of the resident set from before the submission to after it");
+    report.note("start … s: from the start of the process to an answer about its jobs, with the job queued or done");
+    Ok(report)
+}
+
+async fn measure(args: &CoordinatorArgs, setup: &Setup, items: u64, workers: u32) -> Result<Run> {
+    let dir = setup.dir()?;
+    let binary = setup.longshore()?;
+    let (server, _) = Server::start(&binary, dir.path()).await?;
+    let submission = job::put_inputs(&server, items).await?;
+    let before = server.resident_bytes()?;
+    let acknowledged = job::submit(&server, submission).await?;
+    let queued = server.resident_bytes()?.saturating_sub(before);
+    let submission_peak = processes::of(server.pid())?.peak_kib;
+    server.stop()?;
+
+    let (server, start_queued) = Server::start(&binary, dir.path()).await?;
+    let crew = Crew::join(args, &server, items, workers).await?;
+    let (coordinator_before, own_before) = used(&server)?;
+    let took = crew.work().await?;
+    let (coordinator_after, own_after) = used(&server)?;
+    job::ensure_done(&server, items).await?;
+    let peak = processes::of(server.pid())?.peak_kib.max(submission_peak);
+    server.stop()?;
+
+    let (server, start_done) = Server::start(&binary, dir.path()).await?;
+    job::ensure_done(&server, items).await?;
+    server.stop()?;
+
+    let per_item_us = |cpu: (Duration, u64)| cpu.0.as_secs_f64() * 1e6 / float(items);
+    Ok(Run::rate("completions/s", float(items), took)
+        .with("coordinator CPU µs/item", per_item_us(coordinator_after.since(&coordinator_before)))
+        .with("workers CPU µs/item", per_item_us(own_after.since(&own_before)))
+        .with("submit s", acknowledged.as_secs_f64())
+        .with("B/queued item", float(queued) / float(items))
+        .with("start queued s", start_queued.as_secs_f64())
+        .with("start done s", start_done.as_secs_f64())
+        .with("disk B/item", float(server::disk_bytes(dir.path())?) / float(items))
+        .with_peak("coordinator", peak))
+}
+
+/// What the threads of the coordinator and of this process have used.
+fn used(server: &Server) -> Result<(Activity, Activity)> {
+    Ok((processes::activity(server.pid())?, processes::activity(std::process::id())?))
+}
+
+/// A count for a quotient; those here are far below what an f64 holds exactly.
+#[allow(clippy::cast_precision_loss)]
+fn float(count: u64) -> f64 {
+    count as f64
+}
