@@ -1,14 +1,14 @@
 //! What the records mean: specifications, inputs and outputs, read from the store and the blobs when they are needed.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{Blobs, GetError, PutError};
-use longshore_core::{Digest, ItemKey, JobId, Source};
+use longshore_core::{Digest, ItemKey, JobId, OutcomeRecord, Source};
 use longshore_proto::{
     SMALL_BLOB_BYTES,
     v1::{BlobList, BlobListRef, NamedBlob, Outcome, ServiceSpec, SubmitRequest},
@@ -16,7 +16,7 @@ use longshore_proto::{
 use longshore_store::Reader;
 use prost::Message;
 
-use crate::{limits, records};
+use crate::{limits, outcomes, records};
 
 /// Specifications kept decoded at once.
 const SHEETS: usize = 256;
@@ -24,8 +24,8 @@ const SHEETS: usize = 256;
 /// Decoded chunks of inputs kept per job.
 const CHUNKS: usize = 4;
 
-/// Outcomes read at a time.
-const PAGE: usize = 1_000;
+/// Blocks of successes kept at once.
+const BLOCKS: usize = 16;
 
 /// Why something that is named cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,12 @@ pub struct Catalog {
     reader: Arc<dyn Reader>,
     blobs: Arc<Blobs>,
     sheets: Mutex<HashMap<JobId, Arc<Sheet>>>,
+    /// Successes read last, oldest first. A block may have got more since, but what is in it is final.
+    blocks: Mutex<VecDeque<(ItemKey, Arc<Block>)>>,
 }
+
+/// The successes of a block of items, in order.
+type Block = Vec<OutcomeRecord>;
 
 /// A job's submission, decoded.
 pub struct Sheet {
@@ -122,7 +127,7 @@ pub fn hash(digest: &[u8]) -> Hash {
 
 impl Catalog {
     pub fn new(reader: Arc<dyn Reader>, blobs: Arc<Blobs>) -> Self {
-        Self { reader, blobs, sheets: Mutex::new(HashMap::new()) }
+        Self { reader, blobs, sheets: Mutex::default(), blocks: Mutex::default() }
     }
 
     pub fn reader(&self) -> &dyn Reader {
@@ -213,9 +218,36 @@ impl Catalog {
 
     /// How an item ended, if it has.
     pub fn outcome(&self, item: &ItemKey) -> Result<Option<(bool, Outcome)>, CatalogError> {
-        records::outcome(self.reader(), item)?
-            .map(|record| Ok((record.success, decode_outcome(&record.detail)?)))
-            .transpose()
+        if let Some(detail) = self.success(item)? {
+            return Ok(Some((true, decode_outcome(&detail)?)));
+        }
+        let failure = outcomes::failure(self.reader(), item)?;
+        failure.map(|record| Ok((false, decode_outcome(&record.detail)?))).transpose()
+    }
+
+    /// The detail of an item's success. Items are asked for in order, mostly, so the block of the last ones is at hand.
+    fn success(&self, item: &ItemKey) -> Result<Option<Vec<u8>>, CatalogError> {
+        let block = ItemKey { index: item.index / outcomes::BLOCK, ..*item };
+        let in_block = |successes: &Block| {
+            let at = successes.binary_search_by_key(&item.index, |outcome| outcome.item.index).ok()?;
+            Some(successes[at].detail.clone())
+        };
+        let known = {
+            let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+            blocks.iter().find(|(known, _)| *known == block).map(|(_, successes)| Arc::clone(successes))
+        };
+        if let Some(detail) = known.and_then(|successes| in_block(&successes)) {
+            return Ok(Some(detail));
+        }
+        let successes = Arc::new(outcomes::block(self.reader(), item)?);
+        let found = in_block(&successes);
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        blocks.retain(|(known, _)| *known != block);
+        if blocks.len() >= BLOCKS {
+            blocks.pop_front();
+        }
+        blocks.push_back((block, successes));
+        Ok(found)
     }
 
     /// What last went wrong with an item that has not ended.
@@ -253,12 +285,10 @@ impl Catalog {
     pub fn everything(&self, job: JobId, stage: u16) -> Result<Vec<BlobListRef>, CatalogError> {
         let mut lists = Vec::new();
         let mut list = BlobList::default();
-        let mut after = None;
-        loop {
-            let page = records::outcomes(self.reader(), job, stage, after, PAGE)?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.item.index);
-            for record in page.iter().filter(|record| record.success) {
+        let mut from = 0;
+        while let Some(item) = outcomes::next(self.reader(), job, stage, from)? {
+            from = (item.index / outcomes::BLOCK + 1) * outcomes::BLOCK;
+            for record in outcomes::block(self.reader(), &item)? {
                 for output in self.outputs(decode_outcome(&record.detail)?)? {
                     list.blobs.push(output);
                     if list.blobs.len() as u64 == limits::LIST_ENTRIES {

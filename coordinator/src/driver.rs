@@ -297,15 +297,13 @@ impl Driver {
         if self.held.is_some() {
             return;
         }
-        self.batch = Batch::new();
-        let mut bytes = 0;
-        while bytes < BATCH_BYTES
+        let mut writer = records::Writer::default();
+        while writer.size_bytes() < BATCH_BYTES
             && let Some(outbox) = self.records.pop_front()
         {
-            let from = self.batch.ops.len();
-            outbox.iter().for_each(|record| records::put(&mut self.batch, record));
-            bytes += self.batch.ops[from..].iter().map(longshore_store::Op::size_bytes).sum::<usize>();
+            writer.add(outbox);
         }
+        self.batch = writer.finish();
         let mut effects = Effects::default();
         if self.records.is_empty() {
             // The core is now exactly as it will be durable with this batch.

@@ -21,6 +21,7 @@ mod http;
 pub mod limits;
 mod links;
 mod open;
+mod outcomes;
 mod records;
 mod results;
 mod server;

@@ -132,9 +132,10 @@ impl Coordinator {
         let (mut store, _) = SledStore::open(&config.dir.join("store"), &config.store)?;
         let blobs = Arc::new(Blobs::open(config.dir.join("blobs"))?);
         let reader = store.reader();
+        records::check_format(&*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
         let clock = Clock::start();
-        let core = Core::load(epoch, config.settings, clock.now(), records::load(&*reader)?);
+        let core = load(epoch, config.settings, clock, &*reader)?;
         let synced = Arc::clone(&blobs);
         // Blobs that records name become durable before the records.
         let committer = Committer::start(store, Some(Box::new(move || synced.sync()))).map_err(OpenError::Thread)?;
@@ -210,6 +211,14 @@ impl Coordinator {
     }
 }
 
+/// The core as it was kept.
+fn load(epoch: u64, settings: Settings, clock: Clock, reader: &dyn Reader) -> Result<Core, LoadError> {
+    let mut failed = None;
+    let records = records::load(reader).map_while(|record| record.map_err(|error| failed = Some(error)).ok());
+    let core = Core::load(epoch, settings, clock.now(), records);
+    failed.map_or(Ok(core), Err)
+}
+
 /// The next epoch, durable before anything is served under it.
 fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenError> {
     let kept = reader.get(records::EPOCH).map_err(LoadError::from)?;
@@ -217,6 +226,7 @@ fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenE
     let epoch = before + 1;
     let mut batch = Batch::new();
     batch.put(records::EPOCH, epoch.to_be_bytes());
+    batch.put(records::FORMAT_KEY, records::FORMAT.to_be_bytes());
     store.commit(&batch)?;
     Ok(epoch)
 }
