@@ -14,6 +14,7 @@ use crate::{
     queue::Queue,
     record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord},
     service::{ReplicaKey, ServicePlan},
+    turns::Turns,
 };
 
 /// Terms that are the same for everyone.
@@ -48,6 +49,10 @@ pub struct Core {
     pub(crate) fleet: Fleet,
     /// One list per running job, one queue per stage.
     pub(crate) queues: BTreeMap<JobId, Vec<Queue>>,
+    /// The order in which they give.
+    pub(crate) turns: Turns,
+    /// When pauses of jobs end, or would have ended.
+    pub(crate) pauses: BTreeSet<(u64, JobId)>,
     pub(crate) placement: Placement,
     /// Workers that were here before the start and have not come back.
     pub(crate) missed: BTreeSet<WorkerId>,
@@ -65,11 +70,13 @@ impl Core {
         for record in records {
             ledger.apply(&record);
         }
-        let queues = ledger
+        let queues: BTreeMap<JobId, Vec<Queue>> = ledger
             .jobs()
             .filter(|job| job.record.state == JobState::Running)
             .map(|job| (job.record.id, new_queues(&job.record.spec)))
             .collect();
+        let mut turns = Turns::default();
+        queues.keys().for_each(|job| turns.touch(*job));
         let missed = ledger.workers().map(|(id, _)| id).collect();
         Self {
             ledger,
@@ -78,6 +85,8 @@ impl Core {
             attempts_given: 0,
             fleet: Fleet::default(),
             queues,
+            turns,
+            pauses: BTreeSet::new(),
             placement: Placement::default(),
             missed,
             reunion_until_ms: now.steady_ms.saturating_add(settings.reunion_ms),
@@ -123,6 +132,7 @@ impl Core {
             Input::LinkLost { worker, incarnation } => {
                 if let Some(life) = self.fleet.life(worker, incarnation) {
                     life.connected = false;
+                    self.fleet.touch(worker);
                     self.unplaced = true;
                     self.placement.forget_told(worker);
                     self.notice_replicas_of(worker, &mut out);
@@ -158,13 +168,13 @@ impl Core {
         out
     }
 
-    /// When [`Input::Tick`] has something to do, in steady milliseconds, if ever.
+    /// When [`Input::Tick`] may have something to do, in steady milliseconds, if ever.
     #[must_use]
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        let leases = self.fleet.workers.values().map(|worker| worker.heard_ms + self.settings.lease_ms + 1);
-        let pauses = self.queues.values().flatten().filter_map(Queue::next_due);
+        let lease = self.fleet.heard_ms().map(|heard_ms| heard_ms + self.settings.lease_ms + 1);
+        let pause = self.pauses.first().map(|(due_ms, _)| *due_ms);
         let reunion = (!self.missed.is_empty()).then_some(self.reunion_until_ms);
-        leases.chain(pauses).chain(reunion).min()
+        [lease, pause, reunion].into_iter().flatten().min()
     }
 
     /// Makes a record true and keeps it for the outbox.
@@ -180,7 +190,7 @@ impl Core {
             return;
         }
         let job = record.id;
-        self.queues.insert(job, new_queues(&record.spec));
+        self.open_queues(job, &record.spec);
         self.keep(Record::Job(record), out);
         out.replies.push((request, Reply::Submitted { job, existed: false }));
         out.notices.push(Notice::Job(job));
@@ -216,7 +226,7 @@ impl Core {
                 record.ended_ms = 0;
                 record.reason = String::new();
                 let items = failed.len() as u64;
-                self.queues.insert(id, new_queues(&record.spec));
+                self.open_queues(id, &record.spec);
                 self.keep(Record::Job(record), out);
                 for item in failed {
                     self.keep(Record::OutcomeGone(item), out);
@@ -319,6 +329,7 @@ impl Core {
         let due = now.steady_ms.saturating_add(paced.pause_ms(count, item.index));
         if let Some(queue) = self.queue_mut(&item) {
             queue.again(item.index, Some(due));
+            self.pauses.insert((due, item.job));
         }
     }
 
@@ -331,7 +342,7 @@ impl Core {
     /// failure. There are no words of a worker to keep; an empty detail says just that.
     pub(crate) fn suspect(&mut self, now: Now, item: ItemKey, out: &mut Outbox) {
         self.failed(now, item, Blame::Slot, Vec::new(), out);
-        out.notices.push(Notice::Job(item.job));
+        out.notice_job(item.job);
         self.end_if_spent(now, item.job, out);
     }
 
@@ -354,7 +365,14 @@ impl Core {
         }
     }
 
+    fn open_queues(&mut self, job: JobId, spec: &JobSpec) {
+        self.queues.insert(job, new_queues(spec));
+        self.turns.touch(job);
+    }
+
+    /// The queue the item belongs to, to be changed.
     pub(crate) fn queue_mut(&mut self, item: &ItemKey) -> Option<&mut Queue> {
+        self.turns.touch(item.job);
         self.queues.get_mut(&item.job)?.get_mut(usize::from(item.stage))
     }
 
@@ -397,6 +415,7 @@ impl Core {
     }
 
     fn stop_attempts(&mut self, id: JobId, out: &mut Outbox) {
+        self.turns.touch(id);
         let live: Vec<AttemptId> = self.queues.remove(&id).iter().flatten().flat_map(Queue::live_attempts).collect();
         let mut stops: BTreeMap<WorkerId, Vec<AttemptId>> = BTreeMap::new();
         for attempt in live {

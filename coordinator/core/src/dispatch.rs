@@ -1,9 +1,6 @@
 //! Who runs what: workers that come and go, and the hand-out of items. All of it soft state.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     core::{Core, wanted_replica},
@@ -12,6 +9,7 @@ use crate::{
     input::{Held, ReplicaStatus},
     ledger::ItemState,
     outbox::{Assignment, Notice, Order, Outbox, Source},
+    queue::Queue,
     record::{Record, WorkerRecord},
     service::ReplicaKey,
 };
@@ -28,6 +26,16 @@ pub(crate) enum Loss {
     Restart,
     /// Its lease ran out: it may be cut off, stopped, or down.
     Silence,
+}
+
+/// What a job has for a worker.
+enum Next {
+    /// An item; `pending` of its stage could be given out now, it included.
+    Item { item: ItemKey, source: Source, pending: u64 },
+    /// Something, but only for a worker with a load below this.
+    TooFull { below: u64 },
+    /// Nothing.
+    Nothing,
 }
 
 impl Core {
@@ -52,10 +60,10 @@ impl Core {
             self.keep(Record::Worker(WorkerRecord { id: worker, name: name.clone() }), out);
         }
         self.missed.remove(&worker);
-        let attempts = self.fleet.workers.remove(&worker).map(|known| known.attempts).unwrap_or_default();
+        let attempts = self.fleet.leave(worker).map(|known| known.attempts).unwrap_or_default();
         let life =
             Worker { incarnation, name, slots: slots.max(1), connected: true, heard_ms: now.steady_ms, attempts };
-        self.fleet.workers.insert(worker, life);
+        self.fleet.join(worker, life);
         out.orders.push(Order::Welcome { worker, incarnation });
         self.reconcile(worker, held, out);
         self.placement.forget_told(worker);
@@ -72,7 +80,7 @@ impl Core {
                 && self.release(live.item, *lost)
             {
                 self.give_back(live.item);
-                out.notices.push(Notice::Job(live.item.job));
+                out.notice_job(live.item.job);
             }
         }
         // An order to return them may have been lost with the link.
@@ -88,7 +96,7 @@ impl Core {
                     queue.adopt(held.item.index, held.id);
                 }
                 self.fleet.give(held.id, held.item, worker);
-                out.notices.push(Notice::Job(held.item.job));
+                out.notice_job(held.item.job);
             } else {
                 stop.push(held.id);
             }
@@ -112,7 +120,7 @@ impl Core {
     /// when it went down; whether it did, a silent worker only shows when it comes back.
     pub(crate) fn lose_worker(&mut self, now: Now, worker: WorkerId, loss: Loss, out: &mut Outbox) {
         // First of all, so that no order that follows from its loss is addressed to it: not before its next welcome.
-        let Some(gone) = self.fleet.workers.remove(&worker) else {
+        let Some(gone) = self.fleet.leave(worker) else {
             return;
         };
         let (slots, incarnation) = (gone.slots as usize, gone.incarnation);
@@ -123,7 +131,7 @@ impl Core {
             if !self.release(live.item, id) {
                 continue;
             }
-            out.notices.push(Notice::Job(live.item.job));
+            out.notice_job(live.item.job);
             if nth < slots {
                 running.push(live.item);
             }
@@ -155,13 +163,8 @@ impl Core {
 
     /// Time has passed: leases run out, pauses end, and work queued behind other work is asked back for idle workers.
     pub(crate) fn tick(&mut self, now: Now, out: &mut Outbox) {
-        let silent: Vec<WorkerId> = self
-            .fleet
-            .workers
-            .iter()
-            .filter(|(_, worker)| now.steady_ms > worker.heard_ms + self.settings.lease_ms)
-            .map(|(id, _)| *id)
-            .collect();
+        let lease_ms = self.settings.lease_ms;
+        let silent = self.fleet.look_at_leases(|worker| now.steady_ms > worker.heard_ms + lease_ms);
         for worker in silent {
             self.lose_worker(now, worker, Loss::Silence, out);
         }
@@ -171,10 +174,14 @@ impl Core {
             }
         }
         // Here and not only when there is room for them, or their deadlines would stay due until there is.
-        for (job, queues) in &mut self.queues {
-            for queue in queues {
+        while let Some(&(due_ms, job)) = self.pauses.first()
+            && due_ms <= now.steady_ms
+        {
+            self.pauses.pop_first();
+            for queue in self.queues.get_mut(&job).into_iter().flatten() {
                 if queue.wake(now.steady_ms) {
-                    out.notices.push(Notice::Job(*job));
+                    self.turns.touch(job);
+                    out.notices.push(Notice::Job(job));
                 }
             }
         }
@@ -186,70 +193,100 @@ impl Core {
         !self.missed.is_empty() && now.steady_ms < self.reunion_until_ms
     }
 
-    /// Gives out items: the highest priority first, then the job with the fewest attempts under way, later stages
-    /// before earlier ones; to the emptiest worker.
+    /// Gives out items: to the emptiest worker, of each item's job the one with the highest priority, then with the fewest
+    /// attempts under way, later stages before earlier ones.
+    ///
+    /// A worker gets a run of items at once, at most its share of what is pending: so neighbours end together and are kept
+    /// together, messages are few, and yet the last items are spread over all (guided self-scheduling, Polychronopoulos
+    /// and Kuck 1987).
     pub(crate) fn dispatch(&mut self, now: Now, out: &mut Outbox) {
+        let stale = self.turns.stale();
+        self.rank(stale);
         if self.in_reunion(now) || self.queues.is_empty() {
             return;
         }
-        let mut workers: BTreeSet<(u64, WorkerId)> = self
-            .fleet
-            .workers
-            .iter()
-            .filter(|(_, worker)| worker.connected)
-            .map(|(id, worker)| (worker.load(), *id))
-            .collect();
-        let room = workers.first().is_some_and(|(load, _)| *load < 64 * 1024);
-        if !room {
-            return;
-        }
-        let mut jobs: BinaryHeap<(i32, Reverse<u64>, Reverse<JobId>)> = self
-            .queues
-            .iter()
-            .filter_map(|(id, queues)| {
-                let live = queues.iter().map(crate::queue::Queue::live).sum();
-                Some((self.ledger.job(*id)?.record.spec.priority, Reverse(live), Reverse(*id)))
-            })
-            .collect();
         let mut given: BTreeMap<WorkerId, Vec<Assignment>> = BTreeMap::new();
-        while let (Some((priority, Reverse(live), Reverse(job))), Some(&(load, worker))) = (jobs.pop(), workers.first())
-        {
-            let Some((item, assignment_source)) = self.next_item(job, now, load) else {
-                continue;
-            };
-            let assignment = self.assign(item, assignment_source, worker);
-            given.entry(worker).or_default().push(assignment);
-            out.notices.push(Notice::Job(job));
-            workers.pop_first();
-            let load = self.fleet.workers.get(&worker).map_or(u64::MAX, Worker::load);
-            workers.insert((load, worker));
-            jobs.push((priority, Reverse(live + 1), Reverse(job)));
+        while let Some((load, worker)) = self.fleet.emptiest() {
+            let waited = self.turns.waited_for(load);
+            self.rank(waited);
+            let run = self.run_for(worker, now);
+            if run.is_empty() {
+                break;
+            }
+            for assignment in &run {
+                out.notice_job(assignment.item.job);
+            }
+            given.entry(worker).or_default().extend(run);
         }
         out.orders.extend(given.into_iter().map(|(worker, attempts)| Order::Assign { worker, attempts }));
     }
 
-    /// The job's next item that a worker of this load still has room for.
-    fn next_item(&mut self, id: JobId, now: Now, load: u64) -> Option<(ItemKey, Source)> {
-        let job = self.ledger.job(id)?;
-        let queues = self.queues.get_mut(&id)?;
-        for (at, queue) in queues.iter_mut().enumerate().rev() {
-            let spec = job.spec(at)?;
-            let full = spec.max_parallel > 0 && queue.live() >= u64::from(spec.max_parallel);
-            if full || load >= queue.depth() * 1024 {
-                continue;
+    /// Gives jobs that may have something to give their place in the order.
+    fn rank(&mut self, jobs: Vec<JobId>) {
+        for id in jobs {
+            match (self.queues.get(&id), self.ledger.job(id)) {
+                (Some(queues), Some(job)) => {
+                    let live = queues.iter().map(Queue::live).sum();
+                    self.turns.rank(id, job.record.spec.priority, live);
+                }
+                _ => self.turns.remove(id),
             }
-            let Some(index) = queue.peek(job, at, now.steady_ms) else {
+        }
+    }
+
+    /// What a worker is given at once; nothing when there is nothing for one as loaded as it is.
+    fn run_for(&mut self, worker: WorkerId, now: Now) -> Vec<Assignment> {
+        let mut run = Vec::new();
+        let mut share = 1;
+        while (run.len() as u64) < share
+            && let Some(job) = self.turns.first()
+        {
+            let load = self.fleet.workers.get(&worker).map_or(u64::MAX, Worker::load);
+            match self.next_item(job, now, load) {
+                Next::Item { item, source, pending } => {
+                    if run.is_empty() {
+                        share = self.fleet.share(worker, pending);
+                    }
+                    run.push(self.assign(item, source, worker));
+                    self.turns.gave(job);
+                }
+                Next::TooFull { below } => self.turns.wait(job, below),
+                Next::Nothing => self.turns.remove(job),
+            }
+        }
+        run
+    }
+
+    /// The job's next item for a worker of this load.
+    fn next_item(&mut self, id: JobId, now: Now, load: u64) -> Next {
+        let (Some(job), Some(queues)) = (self.ledger.job(id), self.queues.get_mut(&id)) else {
+            return Next::Nothing;
+        };
+        let mut deepest = 0;
+        for (at, queue) in queues.iter_mut().enumerate().rev() {
+            let (Some(spec), Ok(stage)) = (job.spec(at), u16::try_from(at)) else {
                 continue;
             };
+            let room = match spec.max_parallel {
+                0 => u64::MAX,
+                most => u64::from(most).saturating_sub(queue.live()),
+            };
+            let Some(index) = (room > 0).then(|| queue.peek(job, at, now.steady_ms)).flatten() else {
+                continue;
+            };
+            if load >= queue.depth() * 1024 {
+                deepest = deepest.max(queue.depth());
+                continue;
+            }
             let source = match job.stage(at).and_then(|stage| stage.parent(index)) {
                 _ if spec.gather => Source::Everything,
                 Some((parent, ordinal)) => Source::Output { parent, ordinal },
                 None => Source::Input,
             };
-            let stage = u16::try_from(at).ok()?;
-            return Some((ItemKey { job: id, stage, index }, source));
+            let pending = queue.pending(job, at).clamp(1, room);
+            return Next::Item { item: ItemKey { job: id, stage, index }, source, pending };
         }
-        None
+        if deepest > 0 { Next::TooFull { below: deepest * 1024 } } else { Next::Nothing }
     }
 
     fn assign(&mut self, item: ItemKey, source: Source, worker: WorkerId) -> Assignment {
@@ -257,7 +294,8 @@ impl Core {
         let id = AttemptId { epoch: self.epoch, number: self.attempts_given };
         let tries =
             self.ledger.job(item.job).and_then(|job| job.trouble(&item)).map_or(0, crate::ledger::Trouble::tries);
-        if let Some(queue) = self.queue_mut(&item) {
+        let queues = self.queues.get_mut(&item.job);
+        if let Some(queue) = queues.and_then(|queues| queues.get_mut(usize::from(item.stage))) {
             queue.take(item.index, id);
         }
         self.fleet.give(id, item, worker);

@@ -28,6 +28,7 @@ mod placement;
 mod queue;
 mod record;
 mod service;
+mod turns;
 mod view;
 
 pub use crate::{

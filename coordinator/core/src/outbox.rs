@@ -19,6 +19,16 @@ pub struct Outbox {
     pub notices: Vec<Notice>,
 }
 
+impl Outbox {
+    /// Notes that a job has changed; cheap when the same one changes over and over.
+    pub(crate) fn notice_job(&mut self, job: JobId) {
+        let notice = Notice::Job(job);
+        if self.notices.last() != Some(&notice) {
+            self.notices.push(notice);
+        }
+    }
+}
+
 /// An order for a worker. An order whose worker has gone meanwhile is dropped; its next hello settles everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {

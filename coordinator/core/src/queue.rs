@@ -116,12 +116,14 @@ impl Queue {
         self.live.values().copied()
     }
 
-    pub fn waiting(&self) -> u64 {
-        self.later.len() as u64
+    /// How many items could be taken now, had anybody room for them.
+    pub fn pending(&self, job: &Job, at: usize) -> u64 {
+        let ended = job.stage(at).map_or(0, |stage| stage.succeeded() + stage.failed());
+        job.items(at).saturating_sub(ended + self.live() + self.waiting())
     }
 
-    pub fn next_due(&self) -> Option<u64> {
-        self.later.first().map(|(due, _)| *due)
+    pub fn waiting(&self) -> u64 {
+        self.later.len() as u64
     }
 
     /// Learns from one run.
