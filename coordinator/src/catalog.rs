@@ -16,13 +16,17 @@ use longshore_proto::{
 use longshore_store::Reader;
 use prost::Message;
 
-use crate::{limits, outcomes, records};
+use crate::{
+    limits,
+    lists::{List, Lists},
+    outcomes, records,
+};
+
+/// What a list is called in errors.
+const LIST: &str = "a list of files";
 
 /// Specifications kept decoded at once.
 const SHEETS: usize = 256;
-
-/// Decoded chunks of inputs kept per job.
-const CHUNKS: usize = 4;
 
 /// Blocks of successes kept at once.
 const BLOCKS: usize = 16;
@@ -78,6 +82,7 @@ pub struct Catalog {
     reader: Arc<dyn Reader>,
     blobs: Arc<Blobs>,
     sheets: Mutex<HashMap<JobId, Arc<Sheet>>>,
+    lists: Mutex<Lists>,
     /// Successes read last, oldest first. A block may have got more since, but what is in it is final.
     blocks: Mutex<VecDeque<(ItemKey, Arc<Block>)>>,
 }
@@ -91,7 +96,6 @@ pub struct Sheet {
     pub submission: SubmitRequest,
     /// Index of the first entry of each list of inputs.
     firsts: Vec<u64>,
-    chunks: Mutex<Vec<(usize, Arc<BlobList>)>>,
 }
 
 impl Sheet {
@@ -106,7 +110,7 @@ impl Sheet {
                 Some(first)
             })
             .collect();
-        Self { submission, firsts, chunks: Mutex::new(Vec::new()) }
+        Self { submission, firsts }
     }
 
     /// The job's specification.
@@ -127,7 +131,7 @@ pub fn hash(digest: &[u8]) -> Hash {
 
 impl Catalog {
     pub fn new(reader: Arc<dyn Reader>, blobs: Arc<Blobs>) -> Self {
-        Self { reader, blobs, sheets: Mutex::default(), blocks: Mutex::default() }
+        Self { reader, blobs, sheets: Mutex::default(), lists: Mutex::default(), blocks: Mutex::default() }
     }
 
     pub fn reader(&self) -> &dyn Reader {
@@ -166,7 +170,7 @@ impl Catalog {
     /// A list kept as a blob.
     pub fn list(&self, digest: &[u8]) -> Result<BlobList, CatalogError> {
         let digest: Digest = hash(digest).into();
-        self.decode(&digest, "a list of files")
+        self.decode(&digest, LIST)
     }
 
     fn decode<T: Message + Default>(&self, digest: &Digest, what: &'static str) -> Result<T, CatalogError> {
@@ -198,21 +202,23 @@ impl Catalog {
         let sheet = self.sheet(job)?;
         let nowhere = || CatalogError::NoInput { stage: 0, index };
         let chunk = sheet.firsts.partition_point(|first| *first <= index).checked_sub(1).ok_or_else(nowhere)?;
-        let list = self.chunk(&sheet, chunk)?;
+        let list = self.at_hand(&hash(&sheet.submission.inputs[chunk].digest))?;
         let at = usize::try_from(index - sheet.firsts[chunk]).map_err(|_| nowhere())?;
-        list.blobs.get(at).cloned().ok_or_else(nowhere)
+        let entry = list.entry(at).ok_or_else(nowhere)?;
+        entry.map_err(|source| CatalogError::Malformed { what: LIST, source })
     }
 
-    fn chunk(&self, sheet: &Sheet, at: usize) -> Result<Arc<BlobList>, CatalogError> {
-        let mut chunks = sheet.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, known)) = chunks.iter().find(|(known, _)| *known == at) {
-            return Ok(Arc::clone(known));
+    /// A list of inputs, read if it is not at hand.
+    fn at_hand(&self, digest: &Hash) -> Result<Arc<List>, CatalogError> {
+        let lists = || self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lists().get(digest) {
+            return Ok(known);
         }
-        let list = Arc::new(self.list(&sheet.submission.inputs[at].digest)?);
-        if chunks.len() >= CHUNKS {
-            chunks.remove(0);
-        }
-        chunks.push((at, Arc::clone(&list)));
+        let bytes = self.blobs.get(digest).map_err(|source| CatalogError::Blob { what: LIST, source })?;
+        let size = bytes.len();
+        let list = List::decode(bytes).map_err(|source| CatalogError::Malformed { what: LIST, source })?;
+        let list = Arc::new(list);
+        lists().keep(*digest, size, Arc::clone(&list));
         Ok(list)
     }
 

@@ -20,6 +20,7 @@ mod grpc;
 mod http;
 pub mod limits;
 mod links;
+mod lists;
 mod open;
 mod outcomes;
 mod records;
