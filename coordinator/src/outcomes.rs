@@ -9,17 +9,16 @@ use longshore_core::{ItemKey, JobId, OutcomeRecord};
 use longshore_store::{Batch, Reader};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::records::{LoadError, decode, encode, item_key, malformed, stage_prefix};
+use crate::records::{LoadError, decode, encode_onto, item_key, malformed, stage_prefix};
 
 /// Indices of which successes may share an entry, and that are read together: a power of two.
 pub const BLOCK: u64 = 256;
 
-/// Bytes of a bundle, beside one success more, whose detail has at most [`crate::limits::RECORD_DETAIL_BYTES`] unless it
-/// stands alone: values of the store stay below its bound.
-const BUNDLE_BYTES: usize = 3_072;
+/// Bytes of a bundle: values of the store stay below its bound.
+const BUNDLE_BYTES: usize = 4_000;
 
-/// Bytes of a value of the store.
-const VALUE_BYTES: usize = longshore_store::MAX_VALUE_BYTES;
+/// Bytes of an entry without its detail, at most: three numbers and a length.
+const ENTRY_BYTES: usize = 3 * 10 + 3;
 
 /// One success in a bundle.
 #[derive(Serialize, Deserialize)]
@@ -40,32 +39,26 @@ fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> 
 /// Adds successes to a batch, in bundles.
 pub fn put(batch: &mut Batch, mut successes: Vec<OutcomeRecord>) {
     successes.sort_unstable_by_key(|outcome| outcome.item);
-    let mut open: Option<(ItemKey, Vec<u8>)> = None;
-    for outcome in &successes {
-        let item = outcome.item;
-        let entry = |above| Entry {
-            above,
-            outputs: outcome.outputs,
-            first_child: outcome.first_child,
-            detail: &outcome.detail,
-        };
-        if let Some((first, bundle)) = &mut open
-            && (first.job, first.stage, first.index / BLOCK) == (item.job, item.stage, item.index / BLOCK)
-            && bundle.len() < BUNDLE_BYTES
+    let mut rest = successes.as_slice();
+    while let Some(first) = rest.first() {
+        let mut bundle = Vec::with_capacity(BUNDLE_BYTES);
+        let mut count = 0;
+        while let Some(outcome) = rest.get(count)
+            && share_block(&first.item, &outcome.item)
+            && bundle.len() + ENTRY_BYTES + outcome.detail.len() <= BUNDLE_BYTES.max(ENTRY_BYTES + first.detail.len())
         {
-            let more = encode(&entry(item.index - first.index));
-            if bundle.len() + more.len() <= VALUE_BYTES {
-                bundle.extend_from_slice(&more);
-                continue;
-            }
+            let above = outcome.item.index - first.item.index;
+            let OutcomeRecord { outputs, first_child, ref detail, .. } = *outcome;
+            bundle = encode_onto(bundle, &Entry { above, outputs, first_child, detail });
+            count += 1;
         }
-        if let Some((first, bundle)) = open.replace((item, encode(&entry(0)))) {
-            batch.put(item_key(b'o', &first), bundle);
-        }
+        batch.put(item_key(b'o', &first.item), bundle);
+        rest = &rest[count..];
     }
-    if let Some((first, bundle)) = open {
-        batch.put(item_key(b'o', &first), bundle);
-    }
+}
+
+fn share_block(a: &ItemKey, b: &ItemKey) -> bool {
+    (a.job, a.stage, a.index / BLOCK) == (b.job, b.stage, b.index / BLOCK)
 }
 
 /// The successes of a bundle. With `details` or without: the ledger needs none.

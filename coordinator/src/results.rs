@@ -18,6 +18,16 @@ use crate::{
     limits, validate,
 };
 
+/// Whether taking in the result needs the disk: it brings bytes, or names some that are elsewhere.
+pub fn has_bytes(result: &v1::Result) -> bool {
+    let outputs = match &result.end {
+        Some(v1::result::End::Success(success)) => success.outputs.as_slice(),
+        _ => &[],
+    };
+    let logs = [&result.stdout_log, &result.stderr_log];
+    logs.iter().any(|log| !log.is_empty()) || outputs.iter().any(|output| output.inline != Some(Bytes::new()))
+}
+
 /// Turns one reported result into what the core takes in, or says how the worker broke the contract.
 pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Result<Finished, String> {
     let id = result.id.ok_or("a result without an attempt")?;

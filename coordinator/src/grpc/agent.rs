@@ -193,8 +193,8 @@ async fn carry_orders(
             batch.drain(..welcome);
             welcomed = true;
         }
-        // Reading small blobs from the page cache: quick enough to do here, but not while others wait for this thread.
-        let (messages, unreadable) = tokio::task::block_in_place(|| scribe.write(batch));
+        let reads = batch.iter().any(|order| matches!(order, Order::Assign { .. } | Order::Replicas { .. }));
+        let (messages, unreadable) = leave_runtime_if(reads, || scribe.write(batch));
         for message in messages {
             if down.send(Ok(message)).await.is_err() {
                 return;
@@ -206,6 +206,12 @@ async fn carry_orders(
             let _ = driver.tell(Input::Finished { worker, incarnation, results }).await;
         }
     }
+}
+
+/// Small blobs are read from and written to the page cache: quick enough to do here, but not while others wait for this
+/// thread. What needs no disk at all is spared the change of threads.
+fn leave_runtime_if<T>(blocks: bool, act: impl FnOnce() -> T) -> T {
+    if blocks { tokio::task::block_in_place(act) } else { act() }
 }
 
 /// An attempt that ended before it was sent.
@@ -256,8 +262,10 @@ impl AgentService {
                     Input::Heard { worker, incarnation }
                 }
                 Some(from_worker::Message::Results(results)) => {
-                    let results = tokio::task::block_in_place(|| self.take_in(peer, results.results))
-                        .map_err(Status::invalid_argument)?;
+                    let results = results.results;
+                    let writes = results.iter().any(results::has_bytes);
+                    let results =
+                        leave_runtime_if(writes, || self.take_in(peer, results)).map_err(Status::invalid_argument)?;
                     Input::Finished { worker, incarnation, results }
                 }
                 Some(from_worker::Message::Replicas(reports)) => {

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use longshore_core::{Assignment, ItemKey, JobId, Order, ReplicaKey, Role, Source};
+use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Order, ReplicaKey, Role, Source};
 use longshore_proto::v1::{self, to_worker};
 
 use super::chain;
@@ -43,9 +43,17 @@ impl Scribe {
     pub fn write(&mut self, orders: Vec<Order>) -> (Vec<v1::ToWorker>, Vec<Unreadable>) {
         let mut messages = Vec::new();
         let mut unreadable = Vec::new();
+        let mut settled = Vec::new();
+        let mut assigned = Vec::new();
         for order in orders {
+            // What is to be forgotten and what is to be run have nothing to do with each other; all else keeps its place.
+            if !matches!(order, Order::Assign { .. } | Order::Settle { .. }) {
+                settle(&mut settled, &mut messages);
+                self.assign(std::mem::take(&mut assigned), &mut messages, &mut unreadable);
+            }
             match order {
-                Order::Assign { attempts, .. } => self.assign(attempts, &mut messages, &mut unreadable),
+                Order::Assign { attempts, .. } => assigned.extend(attempts),
+                Order::Settle { ids, .. } => settled.extend(ids),
                 Order::ForgetJob { job, .. } => {
                     self.told.retain(|(told, _)| *told != job);
                     messages.push(to_worker::Message::Forget(v1::ForgetJob { job_id: job_bytes(job) }));
@@ -61,12 +69,11 @@ impl Scribe {
                 Order::Return { ids, .. } => {
                     messages.push(to_worker::Message::Return(v1::ReturnAttempts { ids: attempt_ids(&ids) }));
                 }
-                Order::Settle { ids, .. } => {
-                    messages.push(to_worker::Message::Settled(v1::Settled { ids: attempt_ids(&ids) }));
-                }
                 Order::Replicas { keep, .. } => messages.push(self.replicas(&keep)),
             }
         }
+        settle(&mut settled, &mut messages);
+        self.assign(assigned, &mut messages, &mut unreadable);
         let messages = messages.into_iter().map(|message| v1::ToWorker { message: Some(message) }).collect();
         (messages, unreadable)
     }
@@ -187,14 +194,22 @@ impl Scribe {
     }
 }
 
+/// The message for everything that is to be forgotten.
+fn settle(ids: &mut Vec<AttemptId>, messages: &mut Vec<to_worker::Message>) {
+    if !ids.is_empty() {
+        messages.push(to_worker::Message::Settled(v1::Settled { ids: attempt_ids(ids) }));
+        ids.clear();
+    }
+}
+
 fn job_bytes(job: JobId) -> Bytes {
     Bytes::copy_from_slice(&job.0)
 }
 
-fn attempt_id(id: longshore_core::AttemptId) -> v1::AttemptId {
+fn attempt_id(id: AttemptId) -> v1::AttemptId {
     v1::AttemptId { epoch: id.epoch, number: id.number }
 }
 
-fn attempt_ids(ids: &[longshore_core::AttemptId]) -> Vec<v1::AttemptId> {
+fn attempt_ids(ids: &[AttemptId]) -> Vec<v1::AttemptId> {
     ids.iter().copied().map(attempt_id).collect()
 }
