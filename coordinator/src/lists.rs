@@ -43,8 +43,9 @@ impl Lists {
         Some(list)
     }
 
-    /// Keeps a list that takes so many bytes.
-    pub fn keep(&mut self, digest: Hash, bytes: usize, list: Arc<List>) {
+    /// Keeps a list whose blob has so many bytes.
+    pub fn keep(&mut self, digest: Hash, blob_bytes: usize, list: Arc<List>) {
+        let bytes = blob_bytes + list.entries.len() * size_of::<Bytes>();
         while self.bytes > BYTES
             && let Some((_, bytes, _)) = self.kept.pop_front()
         {

@@ -1,6 +1,6 @@
 //! `Jobs`: submissions, views and the end of jobs.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use longshore_core::{Input, JobId, JobSpec, JobView, Refusal, Reply};
 use longshore_proto::{
@@ -224,7 +224,6 @@ fn check_submission(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result
 }
 
 fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64, Status> {
-    let mut paths = Paths::default();
     let mut inputs = 0_u64;
     for list in &submission.inputs {
         if list.digest.len() != DIGEST_BYTES || list.count == 0 || list.count > limits::LIST_ENTRIES {
@@ -233,48 +232,60 @@ fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64
                 limits::LIST_ENTRIES
             )));
         }
-        let size = catalog.blobs().size(&hash(&list.digest));
-        if size.is_none_or(|size| size > limits::LIST_BYTES) {
-            return Err(Status::failed_precondition("a list of inputs was not uploaded, or is too large"));
-        }
-        let entries = catalog.list(&list.digest)?.blobs;
-        if entries.len() as u64 != list.count {
-            return Err(Status::invalid_argument(format!(
-                "a list of inputs has {} entries, not {}",
-                entries.len(),
-                list.count
-            )));
-        }
         inputs += list.count;
         if inputs > limits::ITEMS {
             return Err(Status::invalid_argument(format!("a job has at most {} items", limits::ITEMS)));
-        }
-        for entry in &entries {
-            check_input(catalog, entry)?;
-            if !paths.is_new(&entry.path) {
-                return Err(Status::invalid_argument(format!("two inputs have the path {:?}", entry.path)));
-            }
         }
     }
     if inputs == 0 {
         return Err(Status::invalid_argument("the job has no inputs"));
     }
+    let mut names = Vec::new();
+    for list in &submission.inputs {
+        for entry in read_list(catalog, list)? {
+            check_input(catalog, &entry)?;
+            names.push(name_of(&entry.path));
+        }
+    }
+    ensure_unique(catalog, submission, names)?;
     Ok(inputs)
 }
 
-/// Paths seen so far. Of ten million inputs the paths themselves would fill memory, so hashes are kept that nobody can
-/// find two paths for.
-#[derive(Default)]
-struct Paths {
-    seen: HashSet<[u8; 16]>,
+fn read_list(catalog: &Catalog, list: &v1::BlobListRef) -> Result<Vec<v1::NamedBlob>, Status> {
+    let size = catalog.blobs().size(&hash(&list.digest));
+    if size.is_none_or(|size| size > limits::LIST_BYTES) {
+        return Err(Status::failed_precondition("a list of inputs was not uploaded, or is too large"));
+    }
+    let entries = catalog.list(&list.digest)?.blobs;
+    if entries.len() as u64 != list.count {
+        let (has, told) = (entries.len(), list.count);
+        return Err(Status::invalid_argument(format!("a list of inputs has {has} entries, not {told}")));
+    }
+    Ok(entries)
 }
 
-impl Paths {
-    fn is_new(&mut self, path: &str) -> bool {
-        let mut name = [0; 16];
-        name.copy_from_slice(&blake3::hash(path.as_bytes()).as_bytes()[..16]);
-        self.seen.insert(name)
+/// Sixteen bytes that stand for a path, however long it is: millions of paths are compared.
+type Name = [u8; 16];
+
+fn name_of(path: &str) -> Name {
+    let mut name = Name::default();
+    name.copy_from_slice(&blake3::hash(path.as_bytes()).as_bytes()[..16]);
+    name
+}
+
+/// No two inputs have the same path.
+fn ensure_unique(catalog: &Catalog, submission: &v1::SubmitRequest, mut names: Vec<Name>) -> Result<(), Status> {
+    names.sort_unstable();
+    let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
+        return Ok(());
+    };
+    drop(names);
+    for list in &submission.inputs {
+        if let Some(entry) = read_list(catalog, list)?.iter().find(|entry| name_of(&entry.path) == twice) {
+            return Err(Status::invalid_argument(format!("two inputs have the path {:?}", entry.path)));
+        }
     }
+    Err(Status::internal("the lists of inputs have changed"))
 }
 
 fn check_input(catalog: &Catalog, entry: &v1::NamedBlob) -> Result<(), Status> {

@@ -183,3 +183,37 @@ fn nothing_is_asked_back_from_a_worker_without_a_link() {
     let out = it.wait(10);
     assert!(!out.orders.iter().any(|order| matches!(order, Order::Return { .. })));
 }
+
+#[test]
+fn a_worker_is_given_neighbours() {
+    let mut it = Stage::new();
+    it.join(1, 4);
+    it.join(2, 4);
+    let out = it.submit(1, spec(&[map()]), 100);
+    let of = |worker| -> Vec<u64> {
+        let all = given(&out).into_iter().filter(|(who, _)| *who == worker_id(worker));
+        all.map(|(_, attempt)| attempt.item.index).collect()
+    };
+    assert_eq!((of(1), of(2)), (vec![0, 1, 2, 3], vec![4, 5, 6, 7]));
+}
+
+#[test]
+fn the_last_items_are_spread_over_all_slots() {
+    let mut it = Stage::new();
+    it.join(1, 12);
+    it.join(2, 4);
+    let out = it.submit(1, spec(&[map()]), 8);
+    let count = |worker| given(&out).iter().filter(|(who, _)| *who == worker_id(worker)).count();
+    assert_eq!((count(1), count(2)), (6, 2));
+}
+
+#[test]
+fn a_job_that_waits_for_room_goes_on_when_there_is_some() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let first = only(&it.submit(1, spec(&[map()]), 1));
+    assert!(given(&it.submit(2, spec(&[map()]), 2)).is_empty());
+    let out = it.succeeds(1, &first, 0);
+    assert_eq!(only(&out).item, item(2, 0, 0));
+    assert_eq!(only(&it.join(2, 1)).item, item(2, 0, 1));
+}
