@@ -199,13 +199,12 @@ impl Catalog {
 
     /// One of the job's inputs.
     pub fn input(&self, job: JobId, index: u64) -> Result<NamedBlob, CatalogError> {
-        let sheet = self.sheet(job)?;
-        let nowhere = || CatalogError::NoInput { stage: 0, index };
-        let chunk = sheet.firsts.partition_point(|first| *first <= index).checked_sub(1).ok_or_else(nowhere)?;
-        let list = self.at_hand(&hash(&sheet.submission.inputs[chunk].digest))?;
-        let at = usize::try_from(index - sheet.firsts[chunk]).map_err(|_| nowhere())?;
-        let entry = list.entry(at).ok_or_else(nowhere)?;
-        entry.map_err(|source| CatalogError::Malformed { what: LIST, source })
+        self.inputs(job)?.get(self, index)
+    }
+
+    /// The job's inputs.
+    pub fn inputs(&self, job: JobId) -> Result<Inputs, CatalogError> {
+        Ok(Inputs { sheet: self.sheet(job)?, list: None })
     }
 
     /// A list of inputs, read if it is not at hand.
@@ -328,6 +327,32 @@ impl Catalog {
             blob.inline = Some(bytes);
         }
         Ok(())
+    }
+}
+
+/// A job's inputs, for those who ask for neighbours one after another: these are in one list.
+pub struct Inputs {
+    sheet: Arc<Sheet>,
+    /// The list that was read last, and which of the sheet's it is.
+    list: Option<(usize, Arc<List>)>,
+}
+
+impl Inputs {
+    /// One of them.
+    pub fn get(&mut self, catalog: &Catalog, index: u64) -> Result<NamedBlob, CatalogError> {
+        let nowhere = || CatalogError::NoInput { stage: 0, index };
+        let firsts = &self.sheet.firsts;
+        let number = firsts.partition_point(|first| *first <= index).checked_sub(1).ok_or_else(nowhere)?;
+        let at = usize::try_from(index - firsts[number]).map_err(|_| nowhere())?;
+        let list = match &self.list {
+            Some((known, list)) if *known == number => list,
+            _ => {
+                let list = catalog.at_hand(&hash(&self.sheet.submission.inputs[number].digest))?;
+                &self.list.insert((number, list)).1
+            }
+        };
+        let entry = list.entry(at).ok_or_else(nowhere)?;
+        entry.map_err(|source| CatalogError::Malformed { what: LIST, source })
     }
 }
 

@@ -241,6 +241,7 @@ impl Core {
     /// Takes in the ends of attempts. Whatever comes of them, the worker may forget them.
     fn finished(&mut self, now: Now, worker: WorkerId, results: Vec<Finished>, out: &mut Outbox) {
         let mut settled = Vec::with_capacity(results.len());
+        out.records.reserve(results.len());
         let mut touched = BTreeSet::new();
         for result in results {
             settled.push(result.id);

@@ -4,11 +4,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Order, ReplicaKey, Role, Source};
-use longshore_proto::v1::{self, to_worker};
+use longshore_proto::v1::{self, NamedBlob, to_worker};
 
 use super::chain;
 use crate::{
-    catalog::{Catalog, CatalogError, hash},
+    catalog::{Catalog, CatalogError, Inputs, hash},
     services::Services,
     tunnels::replica_id,
 };
@@ -23,6 +23,26 @@ const INLINE_PARTS: u64 = 64;
 pub struct Unreadable {
     pub assignment: Assignment,
     pub why: String,
+}
+
+/// The job that assignments are being written of, while they follow one another.
+struct OpenJob {
+    id: JobId,
+    bytes: Bytes,
+    inputs: Option<Inputs>,
+}
+
+impl OpenJob {
+    fn new(id: JobId) -> Self {
+        Self { id, bytes: job_bytes(id), inputs: None }
+    }
+
+    fn input(&mut self, catalog: &Catalog, index: u64) -> Result<NamedBlob, CatalogError> {
+        match &mut self.inputs {
+            Some(inputs) => inputs.get(catalog, index),
+            none => none.insert(catalog.inputs(self.id)?).get(catalog, index),
+        }
+    }
 }
 
 /// What a link has told its worker already.
@@ -84,10 +104,15 @@ impl Scribe {
         messages: &mut Vec<to_worker::Message>,
         unreadable: &mut Vec<Unreadable>,
     ) {
-        let mut message = v1::Assign::default();
+        let mut message = v1::Assign { attempts: Vec::with_capacity(assignments.len()), ..v1::Assign::default() };
         let mut bytes = 0;
+        let mut open: Option<OpenJob> = None;
         for assignment in assignments {
-            let written = self.context(&assignment.item, &mut message).and_then(|()| self.attempt(&assignment));
+            let job = match open.take() {
+                Some(job) if job.id == assignment.item.job => open.insert(job),
+                _ => open.insert(OpenJob::new(assignment.item.job)),
+            };
+            let written = self.context(&assignment.item, &mut message).and_then(|()| self.attempt(job, &assignment));
             match written {
                 Ok(attempt) => {
                     let inline = attempt.inputs.iter().filter_map(|input| input.inline.as_ref());
@@ -121,11 +146,11 @@ impl Scribe {
         Ok(())
     }
 
-    fn attempt(&self, assignment: &Assignment) -> Result<v1::Attempt, CatalogError> {
+    fn attempt(&self, job: &mut OpenJob, assignment: &Assignment) -> Result<v1::Attempt, CatalogError> {
         let item = assignment.item;
         let mut attempt = v1::Attempt {
             id: Some(attempt_id(assignment.id)),
-            job_id: job_bytes(item.job),
+            job_id: job.bytes.clone(),
             stage: u32::from(item.stage),
             index: item.index,
             attempt: assignment.attempt,
@@ -147,7 +172,10 @@ impl Scribe {
                 _ => attempt.inputs_refs = lists,
             }
         } else {
-            let mut input = self.catalog.source(&item, assignment.source)?;
+            let mut input = match assignment.source {
+                Source::Input => job.input(&self.catalog, item.index)?,
+                other => self.catalog.source(&item, other)?,
+            };
             self.catalog.inline(&mut input)?;
             attempt.path.clone_from(&input.path);
             attempt.inputs.push(input);
