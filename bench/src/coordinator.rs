@@ -71,13 +71,13 @@ pub fn run(args: &CoordinatorArgs, rounds: &Rounds) -> Result<Report> {
                 }
                 eprintln!("the coordinator alone, round {round} of {}: {name}", rounds.rounds);
                 let run = runtime.block_on(measure(args, &setup, items, workers))?;
-                group.add(&name, "from the workers' beginning to the last durable outcome", run);
+                group.add(&name, &format!("{} slots each", worker::slots(args, workers)), run);
             }
         }
     }
     report.groups.push(group);
     report.note(setup.disk()?);
-    report.note(format!("{} slots over all workers, which are all in one process", args.slots));
+    report.note("timed from the workers' beginning to the last durable outcome; all workers are in one process");
     report.note(format!(
         "each attempt succeeds at once with one empty output, inline, and {} µs of run time, as of `true`",
         args.run_us

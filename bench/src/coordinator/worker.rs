@@ -32,6 +32,11 @@ const RESULTS: usize = 256;
 /// Slots a worker may have.
 const MOST_SLOTS: u32 = 4_096;
 
+/// Slots of each of so many workers.
+pub fn slots(args: &CoordinatorArgs, workers: u32) -> u32 {
+    (args.slots / workers).clamp(1, MOST_SLOTS)
+}
+
 /// All workers of one run, welcome and waiting to begin.
 pub struct Crew {
     workers: JoinSet<Result<()>>,
@@ -44,7 +49,7 @@ pub struct Crew {
 impl Crew {
     /// Has all workers say hello and waits until each is welcome.
     pub async fn join(args: &CoordinatorArgs, server: &Server, items: u64, workers: u32) -> Result<Self> {
-        let slots = (args.slots / workers).clamp(1, MOST_SLOTS);
+        let slots = slots(args, workers);
         let (go, done) = (CancellationToken::new(), CancellationToken::new());
         let settled = Arc::new(AtomicU64::new(0));
         let welcomes = Arc::new(Semaphore::new(0));
