@@ -48,6 +48,8 @@ pub async fn up(args: UpArgs) -> Result<ExitCode> {
 pub struct Up {
     /// Where the coordinator listens.
     pub address: String,
+    /// Cancelled when one of the two has ended.
+    ended: CancellationToken,
     leave: CancellationToken,
     worker: JoinHandle<Result<(), agent::AgentError>>,
     stop: CancellationToken,
@@ -65,25 +67,20 @@ impl Up {
     ) -> Result<Self> {
         let listener = listen(listen_at).await?;
         let address = format!("http://{}", listener.local_addr()?);
-        let (leave, stop) = (CancellationToken::new(), CancellationToken::new());
-        let coordinator = tokio::spawn(open(data)?.serve(listener, stop.clone().cancelled_owned()));
+        let (ended, leave, stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let serving = open(data)?.serve(listener, stop.clone().cancelled_owned());
+        let coordinator = tokio::spawn(telling(ended.clone(), serving));
         let config = config(&address, servers::host_name(), slots);
-        let worker = tokio::spawn(agent::run(home, runtime, config, leave.clone().cancelled_owned()));
-        Ok(Self { address, leave, worker, stop, coordinator })
+        let working = agent::run(home, runtime, config, leave.clone().cancelled_owned());
+        let worker = tokio::spawn(telling(ended.clone(), working));
+        Ok(Self { address, ended, leave, worker, stop, coordinator })
     }
 
     /// Waits for `stop`, or for one of the two to end by itself, which is an error.
     async fn until(&self, stop: CancellationToken) -> Result<()> {
-        let mut looks = tokio::time::interval(Duration::from_millis(250));
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = looks.tick() => {
-                    if self.worker.is_finished() || self.coordinator.is_finished() {
-                        return Err(anyhow!("a part of longshore has ended by itself"));
-                    }
-                }
-            }
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = self.ended.cancelled() => Err(anyhow!("a part of longshore has ended by itself")),
         }
     }
 
@@ -96,6 +93,12 @@ impl Up {
         worked??;
         Ok(())
     }
+}
+
+/// Does `work`; cancels `ended` when that is over, even by a panic.
+async fn telling<T>(ended: CancellationToken, work: impl Future<Output = T>) -> T {
+    let _guard = ended.drop_guard();
+    work.await
 }
 
 /// A coordinator alone.
