@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{ReadError, contained::contained};
 
-/// sled's background pass: collects garbage, syncs once more.
-const FLUSH_EVERY_MS: u64 = 500;
+/// sled's background pass: collects garbage, for up to half of this time, and syncs once more. Nothing waits for it but
+/// the end of a store, so it is long: it costs a flush of the disk each time, also when there is nothing to do.
+const FLUSH_EVERY_MS: u64 = 2_000;
 /// How long a previous handle of this very process may take to let go of sled's own lock.
 const UNLOCK_WAIT: Duration = Duration::from_secs(5);
 
