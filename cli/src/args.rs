@@ -106,3 +106,14 @@ pub enum Command {
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
+
+impl Command {
+    /// Whether a coordinator or a worker runs in this process.
+    pub fn serves(&self) -> bool {
+        match self {
+            Command::Up(_) | Command::Coordinator(_) | Command::Demo(_) => true,
+            Command::Worker(worker) => worker.serves(),
+            _ => false,
+        }
+    }
+}

@@ -29,9 +29,10 @@ mod summary;
 mod table;
 mod views;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 
 /// How long threads that write outputs may take to remove what they began.
 const TIDY_UP: Duration = Duration::from_millis(500);
@@ -39,7 +40,7 @@ const TIDY_UP: Duration = Duration::from_millis(500);
 fn main() -> ExitCode {
     longshore_coordinator::probe_main_if_asked();
     let cli = args::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&error.into()).into(),
     };
@@ -47,4 +48,11 @@ fn main() -> ExitCode {
     // A read of standard input or of a slow disk may still block a thread; it is not waited for.
     runtime.shutdown_timeout(TIDY_UP);
     ended.unwrap_or_else(|error| failure::report(&error).into())
+}
+
+/// Servers run on every core. What asks them has one connection, and each answer handed from thread to thread would cost
+/// more than all the rest that is done with it; disks are waited for on threads of their own.
+fn runtime(command: &args::Command) -> io::Result<Runtime> {
+    let mut builder = if command.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    builder.enable_all().build()
 }

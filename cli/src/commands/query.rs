@@ -51,7 +51,7 @@ pub struct QueryArgs {
 
 /// Asks.
 pub async fn run(args: QueryArgs, context: &Context) -> Result<Exit> {
-    let body = tokio::task::block_in_place(|| body(&args.data))?;
+    let body = body(&args.data)?;
     let client = context.connect().await?;
     let request = QueryRequest {
         service: args.service.clone(),

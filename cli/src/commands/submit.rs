@@ -41,9 +41,9 @@ pub async fn run(args: SubmitArgs, context: &Context) -> Result<Exit> {
     detached(submission, context, &Interrupt::listen()).await
 }
 
-/// Works out the job. Waits for disks and perhaps for standard input, so other tasks are moved off this thread.
+/// Works out the job. Waits for disks and perhaps for standard input: it comes before anything else is begun.
 pub fn prepare(args: &SubmissionArgs) -> Result<Submission> {
-    tokio::task::block_in_place(|| args.submission())
+    args.submission()
 }
 
 /// Shows what would be submitted.

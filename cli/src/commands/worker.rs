@@ -30,6 +30,13 @@ enum WorkerSubcommand {
     Ls,
 }
 
+impl WorkerCommand {
+    /// Whether a worker is run.
+    pub fn serves(&self) -> bool {
+        self.command.is_none()
+    }
+}
+
 /// Runs or lists.
 pub async fn run(args: WorkerCommand, context: &Context) -> Result<ExitCode> {
     if let Some(WorkerSubcommand::Ls) = args.command {

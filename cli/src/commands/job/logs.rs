@@ -62,7 +62,12 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<Exit> {
 
 fn request(args: &LogsArgs, job: &JobView) -> ItemsRequest {
     let state = if args.failed { ItemState::Failed } else { ItemState::Unspecified };
-    ItemsRequest { job_id: job.job_id.clone(), stages: args.stage.clone(), state: state.into(), last_stage: false }
+    ItemsRequest {
+        job_id: job.job_id.clone(),
+        stages: args.stage.clone(),
+        state: state.into(),
+        ..ItemsRequest::default()
+    }
 }
 
 async fn print(client: &Client, job: &JobView, item: &ItemView, printer: &Printer) -> Result<()> {

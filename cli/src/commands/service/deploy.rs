@@ -60,7 +60,7 @@ pub struct DeployArgs {
 
 /// Deploys and waits.
 pub async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
-    let (plan, data) = tokio::task::block_in_place(|| prepare(&args.spec))?;
+    let (plan, data) = prepare(&args.spec)?;
     if args.dry_run {
         return dry_run(&plan.spec, &data, context);
     }
