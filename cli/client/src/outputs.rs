@@ -149,6 +149,7 @@ impl Client {
             stages: Vec::new(),
             state: ItemState::Succeeded.into(),
             last_stage: true,
+            small_outputs: true,
         };
         let mut items = self.items(request).await?;
         let mut outputs = Vec::new();
@@ -174,7 +175,7 @@ impl Client {
         let parts = Arc::new(parts(&outputs));
         let (outputs, next) = (Arc::new(outputs), Arc::new(AtomicUsize::new(0)));
         let mut lanes = JoinSet::new();
-        for _ in 0..LANES {
+        for _ in 0..LANES.min(parts.len()) {
             let lane = Lane { client: self.clone(), door: None, outputs: outputs.clone(), come: come.clone() };
             lanes.spawn(lane.fetch(parts.clone(), next.clone(), dir.clone()));
         }

@@ -37,6 +37,9 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// Bytes of large files in one batch, above which it travels.
 const BATCH_FILE_BYTES: u64 = 64 << 20;
 
+/// Bytes of a batch that is put without asking what is missing: a round trip takes longer than they do.
+const LITTLE_BYTES: u64 = 64 << 10;
+
 /// Batches under way at once.
 const UNDER_WAY: usize = 3;
 
@@ -209,9 +212,8 @@ impl Upload<'_> {
         let blobs = Arc::new(std::mem::take(&mut self.batch).blobs);
         self.under_way.spawn(async move {
             retry::again(|| async {
-                let missing = missing(&client, &blobs).await?;
-                let wanted = blobs.iter().filter(|blob| missing.contains(&blob.digest));
-                put::put(&client, wanted.cloned().collect(), &tracker).await
+                let wanted = if is_little(&blobs) { blobs.to_vec() } else { wanted(&client, &blobs).await? };
+                put::put(&client, wanted, &tracker).await
             })
             .await
         });
@@ -235,6 +237,18 @@ impl Upload<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether these are sent sooner than it is asked who lacks them.
+fn is_little(blobs: &[Putting]) -> bool {
+    blobs.iter().all(|blob| blob.file_bytes() == 0)
+        && blobs.iter().map(Putting::held_bytes).sum::<u64>() <= LITTLE_BYTES
+}
+
+/// Those of these that the coordinator lacks.
+async fn wanted(client: &Client, blobs: &[Putting]) -> Result<Vec<Putting>, CallError> {
+    let missing = missing(client, blobs).await?;
+    Ok(blobs.iter().filter(|blob| missing.contains(&blob.digest)).cloned().collect())
 }
 
 /// Which of these the coordinator lacks.

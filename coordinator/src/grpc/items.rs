@@ -24,10 +24,15 @@ const PAGE: u64 = 256;
 /// Bytes of items in one message, beside one item more.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// Bytes of small outputs that travel along, at most.
+const INLINE_BYTES: u64 = 256 << 10;
+
 /// Which items are wanted.
 pub struct Wanted {
     stages: Vec<u16>,
     state: Option<ItemState>,
+    /// Bytes of outputs that may travel along.
+    inline_bytes: u64,
 }
 
 impl Wanted {
@@ -52,7 +57,7 @@ impl Wanted {
             v1::ItemState::Succeeded => Some(ItemState::Succeeded),
             v1::ItemState::Failed => Some(ItemState::Failed),
         };
-        Ok(Self { stages, state })
+        Ok(Self { stages, state, inline_bytes: if request.small_outputs { INLINE_BYTES } else { 0 } })
     }
 }
 
@@ -67,6 +72,7 @@ pub async fn send_all(
     wanted: Wanted,
     out: mpsc::Sender<Result<v1::ItemsPage, Status>>,
 ) {
+    let mut room = wanted.inline_bytes;
     for stage in wanted.stages {
         let mut from = 0;
         loop {
@@ -79,9 +85,14 @@ pub async fn send_all(
                 }
             };
             let (catalog, sheet) = (Arc::clone(&catalog), Arc::clone(&sheet));
-            let looked_up = tokio::task::spawn_blocking(move || look_up(&catalog, &sheet, job, stage, found)).await;
-            let page = match looked_up {
-                Ok(Ok(page)) => Ok(page),
+            let looked_up = tokio::task::spawn_blocking(move || {
+                look_up(&catalog, &sheet, job, stage, found).map(|page| with_outputs(&catalog, page, room))
+            });
+            let page = match looked_up.await {
+                Ok(Ok((page, left))) => {
+                    room = left;
+                    Ok(page)
+                }
                 Ok(Err(error)) => Err(Status::data_loss(chain(&error))),
                 Err(_) => Err(Status::internal("looking up items has panicked")),
             };
@@ -101,6 +112,20 @@ pub async fn send_all(
             }
         }
     }
+}
+
+/// Adds the bytes of the first outputs that are small, while there is room; answers what is left of it. What cannot be
+/// read now is told to whoever asks for it.
+fn with_outputs(catalog: &Catalog, mut page: v1::ItemsPage, mut room: u64) -> (v1::ItemsPage, u64) {
+    for output in page.items.iter_mut().flat_map(|item| &mut item.outputs) {
+        if output.size > room {
+            return (page, 0);
+        }
+        if catalog.inline(output).is_ok() && output.inline.is_some() {
+            room -= output.size;
+        }
+    }
+    (page, room)
 }
 
 /// Messages of a bearable size: an item may have thousands of outputs.
