@@ -333,6 +333,15 @@ mod tests {
     }
 
     #[test]
+    fn little_is_little_all_together_and_never_a_file_that_is_yet_to_be_read() {
+        let of = |size: u64, source| Putting::new(Hashed { digest: Digest::of(b""), size }, source);
+        let held = |size: u64| of(size, Source::Bytes(vec![0; size as usize].into()));
+        assert!(is_little(&[held(LITTLE_BYTES - 1), held(1)]));
+        assert!(!is_little(&[held(LITTLE_BYTES), held(1)]));
+        assert!(!is_little(&[of(1, Source::File("large".into()))]));
+    }
+
+    #[test]
     fn a_batch_has_each_blob_once_and_is_full_by_its_bytes() {
         let of = |bytes: Vec<u8>| {
             let hashed = Hashed { digest: Digest::of(&bytes), size: bytes.len() as u64 };
