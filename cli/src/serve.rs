@@ -1,5 +1,7 @@
 //! The servers, wired together: the one place of the command line that knows their insides.
 
+mod nearby;
+
 use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -7,6 +9,7 @@ use longshore_coordinator::{Config, Coordinator};
 use longshore_worker::{
     agent,
     home::Home,
+    nearby::Nearby,
     runtime::{
         Runtime,
         docker::{DockerOptions, DockerRuntime},
@@ -24,6 +27,7 @@ use crate::{
     args::servers::{self, CapacityArgs, CoordinatorArgs, UpArgs, WorkerArgs},
     exit::Exit,
     failure::Failure,
+    serve::nearby::Beside,
 };
 
 /// How long a warm container is kept without work.
@@ -68,9 +72,12 @@ impl Up {
         let listener = listen(listen_at).await?;
         let address = format!("http://{}", listener.local_addr()?);
         let (ended, leave, stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        let serving = open(data)?.serve(listener, stop.clone().cancelled_owned());
+        let nearby = Nearby::default();
+        let beside = Arc::new(Beside(nearby.clone()));
+        let serving = open(data)?.with_nearby(home.id().into_bytes(), beside);
+        let serving = serving.serve(listener, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
-        let config = config(&address, servers::host_name(), slots);
+        let config = agent::Config { nearby: Some(nearby), ..config(&address, servers::host_name(), slots) };
         let working = agent::run(home, runtime, config, leave.clone().cancelled_owned());
         let worker = tokio::spawn(telling(ended.clone(), working));
         Ok(Self { address, ended, leave, worker, stop, coordinator })
@@ -148,7 +155,7 @@ pub async fn runtime(home: &Home, capacity: &CapacityArgs) -> Result<Arc<dyn Run
 }
 
 fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
-    agent::Config { coordinator: coordinator.to_owned(), name, slots: slots as usize, idle: IDLE }
+    agent::Config { coordinator: coordinator.to_owned(), name, slots: slots as usize, idle: IDLE, nearby: None }
 }
 
 fn open(data: &Path) -> Result<Coordinator> {

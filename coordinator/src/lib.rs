@@ -31,9 +31,11 @@ mod tunnels;
 mod validate;
 mod views;
 
+pub use longshore_root::{Call, CallError, Target, Transport};
 pub use longshore_store::{Probe, probe_main_if_asked};
 
 pub use crate::{
     open::{Config, Coordinator, OpenError},
     server::ServeError,
+    tunnels::replica_id,
 };

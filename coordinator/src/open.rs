@@ -7,8 +7,8 @@ use std::{
 };
 
 use longshore_blobs::Blobs;
-use longshore_core::{Core, Settings};
-use longshore_root::{Engine, Limits};
+use longshore_core::{Core, Settings, WorkerId};
+use longshore_root::{Engine, Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Options, Reader, SledStore, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tonic::Status;
@@ -159,6 +159,14 @@ impl Coordinator {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// From now on, calls to the replicas of this worker (its 16 bytes) travel by `transport`, not over a stream of the
+    /// worker's: it is in the same process.
+    #[must_use]
+    pub fn with_nearby(self, worker: [u8; 16], transport: Arc<dyn Transport>) -> Self {
+        self.tunnels.set_nearby(WorkerId(worker), transport);
+        self
     }
 
     /// Serves until `stop` is done, then makes everything durable that was taken in.

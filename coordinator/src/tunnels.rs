@@ -1,8 +1,8 @@
-//! Calls to replicas, over the streams that workers keep open for them.
+//! Calls to replicas, over the streams that workers keep open for them; to a worker in the same process directly.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -25,6 +25,13 @@ type Answer = Result<Bytes, CallError>;
 #[derive(Default)]
 pub struct Tunnels {
     tunnels: Mutex<HashMap<WorkerId, Arc<Tunnel>>>,
+    nearby: OnceLock<Nearby>,
+}
+
+/// The worker of this process.
+struct Nearby {
+    worker: WorkerId,
+    transport: Arc<dyn Transport>,
 }
 
 /// One stream to one worker.
@@ -46,6 +53,12 @@ struct Open {
 }
 
 impl Tunnels {
+    /// Calls to this worker travel by `transport` from now on. Only the first worker counts.
+    pub fn set_nearby(&self, worker: WorkerId, transport: Arc<dyn Transport>) {
+        // A process has one worker at most.
+        let _ = self.nearby.set(Nearby { worker, transport });
+    }
+
     /// Registers a tunnel; an earlier one of the same worker ends.
     pub fn register(&self, worker: WorkerId, down: mpsc::Sender<Result<ToLeaves, Status>>) -> Arc<Tunnel> {
         let tunnel = Arc::new(Tunnel { down, calls: Mutex::default() });
@@ -80,6 +93,9 @@ impl Tunnels {
 
 impl Transport for Tunnels {
     fn call(&self, target: &Target, call: Call, timeout: Duration) -> BoxFuture<'static, Answer> {
+        if let Some(nearby) = self.nearby.get().filter(|nearby| nearby.worker == target.worker) {
+            return nearby.transport.call(target, call, timeout);
+        }
         let tunnel = self.lock().get(&target.worker).cloned();
         let key = target.key.clone();
         Box::pin(async move {

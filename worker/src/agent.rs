@@ -2,6 +2,7 @@
 
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::future::OptionFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use crate::{
     held::Held,
     home::Home,
     link::Link,
+    nearby::Nearby,
     replicas::Replicas,
     report::report,
     runtime::{Runtime, RuntimeError},
@@ -36,6 +38,9 @@ pub struct Config {
     pub slots: usize,
     /// How long a warm container is kept without work.
     pub idle: Duration,
+    /// How a coordinator in this process reaches the replicas; without it a stream to the coordinator is kept up for
+    /// that.
+    pub nearby: Option<Nearby>,
 }
 
 /// Why a worker cannot work.
@@ -102,15 +107,24 @@ pub async fn run(
         results,
         replicas: Arc::clone(&replicas),
     };
-    let tunnel =
-        tokio::spawn(calls::serve(coordinator, link.worker, link.incarnation, Arc::clone(&replicas), leave.clone()));
+    let tunnel = match config.nearby {
+        Some(nearby) => {
+            nearby.open(Arc::clone(&replicas));
+            None
+        }
+        None => {
+            let replicas = Arc::clone(&replicas);
+            let tunnel = calls::serve(coordinator, link.worker, link.incarnation, replicas, leave.clone());
+            Some(tokio::spawn(tunnel))
+        }
+    };
     let link = tokio::spawn(link.keep_up(to_tell, leave.clone()));
     stop.await;
     tokio::join!(executor.shutdown(), replicas.shutdown());
     runtime.settle().await;
     leave.cancel();
     // Whatever becomes of these, nothing is left to be done.
-    let _ = tokio::join!(link, tunnel);
+    let _ = tokio::join!(link, OptionFuture::from(tunnel));
     reports.abort();
     Ok(())
 }

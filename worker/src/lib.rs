@@ -22,6 +22,7 @@ mod held;
 pub mod home;
 mod link;
 mod lists;
+pub mod nearby;
 mod placeholders;
 mod replicas;
 mod report;

@@ -29,7 +29,7 @@ pub(crate) const ANSWER_BYTES: u64 = 64 << 20;
 
 /// What is asked of a replica.
 #[derive(Debug, Clone)]
-pub(crate) enum Ask {
+pub enum Ask {
     /// A query, for a leaf.
     Leaf(Bytes),
     /// Parts with their shards, for a merge.
@@ -38,7 +38,7 @@ pub(crate) enum Ask {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unanswered {
+pub enum Unanswered {
     /// The input is bad.
     Refused(String),
     /// It has too much to do.

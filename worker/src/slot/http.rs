@@ -1,7 +1,10 @@
 //! A server that stays up inside a container, spoken to over sockets its shim connects and hands out.
 //!
-//! HTTP/1.1; connections are kept and used again. The container needs no network: the shim dials `$LONGSHORE_SOCKET` or
-//! `127.0.0.1:$PORT` inside, and the connected socket comes out with a frame.
+//! HTTP/1.1; connections are kept and used again, each driven by whoever waits for its answer. The container needs no
+//! network: the shim dials `$LONGSHORE_SOCKET` or `127.0.0.1:$PORT` inside, and the connected socket comes out with a
+//! frame.
+
+mod connection;
 
 use std::{
     collections::HashMap,
@@ -17,20 +20,15 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header::HOST};
 use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
 use longshore_shim::{End, FromShim, Serve, ToShim};
-use rustix::net::{AddressFamily, sockopt};
 use tokio::{
-    net::{TcpStream, UnixStream},
     sync::{oneshot, watch},
     task::AbortHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
 
+pub(crate) use self::connection::Answer;
+use self::connection::{Connection, Unsent};
 use super::failures::log_bytes;
 use crate::runtime::{Shim, ShimLost};
 
@@ -66,7 +64,7 @@ struct Board {
     shim: Arc<dyn Shim>,
     ids: AtomicU64,
     connecting: Mutex<HashMap<u64, oneshot::Sender<Result<OwnedFd, CallError>>>>,
-    idle: Mutex<Vec<SendRequest<Body>>>,
+    idle: Mutex<Vec<Connection>>,
     ended: watch::Sender<Option<ServerEnd>>,
 }
 
@@ -147,22 +145,28 @@ impl HttpServer {
     /// Sends a request over a kept connection, or a new one. The request needs no `Host`.
     ///
     /// The connection is kept once the answer's body has been read to its end; dropping the answer closes it.
-    pub(crate) async fn call(&self, mut request: Request<Body>) -> Result<Response<Incoming>, CallError> {
+    pub(crate) async fn call(&self, mut request: Request<Body>) -> Result<Response<Answer>, CallError> {
         request.headers_mut().entry(HOST).or_insert(http::HeaderValue::from_static("localhost"));
-        for _ in 0..TRIES {
-            let Some(mut kept) = self.board.take_idle() else { break };
-            match kept.try_send_request(request).await {
-                Ok(response) => return Ok(self.board.keep(kept, response)),
-                Err(mut error) => match error.take_message() {
-                    // It never left: the server had closed the connection already.
-                    Some(unsent) => request = unsent,
-                    None => return Err(self.board.broken(error.into_error())),
-                },
+        let mut tries = 0;
+        while tries < TRIES
+            && let Some(mut kept) = self.board.take_idle()
+        {
+            if !kept.is_fit().await {
+                continue;
+            }
+            tries += 1;
+            match kept.send(request).await {
+                Ok(response) => return Ok(self.board.lend(kept, response)),
+                // It never left: the server had closed the connection already.
+                Err(Unsent { request: Some(unsent), .. }) => request = unsent,
+                Err(Unsent { error, .. }) => return Err(self.board.broken(error)),
             }
         }
         let mut connection = self.board.connect().await?;
-        let response = connection.send_request(request).await;
-        response.map(|response| self.board.keep(connection, response)).map_err(|error| self.board.broken(error))
+        match connection.send(request).await {
+            Ok(response) => Ok(self.board.lend(connection, response)),
+            Err(Unsent { error, .. }) => Err(self.board.broken(error)),
+        }
     }
 
     /// Waits until the server has ended, and tells how.
@@ -206,7 +210,7 @@ impl Board {
         }
     }
 
-    async fn connect(&self) -> Result<SendRequest<Body>, CallError> {
+    async fn connect(&self) -> Result<Connection, CallError> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let (sender, connected) = oneshot::channel();
         self.connecting().insert(id, sender);
@@ -222,23 +226,24 @@ impl Board {
         let outcome = timeout_at(Instant::now() + CONNECT, asked).await;
         self.connecting().remove(&id);
         let socket = outcome.unwrap_or_else(|_| Err(CallError::Connect(io::ErrorKind::TimedOut.into())))?;
-        speak(socket).await
+        Connection::over(socket).await
     }
 
-    fn take_idle(&self) -> Option<SendRequest<Body>> {
-        let mut idle = self.idle();
-        idle.retain(|connection| !connection.is_closed());
-        let position = idle.iter().rposition(SendRequest::is_ready)?;
-        Some(idle.swap_remove(position))
+    fn take_idle(&self) -> Option<Connection> {
+        self.idle().pop()
     }
 
-    /// Keeps a connection whose answer has begun; it is ready again once that has been read.
-    fn keep(&self, connection: SendRequest<Body>, response: Response<Incoming>) -> Response<Incoming> {
+    /// An answer that brings its connection back.
+    fn lend(self: &Arc<Self>, connection: Connection, response: Response<hyper::body::Incoming>) -> Response<Answer> {
+        response.map(|body| Answer::new(body, connection, Arc::clone(self)))
+    }
+
+    /// Keeps a connection whose answer has been read.
+    fn keep(&self, connection: Connection) {
         let mut idle = self.idle();
-        if idle.len() < CONNECTIONS {
+        if idle.len() < CONNECTIONS && self.ended.borrow().is_none() {
             idle.push(connection);
         }
-        response
     }
 
     fn broken(&self, error: hyper::Error) -> CallError {
@@ -249,7 +254,7 @@ impl Board {
         self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<SendRequest<Body>>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -258,30 +263,6 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Begins to speak HTTP over a socket from inside.
-async fn speak(socket: OwnedFd) -> Result<SendRequest<Body>, CallError> {
-    let domain = sockopt::socket_domain(&socket).map_err(|errno| CallError::Connect(errno.into()))?;
-    if domain == AddressFamily::UNIX {
-        let stream = std::os::unix::net::UnixStream::from(socket);
-        let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-        return shake_hands(stream.map_err(CallError::Connect)?).await;
-    }
-    let stream = std::net::TcpStream::from(socket);
-    let stream =
-        stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)).and_then(|()| TcpStream::from_std(stream));
-    shake_hands(stream.map_err(CallError::Connect)?).await
-}
-
-async fn shake_hands<S>(stream: S) -> Result<SendRequest<Body>, CallError>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(CallError::Broken)?;
-    // What goes wrong on a connection is told to the request on it.
-    tokio::spawn(connection);
-    Ok(sender)
 }
 
 fn health_request() -> Request<Body> {

@@ -5,7 +5,6 @@ use std::{fs::File, io, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use longshore_proto::{
     SMALL_BLOB_BYTES,
     v1::{Failure, FailureClass},
@@ -14,7 +13,7 @@ use longshore_proto::{
 use crate::{
     amount,
     collect::yard::Yard,
-    slot::{failures, plan::Plan},
+    slot::{failures, http::Answer, plan::Plan},
     work::{Content, Ended, Output, OwnedFile, Work},
 };
 
@@ -31,7 +30,7 @@ pub(super) enum ReadError {
 
 /// Reads an answer.
 pub(super) async fn read(
-    response: Response<Incoming>,
+    response: Response<Answer>,
     work: &Work,
     plan: &Plan,
     yard: &Yard,
@@ -105,7 +104,7 @@ fn refusal(status: StatusCode, words: &str) -> Failure {
 }
 
 /// The beginning of a body, escaped.
-async fn first_words(body: &mut Incoming) -> String {
+async fn first_words(body: &mut Answer) -> String {
     let mut words = Vec::new();
     while words.len() < WORDS
         && let Some(Ok(piece)) = body.frame().await
