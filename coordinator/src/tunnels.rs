@@ -132,18 +132,26 @@ impl Tunnel {
         let id = self.open(done)?;
         let guard = Guard { tunnel: Arc::clone(&self), id };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let start = v1::CallStart { replica: Some(replica_id(key)), timeout_ms };
-        self.send(id, to_leaves::Message::Start(start)).await?;
+        let mut start = v1::CallStart { replica: Some(replica_id(key)), timeout_ms, whole: None };
         match call {
-            Call::Leaf { body } => self.send_data(id, body).await?,
+            Call::Leaf { body } if body.len() <= CHUNK_BYTES => {
+                start.whole = Some(body);
+                self.send(id, to_leaves::Message::Start(start)).await?;
+            }
+            Call::Leaf { body } => {
+                self.send(id, to_leaves::Message::Start(start)).await?;
+                self.send_data(id, body).await?;
+                self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
+            }
             Call::Merge { parts } => {
+                self.send(id, to_leaves::Message::Start(start)).await?;
                 for (shard, part) in parts {
                     self.send(id, to_leaves::Message::Part(v1::PartStart { shard })).await?;
                     self.send_data(id, part).await?;
                 }
+                self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
         }
-        self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
         let answer = answer.await;
         drop(guard);
         answer.unwrap_or_else(|_| Err(CallError::Failed("the connection has ended".to_owned())))
@@ -184,19 +192,15 @@ impl Tunnel {
                 let Some(open) = calls.open.get_mut(&id) else {
                     return;
                 };
-                if open.answer.len() + data.len() <= limits::ANSWER_BYTES {
-                    open.answer.extend_from_slice(&data);
+                if !open.fits(&data) {
+                    calls.end(id, Err(too_large()));
                     return;
                 }
-                if let Some(open) = calls.open.remove(&id) {
-                    let message = format!("its answer is larger than {} bytes", limits::ANSWER_BYTES);
-                    let _ = open.done.send(Err(CallError::Failed(message)));
-                }
+                open.answer.extend_from_slice(&data);
             }
             Some(from_leaves::Message::End(end)) => {
                 if let Some(open) = calls.open.remove(&id) {
-                    // The caller may have gone.
-                    let _ = open.done.send(answer(open.answer, end));
+                    open.end(end);
                 }
             }
             Some(from_leaves::Message::Hello(_)) | None => {}
@@ -212,14 +216,44 @@ impl Tunnel {
     }
 }
 
-fn answer(body: BytesMut, end: CallEnd) -> Answer {
-    match end.end {
-        Some(call_end::End::Ok(_)) => Ok(body.freeze()),
-        Some(call_end::End::Refused(why)) => Err(CallError::Refused(why)),
-        Some(call_end::End::Busy(why)) => Err(CallError::Busy(why)),
-        Some(call_end::End::Failed(why)) => Err(CallError::Failed(why)),
-        None => Err(CallError::Failed("it ended without saying how".to_owned())),
+impl Calls {
+    fn end(&mut self, id: u64, answer: Answer) {
+        if let Some(open) = self.open.remove(&id) {
+            // The caller may have gone.
+            let _ = open.done.send(answer);
+        }
     }
+}
+
+impl Open {
+    fn fits(&self, data: &Bytes) -> bool {
+        self.answer.len() + data.len() <= limits::ANSWER_BYTES
+    }
+
+    fn end(self, end: CallEnd) {
+        let answer = match end.end {
+            Some(call_end::End::Ok(ok)) if self.fits(&ok.data) => Ok(join(self.answer, ok.data)),
+            Some(call_end::End::Ok(_)) => Err(too_large()),
+            Some(call_end::End::Refused(why)) => Err(CallError::Refused(why)),
+            Some(call_end::End::Busy(why)) => Err(CallError::Busy(why)),
+            Some(call_end::End::Failed(why)) => Err(CallError::Failed(why)),
+            None => Err(CallError::Failed("it ended without saying how".to_owned())),
+        };
+        // The caller may have gone.
+        let _ = self.done.send(answer);
+    }
+}
+
+fn join(mut before: BytesMut, last: Bytes) -> Bytes {
+    if before.is_empty() {
+        return last;
+    }
+    before.extend_from_slice(&last);
+    before.freeze()
+}
+
+fn too_large() -> CallError {
+    CallError::Failed(format!("its answer is larger than {} bytes", limits::ANSWER_BYTES))
 }
 
 /// A replica's name on the wire.

@@ -114,17 +114,21 @@ impl Desk {
             Some(to_leaves::Message::Start(start)) => {
                 // A cancellation may have been lost: what nobody can wait for any more is not kept.
                 self.arriving.retain(|_, arriving| arriving.since.elapsed() < arriving.timeout);
-                if let Some(replica) = start.replica {
-                    let arriving = Arriving {
-                        replica,
-                        timeout: Duration::from_millis(start.timeout_ms),
-                        since: std::time::Instant::now(),
-                        body: BytesMut::new(),
-                        parts: Vec::new(),
-                        bytes: 0,
-                    };
-                    self.arriving.insert(call, arriving);
+                let Some(replica) = start.replica else { return };
+                let timeout = Duration::from_millis(start.timeout_ms);
+                if let Some(whole) = start.whole {
+                    self.work(call, replica, Ask::Leaf(whole), timeout);
+                    return;
                 }
+                let arriving = Arriving {
+                    replica,
+                    timeout,
+                    since: std::time::Instant::now(),
+                    body: BytesMut::new(),
+                    parts: Vec::new(),
+                    bytes: 0,
+                };
+                self.arriving.insert(call, arriving);
             }
             Some(to_leaves::Message::Part(part)) => {
                 if let Some(arriving) = self.arriving.get_mut(&call) {
@@ -144,8 +148,13 @@ impl Desk {
                 }
             }
             Some(to_leaves::Message::Sent(_)) => {
-                if let Some(arriving) = self.arriving.remove(&call) {
-                    self.work(call, arriving);
+                if let Some(Arriving { replica, timeout, since, body, parts, .. }) = self.arriving.remove(&call) {
+                    let ask = if replica.merge {
+                        Ask::Merge(parts.into_iter().map(|(shard, part)| (shard, part.freeze())).collect())
+                    } else {
+                        Ask::Leaf(body.freeze())
+                    };
+                    self.work(call, replica, ask, timeout.saturating_sub(since.elapsed()));
                 }
             }
             Some(to_leaves::Message::Cancel(_)) => {
@@ -167,17 +176,10 @@ impl Desk {
         });
     }
 
-    fn work(&mut self, call: u64, arriving: Arriving) {
-        let Arriving { replica, timeout, since, body, parts, .. } = arriving;
-        let ask = if replica.merge {
-            Ask::Merge(parts.into_iter().map(|(shard, part)| (shard, part.freeze())).collect())
-        } else {
-            Ask::Leaf(body.freeze())
-        };
+    fn work(&mut self, call: u64, replica: ReplicaId, ask: Ask, within: Duration) {
         let (replicas, up, ended) = (Arc::clone(&self.replicas), self.up.clone(), self.ended.clone());
         let task = tokio::spawn(async move {
-            let left = timeout.saturating_sub(since.elapsed());
-            let answer = replicas.call(&replica, ask, left).await;
+            let answer = replicas.call(&replica, ask, within).await;
             // A stream that has ended needs no answer.
             let _ = send_answer(&up, call, answer).await;
             let _ = ended.send(call);
@@ -193,11 +195,11 @@ async fn send_answer(
 ) -> Result<(), Status> {
     let end = match answer {
         Ok(mut body) => {
-            while !body.is_empty() {
-                let piece = body.split_to(body.len().min(CHUNK_BYTES));
+            while body.len() > CHUNK_BYTES {
+                let piece = body.split_to(CHUNK_BYTES);
                 say(up, call, from_leaves::Message::Data(piece)).await?;
             }
-            call_end::End::Ok(v1::CallOk {})
+            call_end::End::Ok(v1::CallOk { data: body })
         }
         Err(Unanswered::Refused(why)) => call_end::End::Refused(why),
         Err(Unanswered::Busy(why)) => call_end::End::Busy(why),

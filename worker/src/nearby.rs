@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use longshore_proto::v1::ReplicaId;
 
-pub use crate::replicas::{Ask, Unanswered};
 use crate::replicas::Replicas;
+pub use crate::replicas::{Ask, Unanswered};
 
 /// The way to one worker. Clones lead to the same.
 #[derive(Clone, Default)]
