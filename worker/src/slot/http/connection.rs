@@ -75,7 +75,11 @@ impl Connection {
 
     /// Whether a kept connection takes a request: the server may have closed it meanwhile.
     pub(super) async fn is_fit(&mut self) -> bool {
-        poll_fn(|context| Poll::Ready(self.driver.go_on(context))).await;
+        poll_fn(|context| {
+            self.driver.go_on(context);
+            Poll::Ready(())
+        })
+        .await;
         self.sender.is_ready()
     }
 
