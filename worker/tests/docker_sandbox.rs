@@ -13,7 +13,7 @@ mod world;
 use std::{fs, time::Duration};
 
 use bollard::query_parameters::InspectContainerOptions;
-use longshore_shim::End;
+use longshore_shim::{End, Stdin};
 use longshore_worker::runtime::{Image, ImageError, Runtime, SandboxSpec, StartError, docker::DockerOptions};
 use world::{World, client, done, run, said, shell};
 
@@ -61,6 +61,24 @@ async fn only_outputs_and_scratch_can_be_written() {
         assert!(matches!(list, End::Exited(code) if code != 0), "{others} can be listed: {list:?}");
     }
     assert_eq!(said(&sandbox, 200, "ls /tmp /dev/shm /dev/mqueue").await, "/dev/mqueue:\n\n/dev/shm:\n\n/tmp:");
+    sandbox.control.remove().await.unwrap();
+    world.close().await;
+}
+
+#[tokio::test]
+async fn standard_input_leads_to_nothing_that_can_be_written() {
+    let Some(world) = World::docker().await else {
+        return;
+    };
+    let sandbox = world.start().await;
+    let input = sandbox.paths.host_in.join("input");
+    fs::write(&input, "as it was").unwrap();
+    fs::set_permissions(&input, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let mut reopen = run(1, &["sh", "-c", "echo changed > /proc/self/fd/0"]);
+    reopen.stdin = Stdin::File("input".into());
+    let end = done(&sandbox, reopen).await.end;
+    assert!(matches!(end, End::Exited(code) if code != 0), "{end:?}");
+    assert_eq!(fs::read(&input).unwrap(), b"as it was");
     sandbox.control.remove().await.unwrap();
     world.close().await;
 }
