@@ -6,6 +6,7 @@ use std::{
     fs::File,
     os::fd::AsFd,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use longshore_proto::{
@@ -14,6 +15,9 @@ use longshore_proto::{
 };
 
 use crate::{Client, Digest};
+
+/// Longest wait for an answer: the coordinator may have a very large file to read and to sync.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An open door. Calls wait for disks.
 #[derive(Debug, Clone)]
@@ -25,6 +29,7 @@ impl Client {
         let answer = self.blobs_rpc().door(DoorRequest {}).await.ok()?;
         // In another network namespace, or on another machine, nobody listens under this name.
         let connection = Connection::open(&answer.into_inner().socket).ok()?;
+        connection.patience(PATIENCE).ok()?;
         Some(Door(Arc::new(Mutex::new(connection))))
     }
 }
