@@ -54,7 +54,8 @@ pub fn run(args: &HttpArgs, rounds: &Rounds) -> Result<Report> {
     compare(&mut report, &title, "requests/s", stage, rounds)?;
     for queries in [1, args.queries] {
         let leaf = |kind| Box::new(leaf::Leaf::new(kind, &args.setup, work.clone(), queries, args.bytes, lasting));
-        let contenders: Contenders = vec![leaf(leaf::Kind::Grpc), leaf(leaf::Kind::Http), direct(1, queries)];
+        let contenders: Contenders =
+            vec![leaf(leaf::Kind::Grpc), leaf(leaf::Kind::Http), leaf(leaf::Kind::Socket), direct(1, queries)];
         compare(&mut report, &format!("a leaf, {queries} at once"), "requests/s", contenders, rounds)?;
     }
     report.note(args.setup.disk()?);

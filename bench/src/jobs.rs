@@ -25,7 +25,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// A connection, once a worker is there.
 pub async fn connect(address: &str) -> Result<Client> {
-    let client = Client::connect(address).await?;
+    let client = Client::connect(address, None).await?;
     let begun = Instant::now();
     while !client.workers().await?.iter().any(|worker| worker.connected) {
         if begun.elapsed() > WORKER {

@@ -4,6 +4,8 @@ pub mod container;
 pub mod servers;
 pub mod submission;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use longshore_client::DEFAULT_ADDRESS;
 
@@ -60,6 +62,9 @@ pub struct Global {
     /// Address of the coordinator
     #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_ADDR", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     pub addr: String,
+    /// File with the coordinator's token (LONGSHORE_TOKEN holds one itself); without one you come in as the user you are
+    #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// How listings look
     #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
@@ -98,7 +103,7 @@ pub enum Command {
     /// Run a coordinator alone
     Coordinator(CoordinatorArgs),
     /// Find out what keeps this machine from working
-    #[command(after_help = "Examples:\n  longshore doctor\n  longshore --addr 10.0.0.5:7077 doctor")]
+    #[command(after_help = "Examples:\n  longshore doctor\n  longshore --addr 127.0.0.1:7000 doctor")]
     Doctor,
     /// See both patterns on real files, from nothing
     #[command(after_help = "Examples:\n  longshore demo\n  longshore demo --runtime process")]

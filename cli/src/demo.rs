@@ -106,7 +106,7 @@ async fn type_in(words: &[&str], address: &str, context: &Context) -> Result<Exi
     say(&format!("$ longshore {}", shown.join(" ")));
     let before = ["longshore", "--addr", address];
     let cli = Cli::try_parse_from(before.iter().chain(words))?;
-    let context = Context { address: address.to_owned(), printer: context.printer.clone() };
+    let context = Context { address: address.to_owned(), token_file: None, printer: context.printer.clone() };
     match cli.command {
         Command::Run(args) => commands::run::run(*args, &context).await,
         Command::Service(command) => commands::service::run(command, &context).await,

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use longshore_client::{
     BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError, outputs::OutputError,
 };
+use longshore_local::{AddressError, PrivateDirError, WayError};
 
 use crate::{exit::Exit, printer::StdoutClosed, spec::SpecError};
 
@@ -86,6 +87,15 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     }
     if let Some(error) = error.downcast_ref::<InputError>() {
         return Some((exit_of(error.kind()), error.hint().map(str::to_owned)));
+    }
+    if let Some(way) = error.downcast_ref::<WayError>() {
+        return Some((exit_of(Kind::of_way(way)), way.hint()));
+    }
+    if error.is::<AddressError>() {
+        return Some((Exit::Usage, None));
+    }
+    if error.is::<PrivateDirError>() {
+        return Some((Exit::Usage, Some("give it a directory of its own with --data".to_owned())));
     }
     if error.is::<OutDirError>() {
         return Some((Exit::Failed, None));

@@ -6,6 +6,7 @@ use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::D
 
 use anyhow::{Context as _, Result, anyhow};
 use longshore_coordinator::{Config, Coordinator};
+use longshore_local::{Entrance, PrivateDir, Token};
 use longshore_worker::{
     agent,
     home::Home,
@@ -36,12 +37,13 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Coordinator and worker on this machine.
 pub async fn up(args: UpArgs) -> Result<ExitCode> {
     let stop = stop_signal()?;
+    private(&args.data)?;
     let home = Home::open(&args.data.join("worker"))?;
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.data.display());
     let up = Up::start(&args.data, args.listen, home, runtime, slots).await?;
-    announce(&up.address, &about);
+    announce(&up.address, &about, &up.word);
     let ended_early = up.until(stop).await;
     up.stop().await?;
     ended_early?;
@@ -52,6 +54,8 @@ pub async fn up(args: UpArgs) -> Result<ExitCode> {
 pub struct Up {
     /// Where the coordinator listens.
     pub address: String,
+    /// How its own user and others come in.
+    word: String,
     /// Cancelled when one of the two has ended.
     ended: CancellationToken,
     leave: CancellationToken,
@@ -75,12 +79,15 @@ impl Up {
         let nearby = Nearby::default();
         let beside = Arc::new(Beside(nearby.clone()));
         let serving = open(data)?.with_nearby(home.id().into_bytes(), beside);
-        let serving = serving.serve(listener, stop.clone().cancelled_owned());
+        // Only now: it says that a coordinator is there.
+        let entrance = entrance(&listener)?;
+        let word = word(&entrance);
+        let serving = serving.serve(listener, entrance, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
         let config = agent::Config { nearby: Some(nearby), ..config(&address, servers::host_name(), slots) };
         let working = agent::run(home, runtime, config, leave.clone().cancelled_owned());
         let worker = tokio::spawn(telling(ended.clone(), working));
-        Ok(Self { address, ended, leave, worker, stop, coordinator })
+        Ok(Self { address, word, ended, leave, worker, stop, coordinator })
     }
 
     /// Waits for `stop`, or for one of the two to end by itself, which is an error.
@@ -111,22 +118,25 @@ async fn telling<T>(ended: CancellationToken, work: impl Future<Output = T>) -> 
 /// A coordinator alone.
 pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
     let stop = stop_signal()?;
+    private(&args.data)?;
     let listener = listen(args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
     let coordinator = open(&args.data)?;
-    announce(&address, &format!("data in {}", args.data.display()));
-    coordinator.serve(listener, stop.cancelled_owned()).await?;
+    let entrance = entrance(&listener)?;
+    announce(&address, &format!("data in {}", args.data.display()), &word(&entrance));
+    coordinator.serve(listener, entrance, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A worker that joins a coordinator.
-pub async fn worker(args: WorkerArgs) -> Result<ExitCode> {
+pub async fn worker(args: WorkerArgs, token: Option<Token>) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let home = Home::open(&args.data)?;
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
-    agent::run(home, runtime, config(&args.join, args.name, slots), stop.cancelled_owned()).await?;
+    let config = agent::Config { token, ..config(&args.join, args.name, slots) };
+    agent::run(home, runtime, config, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -146,6 +156,7 @@ pub async fn runtime(home: &Home, capacity: &CapacityArgs) -> Result<Arc<dyn Run
             Ok(Arc::new(runtime))
         }
         servers::Runtime::Process => {
+            ensure_harmless(capacity)?;
             let dir = home.dir().join("shim");
             let runtime =
                 ProcessRuntime::new(home.id(), &dir).with_context(|| format!("cannot use {}", dir.display()))?;
@@ -154,8 +165,48 @@ pub async fn runtime(home: &Home, capacity: &CapacityArgs) -> Result<Arc<dyn Run
     }
 }
 
+/// Whoever may submit a job runs commands as we do, without any isolation.
+fn ensure_harmless(capacity: &CapacityArgs) -> Result<()> {
+    if !rustix::process::geteuid().is_root() || capacity.allow_commands_as_root {
+        return Ok(());
+    }
+    let why = "--runtime process has no isolation: as root, every command of every job would be root on this machine";
+    Err(Failure::new(Exit::NotAllowed, why)
+        .hint("start it as another user, or with --runtime docker; if it is meant, add --allow-commands-as-root")
+        .into())
+}
+
+/// Closes the directory of all data to others.
+fn private(data: &Path) -> Result<()> {
+    let opened =
+        PrivateDir::open_around(data, &["coordinator", "worker"]).context("the data directory cannot be used")?;
+    if let Some(mode) = opened.mended() {
+        tracing::warn!(dir = %data.display(), "others could look into the data directory (mode {mode:o}): closed to them");
+    }
+    Ok(())
+}
+
+/// How the coordinator's own user comes in, and others with its token.
+fn entrance(listener: &TcpListener) -> Result<Entrance> {
+    Entrance::open(listener.local_addr()?).map_err(|error| {
+        let hint = "LONGSHORE_RUNTIME_DIR names a directory to use for its socket";
+        anyhow::Error::new(error).context(Failure::new(Exit::Failed, "nobody could be let in").hint(hint))
+    })
+}
+
+fn word(entrance: &Entrance) -> String {
+    format!("socket {}, token in {}", entrance.socket().display(), entrance.token_file().display())
+}
+
 fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
-    agent::Config { coordinator: coordinator.to_owned(), name, slots: slots as usize, idle: IDLE, nearby: None }
+    agent::Config {
+        coordinator: coordinator.to_owned(),
+        token: None,
+        name,
+        slots: slots as usize,
+        idle: IDLE,
+        nearby: None,
+    }
 }
 
 fn open(data: &Path) -> Result<Coordinator> {
@@ -166,7 +217,7 @@ fn open(data: &Path) -> Result<Coordinator> {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
     if !address.ip().is_loopback() {
-        let why = format!("{address} is not a loopback address: connections are not encrypted or authenticated yet");
+        let why = format!("{address} is not a loopback address: connections are not encrypted yet");
         return Err(Failure::usage(why)
             .hint("listen on 127.0.0.1, and reach it from elsewhere through `ssh -L`")
             .into());
@@ -183,9 +234,10 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// The address on standard output, for scripts; the rest for people.
-fn announce(address: &str, about: &str) {
+fn announce(address: &str, about: &str, word: &str) {
     use std::io::Write as _;
     eprintln!("longshore {} is up: {about}", env!("CARGO_PKG_VERSION"));
+    eprintln!("for its own user and root: {word}");
     let mut out = io::stdout().lock();
     // Nobody may be reading.
     let _ = writeln!(out, "{address}").and_then(|()| out.flush());

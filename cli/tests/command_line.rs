@@ -3,23 +3,52 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    env,
+    ffi::OsStr,
     fs,
     io::Write,
-    net::TcpListener,
+    net::SocketAddr,
+    os::fd::OwnedFd,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
+use rustix::net::{AddressFamily, SocketType};
 use tempfile::TempDir;
+
+/// Where commands are typed, two directories below that of the test: what climbs out of it is still the test's.
+const HERE: &str = "above/here";
+
+/// Whether a variable of the tests' own environment would tell a command something.
+fn tells(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("LONGSHORE_") || name.starts_with("CLICOLOR") || name == "NO_COLOR"
+}
 
 /// A directory to work in, and the binary to run in it.
 struct Shell {
     dir: TempDir,
+    /// The address of the coordinator, unless a test names another.
+    nobody: Nobody,
+}
+
+/// A port that is taken, so that nobody can come to listen there, and at which nobody listens.
+struct Nobody(SocketAddr, #[expect(dead_code, reason = "held for as long as the port has to be taken")] OwnedFd);
+
+impl Nobody {
+    fn new() -> Nobody {
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = rustix::net::getsockname(&socket).unwrap().try_into().unwrap();
+        Nobody(address, socket)
+    }
 }
 
 impl Shell {
     fn new() -> Shell {
-        Shell { dir: tempfile::tempdir().unwrap() }
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(HERE)).unwrap();
+        Shell { dir, nobody: Nobody::new() }
     }
 
     fn with(files: &[(&str, &str)]) -> Shell {
@@ -33,16 +62,21 @@ impl Shell {
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.path().join(HERE).join(name)
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_longshore"));
+        // Where Cargo says at run time that it is: the directory may have been moved.
+        let program = env::var_os("CARGO_BIN_EXE_longshore");
+        let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_longshore").into()));
+        for (name, _) in env::vars_os().filter(|(name, _)| tells(name)) {
+            command.env_remove(name);
+        }
         command
             .args(args)
-            .current_dir(self.dir.path())
-            .env_remove("LONGSHORE_ADDR")
-            .env_remove("LONGSHORE_LOG")
+            .current_dir(self.dir.path().join(HERE))
+            .env("LONGSHORE_ADDR", self.nobody.0.to_string())
+            .env("LONGSHORE_RUNTIME_DIR", self.dir.path().join("run"))
             .stdin(Stdio::null());
         command
     }
@@ -170,9 +204,9 @@ fn a_bad_address_is_named() {
 
 #[test]
 fn nobody_listening_is_said_with_the_next_command_to_type() {
-    // A port that was free a moment ago and that nobody is told of.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let ran = Shell::new().run(&["--addr", &port.to_string(), "ps"]);
+    let shell = Shell::new();
+    let port = shell.nobody.0;
+    let ran = shell.run(&["ps"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains(&format!("no coordinator answers at {port}")), "{ran:?}");
     assert!(ran.err.contains("hint: start one with `longshore up`"), "{ran:?}");
@@ -188,12 +222,18 @@ fn inputs_that_cannot_be_used_are_named() {
     run(&["a/*.md"]).refused(&["a/*.md matches no file"]);
     run(&["nothing"]).refused(&["directory nothing has no file"]);
     run(&["a/x.txt", "b/x.txt"]).refused(&["item x.txt", "a/x.txt", "b/x.txt", "hint:"]);
-    run(&["a/../.."]).refused(&["a/../.."]);
     run(&["--each-line", "empty.txt"]).refused(&["empty.txt lists nothing"]);
     run(&["--each-line", "missing.txt"]).refused(&["missing.txt"]);
     run(&["-"]).refused(&["standard input lists nothing"]);
     run(&["-", "--each-line", "-"]).refused(&["standard input"]);
     run(&[]).refused(&["no input is named", "hint:"]);
+}
+
+#[test]
+fn a_directory_that_is_climbed_to_gives_paths_below_itself() {
+    let shell = Shell::with(&[("a/x.txt", "1"), ("b/y.txt", "2")]);
+    let ran = shell.run(&["run", "alpine", "a/../..", "--dry-run", "-q"]);
+    assert_eq!(ran.out, "here/a/x.txt\nhere/b/y.txt\n", "{ran:?}");
 }
 
 #[test]

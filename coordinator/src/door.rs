@@ -1,31 +1,32 @@
 //! The door: large blobs handed over as descriptors by whoever is on the same machine, so that their bytes cross no socket.
 //!
+//! It lets in processes of the coordinator's own user, and whoever brings a ticket that an authorised call was given: the
+//! ticket says what its connection may do.
+//!
 //! What comes in is copied, never kept as it is: whoever has the descriptor could change it later. Only from processes of
 //! our own user, who can change our files anyway, files are taken over as they are: the workers of this machine hand in
 //! large outputs so. What goes out is the blob's own file, opened for reading only.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io,
     os::{fd::AsFd, unix::fs::FileExt},
     path::Path,
     sync::{
-        Arc, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::Blobs;
-use longshore_proto::{
-    door::{Connection, Listener},
-    v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask},
-};
+use longshore_local::door::{Connection, Listener};
+use longshore_proto::v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask};
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 use crate::{
     grpc::{get_status, put_status},
@@ -36,38 +37,84 @@ use crate::{
 /// Bytes copied and hashed at a time: they stay in the processor's cache between the two.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// Random bytes of a ticket.
+const TICKET_BYTES: usize = 16;
+
 /// Pause after a connection that could not be accepted, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What a connection through the door may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Hand in.
+    pub put: bool,
+    /// Be handed.
+    pub get: bool,
+    /// What it hands in are the outputs of accepted work, for which some room is kept free.
+    pub of_worker: bool,
+}
+
+impl Rights {
+    /// Of a process of the coordinator's own user.
+    const OWN: Self = Self { put: true, get: true, of_worker: false };
+}
+
+/// Tickets that nobody has used.
+#[derive(Default)]
+struct Tickets(Mutex<HashMap<[u8; TICKET_BYTES], (Rights, Instant)>>);
+
+impl Tickets {
+    /// A new one; `None` when too many wait to be used.
+    fn give(&self, rights: Rights) -> Option<[u8; TICKET_BYTES]> {
+        let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.retain(|_, (_, given)| given.elapsed() < limits::DOOR_TICKET_TIME);
+        if tickets.len() >= limits::DOOR_TICKETS {
+            return None;
+        }
+        let ticket = rand::random();
+        tickets.insert(ticket, (rights, Instant::now()));
+        Some(ticket)
+    }
+
+    /// What a ticket is good for. It is used up.
+    fn take(&self, shown: &[u8]) -> Option<Rights> {
+        let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (rights, given) = tickets.remove(shown)?;
+        (given.elapsed() < limits::DOOR_TICKET_TIME).then_some(rights)
+    }
+}
+
 /// Listens as long as it lives.
 pub struct Door {
-    name: String,
     listener: Arc<Listener>,
+    tickets: Arc<Tickets>,
 }
 
 impl Door {
-    /// Opens a door under a name of its own; `None`, with a warning, where that cannot be done: nobody needs it.
-    pub fn open(blobs: &Arc<Blobs>, room: Room) -> Option<Self> {
-        let name = format!("longshore-{}", Uuid::new_v4().simple());
-        let opened = Listener::open(&name).and_then(|listener| {
-            let listener = Arc::new(listener);
+    /// Opens a door; `None`, with a warning, where that cannot be done: nobody needs it.
+    pub fn open(listener: io::Result<Listener>, blobs: &Arc<Blobs>, room: Room) -> Option<Self> {
+        let opened = listener.and_then(|listener| {
+            let (listener, tickets) = (Arc::new(listener), Arc::<Tickets>::default());
             let accepting = Arc::clone(&listener);
-            let guest = Guest { blobs: Arc::downgrade(blobs), room };
+            let guest = Guest { blobs: Arc::downgrade(blobs), room, tickets: Arc::clone(&tickets) };
             thread::Builder::new().name("door".to_owned()).spawn(move || accept(&accepting, &guest))?;
-            Ok(listener)
+            Ok(Self { listener, tickets })
         });
-        match opened {
-            Ok(listener) => Some(Self { name, listener }),
-            Err(error) => {
+        opened
+            .inspect_err(|error| {
                 tracing::warn!(%error, "descriptors cannot be handed over: large blobs go through the connection");
-                None
-            }
-        }
+            })
+            .ok()
     }
 
-    /// What to connect to.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// What to connect to; `None` where its path is no text.
+    pub fn path(&self) -> Option<String> {
+        self.listener.path().to_str().map(str::to_owned)
+    }
+
+    /// A ticket for one connection, which may do this; `None` when too many wait to be used.
+    pub fn ticket(&self, rights: Rights) -> Option<Bytes> {
+        self.tickets.give(rights).map(|ticket| Bytes::copy_from_slice(&ticket))
     }
 }
 
@@ -120,6 +167,7 @@ struct Guest {
     /// Not held while nothing is asked, so that the blobs end with the coordinator.
     blobs: Weak<Blobs>,
     room: Room,
+    tickets: Arc<Tickets>,
 }
 
 impl Guest {
@@ -128,10 +176,17 @@ impl Guest {
         if connection.patience(limits::DOOR_SILENCE).is_err() {
             return;
         }
-        while let Ok((ask, descriptor)) = connection.receive() {
+        let same_user = connection.is_same_user();
+        let mut rights = if same_user { Rights::OWN } else { Rights::default() };
+        while let Ok((ask, descriptor)) = connection.receive::<DoorAsk>() {
             let Some(blobs) = self.blobs.upgrade() else { return };
-            let same_user = connection.is_same_user();
-            let answered = self.answer(&blobs, ask, descriptor.map(File::from), same_user);
+            let answered = match &ask.ask {
+                Some(Ask::Enter(ticket)) => self.enter(ticket).map(|entered| {
+                    rights = entered;
+                    (DoorAnswer::default(), None)
+                }),
+                _ => self.answer(&blobs, ask, descriptor.map(File::from), rights, same_user),
+            };
             drop(blobs);
             let sent = match answered {
                 Ok((answer, file)) => connection.send(&answer, file.as_ref().map(AsFd::as_fd)),
@@ -146,26 +201,33 @@ impl Guest {
         }
     }
 
+    fn enter(&self, ticket: &[u8]) -> Result<Rights, Status> {
+        self.tickets.take(ticket).ok_or_else(|| Status::unauthenticated("this is no ticket, or it was used already"))
+    }
+
     fn answer(
         &self,
         blobs: &Blobs,
         ask: DoorAsk,
         file: Option<File>,
+        rights: Rights,
         same_user: bool,
     ) -> Result<(DoorAnswer, Option<File>), Status> {
         let done = DoorAnswer::default();
         match ask.ask {
-            Some(Ask::Put(start)) => self.put(blobs, &start, file, ask.of_worker).map(|()| (done, None)),
+            Some(Ask::Put(_) | Ask::Adopt(_)) if !rights.put => Err(no_ticket()),
+            Some(Ask::Get(_)) if !rights.get => Err(no_ticket()),
+            Some(Ask::Put(start)) => self.put(blobs, &start, file, rights).map(|()| (done, None)),
             Some(Ask::Get(digest)) => {
                 let digest = checked(&digest)?;
                 let file = if ask.verified { blobs.open_verified(&digest) } else { blobs.open_large(&digest) };
                 Ok((done, Some(file.map_err(|error| get_status(&error))?)))
             }
             Some(Ask::Adopt(path)) => {
-                let digest = self.adopt(blobs, Path::new(&path), file, ask.of_worker, same_user)?;
+                let digest = self.adopt(blobs, Path::new(&path), file, rights, same_user)?;
                 Ok((DoorAnswer { digest: Bytes::copy_from_slice(digest.as_bytes()), ..done }, None))
             }
-            None => Err(Status::invalid_argument("nothing is asked")),
+            Some(Ask::Enter(_)) | None => Err(Status::invalid_argument("nothing is asked")),
         }
     }
 
@@ -174,22 +236,22 @@ impl Guest {
         blobs: &Blobs,
         path: &Path,
         file: Option<File>,
-        of_worker: bool,
+        rights: Rights,
         same_user: bool,
     ) -> Result<Hash, Status> {
         if !same_user {
             return Err(Status::permission_denied("files are taken over from the coordinator's own user only"));
         }
         let file = file.ok_or_else(|| Status::invalid_argument("no descriptor came along"))?;
-        if of_worker {
-            self.room.ensure_for_outputs()?;
-        } else {
-            self.room.ensure()?;
-        }
+        self.ensure_room(rights)?;
         blobs.adopt_link(path, &file).map_err(|error| put_status(&error))
     }
 
-    fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, of_worker: bool) -> Result<(), Status> {
+    fn ensure_room(&self, rights: Rights) -> Result<(), Status> {
+        if rights.of_worker { self.room.ensure_for_outputs() } else { self.room.ensure() }
+    }
+
+    fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, rights: Rights) -> Result<(), Status> {
         let digest = checked(&start.digest)?;
         let file = file.ok_or_else(|| Status::invalid_argument("no descriptor came along"))?;
         let unreadable = |error: io::Error| Status::invalid_argument(format!("the descriptor cannot be read: {error}"));
@@ -206,11 +268,7 @@ impl Guest {
         // No more than was told is stored, whatever becomes of the file meanwhile.
         while writer.size_bytes() < start.size {
             if unlooked >= limits::ROOM_LOOK_BYTES {
-                if of_worker {
-                    self.room.ensure_for_outputs()?
-                } else {
-                    self.room.ensure()?
-                }
+                self.ensure_room(rights)?;
                 unlooked = 0;
             }
             let at = writer.size_bytes();
@@ -225,6 +283,12 @@ impl Guest {
         writer.finish(Some(digest)).map_err(|error| put_status(&error))?;
         Ok(())
     }
+}
+
+fn no_ticket() -> Status {
+    Status::permission_denied(
+        "a ticket that allows this is needed; the coordinator gives one to whoever may ask for it",
+    )
 }
 
 fn checked(digest: &[u8]) -> Result<Hash, Status> {
@@ -251,13 +315,39 @@ mod tests {
     fn world() -> World {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
-        let door = Door::open(&blobs, Room::of(dir.path())).unwrap();
+        let door = open(&dir.path().join("door"), &blobs);
         World { dir, blobs, door }
     }
 
+    fn open(path: &Path, blobs: &Arc<Blobs>) -> Door {
+        Door::open(Listener::open(path), blobs, Room::of(path.parent().unwrap())).unwrap()
+    }
+
     impl World {
+        /// The answers to packets of one connection which has no rights of its own.
+        fn ask_as_stranger(&self, asks: impl IntoIterator<Item = Ask>) -> Vec<u32> {
+            let guest = Guest {
+                blobs: Arc::downgrade(&self.blobs),
+                room: Room::of(self.dir.path()),
+                tickets: Arc::clone(&self.door.tickets),
+            };
+            let mut rights = Rights::default();
+            let answer = |ask| match ask {
+                Ask::Enter(ticket) => guest.enter(&ticket).map(|entered| rights = entered),
+                ask => {
+                    let ask = DoorAsk { ask: Some(ask), ..DoorAsk::default() };
+                    let file = File::open(self.dir.path().join("input")).ok();
+                    guest.answer(&self.blobs, ask, file, rights, false).map(|_| ())
+                }
+            };
+            asks.into_iter()
+                .map(answer)
+                .map(|answer| answer.map_or_else(|status| status.code() as u32, |()| 0))
+                .collect()
+        }
+
         fn ask(&self, ask: Ask, file: Option<&File>) -> (DoorAnswer, Option<File>) {
-            let connection = Connection::open(self.door.name()).unwrap();
+            let connection = Connection::open(self.door.listener.path()).unwrap();
             connection.send(&DoorAsk { ask: Some(ask), ..DoorAsk::default() }, file.map(AsFd::as_fd)).unwrap();
             let (answer, descriptor) = connection.receive().unwrap();
             (answer, descriptor.map(File::from))
@@ -346,9 +436,9 @@ mod tests {
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         fs::write(&file, vec![4; 100_000]).unwrap();
         let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
-        let door = Door::open(&blobs, Room::of(dir.path())).unwrap();
-        let connection = Connection::open(door.name()).unwrap();
-        let get = DoorAsk { ask: Some(Ask::Get(bytes_of(&digest))), verified: true, ..DoorAsk::default() };
+        let door = open(&dir.path().join("second door"), &blobs);
+        let connection = Connection::open(door.listener.path()).unwrap();
+        let get = DoorAsk { ask: Some(Ask::Get(bytes_of(&digest))), verified: true };
         connection.send(&get, None).unwrap();
         let (answer, _) = connection.receive::<DoorAnswer>().unwrap();
         assert_eq!(answer.code, Code::DataLoss as u32);
@@ -372,12 +462,41 @@ mod tests {
     }
 
     #[test]
+    fn strangers_do_what_their_ticket_says_over_one_connection() {
+        let world = world();
+        let content = [7; 100_000];
+        assert_eq!(world.put(&content, &content), 0);
+        let (refused, unknown) = (Code::PermissionDenied as u32, Code::Unauthenticated as u32);
+        let digest = bytes_of(&blake3::hash(&content));
+        let get = || Ask::Get(digest.clone());
+        let put = || Ask::Put(BlobStart { digest: digest.clone(), size: content.len() as u64 });
+        let adopt = || Ask::Adopt(world.dir.path().join("input").to_str().unwrap().to_owned());
+        let ticket = |rights| world.door.ticket(rights).unwrap();
+        assert_eq!(world.ask_as_stranger([get(), put(), adopt()]), [refused; 3]);
+        let reads = ticket(Rights { get: true, ..Rights::default() });
+        let entered = world.ask_as_stranger([Ask::Enter(reads.clone()), get(), put(), adopt()]);
+        assert_eq!(entered, [0, 0, refused, refused]);
+        assert_eq!(world.ask_as_stranger([Ask::Enter(reads), get()]), [unknown, refused], "it was used");
+        let writes = ticket(Rights { put: true, ..Rights::default() });
+        // Nobody's file but our own user's is taken over, whatever the ticket says.
+        assert_eq!(world.ask_as_stranger([Ask::Enter(writes), put(), get(), adopt()]), [0, 0, refused, refused]);
+        assert_eq!(world.ask_as_stranger([Ask::Enter(Bytes::from_static(&[0; TICKET_BYTES]))]), [unknown]);
+    }
+
+    #[test]
+    fn so_many_tickets_wait_and_no_more() {
+        let World { dir: _dir, blobs: _blobs, door } = world();
+        let given = (0..limits::DOOR_TICKETS + 1).filter_map(|_| door.ticket(Rights::default())).count();
+        assert_eq!(given, limits::DOOR_TICKETS);
+    }
+
+    #[test]
     fn a_closed_door_lets_nobody_in() {
-        let World { door, .. } = world();
-        let name = door.name().to_owned();
+        let World { dir: _dir, blobs: _blobs, door } = world();
+        let path = door.listener.path().to_owned();
         drop(door);
         // Whoever got in at the last moment is not answered.
-        let answered = Connection::open(&name).and_then(|connection| {
+        let answered = Connection::open(&path).and_then(|connection| {
             connection.send(&DoorAsk::default(), None)?;
             connection.receive::<DoorAnswer>()
         });

@@ -1,25 +1,26 @@
 //! The HTTP gateway: `/healthz`, and queries for whoever has curl.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use axum::{
-    Json, Router,
+    Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::Authority},
-    middleware::{self, Next},
+    extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use longshore_proto::v1::{self, require::Rule};
 use longshore_root::{Coverage, QueryError};
 use serde::Deserialize;
-use serde_json::json;
+use tokio::time::timeout;
 use tonic::{Code, Status};
+use tower_http::timeout::TimeoutError;
 
 use crate::{
     grpc::{Asked, QueryFailure, ServicesService},
     limits,
+    problem::problem,
 };
 
 /// How complete the answer is: `answered/shards`.
@@ -36,38 +37,6 @@ pub fn routes(services: ServicesService) -> Router {
         .with_state(services)
 }
 
-/// Puts the guard before all routes, gRPC too: that is spoken over HTTP/1.1 as well, and so by every web page.
-pub fn guarded(routes: Router) -> Router {
-    routes.layer(middleware::from_fn(same_origin))
-}
-
-/// Keeps web pages of strangers away.
-async fn same_origin(request: Request, next: Next) -> Response {
-    if is_foreign(request.headers(), request.uri()) {
-        return problem(StatusCode::FORBIDDEN, "forbidden", "requests from other origins are refused", None);
-    }
-    next.run(request).await
-}
-
-/// A browser says where a page comes from and which host it believes to talk to; both have to be this machine.
-fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
-    let local = host.is_some_and(is_loopback);
-    let foreign = text(header::ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != host);
-    !local || foreign
-}
-
-/// Whether a Host header names this machine's loopback: by address, or as `localhost`. Any other name may be anybody's.
-fn is_loopback(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Options {
@@ -79,11 +48,17 @@ async fn query(
     State(services): State<ServicesService>,
     Path(service): Path<String>,
     Query(options): Query<Options>,
-    body: Bytes,
+    request: Request,
 ) -> Response {
     let require = match options.require.as_deref().map(parse_require).transpose() {
         Ok(require) => require,
         Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why, None),
+    };
+    let body = match timeout(limits::QUERY_BODY_TIME, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(rejected)) if is_timeout(&rejected) => return late(),
+        Ok(Err(rejected)) => return problem(rejected.status(), "invalid_argument", &rejected.body_text(), None),
+        Err(_) => return late(),
     };
     let deadline = options.deadline_ms.filter(|ms| *ms > 0).map(Duration::from_millis);
     match services.ask(Asked { service, body, deadline, require }).await {
@@ -95,6 +70,15 @@ async fn query(
         Err(QueryFailure::Status(status)) => refused(&status),
         Err(QueryFailure::Failed(error)) => failed(&error),
     }
+}
+
+/// A body that does not come, or comes too slowly.
+fn late() -> Response {
+    problem(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body of the query did not come in time", None)
+}
+
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<TimeoutError>() || error.source().is_some_and(is_timeout)
 }
 
 /// `all`, `deadline`, a share with a point in it, or a number of parts.
@@ -162,21 +146,4 @@ fn failed(error: &QueryError) -> Response {
         QueryError::Merge { coverage, .. } => problem(StatusCode::BAD_GATEWAY, "merge_failed", &text, Some(coverage)),
         QueryError::PartsTooLarge { .. } => problem(StatusCode::BAD_GATEWAY, "parts_too_large", &text, None),
     }
-}
-
-fn problem(status: StatusCode, code: &str, message: &str, coverage: Option<&Coverage>) -> Response {
-    let mut body = json!({ "error": { "code": code, "message": message } });
-    if let Some(coverage) = coverage {
-        let missing: Vec<_> = coverage
-            .parts
-            .iter()
-            .filter_map(|part| Some(json!({ "shard": part.shard, "error": part.error.as_ref()? })))
-            .collect();
-        body["error"]["coverage"] = json!({
-            "answered": coverage.answered(),
-            "shards": coverage.shards(),
-            "missing": missing,
-        });
-    }
-    (status, Json(body)).into_response()
 }

@@ -1,7 +1,7 @@
 //! The coordinator: gRPC and HTTP in front of the pure core and its store.
 //!
 //! ```text
-//! grpc, http ──► driver ──► core        (what happened, what follows)
+//! gate ──► grpc, http ──► driver ──► core    (who calls; what happened, what follows)
 //!     │            ├─────► store        (records, durable before anything that depends on them leaves)
 //!     │            └─────► links        (orders to workers)
 //!     ├──► blobs, catalog, door         (bytes, what the records mean, bytes by descriptor)
@@ -16,6 +16,7 @@
 mod catalog;
 mod door;
 mod driver;
+mod gate;
 mod grpc;
 mod http;
 pub mod limits;
@@ -23,6 +24,7 @@ mod links;
 mod lists;
 mod open;
 mod outcomes;
+mod problem;
 mod records;
 mod results;
 mod server;

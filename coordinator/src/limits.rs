@@ -65,7 +65,8 @@ pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
 /// Queries under way at once: each holds its parts in memory.
 pub const QUERIES: usize = 256;
 
-/// Connections open at once.
+/// Connections open at once, through the port and through the socket each: strangers who fill the port do not shut the
+/// socket.
 pub const CONNECTIONS: usize = 4_096;
 
 /// Connections through which descriptors are handed over at once: each has a thread.
@@ -73,6 +74,12 @@ pub const DOOR_CONNECTIONS: usize = 64;
 
 /// Time such a connection may be silent: it is made anew when it is needed.
 pub const DOOR_SILENCE: Duration = Duration::from_secs(30);
+
+/// Tickets for the door that were given out and not used.
+pub const DOOR_TICKETS: usize = 1_024;
+
+/// Time a ticket is good for: whoever asks for one is about to use it.
+pub const DOOR_TICKET_TIME: Duration = Duration::from_secs(30);
 
 /// Streams of one HTTP/2 connection.
 pub const STREAMS: u32 = 512;
@@ -83,8 +90,18 @@ pub const FRAME_BYTES: u32 = 256 << 10;
 /// Bytes of the headers of a request.
 pub const HEADER_BYTES: u32 = 16 * 1024;
 
-/// Time a client has to send the headers of a request.
+/// Bytes of an HTTP/1.1 request that are held until its headers are whole: more than they may be, so that whoever sends a
+/// little too much is told so.
+pub const HEADER_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Time a client has to send the headers of a request, and to show who it is.
 pub const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// Time between two pieces of a request's body. Streams of workers may be silent for longer: they have leases.
+pub const BODY_SILENCE: Duration = Duration::from_secs(30);
+
+/// Time for the whole body of a query over HTTP: even a slow line brings 3 MiB within it.
+pub const QUERY_BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Free bytes below which new work is refused, so that running work can still be committed.
 pub const FREE_BYTES: u64 = 128 << 20;

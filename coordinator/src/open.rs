@@ -1,13 +1,14 @@
 //! From a data directory to a coordinator that serves.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use longshore_blobs::Blobs;
 use longshore_core::{Core, Settings, WorkerId};
+use longshore_local::{Entrance, PrivateDir, PrivateDirError};
 use longshore_root::{Engine, Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Options, Reader, SledStore, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
@@ -22,7 +23,7 @@ use crate::{
     links::Links,
     records::{self, LoadError},
     results::RecentFailures,
-    server::{self, ServeError, Served},
+    server::{self, Entrances, ServeError, Served},
     services::Services,
     tunnels::Tunnels,
 };
@@ -48,14 +49,9 @@ impl Config {
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory cannot be made.
-    #[error("cannot use the data directory {}", dir.display())]
-    Directory {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// The directory cannot be made, or is somebody else's.
+    #[error("the data directory cannot be used")]
+    Directory(#[from] PrivateDirError),
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] longshore_store::OpenError),
@@ -127,8 +123,10 @@ impl Coordinator {
     /// # Errors
     /// When the directory is in use by another coordinator, damaged, or cannot be written.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        let directory = |source| OpenError::Directory { dir: config.dir.clone(), source };
-        fs::create_dir_all(&config.dir).map_err(directory)?;
+        if let Some(mode) = PrivateDir::open(&config.dir)?.mended() {
+            let dir = config.dir.display();
+            tracing::warn!(%dir, "others could look into the data directory (mode {mode:o}): closed to them");
+        }
         let (mut store, _) = SledStore::open(&config.dir.join("store"), &config.store)?;
         let blobs = Arc::new(Blobs::open(config.dir.join("blobs"))?);
         let reader = store.reader();
@@ -169,20 +167,26 @@ impl Coordinator {
         self
     }
 
-    /// Serves until `stop` is done, then makes everything durable that was taken in.
+    /// Serves until `stop` is done, then makes everything durable that was taken in. At the port everybody needs the token
+    /// of the entrance, which is for its own user and root.
     ///
     /// # Errors
     /// When the listener cannot be used, or is not on loopback.
-    pub async fn serve(self, listener: TcpListener, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
-        let router = self.served().routes()?;
-        let served = server::serve(listener, router, stop).await;
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        entrance: Entrance,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let router = self.served(&entrance).routes()?;
+        let served = server::serve(Entrances { port: listener, own: entrance }, router, stop).await;
         self.tunnels.close();
         self.links.close();
         self.driver.stop().await;
         served
     }
 
-    fn served(&self) -> Served {
+    fn served(&self, entrance: &Entrance) -> Served {
         let failures = Arc::new(RecentFailures::default());
         let transport: Arc<Tunnels> = Arc::clone(&self.tunnels);
         Served {
@@ -195,7 +199,8 @@ impl Coordinator {
             blobs: BlobsService {
                 blobs: Arc::clone(self.catalog.blobs()),
                 room: self.room.clone(),
-                door: Door::open(self.catalog.blobs(), self.room.clone()),
+                door: Door::open(entrance.door(), self.catalog.blobs(), self.room.clone()),
+                links: Arc::clone(&self.links),
             },
             services: ServicesService {
                 driver: self.driver.clone(),

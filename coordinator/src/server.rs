@@ -1,13 +1,16 @@
-//! One port for everything: gRPC with reflection and health, and the HTTP gateway.
+//! One port, and a socket beside it, for everything: gRPC with reflection and health, and the HTTP gateway.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
+use longshore_local::{Entrance, User};
 use longshore_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
@@ -15,16 +18,21 @@ use longshore_proto::{
     },
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
+use tower::ServiceBuilder;
+use tower_http::timeout::TimeoutBody;
 
 use crate::{
+    gate::{Gate, Peer, Via},
     grpc::{AgentService, BlobsService, JobsService, ServicesService},
-    http, limits,
+    http as gateway, limits,
 };
 
 /// Pause after an accept that failed (descriptors may have run out), so that the loop does not spin.
@@ -38,7 +46,7 @@ pub enum ServeError {
     Listen(#[source] io::Error),
     /// Strangers could reach it.
     #[error(
-        "{0} is not a loopback address: connections are not encrypted or authenticated yet, so only 127.0.0.0/8 and ::1 can be listened on"
+        "{0} is not a loopback address: connections are not encrypted yet, so only 127.0.0.0/8 and ::1 can be listened on"
     )]
     NotLoopback(SocketAddr),
     /// Reflection cannot be built.
@@ -61,7 +69,7 @@ impl Served {
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .build_v1()?;
         let (_, health) = tonic_health::server::health_reporter();
-        let gateway = http::routes(self.services.clone());
+        let gateway = gateway::routes(self.services.clone());
         let grpc = Routes::new(reflection)
             .add_service(health)
             .add_service(
@@ -85,29 +93,89 @@ impl Served {
                     .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
             );
-        Ok(http::guarded(grpc.into_axum_router().merge(gateway)))
+        Ok(grpc.into_axum_router().merge(gateway))
     }
+}
+
+/// Where connections come in.
+pub(crate) struct Entrances {
+    /// For whoever has the token.
+    pub port: TcpListener,
+    /// For the coordinator's own user, and what is known of who comes in.
+    pub own: Entrance,
 }
 
 /// Accepts connections until `stop` is done, then ends those that are open.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    entrances: Entrances,
     router: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let address = listener.local_addr().map_err(ServeError::Listen)?;
+    let Entrances { port, own } = entrances;
+    let address = port.local_addr().map_err(ServeError::Listen)?;
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
+    let socket = own.listener().and_then(UnixListener::from_std).map_err(ServeError::Listen)?;
+    let router = router.layer(Gate::of(&own));
+    let stopping = CancellationToken::new();
+    let stopped = async {
+        stop.await;
+        stopping.cancel();
+    };
+    tokio::join!(stopped, accept_all(port, router.clone(), &stopping), accept_all(socket, router, &stopping));
+    Ok(())
+}
+
+/// A listener that says how its connections came in.
+trait Listener: 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    async fn accept(&self) -> io::Result<(Self::Stream, Via)>;
+
+    /// Until there is something to read.
+    fn readable(stream: &Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Via)> {
+        let (stream, _) = TcpListener::accept(self).await?;
+        // Without this, small messages wait for acknowledgements: 40 ms each.
+        stream.set_nodelay(true)?;
+        Ok((stream, Via::Port))
+    }
+
+    async fn readable(stream: &TcpStream) -> io::Result<()> {
+        stream.readable().await
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Via)> {
+        let (stream, _) = UnixListener::accept(self).await?;
+        let via = Via::Socket(User::at_other_end_of(&stream));
+        Ok((stream, via))
+    }
+
+    async fn readable(stream: &UnixStream) -> io::Result<()> {
+        stream.readable().await
+    }
+}
+
+/// Serves whoever comes in until it is time to stop, then ends every connection.
+async fn accept_all<L: Listener>(listener: L, router: Router, stopping: &CancellationToken) {
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
     let mut connections = JoinSet::new();
-    tokio::pin!(stop);
     loop {
         tokio::select! {
-            () = &mut stop => break,
+            () = stopping.cancelled() => break,
             accepted = accept(&listener, &room) => match accepted {
-                Ok((stream, permit)) => {
-                    connections.spawn(connection(stream, router.clone(), permit));
+                Ok((stream, via, permit)) => {
+                    connections.spawn(connection::<L>(stream, Peer::new(via), router.clone(), permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
@@ -118,27 +186,28 @@ pub(crate) async fn serve(
         }
     }
     connections.shutdown().await;
-    Ok(())
 }
 
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept<L: Listener>(
+    listener: &L,
+    room: &Arc<Semaphore>,
+) -> io::Result<(L::Stream, Via, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, permit))
+    let (stream, via) = listener.accept().await?;
+    Ok((stream, via, permit))
 }
 
-async fn connection(stream: TcpStream, router: Router, permit: OwnedSemaphorePermit) {
-    // Without this, small messages wait for acknowledgements: 40 ms each.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection cannot be set up");
-        return;
-    }
+async fn connection<L: Listener>(stream: L::Stream, peer: Peer, router: Router, permit: OwnedSemaphorePermit) {
     // Whoever says nothing holds no place.
-    if !matches!(timeout(limits::HEADER_TIME, stream.peek(&mut [0])).await, Ok(Ok(1))) {
+    if !matches!(timeout(limits::HEADER_TIME, L::readable(&stream)).await, Ok(Ok(()))) {
         return;
     }
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(limits::HEADER_TIME);
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADER_TIME)
+        .max_buf_size(limits::HEADER_BUFFER_BYTES);
     server
         .http2()
         .timer(TokioTimer::new())
@@ -151,9 +220,33 @@ async fn connection(stream: TcpStream, router: Router, permit: OwnedSemaphorePer
         .max_frame_size(limits::FRAME_BYTES)
         .keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(20));
-    let service = TowerToHyperService::new(router);
-    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(error, "a connection has ended early");
+    let known = peer.clone();
+    let service = ServiceBuilder::new().map_request(move |request| with_peer(request, &peer)).service(router);
+    let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::select! {
+        ended = serving => if let Err(error) = ended {
+            tracing::debug!(error, "a connection has ended early");
+        },
+        () = unknown_for_too_long(&known) => {}
     }
     drop(permit);
+}
+
+/// Whoever does not show who it is holds no place either.
+async fn unknown_for_too_long(peer: &Peer) {
+    tokio::time::sleep(limits::HEADER_TIME).await;
+    if peer.is_known() {
+        std::future::pending().await
+    }
+}
+
+/// Puts the other end of its connection into a request, and sees to it that its body comes.
+fn with_peer(request: Request<Incoming>, peer: &Peer) -> Request<Body> {
+    let of_worker = request.uri().path().starts_with("/longshore.v1.Agent/");
+    let mut request = match of_worker {
+        true => request.map(Body::new),
+        false => request.map(|body| Body::new(TimeoutBody::new(limits::BODY_SILENCE, body))),
+    };
+    request.extensions_mut().insert(peer.clone());
+    request
 }

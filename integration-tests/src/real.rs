@@ -18,7 +18,7 @@ mod patience;
 mod server;
 mod traces;
 
-pub use binary::longshore;
+pub use binary::{longshore, repository};
 pub use cli::{Ran, Running};
 pub use docker::{Engine, Found};
 pub use env::TestEnv;

@@ -19,7 +19,7 @@ fn beside_a_neighbour(env: &TestEnv, bad_things: impl FnOnce(&Server)) {
     // Containers do not see the test's directory, so that gate is a little time.
     let wait = match env.has_docker() {
         true => "sleep 0.5".to_owned(),
-        false => format!("until test -e {}; do sleep 0.02; done", env.text_path("gate")),
+        false => format!("until test -e {}; do sleep 0.02; done", env.shell_path("gate")),
     };
     let script = format!("{wait}; cat {{in}} > {{out}}");
     let id = up.submit(&[env.image(), "neighbour", "-j", "1", "--", "sh", "-c", &script]);

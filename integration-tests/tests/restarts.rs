@@ -21,7 +21,7 @@ fn inputs(env: &TestEnv) {
 
 /// Writes down each run; the first few items end at once, the others when the gate is open.
 fn gated(env: &TestEnv) -> String {
-    let (runs, gate) = (env.text_path("runs"), env.text_path("gate"));
+    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
     format!(
         "echo {{name}} >> {runs}; test {{index}} -lt {FREE} || until test -e {gate}; do sleep 0.02; done; \
          cat {{in}} {{in}} > {{out}}"

@@ -18,23 +18,31 @@ const LINES: usize = 600;
 ///
 /// Arrows run one way (ARCHITECTURE.md): the pure parts know nothing of ours, adapters know the pure parts, programs know
 /// adapters.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("longshore-core", &[]),
     ("longshore-shim", &[]),
     ("longshore-proto", &[]),
+    ("longshore-local", &["longshore-proto"]),
     ("longshore-store", &[]),
     ("longshore-blobs", &[]),
     ("merger-sdk", &[]),
     ("longshore-root", &["longshore-core"]),
-    ("longshore-client", &["longshore-proto"]),
-    ("longshore-worker", &["longshore-proto", "longshore-shim"]),
+    ("longshore-client", &["longshore-local", "longshore-proto"]),
+    ("longshore-worker", &["longshore-local", "longshore-proto", "longshore-shim"]),
     (
         "longshore-coordinator",
-        &["longshore-blobs", "longshore-core", "longshore-proto", "longshore-root", "longshore-store"],
+        &[
+            "longshore-blobs",
+            "longshore-core",
+            "longshore-local",
+            "longshore-proto",
+            "longshore-root",
+            "longshore-store",
+        ],
     ),
     ("longshore-examples", &["merger-sdk"]),
-    ("longshore", &["longshore-client", "longshore-coordinator", "longshore-worker"]),
-    ("bench", &["longshore-client", "longshore-proto"]),
+    ("longshore", &["longshore-client", "longshore-coordinator", "longshore-local", "longshore-worker"]),
+    ("bench", &["longshore-client", "longshore-local", "longshore-proto"]),
     ("integration-tests", &["longshore-core", "merger-sdk"]),
 ];
 
@@ -42,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 const PURE: [&str; 2] = ["serde", "thiserror"];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+    integration_tests::real::repository()
 }
 
 /// Every file of the repository with this name or extension, without what is built.

@@ -33,7 +33,7 @@ fn on_the_host(env: &TestEnv, command: &str) -> BTreeMap<String, Vec<u8>> {
 
 /// A shell command that waits until the test opens the gate. Only the process runtime sees the test's directory.
 fn gate(env: &TestEnv) -> String {
-    format!("until test -e {}; do sleep 0.02; done", env.text_path("gate"))
+    format!("until test -e {}; do sleep 0.02; done", env.shell_path("gate"))
 }
 
 fn failures(job: &Value) -> BTreeMap<String, Value> {
@@ -167,7 +167,7 @@ stages:
     command: [sh, -c, 'date +%s%N >> LOG; echo {attempt}; test {attempt} = 3']
     retry: { attempts: 4, backoff: 200ms, max_backoff: 300ms }
 ";
-    env.write("retry.yaml", spec.replace("LOG", &env.text_path("tries")));
+    env.write("retry.yaml", spec.replace("LOG", &env.shell_path("tries")));
     let up = env.up();
     up.cli(&["run", "-f", "retry.yaml", "in", "-o", "out"]).exits(0).says("exit code 1");
     assert_eq!(env.tree("out")["item"], b"3\n");
@@ -192,7 +192,7 @@ fn what_a_failed_attempt_left_is_never_an_output(env: &TestEnv) {
 
 fn the_same_idempotency_key_is_the_same_job(env: &TestEnv) {
     env.write("in/item", "");
-    let script = format!("echo run >> {}", env.text_path("runs"));
+    let script = format!("echo run >> {}", env.shell_path("runs"));
     let up = env.up();
     let submit = ["any", "in", "--idempotency-key", "nightly", "--", "sh", "-c", &script];
     let first = up.submit(&submit);
@@ -229,7 +229,7 @@ fn failed_items_can_be_tried_again_and_no_others_are(env: &TestEnv) {
     for name in ["a", "b", "c"] {
         env.write(&format!("in/{name}"), name);
     }
-    let (runs, gate) = (env.text_path("runs"), env.text_path("gate"));
+    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
     let script = format!("echo {{name}} >> {runs}; test {{name}} != b || test -e {gate} && cat {{in}} > {{out}}");
     let up = env.up();
     up.cli(&["run", "any", "in", "-o", "before", "--", "sh", "-c", &script]).exits(3);
@@ -333,7 +333,11 @@ fn no_container_is_left_when_up_is_stopped_in_the_middle_of_an_item(env: &TestEn
 mod a_stage_may_be_a_server_that_stays_up {
     use super::*;
 
-    const PROGRAM: &str = env!("CARGO_BIN_EXE_longshore-test-server");
+    /// Where Cargo says at run time that it is: the directory may have been moved.
+    fn program() -> String {
+        let built = env!("CARGO_BIN_EXE_longshore-test-server");
+        std::env::var("CARGO_BIN_EXE_longshore-test-server").unwrap_or_else(|_| built.to_owned())
+    }
 
     fn check(env: &TestEnv, program: &str) {
         env.write("in/quiet", "say this\n");
@@ -352,12 +356,12 @@ mod a_stage_may_be_a_server_that_stays_up {
 
     #[test]
     fn on_processes() {
-        check(&TestEnv::process(), PROGRAM);
+        check(&TestEnv::process(), &program());
     }
 
     #[test]
     fn on_docker() {
-        if let Some(env) = TestEnv::docker_with_server(Path::new(PROGRAM)) {
+        if let Some(env) = TestEnv::docker_with_server(Path::new(&program())) {
             check(&env, SERVER);
         }
     }

@@ -19,7 +19,7 @@ fn inputs(env: &TestEnv) {
 
 /// Writes down each run, and waits at the gate.
 fn gated(env: &TestEnv) -> String {
-    let (runs, gate) = (env.text_path("runs"), env.text_path("gate"));
+    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
     format!("echo {{name}} >> {runs}; until test -e {gate}; do sleep 0.02; done; cat {{in}} > {{out}}")
 }
 
@@ -91,7 +91,7 @@ fn items_of_a_worker_that_leaves_finish_on_the_other(env: &TestEnv) {
 
 fn a_worker_that_wakes_up_too_late_commits_nothing(env: &TestEnv) {
     env.write("in/item", "");
-    let (runs, gate) = (env.text_path("runs"), env.text_path("gate"));
+    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
     let script =
         format!("echo >> {runs}; n=$(wc -l < {runs}); until test -e {gate}-$n; do sleep 0.02; done; echo $n > {{out}}");
     let coordinator = env.coordinator();

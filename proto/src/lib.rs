@@ -10,8 +10,6 @@ pub mod v1 {
     tonic::include_proto!("longshore.v1");
 }
 
-pub mod door;
-
 /// The compiled descriptors, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/longshore.bin"));
 
@@ -24,8 +22,8 @@ pub const SMALL_BLOB_BYTES: usize = 64 * 1024;
 /// Payload bytes of one chunk of a streamed blob, query or answer.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Metadata key of what a worker puts: outputs of work that was accepted, for which some room is kept free.
-pub const WORKER_METADATA: &str = "longshore-worker";
+/// Metadata key under which a worker shows the proof of its link (`Welcome.proof`).
+pub const LINK_METADATA: &str = "longshore-link-bin";
 
 /// Largest gRPC message either side accepts, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;

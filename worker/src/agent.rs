@@ -3,6 +3,7 @@
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
+use longshore_local::{AddressError, Token, WayError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     cache::Cache,
     calls,
-    coordinator::{AddressError, Coordinator},
+    coordinator::Coordinator,
     executor::{Executor, Options},
     held::Held,
     home::Home,
@@ -30,8 +31,10 @@ const FINISHED: usize = 1_024;
 /// What a worker is told at its start.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the coordinator listens.
+    /// Where the coordinator listens, on this machine.
     pub coordinator: String,
+    /// Its token; without it we come in as its own user.
+    pub token: Option<Token>,
     /// For people.
     pub name: String,
     /// Attempts it runs at once; at least 1.
@@ -49,6 +52,14 @@ pub enum AgentError {
     /// The coordinator's address is none.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// Somebody else is there.
+    #[error("cannot join the coordinator at {address}")]
+    Refused {
+        /// Where.
+        address: String,
+        /// Why.
+        source: WayError,
+    },
     /// What an earlier life left cannot be removed.
     #[error("cannot remove what an earlier run of this worker left behind")]
     Sweep(#[from] RuntimeError),
@@ -66,14 +77,16 @@ pub enum AgentError {
 /// goodbye.
 ///
 /// # Errors
-/// When the worker cannot start. A coordinator that does not answer is waited for.
+/// When the worker cannot start, or may not join. A coordinator that does not answer is waited for.
 pub async fn run(
     home: Home,
     runtime: Arc<dyn Runtime>,
     config: Config,
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
-    let coordinator = Coordinator::at(&config.coordinator)?;
+    let coordinator = Coordinator::at(&config.coordinator, config.token)?;
+    let refused = |source| AgentError::Refused { address: config.coordinator.clone(), source };
+    coordinator.ensure_not_refused().await.map_err(refused)?;
     let swept = runtime.sweep().await?;
     if swept > 0 {
         tracing::info!(containers = swept, "removed what an earlier run left behind");

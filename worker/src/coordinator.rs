@@ -1,19 +1,25 @@
 //! The coordinator as the worker sees it: one connection, and blobs over it.
 
-use std::{fs::File, io, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use longshore_local::{AddressError, Token, Way, WayError, Wire};
 use longshore_proto::{
-    CHUNK_BYTES, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
+    CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
     v1::{self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, put_request},
 };
 use tokio::{io::AsyncReadExt, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Status,
-    metadata::MetadataValue,
-    transport::{Channel, Endpoint},
+    metadata::{Binary, MetadataValue},
+    transport::Endpoint,
 };
 
 use crate::{
@@ -22,52 +28,77 @@ use crate::{
     executor::{Content, Output},
 };
 
-/// A coordinator's address that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("{address:?} is not an address like http://127.0.0.1:7077")]
-pub struct AddressError {
-    address: String,
-    source: tonic::transport::Error,
-}
-
 /// The connection. Cheap to clone; made when it is first used, and anew whenever it is lost.
 #[derive(Debug, Clone)]
 pub struct Coordinator {
+    way: Way,
     /// For the link and for queries.
-    channel: Channel,
+    wire: Wire,
     /// For blobs: many of them fill a connection, and heartbeats must not wait behind them.
-    bulk: Channel,
+    bulk: Wire,
+    /// Proves that what is put is of the worker whose link is up.
+    proof: Arc<RwLock<Option<MetadataValue<Binary>>>>,
     /// For large blobs on the coordinator's own machine.
     door: Door,
 }
 
 impl Coordinator {
-    /// A connection to `address`; nothing is sent yet.
+    /// A connection to `address`, on this machine; nothing is sent yet.
     ///
     /// # Errors
-    /// When the address is not a URL.
-    pub fn at(address: &str) -> Result<Self, AddressError> {
-        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(url)
-            .map_err(|source| AddressError { address: address.to_owned(), source })?
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(1 << 20)
-            .initial_connection_window_size(8 << 20);
-        Ok(Self { channel: endpoint.connect_lazy(), bulk: endpoint.connect_lazy(), door: Door::default() })
+    /// When that is no address.
+    pub fn at(address: &str, token: Option<Token>) -> Result<Self, AddressError> {
+        let way = Way::to(address, token)?;
+        let set_up = |endpoint: Endpoint| {
+            endpoint
+                .connect_timeout(Duration::from_secs(5))
+                .http2_keep_alive_interval(Duration::from_secs(10))
+                .keep_alive_timeout(Duration::from_secs(20))
+                .keep_alive_while_idle(true)
+                .initial_stream_window_size(1 << 20)
+                .initial_connection_window_size(8 << 20)
+        };
+        let (wire, bulk) = (Wire::lazy(&way, set_up), Wire::lazy(&way, set_up));
+        Ok(Self { way, wire, bulk, proof: Arc::default(), door: Door::default() })
+    }
+
+    /// Makes sure that whoever is at the address, if anybody is, lets us in.
+    ///
+    /// # Errors
+    /// When somebody else is there.
+    pub(crate) async fn ensure_not_refused(&self) -> Result<(), WayError> {
+        match self.way.connect().await {
+            Err(refused) if refused.is_refusal() => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on proves by this that the link is ours.
+    pub(crate) fn prove_by(&self, proof: &[u8]) {
+        *self.proof.write().unwrap_or_else(PoisonError::into_inner) = Some(MetadataValue::from_bytes(proof));
+    }
+
+    fn proven<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(proof) = &*self.proof.read().unwrap_or_else(PoisonError::into_inner) {
+            request.metadata_mut().insert_bin(LINK_METADATA, proof.clone());
+        }
+        request
+    }
+
+    /// A ticket for the coordinator's door, and where that is.
+    pub(crate) async fn ticket(&self) -> Option<v1::DoorResponse> {
+        Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())
     }
 
     /// The links.
-    pub(crate) fn agent(&self) -> AgentClient<Channel> {
-        AgentClient::new(self.channel.clone())
+    pub(crate) fn agent(&self) -> AgentClient<Wire> {
+        AgentClient::new(self.wire.clone())
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(2 * MAX_MESSAGE_BYTES)
     }
 
-    fn blobs(&self) -> BlobsClient<Channel> {
+    fn blobs(&self) -> BlobsClient<Wire> {
         BlobsClient::new(self.bulk.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
@@ -101,7 +132,7 @@ impl Coordinator {
         let coordinator = self.clone();
         Arc::new(move |digest, path| {
             let coordinator = coordinator.clone();
-            Box::pin(async move { coordinator.door.link(coordinator.blobs(), digest, path).await })
+            Box::pin(async move { coordinator.door.link(&coordinator, digest, path).await })
         })
     }
 
@@ -110,9 +141,7 @@ impl Coordinator {
         let (mut digests, mut to_send) = (Vec::with_capacity(outputs.len()), Vec::new());
         for output in outputs {
             let adopted = match &output.content {
-                Content::File(file) if output.size > SMALL_BLOB_BYTES as u64 => {
-                    self.door.adopt(self.blobs(), file).await
-                }
+                Content::File(file) if output.size > SMALL_BLOB_BYTES as u64 => self.door.adopt(self, file).await,
                 _ => None,
             };
             let digest = match adopted {
@@ -139,9 +168,7 @@ impl Coordinator {
             }
             Ok::<(), io::Error>(())
         });
-        let mut request = Request::new(ReceiverStream::new(stream));
-        request.metadata_mut().insert(longshore_proto::WORKER_METADATA, MetadataValue::from_static("1"));
-        let put = self.blobs().put(request).await;
+        let put = self.blobs().put(self.proven(ReceiverStream::new(stream))).await;
         match reading.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
             _ => put.map(|_| ()),

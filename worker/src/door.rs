@@ -11,14 +11,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::{
-    door::Connection,
-    v1::{DoorAnswer, DoorAsk, DoorRequest, blobs_client::BlobsClient, door_ask::Ask},
-};
+use longshore_local::door::Connection;
+use longshore_proto::v1::{DoorAnswer, DoorAsk, DoorResponse, door_ask::Ask};
 use rustix::fs::{AtFlags, CWD, linkat};
-use tonic::transport::Channel;
 
-use crate::executor::OwnedFile;
+use crate::{coordinator::Coordinator, executor::OwnedFile};
 
 /// Longest wait for an answer: the coordinator may have a very large file to read and to sync.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,57 +25,43 @@ type Answer = (DoorAnswer, Option<File>);
 
 /// The way to the coordinator's door. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Door(Arc<Mutex<State>>);
-
-#[derive(Debug, Default)]
-struct State {
-    /// What the coordinator called it when it was last asked.
-    name: Option<String>,
+pub(crate) struct Door {
     /// Connections nobody uses now.
-    idle: Vec<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 impl Door {
     /// Has the coordinator take over a file; its digest, if it did. The file keeps its name.
-    pub(crate) async fn adopt(&self, blobs: BlobsClient<Channel>, file: &Arc<OwnedFile>) -> Option<blake3::Hash> {
+    pub(crate) async fn adopt(&self, coordinator: &Coordinator, file: &Arc<OwnedFile>) -> Option<blake3::Hash> {
         let path = file.path().to_str()?.to_owned();
         let opened = File::open(file.path()).ok()?;
-        let ask = DoorAsk { ask: Some(Ask::Adopt(path)), of_worker: true, ..DoorAsk::default() };
-        let (answer, _) = self.ask(blobs, ask, Some(opened)).await?;
+        let ask = DoorAsk { ask: Some(Ask::Adopt(path)), verified: false };
+        let (answer, _) = self.ask(coordinator, ask, Some(opened)).await?;
         blake3::Hash::from_slice(&answer.digest).ok()
     }
 
     /// Makes `path` another name of a large blob's file, whose bytes the coordinator has verified. False where that cannot
     /// be.
-    pub(crate) async fn link(&self, blobs: BlobsClient<Channel>, digest: blake3::Hash, path: PathBuf) -> bool {
+    pub(crate) async fn link(&self, coordinator: &Coordinator, digest: blake3::Hash, path: PathBuf) -> bool {
         let digest = Bytes::copy_from_slice(digest.as_bytes());
-        let ask = DoorAsk { ask: Some(Ask::Get(digest)), verified: true, of_worker: true };
-        let answered = self.ask(blobs, ask, None).await;
+        let ask = DoorAsk { ask: Some(Ask::Get(digest)), verified: true };
+        let answered = self.ask(coordinator, ask, None).await;
         answered.and_then(|(_, file)| link_file(&file?, &path)).is_some()
     }
 
     /// Asks over a connection that nobody uses, or over a new one: the coordinator hangs up on those that are silent.
-    async fn ask(&self, mut blobs: BlobsClient<Channel>, ask: DoorAsk, file: Option<File>) -> Option<Answer> {
-        let (idle, known) = {
-            let mut state = self.state();
-            (state.idle.pop(), state.name.clone())
-        };
+    async fn ask(&self, coordinator: &Coordinator, ask: DoorAsk, file: Option<File>) -> Option<Answer> {
         let request = Arc::new((ask, file));
+        let idle = self.idle().pop();
         if let Some(connection) = idle {
             if let Some(answered) = self.ask_over(Arc::clone(&request), move || Some(connection)).await {
                 return good(answered);
             }
-            self.state().idle.clear();
+            self.idle().clear();
         }
-        if let Some(name) = known
-            && let Some(answered) = self.ask_over(Arc::clone(&request), move || Connection::open(&name).ok()).await
-        {
-            return good(answered);
-        }
-        let name = blobs.door(DoorRequest {}).await.ok()?.into_inner().socket;
-        self.state().name = Some(name.clone());
-        // In another network namespace, or on another machine, nobody listens under this name.
-        good(self.ask_over(request, move || Connection::open(&name).ok()).await?)
+        let ticket = coordinator.ticket().await?;
+        // On another machine nobody listens there.
+        good(self.ask_over(request, move || enter(&ticket)).await?)
     }
 
     /// One question on a thread that may wait; nothing when the conversation did not come about. Keeps the connection.
@@ -90,19 +73,27 @@ impl Door {
         let door = self.clone();
         let asking = tokio::task::spawn_blocking(move || {
             let connection = connect()?;
-            connection.patience(PATIENCE).ok()?;
             let (ask, file) = &*request;
             connection.send(ask, file.as_ref().map(AsFd::as_fd)).ok()?;
             let (answer, descriptor) = connection.receive::<DoorAnswer>().ok()?;
-            door.state().idle.push(connection);
+            door.idle().push(connection);
             Some((answer, descriptor.map(File::from)))
         });
         asking.await.ok().flatten()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A new connection, let in by a ticket.
+fn enter(told: &DoorResponse) -> Option<Connection> {
+    let connection = Connection::open(Path::new(&told.socket)).ok()?;
+    connection.patience(PATIENCE).ok()?;
+    connection.send(&DoorAsk { ask: Some(Ask::Enter(told.ticket.clone())), verified: false }, None).ok()?;
+    let (answer, _) = connection.receive::<DoorAnswer>().ok()?;
+    (answer.code == 0).then_some(connection)
 }
 
 /// Gives a file we only have open another name.

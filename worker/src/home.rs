@@ -1,13 +1,17 @@
 //! The worker's own directory: who it is, and that nobody else uses it.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
+use longshore_local::{PrivateDir, PrivateDirError};
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
+
+/// The file with the worker's id.
+const ID: &str = "worker-id";
 
 /// A worker's directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -23,6 +27,12 @@ pub enum HomeError {
     /// Another worker lives there.
     #[error("{} is in use by another worker; give this one its own with --data", .0.display())]
     InUse(PathBuf),
+    /// It is somebody else's, or cannot be made.
+    #[error("the worker's directory cannot be used")]
+    Directory(#[from] PrivateDirError),
+    /// Who lived there cannot be told.
+    #[error("{} does not hold the id of a worker; remove it to make this a new worker, or give it another --data", .0.display())]
+    NoId(PathBuf),
     /// It cannot be used.
     #[error("cannot use {}", path.display())]
     Io {
@@ -34,42 +44,37 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// Opens or makes the directory, locks it, and reads or makes the worker's id.
+    /// Opens or makes the directory, closes it to others, locks it, and reads or makes the worker's id.
     ///
     /// # Errors
-    /// When it is in use or cannot be written.
+    /// When it is in use, somebody else's, or cannot be written; when the id that is there cannot be read.
     pub fn open(dir: &Path) -> Result<Self, HomeError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| HomeError::Io { path, source }
         };
-        fs::create_dir_all(dir).map_err(io(dir))?;
+        let private = PrivateDir::open(dir)?;
+        if let Some(mode) = private.mended() {
+            tracing::warn!(dir = %dir.display(), "others could look into the worker's directory (mode {mode:o}): closed to them");
+        }
         // Docker wants absolute paths, and the working directory may change.
         let dir = fs::canonicalize(dir).map_err(io(dir))?;
-        let path = dir.join("worker-id");
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io(&path))?;
-        if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let lock = private.into_handle();
+        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             return Err(match io::Error::from(error) {
                 held if held.kind() == io::ErrorKind::WouldBlock => HomeError::InUse(dir),
-                source => HomeError::Io { path, source },
+                source => HomeError::Io { path: dir, source },
             });
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io(&path))?;
-        let id = match Uuid::parse_str(text.trim()) {
-            Ok(id) => id,
-            Err(_) => {
-                // New, or torn by a power cut: containers of the id before carry labels nobody looks for any more, but
-                // a torn id was never used to start one.
-                let id = Uuid::new_v4();
-                file.set_len(0).map_err(io(&path))?;
-                file.write_all(id.to_string().as_bytes()).map_err(io(&path))?;
-                file.sync_all().map_err(io(&path))?;
-                id
-            }
+        let path = dir.join(ID);
+        let id = match fs::read_to_string(&path) {
+            // Containers carry it: under another one nobody would look for what this worker has left.
+            Ok(text) => Uuid::parse_str(text.trim()).map_err(|_| HomeError::NoId(path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => new_id(&dir, &lock).map_err(io(&path))?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(HomeError::NoId(path)),
+            Err(source) => return Err(HomeError::Io { path, source }),
         };
-        Ok(Self { id, dir, _lock: file })
+        Ok(Self { id, dir, _lock: lock })
     }
 
     /// The worker's id, for as long as the directory lives.
@@ -82,5 +87,57 @@ impl Home {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+}
+
+/// Makes an id. It is there whole or not at all, also after a power cut.
+fn new_id(dir: &Path, handle: &File) -> io::Result<Uuid> {
+    let (id, aside) = (Uuid::new_v4(), dir.join("worker-id.new"));
+    let mut file = File::create(&aside)?;
+    file.write_all(id.to_string().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(aside, dir.join(ID))?;
+    handle.sync_all()?;
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_home_is_private_and_keeps_its_id() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("worker");
+        let id = Home::open(&dir).unwrap().id();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(Home::open(&dir).unwrap().id(), id);
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn a_home_is_one_workers() {
+        let base = tempfile::tempdir().unwrap();
+        let first = Home::open(base.path()).unwrap();
+        assert!(matches!(Home::open(base.path()), Err(HomeError::InUse(_))));
+        drop(first);
+        Home::open(base.path()).unwrap();
+    }
+
+    #[test]
+    fn an_id_that_cannot_be_read_is_an_error_and_stays_as_it_is() {
+        for torn in [&b""[..], b"0123", b"\xff\xfe", b"not an id at all, not an id at all...."] {
+            let base = tempfile::tempdir().unwrap();
+            fs::write(base.path().join(ID), torn).unwrap();
+            let refused = Home::open(base.path()).unwrap_err();
+            assert!(matches!(refused, HomeError::NoId(_)), "{refused}");
+            assert!(refused.to_string().contains("worker-id does not hold the id"), "{refused}");
+            assert_eq!(fs::read(base.path().join(ID)).unwrap(), torn);
+        }
+        let base = tempfile::tempdir().unwrap();
+        fs::create_dir(base.path().join(ID)).unwrap();
+        assert!(matches!(Home::open(base.path()), Err(HomeError::Io { .. })));
     }
 }

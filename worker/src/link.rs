@@ -153,6 +153,7 @@ impl Link {
             )));
         }
         *epoch = welcome.epoch;
+        self.coordinator.prove_by(&welcome.proof);
         let heartbeat = Duration::from_millis(u64::from(welcome.heartbeat_ms.max(10)));
         Ok(Session { up, down, heartbeat })
     }

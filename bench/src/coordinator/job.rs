@@ -23,7 +23,7 @@ const INPUT: &[u8] = b"0";
 /// Puts the input and the lists that name it; answers the submission that names those.
 pub async fn put_inputs(server: &Server, items: u64) -> Result<v1::SubmitRequest> {
     let (steps, stream) = mpsc::channel(8);
-    let mut blobs = BlobsClient::new(server.channel());
+    let mut blobs = BlobsClient::new(server.wire());
     let putting = tokio::spawn(async move { blobs.put(ReceiverStream::new(stream)).await });
     put(&steps, INPUT.to_vec()).await?;
     let mut inputs = Vec::new();
@@ -78,14 +78,14 @@ async fn say(steps: &mpsc::Sender<v1::PutRequest>, step: put_request::Step) -> R
 /// Submits; how long it took until that was acknowledged.
 pub async fn submit(server: &Server, submission: v1::SubmitRequest) -> Result<Duration> {
     let started = Instant::now();
-    JobsClient::new(server.channel()).submit(submission).await?;
+    JobsClient::new(server.wire()).submit(submission).await?;
     Ok(started.elapsed())
 }
 
 /// Fails unless the last job has succeeded with so many items.
 pub async fn ensure_done(server: &Server, items: u64) -> Result<()> {
     let asked = v1::JobRequest { job_id: "last".to_owned() };
-    let job = JobsClient::new(server.channel()).get(asked).await?.into_inner();
+    let job = JobsClient::new(server.wire()).get(asked).await?.into_inner();
     let succeeded = job.stages.first().map_or(0, |stage| stage.succeeded);
     let done = job.state() == v1::JobState::Succeeded && succeeded == items;
     ensure!(done, "{succeeded} of {items} items have succeeded, and the job is {:?}", job.state());

@@ -9,14 +9,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use longshore_local::{Way, Wire};
 use longshore_proto::v1::{ListJobsRequest, jobs_client::JobsClient};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 /// A coordinator that answers.
 pub struct Server {
     child: Child,
     address: String,
-    channel: Channel,
+    wire: Wire,
     _stdout: BufReader<ChildStdout>,
 }
 
@@ -36,9 +37,9 @@ impl Server {
         stdout.read_line(&mut address)?;
         ensure!(!address.is_empty(), "`longshore coordinator` has ended before it was ready; try it by hand");
         let address = address.trim().to_owned();
-        let channel = endpoint(&address)?.connect().await?;
-        let server = Self { child, address, channel, _stdout: stdout };
-        JobsClient::new(server.channel()).list(ListJobsRequest {}).await?;
+        let wire = connect(&address).await?;
+        let server = Self { child, address, wire, _stdout: stdout };
+        JobsClient::new(server.wire()).list(ListJobsRequest {}).await?;
         Ok((server, started.elapsed()))
     }
 
@@ -48,13 +49,13 @@ impl Server {
     }
 
     /// A connection that is up.
-    pub fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub fn wire(&self) -> Wire {
+        self.wire.clone()
     }
 
     /// A connection of one's own.
-    pub async fn connect(&self) -> Result<Channel> {
-        Ok(endpoint(&self.address)?.connect().await?)
+    pub async fn connect(&self) -> Result<Wire> {
+        connect(&self.address).await
     }
 
     /// Its resident set now.
@@ -90,11 +91,10 @@ impl Drop for Server {
 }
 
 /// As a worker connects.
-fn endpoint(address: &str) -> Result<Endpoint> {
-    Ok(Endpoint::from_shared(address.to_owned())?
-        .tcp_nodelay(true)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(8 << 20))
+async fn connect(address: &str) -> Result<Wire> {
+    let set_up =
+        |endpoint: Endpoint| endpoint.initial_stream_window_size(1 << 20).initial_connection_window_size(8 << 20);
+    Ok(Wire::connect(&Way::to(address, None)?, set_up).await?)
 }
 
 /// Bytes that the files below a directory take on the disk.

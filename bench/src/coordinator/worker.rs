@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use longshore_local::Wire;
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
     v1::{self, FromWorker, ToWorker, agent_client::AgentClient, from_worker, result, to_worker},
@@ -21,7 +22,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Streaming, transport::Channel};
+use tonic::Streaming;
 use uuid::Uuid;
 
 use super::{CoordinatorArgs, server::Server};
@@ -54,11 +55,11 @@ impl Crew {
         let settled = Arc::new(AtomicU64::new(0));
         let welcomes = Arc::new(Semaphore::new(0));
         let mut crew = JoinSet::new();
-        let mut channels = Vec::new();
+        let mut wires = Vec::new();
         for _ in 0..workers {
-            channels.push(server.connect().await?);
+            wires.push(server.connect().await?);
         }
-        for (number, channel) in channels.into_iter().enumerate() {
+        for (number, wire) in wires.into_iter().enumerate() {
             let worker = Worker {
                 run_us: args.run_us,
                 items,
@@ -68,7 +69,7 @@ impl Crew {
             };
             let (go, arrived) = (go.clone(), Arc::clone(&welcomes));
             crew.spawn(async move {
-                let link = Link::open(channel, number, slots).await?;
+                let link = Link::open(wire, number, slots).await?;
                 arrived.add_permits(1);
                 worker.serve(link, go).await
             });
@@ -111,7 +112,7 @@ struct Link {
 }
 
 impl Link {
-    async fn open(channel: Channel, number: usize, slots: u32) -> Result<Self> {
+    async fn open(wire: Wire, number: usize, slots: u32) -> Result<Self> {
         let (up, stream) = mpsc::channel(16);
         let hello = v1::Hello {
             worker_id: Bytes::copy_from_slice(Uuid::new_v4().as_bytes()),
@@ -123,7 +124,7 @@ impl Link {
             ..v1::Hello::default()
         };
         up.send(FromWorker { message: Some(from_worker::Message::Hello(hello)) }).await?;
-        let mut agent = AgentClient::new(channel)
+        let mut agent = AgentClient::new(wire)
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(2 * MAX_MESSAGE_BYTES);
         let mut down = agent.link(ReceiverStream::new(stream)).await?.into_inner();

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use http::{Request, header::HOST};
+use http::{
+    HeaderValue, Request,
+    header::{AUTHORIZATION, HOST},
+};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -52,6 +55,7 @@ pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     path: String,
     host: String,
+    token: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -63,14 +67,20 @@ impl Connection {
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { sender, path: path.to_owned(), host: host.to_owned(), body: vec![b'x'; bytes].into() })
+        Ok(Self { sender, path: path.to_owned(), host: host.to_owned(), token: None, body: vec![b'x'; bytes].into() })
+    }
+
+    /// Shows a token with each request.
+    pub fn with_token(self, token: HeaderValue) -> Self {
+        Self { token: Some(token), ..self }
     }
 }
 
 impl Caller for Connection {
     async fn call(&mut self) -> Result<()> {
         self.sender.ready().await?;
-        let request = Request::post(&self.path).header(HOST, &self.host).body(Full::new(self.body.clone()))?;
+        let mut request = Request::post(&self.path).header(HOST, &self.host).body(Full::new(self.body.clone()))?;
+        request.headers_mut().extend(self.token.clone().map(|token| (AUTHORIZATION, token)));
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();

@@ -8,7 +8,8 @@ use longshore_client::{
     Client,
     v1::{Container, Interface, LeafSpec, QueryRequest, ServiceSpec, query_response::Answer},
 };
-use tokio::net::TcpStream;
+use longshore_local::{Token, Way};
+use tokio::net::{TcpStream, UnixStream};
 
 use super::caller::{Caller, Connection, load};
 use crate::{
@@ -29,8 +30,10 @@ const READY: Duration = Duration::from_secs(30);
 pub enum Kind {
     /// `Query`, all over one connection.
     Grpc,
-    /// `POST /v1/services/NAME/query`, each over a connection of its own.
+    /// `POST /v1/services/NAME/query` at the port, with the token, each over a connection of its own.
     Http,
+    /// The same at the socket.
+    Socket,
 }
 
 /// A service of one leaf.
@@ -78,11 +81,22 @@ impl Leaf {
             return load((0..self.queries).map(|_| caller()).collect(), self.lasting).await;
         }
         let host = ours.address().trim_start_matches("http://");
+        let word = Way::to(host, None)?.word().await.context("the coordinator has left no word of its socket")?;
+        let path = format!("/v1/services/{NAME}/query");
         let mut callers = Vec::new();
         for _ in 0..self.queries {
-            let stream = TcpStream::connect(host).await?;
-            stream.set_nodelay(true)?;
-            callers.push(Connection::over(stream, &format!("/v1/services/{NAME}/query"), host, self.bytes).await?);
+            callers.push(match self.kind {
+                Kind::Socket => {
+                    let stream = UnixStream::connect(&word.socket).await?;
+                    Connection::over(stream, &path, "localhost", self.bytes).await?
+                }
+                _ => {
+                    let stream = TcpStream::connect(host).await?;
+                    stream.set_nodelay(true)?;
+                    let token = Token::read(&word.token_file)?.header();
+                    Connection::over(stream, &path, host, self.bytes).await?.with_token(token)
+                }
+            });
         }
         load(callers, self.lasting).await
     }
@@ -90,14 +104,19 @@ impl Leaf {
 
 impl Contender for Leaf {
     fn name(&self) -> String {
-        let kind = if self.kind == Kind::Grpc { "gRPC" } else { "HTTP" };
+        let kind = match self.kind {
+            Kind::Grpc => "gRPC",
+            Kind::Http => "HTTP",
+            Kind::Socket => "HTTP by the socket",
+        };
         format!("longshore, a leaf by {kind}, {} at once", self.queries)
     }
 
     fn does(&self) -> String {
         match self.kind {
             Kind::Grpc => "queries to a service of one shard without a merge, all over one connection",
-            Kind::Http => "the same, each over a connection of its own",
+            Kind::Http => "the same, each over a TCP connection of its own, with the token",
+            Kind::Socket => "the same, each over a connection of its own to the socket",
         }
         .to_owned()
     }

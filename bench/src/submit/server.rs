@@ -44,7 +44,7 @@ impl Server {
     /// A worker of plain processes that has joined it.
     pub fn worker(&self, data: &Path) -> Result<Running> {
         let child = Command::new(&self.binary)
-            .args(["worker", "--runtime", "process", "--join", &self.address, "--data"])
+            .args(["worker", "--runtime", "process", "--allow-commands-as-root", "--join", &self.address, "--data"])
             .arg(data)
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,5 +1,6 @@
 //! A connection to one coordinator.
 
+use longshore_local::{Token, Way, Wire};
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
     v1::{
@@ -7,7 +8,7 @@ use longshore_proto::{
         services_client::ServicesClient,
     },
 };
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
 use crate::{CallError, address};
 
@@ -19,20 +20,19 @@ const MAX_ANSWER_BYTES: usize = 128 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub struct Client {
     address: String,
-    channel: Channel,
+    wire: Wire,
 }
 
 impl Client {
-    /// Connects to the coordinator at `address` (`HOST:PORT` or `http://HOST:PORT`).
+    /// Connects to the coordinator at `address` (`HOST:PORT` or `http://HOST:PORT`) on this machine: by its socket, if it
+    /// belongs to the user we are; with a token by TCP.
     ///
-    /// Fails with [`CallError::BadAddress`], or with [`CallError::NoCoordinator`] when nobody answers within five seconds.
-    pub async fn connect(address: &str) -> Result<Client, CallError> {
-        let endpoint = address::endpoint(address)?;
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|source| CallError::NoCoordinator { address: address.to_owned(), source })?;
-        Ok(Client { address: address.to_owned(), channel })
+    /// Fails with [`CallError::BadAddress`]; with [`CallError::NoCoordinator`] when nobody answers within five seconds; with
+    /// [`CallError::NoEntry`] when somebody else is there, to whom nothing is sent.
+    pub async fn connect(address: &str, token: Option<Token>) -> Result<Client, CallError> {
+        let way = Way::to(address, token)?;
+        let wire = Wire::connect(&way, address::set_up).await.map_err(|error| CallError::unreached(address, error))?;
+        Ok(Client { address: address.to_owned(), wire })
     }
 
     /// The address it was made with.
@@ -42,26 +42,26 @@ impl Client {
 
     /// All workers the coordinator knows.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, CallError> {
-        let mut agent = AgentClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut agent = AgentClient::new(self.wire.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let answer = agent.workers(WorkersRequest {}).await;
         Ok(answer.map_err(|s| self.failed("list workers", s))?.into_inner().workers)
     }
 
-    pub(crate) fn jobs_rpc(&self) -> JobsClient<Channel> {
-        JobsClient::new(self.channel.clone())
+    pub(crate) fn jobs_rpc(&self) -> JobsClient<Wire> {
+        JobsClient::new(self.wire.clone())
             // One item's outputs may take what a worker may report of them.
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    pub(crate) fn blobs_rpc(&self) -> BlobsClient<Channel> {
-        BlobsClient::new(self.channel.clone())
+    pub(crate) fn blobs_rpc(&self) -> BlobsClient<Wire> {
+        BlobsClient::new(self.wire.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    pub(crate) fn services_rpc(&self) -> ServicesClient<Channel> {
-        ServicesClient::new(self.channel.clone())
+    pub(crate) fn services_rpc(&self) -> ServicesClient<Wire> {
+        ServicesClient::new(self.wire.clone())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }

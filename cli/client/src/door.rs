@@ -5,14 +5,13 @@
 use std::{
     fs::File,
     os::fd::AsFd,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use longshore_proto::{
-    door::Connection,
-    v1::{BlobStart, DoorAnswer, DoorAsk, DoorRequest, door_ask::Ask},
-};
+use longshore_local::door::Connection;
+use longshore_proto::v1::{BlobStart, DoorAnswer, DoorAsk, DoorRequest, DoorResponse, door_ask::Ask};
 
 use crate::{Client, Digest};
 
@@ -26,11 +25,13 @@ pub(crate) struct Door(Arc<Mutex<Connection>>);
 impl Client {
     /// The coordinator's door, if it has one that can be reached from here.
     pub(crate) async fn door(&self) -> Option<Door> {
-        let answer = self.blobs_rpc().door(DoorRequest {}).await.ok()?;
-        // In another network namespace, or on another machine, nobody listens under this name.
-        let connection = Connection::open(&answer.into_inner().socket).ok()?;
+        let DoorResponse { socket, ticket } = self.blobs_rpc().door(DoorRequest {}).await.ok()?.into_inner();
+        // On another machine nobody listens there.
+        let connection = Connection::open(Path::new(&socket)).ok()?;
         connection.patience(PATIENCE).ok()?;
-        Some(Door(Arc::new(Mutex::new(connection))))
+        let door = Door(Arc::new(Mutex::new(connection)));
+        door.ask(Ask::Enter(ticket), None)?;
+        Some(door)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use longshore_local::{AddressError, WayError};
 use longshore_proto::v1::Coverage;
 use prost::Message;
 use tonic::{Code, Status};
@@ -21,16 +22,30 @@ pub enum Kind {
     Broken,
 }
 
+impl Kind {
+    /// Whose move it is after no connection was made.
+    pub fn of_way(error: &WayError) -> Kind {
+        match error {
+            WayError::Nobody { .. } => Kind::Unavailable,
+            WayError::Unresolved { .. } | WayError::NotLoopback { .. } => Kind::Refused,
+            _ => Kind::Forbidden,
+        }
+    }
+}
+
 /// A call to the coordinator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The address cannot be one of a coordinator.
-    #[error("`{address}` is not the address of a coordinator: {reason}")]
-    BadAddress {
-        /// As given.
+    #[error(transparent)]
+    BadAddress(#[from] AddressError),
+    /// Somebody is there, but nobody whom we may ask or may trust. Nothing was sent.
+    #[error("cannot go in at {address}")]
+    NoEntry {
+        /// Where.
         address: String,
-        /// What is wrong with it.
-        reason: String,
+        /// Why.
+        source: WayError,
     },
     /// No connection could be made.
     #[error("no coordinator answers at {address}")]
@@ -61,6 +76,14 @@ pub enum CallError {
 }
 
 impl CallError {
+    pub(crate) fn unreached(address: &str, error: tonic::transport::Error) -> CallError {
+        let address = address.to_owned();
+        match way_error(&error) {
+            Some(refusal) if refusal.is_refusal() => CallError::NoEntry { address, source: refusal },
+            _ => CallError::NoCoordinator { address, source: error },
+        }
+    }
+
     pub(crate) fn new(address: &str, doing: &str, status: Status) -> CallError {
         let doing = doing.to_owned();
         match cause_of_loss(&status) {
@@ -72,7 +95,8 @@ impl CallError {
     /// Whose move it is.
     pub fn kind(&self) -> Kind {
         match self {
-            CallError::BadAddress { .. } => Kind::Refused,
+            CallError::BadAddress(_) => Kind::Refused,
+            CallError::NoEntry { source, .. } => Kind::of_way(source),
             CallError::NoCoordinator { .. } | CallError::Lost { .. } => Kind::Unavailable,
             CallError::Answered { status, .. } => kind_of(status.code()),
         }
@@ -106,13 +130,18 @@ impl CallError {
                     Some("longshore job ls".to_owned())
                 }
                 Code::NotFound if doing.contains("service `") => Some("longshore service ls".to_owned()),
+                Code::Unauthenticated => Some(
+                    "a coordinator has a new token at each start: read its token file anew; as its own user no token is needed"
+                        .to_owned(),
+                ),
                 Code::Unimplemented => {
                     Some("coordinator and client are of different versions; run the same one".to_owned())
                 }
                 Code::ResourceExhausted => Some("try again later, or make room on the coordinator's disk".to_owned()),
                 _ => None,
             },
-            CallError::BadAddress { .. } => None,
+            CallError::NoEntry { source, .. } => source.hint(),
+            CallError::BadAddress(_) => None,
         }
     }
 
@@ -121,7 +150,7 @@ impl CallError {
         match self {
             CallError::NoCoordinator { .. } | CallError::Lost { .. } => true,
             CallError::Answered { status, .. } => status.code() == Code::Unavailable,
-            CallError::BadAddress { .. } => false,
+            CallError::BadAddress(_) | CallError::NoEntry { .. } => false,
         }
     }
 }
@@ -134,6 +163,14 @@ fn kind_of(code: Code) -> Kind {
         Code::PermissionDenied | Code::Unauthenticated => Kind::Forbidden,
         Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => Kind::Unavailable,
         _ => Kind::Broken,
+    }
+}
+
+/// What became of the way, if that is why a connection failed.
+fn way_error(error: &(dyn std::error::Error + 'static)) -> Option<WayError> {
+    match error.downcast_ref::<WayError>() {
+        Some(found) => Some(found.clone()),
+        None => error.source().and_then(way_error),
     }
 }
 

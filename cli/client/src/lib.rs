@@ -42,5 +42,7 @@ pub use out_dir::{OutDir, OutDirError};
 pub use upload::{ProgressFn, UploadError, UploadProgress};
 pub use watch::JobWatch;
 
+/// What shows who calls, where the kernel does not say it.
+pub use longshore_local::{Token, TokenError};
 /// The messages of the wire contract, which this crate's API speaks in.
 pub use longshore_proto::v1;

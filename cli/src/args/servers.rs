@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, thread};
 
 use clap::{Args, ValueEnum};
+use longshore_local::data_dir;
 
 /// Where a coordinator listens unless told otherwise: only this machine can reach it.
 const LISTEN: &str = "127.0.0.1:7077";
@@ -99,18 +100,9 @@ pub struct CapacityArgs {
     /// Let specifications run containers as root
     #[arg(long)]
     pub allow_root: bool,
-}
-
-/// `/var/lib/longshore` for root, else `$XDG_DATA_HOME/longshore`, which is `~/.local/share/longshore` unless set
-/// (XDG Base Directory Specification).
-pub fn data_dir() -> PathBuf {
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/var/lib/longshore");
-    }
-    // The specification has relative paths ignored.
-    let xdg = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    xdg.or_else(home).unwrap_or_default().join("longshore")
+    /// With --runtime process as root: let every command of every job run as root of this machine
+    #[arg(long)]
+    pub allow_commands_as_root: bool,
 }
 
 /// The host's name.

@@ -1,6 +1,8 @@
 //! `longshore doctor`: what keeps this machine from working, and what to do about it.
 
 use anyhow::Result;
+use longshore_client::CallError;
+use longshore_local::{Way, Word};
 use serde_json::json;
 
 use crate::{
@@ -83,6 +85,17 @@ pub async fn run(context: &Context) -> Result<Exit> {
     Ok(if bad { Exit::Failed } else { Exit::Done })
 }
 
+/// What others need who ask it, such as curl.
+fn with_word(found: String, word: Option<Word>) -> String {
+    match word {
+        Some(word) => {
+            let (socket, token) = (word.socket.display(), word.token_file.display());
+            format!("{found}, socket {socket}, token in {token}")
+        }
+        None => found,
+    }
+}
+
 async fn coordinator(context: &Context) -> Vec<Check> {
     let client = match context.connect().await {
         Ok(client) => client,
@@ -90,8 +103,8 @@ async fn coordinator(context: &Context) -> Vec<Check> {
             return vec![Check {
                 name: "coordinator",
                 verdict: Verdict::Bad,
-                found: error.to_string(),
-                advice: error.hint().unwrap_or_default(),
+                found: format!("{error:#}"),
+                advice: error.downcast_ref().and_then(CallError::hint).unwrap_or_default(),
             }];
         }
     };
@@ -100,6 +113,10 @@ async fn coordinator(context: &Context) -> Vec<Check> {
         verdict: Verdict::Good,
         found: format!("answers at {}", client.address()),
         advice: String::new(),
+    };
+    let answers = match Way::to(client.address(), None).map(|way| async move { way.word().await }) {
+        Ok(word) => Check { found: with_word(answers.found, word.await), ..answers },
+        Err(_) => answers,
     };
     let workers = match client.workers().await {
         Ok(workers) => workers,

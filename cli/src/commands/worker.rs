@@ -43,7 +43,7 @@ pub async fn run(args: WorkerCommand, context: &Context) -> Result<ExitCode> {
         return ls(context).await.map(ExitCode::from);
     }
     match args.serve.worker() {
-        Some(worker) => serve::worker(worker).await,
+        Some(worker) => serve::worker(worker, context.token()?).await,
         None => Err(Failure::usage("no coordinator is named").hint("longshore worker --join HOST:PORT").into()),
     }
 }

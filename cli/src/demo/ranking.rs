@@ -36,7 +36,7 @@ struct Hit {
 /// Asks the service and shows what it answers.
 pub async fn ask(address: &str, service: &str, query: &str) -> Result<()> {
     say(&format!("$ longshore query {service} --parts -d '{query}'"));
-    let client = Client::connect(address).await?;
+    let client = Client::connect(address, None).await?;
     let request =
         QueryRequest { service: service.to_owned(), body: query.as_bytes().to_vec().into(), ..QueryRequest::default() };
     let (answer, complete) = match client.query(request).await?.answer {

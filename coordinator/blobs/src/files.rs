@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,9 @@ use blake3::Hash;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::OpenError;
+
+/// Mode of directories: blobs are what users bring and get.
+const PRIVATE: u32 = 0o700;
 
 /// The directory's lock, held as long as this lives.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl Layout {
     /// returned is open.
     pub(crate) fn open(dir: &Path) -> Result<(Self, DirLock), OpenError> {
         let layout = Self { dir: dir.to_owned() };
-        fs::create_dir_all(dir).map_err(failed("create", dir))?;
+        fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(dir).map_err(failed("create", dir))?;
         let lock = layout.lock()?;
         for name in ["packs", "files", "temp"] {
             make_dir(&dir.join(name))?;
@@ -137,7 +141,7 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 fn make_dir(dir: &Path) -> Result<(), OpenError> {
-    match fs::create_dir(dir) {
+    match fs::DirBuilder::new().mode(PRIVATE).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("create", dir)(error)),
         _ => Ok(()),
     }

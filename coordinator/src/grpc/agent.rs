@@ -54,10 +54,11 @@ impl agent_server::Agent for AgentService {
         let input = said_hello(&peer, hello)?;
         let (down, stream) = mpsc::channel(64);
         let gate = self.links.gate.lock().await;
-        let (serial, orders) = self.links.register(peer.worker, about);
+        let (serial, proof, orders) = self.links.register(peer.worker, about);
         self.driver.tell(input).await?;
         drop(gate);
-        let scribe = Scribe::new(Arc::clone(&self.catalog), Arc::clone(&self.services), self.epoch, self.lease_ms);
+        let (catalog, services) = (Arc::clone(&self.catalog), Arc::clone(&self.services));
+        let scribe = Scribe::new(catalog, services, self.epoch, self.lease_ms, proof);
         tokio::spawn(carry_orders(self.driver.clone(), peer.clone(), scribe, orders, down.clone()));
         let service = self.clone();
         tokio::spawn(async move {

@@ -9,6 +9,7 @@ use longshore_proto::v1::{self, NamedBlob, to_worker};
 use super::chain;
 use crate::{
     catalog::{Catalog, CatalogError, Inputs, hash},
+    links::Proof,
     services::Services,
     tunnels::replica_id,
 };
@@ -51,12 +52,13 @@ pub struct Scribe {
     pub services: Arc<Services>,
     pub epoch: u64,
     pub lease_ms: u32,
+    proof: Proof,
     told: HashSet<(JobId, u16)>,
 }
 
 impl Scribe {
-    pub fn new(catalog: Arc<Catalog>, services: Arc<Services>, epoch: u64, lease_ms: u32) -> Self {
-        Self { catalog, services, epoch, lease_ms, told: HashSet::new() }
+    pub fn new(catalog: Arc<Catalog>, services: Arc<Services>, epoch: u64, lease_ms: u32, proof: Proof) -> Self {
+        Self { catalog, services, epoch, lease_ms, proof, told: HashSet::new() }
     }
 
     /// The messages for some orders, in order, and the attempts that cannot be sent.
@@ -82,6 +84,7 @@ impl Scribe {
                     epoch: self.epoch,
                     lease_ms: self.lease_ms,
                     heartbeat_ms: self.lease_ms / 8,
+                    proof: Bytes::copy_from_slice(&self.proof),
                 })),
                 Order::Stop { ids, .. } => {
                     messages.push(to_worker::Message::Stop(v1::StopAttempts { ids: attempt_ids(&ids) }));

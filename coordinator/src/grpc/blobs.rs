@@ -6,7 +6,7 @@ use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{Blobs, Writer};
 use longshore_proto::{
-    CHUNK_BYTES, SMALL_BLOB_BYTES, WORKER_METADATA,
+    CHUNK_BYTES, LINK_METADATA, SMALL_BLOB_BYTES,
     v1::{self, blobs_server, get_response, put_request},
 };
 use prost::Message;
@@ -15,7 +15,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{get_status, put_status};
-use crate::{door::Door, limits, open::Room};
+use crate::{
+    door::{Door, Rights},
+    gate::Caller,
+    limits,
+    links::Links,
+    open::Room,
+};
 
 /// Small blobs joined into one answer until they reach this size.
 const ANSWER_BYTES: usize = 1 << 20;
@@ -25,6 +31,15 @@ pub struct BlobsService {
     pub blobs: Arc<Blobs>,
     pub room: Room,
     pub door: Option<Door>,
+    pub links: Arc<Links>,
+}
+
+impl BlobsService {
+    /// Whether a request is of a worker whose link is up: it brings the outputs of accepted work.
+    fn is_of_worker<T>(&self, request: &Request<T>) -> bool {
+        let shown = request.metadata().get_bin(LINK_METADATA).and_then(|proof| proof.to_bytes().ok());
+        shown.is_some_and(|proof| self.links.proves(&proof))
+    }
 }
 
 type Out = Result<v1::GetResponse, Status>;
@@ -46,7 +61,7 @@ impl blobs_server::Blobs for BlobsService {
     }
 
     async fn put(&self, request: Request<Streaming<v1::PutRequest>>) -> Result<Response<v1::PutResponse>, Status> {
-        let of_worker = request.metadata().contains_key(WORKER_METADATA);
+        let of_worker = self.is_of_worker(&request);
         let mut steps = request.into_inner();
         let mut put = Put {
             blobs: Arc::clone(&self.blobs),
@@ -92,9 +107,16 @@ impl blobs_server::Blobs for BlobsService {
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
-    async fn door(&self, _: Request<v1::DoorRequest>) -> Result<Response<v1::DoorResponse>, Status> {
-        let socket = self.door.as_ref().map_or_else(String::new, |door| door.name().to_owned());
-        Ok(Response::new(v1::DoorResponse { socket }))
+    async fn door(&self, request: Request<v1::DoorRequest>) -> Result<Response<v1::DoorResponse>, Status> {
+        let caller = Caller::of(request.extensions())?;
+        let rights = Rights {
+            put: caller.may("/longshore.v1.Blobs/Put"),
+            get: caller.may("/longshore.v1.Blobs/Get"),
+            of_worker: self.is_of_worker(&request),
+        };
+        let told = self.door.as_ref().and_then(|door| Some((door.path()?, door.ticket(rights)?)));
+        let told = told.map(|(socket, ticket)| v1::DoorResponse { socket, ticket });
+        Ok(Response::new(told.unwrap_or_default()))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::{
     env,
+    ffi::OsString,
     path::{Path, PathBuf},
+    process::Command,
     sync::OnceLock,
 };
 
@@ -23,11 +25,37 @@ pub fn longshore() -> &'static Path {
 
 /// A program of another package is in no `CARGO_BIN_EXE_…`, so Cargo is asked for it.
 fn build() -> PathBuf {
-    let build = CargoBuild::new()
-        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
-        .package("longshore")
-        .bin("longshore");
+    let build = CargoBuild::new().manifest_path(repository().join("Cargo.toml")).package("longshore").bin("longshore");
     let build = if cfg!(debug_assertions) { build } else { build.release() };
     let built = build.run().unwrap_or_else(|error| panic!("longshore cannot be built: {error}"));
     built.path().to_owned()
+}
+
+/// The repository this test is run in: the one it was built in, unless that was moved.
+///
+/// # Panics
+/// Never: Cargo names every package's directory.
+pub fn repository() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
+    Path::new(&package).parent().unwrap().to_owned()
+}
+
+/// A command that is told nothing by the environment of the tests: no address, no token, no directory of the machine's
+/// own. What it and others of the test leave word of is below `dir`.
+pub(super) fn command(dir: &Path) -> Command {
+    let mut command = Command::new(longshore());
+    let told = env::vars_os().map(|(name, _)| name).filter(tells);
+    told.for_each(|name| {
+        command.env_remove(name);
+    });
+    command.current_dir(dir).env("LONGSHORE_RUNTIME_DIR", dir.join(RUN));
+    command
+}
+
+/// Where word of servers is left, below the directory of a test.
+pub(super) const RUN: &str = "run";
+
+fn tells(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("LONGSHORE_") || name.starts_with("CLICOLOR") || name == "NO_COLOR"
 }

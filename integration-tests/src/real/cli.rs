@@ -6,14 +6,14 @@ use std::{
     io::Write,
     os::unix::{fs::FileExt, process::ExitStatusExt},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ExitStatus, Stdio},
     thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{longshore, patience::until};
+use super::{binary::command, patience::until};
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -78,8 +78,8 @@ impl Running {
     /// Starts `longshore` with these arguments in `dir`; `input` becomes its standard input.
     pub(super) fn start<S: AsRef<OsStr>>(dir: &Path, env: &[(&str, &str)], args: &[S], input: Option<&str>) -> Self {
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        let mut command = Command::new(longshore());
-        command.args(args).current_dir(dir).env_remove("LONGSHORE_LOG").envs(env.iter().copied());
+        let mut command = command(dir);
+        command.args(args).envs(env.iter().copied());
         // Files, not pipes: nobody has to read while it runs.
         command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });

@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use super::{
@@ -124,7 +125,11 @@ impl TestEnv {
     }
 
     fn runtime(&self) -> Vec<String> {
-        words(&["--runtime", if self.has_docker() { "docker" } else { "process" }])
+        match self.has_docker() {
+            true => words(&["--runtime", "docker"]),
+            false if geteuid().is_root() => words(&["--runtime", "process", "--allow-commands-as-root"]),
+            false => words(&["--runtime", "process"]),
+        }
     }
 
     pub(super) fn next_log(&self) -> PathBuf {

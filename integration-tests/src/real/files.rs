@@ -20,6 +20,11 @@ impl TestEnv {
         self.path(below).into_os_string().into_string().unwrap()
     }
 
+    /// The same for shells, in double quotes: the directory's name may have blanks.
+    pub fn shell_path(&self, below: &str) -> String {
+        format!("\"{}\"", self.text_path(below))
+    }
+
     /// Writes a file and the directories it is in.
     ///
     /// # Panics

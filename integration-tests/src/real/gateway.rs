@@ -21,7 +21,9 @@ pub struct Answered {
 /// When no HTTP answer comes.
 pub fn ask(server: &Server, path: &str, body: &str) -> Answered {
     let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-    let mut answer = agent.post(format!("{}{path}", server.address)).send(body).unwrap();
+    let question = agent.post(format!("{}{path}", server.address));
+    let question = question.header("authorization", format!("Bearer {}", server.token()));
+    let mut answer = question.send(body).unwrap();
     let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     Answered {
         status: answer.status().as_u16(),

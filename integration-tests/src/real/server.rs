@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::{
     PATIENCE, TestEnv,
+    binary::{RUN, command},
     cli::{self, Ran, Running},
-    longshore,
     patience::until,
 };
 
@@ -51,8 +51,8 @@ impl<'env> Server<'env> {
     /// Starts a server.
     pub(super) fn start(env: &'env TestEnv, args: &[String], address: String) -> Self {
         let log = env.next_log();
-        let mut command = Command::new(longshore());
-        command.args(args).current_dir(env.dir()).env_remove("LONGSHORE_ADDR").env_remove("LONGSHORE_LOG");
+        let mut command = command(env.dir());
+        command.args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
         Self { env, child: command.spawn().unwrap(), log, address }
     }
@@ -60,6 +60,20 @@ impl<'env> Server<'env> {
     /// What it has written to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What it has left for its own user: its socket, the file with its token.
+    pub fn left(&self, kind: &str) -> PathBuf {
+        let address = self.address.trim_start_matches("http://");
+        self.env.path(RUN).join(format!("{address}.{kind}"))
+    }
+
+    /// The token that is asked for at its port.
+    ///
+    /// # Panics
+    /// When it has left none.
+    pub fn token(&self) -> String {
+        fs::read_to_string(self.left("token")).unwrap().trim().to_owned()
     }
 
     /// Types a command against this coordinator and waits for its end.

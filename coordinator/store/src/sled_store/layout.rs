@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -20,11 +21,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Makes the directory, durable up to its name, and takes its lock.
+    /// Makes the directory, for nobody else to look into and durable up to its name, and takes its lock.
     pub(crate) fn open(dir: &Path) -> Result<(Self, DirLock), OpenError> {
         let layout = Self { dir: dir.to_owned() };
         let fresh = !dir.exists();
-        fs::create_dir_all(dir).map_err(failed("create", dir))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))?;
         if fresh {
             let parent = dir.parent().unwrap_or(dir);
             sync_path(parent).map_err(failed("sync", parent))?;

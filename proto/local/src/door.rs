@@ -1,9 +1,14 @@
 //! Messages with descriptors between processes of one machine: what goes through the door that `Blobs.Door` names.
 
 use std::{
+    fs::{self, Permissions},
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -14,10 +19,11 @@ use rustix::{
         AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
         listen, recvmsg, sendmsg, shutdown, socket_with,
-        sockopt::{Timeout, set_socket_timeout, socket_peercred},
+        sockopt::{Timeout, set_socket_timeout},
     },
-    process::geteuid,
 };
+
+use crate::{runtime_dir::short_path, user::User};
 
 /// Largest packet in bytes: a digest and a sentence.
 const PACKET_BYTES: usize = 4 * 1024;
@@ -28,20 +34,31 @@ const BACKLOG: i32 = 64;
 /// Longest wait to be let in.
 const CONNECTING: Duration = Duration::from_secs(2);
 
-/// A socket in the abstract namespace that is listened on.
+/// A socket that is listened on.
 #[derive(Debug)]
-pub struct Listener(OwnedFd);
+pub struct Listener {
+    fd: OwnedFd,
+    path: PathBuf,
+}
 
 impl Listener {
-    /// Listens under `name`, which nobody else may have.
+    /// Listens at `path`, where nothing is yet, for our own user and root alone.
     ///
     /// # Errors
-    /// When the name is taken or longer than 107 bytes.
-    pub fn open(name: &str) -> io::Result<Self> {
+    /// When it cannot be made there.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let fd = socket()?;
-        bind(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes())?)?;
+        let (_dir, short) = short_path(path)?;
+        bind(&fd, &SocketAddrUnix::new(&short)?)?;
+        fs::set_permissions(short, Permissions::from_mode(0o600))?;
         listen(&fd, BACKLOG)?;
-        Ok(Self(fd))
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The next connection; waits for it.
@@ -49,13 +66,13 @@ impl Listener {
     /// # Errors
     /// When the listener was closed, or there are too many descriptors.
     pub fn accept(&self) -> io::Result<Connection> {
-        Ok(Connection(retry_on_intr(|| accept_with(&self.0, SocketFlags::CLOEXEC))?))
+        Ok(Connection(retry_on_intr(|| accept_with(&self.fd, SocketFlags::CLOEXEC))?))
     }
 
     /// Lets whoever waits in [`Listener::accept`] go.
     pub fn close(&self) {
         // Nothing can be done about a socket that cannot be shut.
-        let _ = shutdown(&self.0, Shutdown::Both);
+        let _ = shutdown(&self.fd, Shutdown::Both);
     }
 }
 
@@ -64,22 +81,26 @@ impl Listener {
 pub struct Connection(OwnedFd);
 
 impl Connection {
-    /// To whoever listens under `name` on this machine (in this network namespace).
+    /// To the coordinator that listens at `path`.
     ///
     /// # Errors
-    /// When nobody does.
-    pub fn open(name: &str) -> io::Result<Self> {
+    /// When nobody does, or neither we nor root: then nothing is sent.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let fd = socket()?;
         // Where too many wait to be let in, nobody else waits for long.
         set_socket_timeout(&fd, Timeout::Send, Some(CONNECTING))?;
-        retry_on_intr(|| connect(&fd, &SocketAddrUnix::new_abstract_name(name.as_bytes())?))?;
-        Ok(Self(fd))
+        let (_dir, short) = short_path(path)?;
+        retry_on_intr(|| connect(&fd, &SocketAddrUnix::new(&short)?))?;
+        match User::at_other_end_of(&fd) {
+            Some(user) if user == User::ROOT || Some(user) == User::me() => Ok(Self(fd)),
+            _ => Err(io::ErrorKind::PermissionDenied.into()),
+        }
     }
 
     /// Whether the other end is a process of the user we run as.
     #[must_use]
     pub fn is_same_user(&self) -> bool {
-        socket_peercred(&self.0).is_ok_and(|peer| peer.uid == geteuid())
+        User::at_other_end_of(&self.0).is_some_and(|user| Some(user) == User::me())
     }
 
     /// From now on waits at most so long for a packet.

@@ -1,0 +1,115 @@
+//! Which role may call what: one table, and nothing that is not in it.
+
+use self::Role::{Admin, Query, Read, Submit, Worker};
+
+/// What somebody may do here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything: the coordinator's own user, root, and whoever has its token.
+    Admin,
+    /// Submit work, deploy services, and read.
+    Submit,
+    /// Look at everything, change nothing.
+    Read,
+    /// Ask services.
+    Query,
+    /// Run what it is given.
+    Worker,
+}
+
+/// What is said to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Allowed,
+    /// Not known who calls, who may not do this.
+    Unauthenticated,
+    /// Known who calls, who may not do this.
+    Denied,
+    /// There is no such thing to be called.
+    Unknown,
+}
+
+/// Who may call something.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    /// Whoever gets through to the port.
+    Everybody,
+    /// These.
+    Roles(&'static [Role]),
+}
+
+/// All who are known.
+const KNOWN: Who = Who::Roles(&[Admin, Submit, Read, Query, Worker]);
+const READERS: Who = Who::Roles(&[Admin, Submit, Read]);
+const SUBMITTERS: Who = Who::Roles(&[Admin, Submit]);
+const ASKERS: Who = Who::Roles(&[Admin, Query]);
+const WORKERS: Who = Who::Roles(&[Admin, Worker]);
+const UPLOADERS: Who = Who::Roles(&[Admin, Submit, Worker]);
+const DOWNLOADERS: Who = Who::Roles(&[Admin, Submit, Read, Worker]);
+
+/// Every method there is. gRPC's are named by their path, HTTP's by method and path, in which `*` is one component.
+const TABLE: [(&str, Who); 26] = [
+    ("/longshore.v1.Jobs/Submit", SUBMITTERS),
+    ("/longshore.v1.Jobs/Cancel", SUBMITTERS),
+    ("/longshore.v1.Jobs/Retry", SUBMITTERS),
+    ("/longshore.v1.Jobs/List", READERS),
+    ("/longshore.v1.Jobs/Get", READERS),
+    ("/longshore.v1.Jobs/Watch", READERS),
+    ("/longshore.v1.Jobs/Items", READERS),
+    ("/longshore.v1.Blobs/Missing", UPLOADERS),
+    ("/longshore.v1.Blobs/Put", UPLOADERS),
+    ("/longshore.v1.Blobs/Get", DOWNLOADERS),
+    ("/longshore.v1.Blobs/Door", DOWNLOADERS),
+    ("/longshore.v1.Services/Deploy", SUBMITTERS),
+    ("/longshore.v1.Services/Remove", SUBMITTERS),
+    ("/longshore.v1.Services/List", READERS),
+    ("/longshore.v1.Services/Get", READERS),
+    ("/longshore.v1.Services/Query", ASKERS),
+    ("/longshore.v1.Agent/Link", WORKERS),
+    ("/longshore.v1.Agent/Leaves", WORKERS),
+    ("/longshore.v1.Agent/Workers", READERS),
+    ("/grpc.health.v1.Health/Check", KNOWN),
+    ("/grpc.health.v1.Health/Watch", KNOWN),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN),
+    ("GET /healthz", Who::Everybody),
+    ("HEAD /healthz", Who::Everybody),
+    ("POST /v1/services/*/query", ASKERS),
+    // Answered by "method not allowed", which says more than "no such thing".
+    ("GET /v1/services/*/query", ASKERS),
+];
+
+/// Whether somebody of this role (of none, if it is not known who calls) may make a call. Pure, and deny by default.
+pub fn decide(role: Option<Role>, method: &str, path: &str) -> Verdict {
+    match (who(method, path), role) {
+        (Some(Who::Everybody), _) => Verdict::Allowed,
+        // Strangers do not learn what there is.
+        (_, None) => Verdict::Unauthenticated,
+        (None, Some(_)) => Verdict::Unknown,
+        (Some(Who::Roles(roles)), Some(role)) if roles.contains(&role) => Verdict::Allowed,
+        (Some(Who::Roles(_)), Some(_)) => Verdict::Denied,
+    }
+}
+
+fn who(method: &str, path: &str) -> Option<Who> {
+    let names = |row: &str| match row.split_once(' ') {
+        None => row == path && method == "POST",
+        Some((verb, pattern)) => verb == method && is_like(path, pattern),
+    };
+    TABLE.iter().find(|(row, _)| names(row)).map(|(_, who)| *who)
+}
+
+fn is_like(path: &str, pattern: &str) -> bool {
+    let (mut path, mut pattern) = (path.split('/'), pattern.split('/'));
+    loop {
+        match (path.next(), pattern.next()) {
+            (None, None) => return true,
+            (Some(component), Some("*")) if !component.is_empty() => {}
+            (Some(component), Some(wanted)) if component == wanted => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,387 @@
+//! The way to a coordinator, from its address alone: by the socket of which it has left word, or by TCP with a token.
+//!
+//! Nothing is sent to anybody but the user we expect: ourselves at the socket, ourselves or root behind a port.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rustix::process::geteuid;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpStream, UnixStream, lookup_host},
+    time::sleep,
+};
+
+use crate::{listener, runtime_dir::RuntimeDir, token::Token, user::User, word::Word};
+
+/// How often, and after which pause, a socket is tried that lets nobody in for the moment.
+const TRIES: usize = 250;
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// A text that is not the address of a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{address}` is not the address of a coordinator: {reason}")]
+pub struct AddressError {
+    /// As given.
+    pub address: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// Why a coordinator cannot be reached.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WayError {
+    /// Nobody is there.
+    #[error("nobody listens at {address}")]
+    Nobody {
+        /// Where.
+        address: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Its name leads nowhere.
+    #[error("the name in {address} cannot be resolved")]
+    Unresolved {
+        /// The address.
+        address: String,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// It is on another machine.
+    #[error("{address} is not on this machine, and connections to other machines are not encrypted yet")]
+    NotLoopback {
+        /// The address.
+        address: String,
+    },
+    /// Somebody else listens there, and no token is given.
+    #[error("{address} is served by {}, and you are {}", who(*.owner), who(*.me))]
+    NotYours {
+        /// Where.
+        address: String,
+        /// Number of the user who listens.
+        owner: u32,
+        /// Ours.
+        me: u32,
+    },
+    /// We listen there ourselves, but there is no word of a coordinator.
+    #[error("something of yours listens at {address}, but no coordinator has left word of itself")]
+    NoWord {
+        /// Where.
+        address: String,
+    },
+    /// Another user listens where a token would have been shown.
+    #[error("{} listens at {address}, who may be anybody: nothing was sent", who(*.owner))]
+    Impostor {
+        /// Where.
+        address: String,
+        /// Number of the user who listens.
+        owner: u32,
+    },
+    /// The system does not say who listens.
+    #[error("it cannot be told who listens at {address}: nothing was sent")]
+    Unknown {
+        /// Where.
+        address: String,
+        /// Why, where there is a reason.
+        source: Arc<io::Error>,
+    },
+}
+
+impl WayError {
+    /// Whether we may not come in, as opposed to nobody being there.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Nobody { .. } | Self::Unresolved { .. })
+    }
+
+    /// The next thing to do, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotLoopback { .. } => {
+                "bring it here with `ssh -L 7077:127.0.0.1:7077 HOST`, then --addr 127.0.0.1:7077 and --token-file FILE"
+            }
+            Self::NotYours { .. } => {
+                "run this as the user who started it, or get the coordinator's token and name its file with --token-file"
+            }
+            Self::NoWord { .. } => {
+                "if it comes from another machine or network namespace, name the coordinator's token file with --token-file; \
+                 if it was started with LONGSHORE_RUNTIME_DIR, set that here too"
+            }
+            Self::Impostor { .. } => "find out who listens there before anything is given to them",
+            Self::Nobody { .. } | Self::Unresolved { .. } | Self::Unknown { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn who(number: u32) -> String {
+    User::of(number).map_or_else(|| format!("user {number}"), |user| user.to_string())
+}
+
+/// How to get to one coordinator. It is found anew for each connection: after a restart it may have another socket.
+#[derive(Debug, Clone)]
+pub struct Way {
+    address: String,
+    host: String,
+    port: u16,
+    token: Option<Token>,
+}
+
+impl Way {
+    /// To the coordinator at `HOST:PORT` or `http://HOST:PORT`. With a token by TCP; without one by the socket.
+    ///
+    /// # Errors
+    /// When that is no address.
+    pub fn to(address: &str, token: Option<Token>) -> Result<Self, AddressError> {
+        let bad = |reason| AddressError { address: address.to_owned(), reason };
+        let authority = match address.split_once("://") {
+            Some(("http", rest)) => rest.trim_end_matches('/'),
+            Some(_) => return Err(bad("only http:// is spoken here")),
+            None => address,
+        };
+        let uri = authority.parse::<http::uri::Authority>().map_err(|_| bad("write HOST:PORT"))?;
+        let host = uri.host().trim_start_matches('[').trim_end_matches(']');
+        let port = uri
+            .port_u16()
+            .filter(|_| !host.is_empty() && !authority.contains('@'))
+            .ok_or_else(|| bad("write HOST:PORT"))?;
+        Ok(Self { address: authority.to_owned(), host: host.to_owned(), port, token })
+    }
+
+    /// The token, if one was given.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// Connects, and makes sure who is at the other end.
+    ///
+    /// # Errors
+    /// When nobody is there, or somebody else.
+    pub async fn connect(&self) -> Result<Stream, WayError> {
+        let addresses = self.loopback().await?;
+        if self.token.is_some() {
+            return self.by_port(&addresses).await;
+        }
+        for dir in RuntimeDir::all() {
+            for address in &addresses {
+                if let Some(stream) = self.by_socket(&dir, *address).await? {
+                    return Ok(Stream::Unix(stream));
+                }
+            }
+        }
+        Err(self.without_word(&addresses).await)
+    }
+
+    /// The word that a coordinator of ours has left for the address, if there is one. It may be of the dead.
+    pub async fn word(&self) -> Option<Word> {
+        let addresses = self.loopback().await.ok()?;
+        RuntimeDir::all().find_map(|dir| addresses.iter().find_map(|address| word_in(&dir, *address)))
+    }
+
+    /// Every address on loopback that the name stands for.
+    async fn loopback(&self) -> Result<Vec<SocketAddr>, WayError> {
+        let at = |ip: IpAddr| SocketAddr::new(ip, self.port);
+        let addresses: Vec<_> = match self.host.parse::<IpAddr>() {
+            Ok(ip) => vec![at(ip)],
+            Err(_) if self.host.eq_ignore_ascii_case("localhost") => {
+                vec![at(Ipv4Addr::LOCALHOST.into()), at(Ipv6Addr::LOCALHOST.into())]
+            }
+            Err(_) => {
+                let found = lookup_host((self.host.as_str(), self.port)).await;
+                found
+                    .map_err(|source| WayError::Unresolved { address: self.address.clone(), source: source.into() })?
+                    .collect()
+            }
+        };
+        match addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+            true => Ok(addresses),
+            false => Err(WayError::NotLoopback { address: self.address.clone() }),
+        }
+    }
+
+    /// To the socket of which there is word in this directory; nothing where there is none, or it is of the dead.
+    async fn by_socket(&self, dir: &RuntimeDir, address: SocketAddr) -> Result<Option<UnixStream>, WayError> {
+        let Some(word) = word_in(dir, address) else { return Ok(None) };
+        // By a short path, if it is in this directory, as it should be.
+        let beside = word.socket.parent() == Some(dir.path());
+        let path = word.socket.file_name().filter(|_| beside).map_or(word.socket.clone(), |name| dir.short(name));
+        for _ in 0..TRIES {
+            match UnixStream::connect(&path).await {
+                Ok(stream) => return self.expect_ourselves(&stream).map(|()| Some(stream)),
+                // Too many wait to be let in.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(TRY_AGAIN).await,
+                Err(_) => return Ok(None),
+            }
+        }
+        let source = io::Error::new(io::ErrorKind::TimedOut, "too many wait to be let in");
+        Err(WayError::Nobody { address: self.address.clone(), source: source.into() })
+    }
+
+    fn expect_ourselves(&self, stream: &UnixStream) -> Result<(), WayError> {
+        let address = self.address.clone();
+        let owner = stream
+            .peer_cred()
+            .map_err(|source| WayError::Unknown { address: address.clone(), source: source.into() })?
+            .uid();
+        if User::of(owner).is_some_and(|owner| Some(owner) == User::me()) {
+            return Ok(());
+        }
+        Err(WayError::Impostor { address, owner })
+    }
+
+    /// By TCP, to a listener of ours or of root's.
+    async fn by_port(&self, addresses: &[SocketAddr]) -> Result<Stream, WayError> {
+        let stream = TcpStream::connect(addresses).await;
+        let stream =
+            stream.map_err(|source| WayError::Nobody { address: self.address.clone(), source: source.into() })?;
+        let unknown = |source: io::Error| WayError::Unknown { address: self.address.clone(), source: source.into() };
+        let to = stream.peer_addr().map_err(unknown)?;
+        let owners = listener::users(to).map_err(unknown)?;
+        let trusted = |owner: &u32| *owner == geteuid().as_raw() || *owner == User::ROOT.number();
+        match owners.iter().find(|owner| !trusted(owner)) {
+            Some(owner) => Err(WayError::Impostor { address: self.address.clone(), owner: *owner }),
+            None if owners.is_empty() => Err(unknown(nobody_seen())),
+            None => {
+                // Without this, small messages wait for acknowledgements: 40 ms each.
+                stream.set_nodelay(true).map_err(unknown)?;
+                Ok(Stream::Tcp(stream))
+            }
+        }
+    }
+
+    /// Why there is no word: nobody may be there, or somebody else.
+    async fn without_word(&self, addresses: &[SocketAddr]) -> WayError {
+        let address = self.address.clone();
+        let stream = match TcpStream::connect(addresses).await {
+            Ok(stream) => stream,
+            Err(source) => return WayError::Nobody { address, source: source.into() },
+        };
+        let owners = stream.peer_addr().and_then(listener::users);
+        let me = geteuid().as_raw();
+        match owners {
+            Ok(owners) if owners.contains(&me) => WayError::NoWord { address },
+            Ok(owners) if !owners.is_empty() => WayError::NotYours { address, owner: owners[0], me },
+            Ok(_) => WayError::Unknown { address, source: nobody_seen().into() },
+            Err(source) => WayError::Unknown { address, source: source.into() },
+        }
+    }
+}
+
+fn word_in(dir: &RuntimeDir, address: SocketAddr) -> Option<Word> {
+    serde_json::from_str(&dir.read(&Word::file(address))?).ok()
+}
+
+/// A listener in another network namespace, perhaps, whose user is not to be seen here.
+fn nobody_seen() -> io::Error {
+    io::Error::other("no listener of this network namespace is there")
+}
+
+/// A connection of either kind.
+#[derive(Debug)]
+pub enum Stream {
+    /// By the socket.
+    Unix(UnixStream),
+    /// By TCP.
+    Tcp(TcpStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_with_or_without_scheme() {
+        for good in ["127.0.0.1:7077", "http://localhost:7077", "http://localhost:7077/", "[::1]:7077"] {
+            assert!(Way::to(good, None).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        for bad in ["", "localhost", "https://localhost:1", "ftp://x:1", "a b:1", "http://:7077", "me@host:1"] {
+            let error = Way::to(bad, None).expect_err(bad).to_string();
+            assert!(error.contains(bad), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_another_machine() {
+        for elsewhere in ["192.0.2.1:7077", "[2001:db8::1]:7077", "0.0.0.0:7077"] {
+            for token in [None, Some(Token::new())] {
+                let refused = Way::to(elsewhere, token).unwrap().connect().await.unwrap_err();
+                assert!(matches!(refused, WayError::NotLoopback { .. }), "{refused}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_of_another_user_is_shown_no_token() {
+        if !geteuid().is_root() {
+            eprintln!("skipped, as only root can act as another user");
+            return;
+        }
+        // As root we may make a listener whose owner is another, without being that user.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        std::os::unix::fs::fchown(&listener, Some(12_345), None).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let shown = Way::to(&address, Some(Token::new())).unwrap().connect().await.unwrap_err();
+        assert!(matches!(shown, WayError::Impostor { owner: 12_345, .. }), "{shown}");
+        let asked = Way::to(&address, None).unwrap().connect().await.unwrap_err();
+        assert!(matches!(asked, WayError::NotYours { owner: 12_345, .. }), "{asked}");
+    }
+}

@@ -1,0 +1,87 @@
+//! A gRPC channel over a way, which shows its token with every request.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
+use hyper_util::rt::TokioIo;
+use tonic::{
+    body::Body,
+    transport::{Channel, Endpoint, Error},
+};
+use tower_service::Service;
+
+use crate::way::{Stream, Way, WayError};
+
+/// What requests call the host: the coordinator's guard against web pages of strangers lets no other names through.
+const HOST: &str = "http://localhost";
+
+/// A channel to one coordinator. Cloning is cheap and shares the connection, which comes back by itself when lost.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    channel: Channel,
+    bearer: Option<HeaderValue>,
+}
+
+impl Wire {
+    /// Connects, with the settings that `set` makes.
+    ///
+    /// # Errors
+    /// When nobody is there, or somebody else: then a [`WayError`] is among the sources.
+    pub async fn connect(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Result<Self, Error> {
+        let channel = endpoint(set).connect_with_connector(Connector(way.clone())).await?;
+        Ok(Self { channel, bearer: bearer(way) })
+    }
+
+    /// The same, but connects when it is first used.
+    pub fn lazy(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
+        Self { channel: endpoint(set).connect_with_connector_lazy(Connector(way.clone())), bearer: bearer(way) }
+    }
+}
+
+fn endpoint(set: impl FnOnce(Endpoint) -> Endpoint) -> Endpoint {
+    set(Endpoint::from_static(HOST))
+}
+
+fn bearer(way: &Way) -> Option<HeaderValue> {
+    way.token().map(crate::Token::header)
+}
+
+impl Service<Request<Body>> for Wire {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = <Channel as Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(bearer) = &self.bearer {
+            request.headers_mut().insert(AUTHORIZATION, bearer.clone());
+        }
+        self.channel.call(request)
+    }
+}
+
+/// Makes connections the way goes, whatever the URI says.
+#[derive(Debug, Clone)]
+struct Connector(Way);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = WayError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, WayError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), WayError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let way = self.0.clone();
+        Box::pin(async move { way.connect().await.map(TokioIo::new) })
+    }
+}
