@@ -33,6 +33,13 @@ Examples:
   longshore service deploy search.yaml
   longshore query search -d 'white whale'
 
+Environment:
+  LONGSHORE_ADDR          address of the coordinator (--addr)
+  LONGSHORE_TOKEN_FILE    file with its token (--token-file); LONGSHORE_TOKEN holds a token itself
+  LONGSHORE_RUNTIME_DIR   where coordinators leave their sockets and tokens for their own user
+  LONGSHORE_LOG           what servers log, such as debug
+  NO_COLOR                no colours
+
 Exit codes:
     0  everything committed
     1  infrastructure: no coordinator, a full disk, a fault
@@ -62,7 +69,7 @@ pub struct Global {
     /// Address of the coordinator
     #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_ADDR", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
     pub addr: String,
-    /// File with the coordinator's token (LONGSHORE_TOKEN holds one itself); without one you come in as the user you are
+    /// File with the coordinator's token; without one you come in as the user you are
     #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// How listings look

@@ -1,6 +1,6 @@
 //! One port, and a socket beside it, for everything: gRPC with reflection and health, and the HTTP gateway.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::Request;
@@ -222,17 +222,21 @@ async fn connection<L: Listener>(stream: L::Stream, peer: Peer, router: Router, 
         .keep_alive_timeout(Duration::from_secs(20));
     let known = peer.clone();
     let service = ServiceBuilder::new().map_request(move |request| with_peer(request, &peer)).service(router);
-    let serving = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    tokio::select! {
-        ended = serving => if let Err(error) = ended {
-            tracing::debug!(error, "a connection has ended early");
-        },
-        () = unknown_for_too_long(&known) => {}
+    let mut serving = pin!(server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        // Whoever does not show who it is holds no place either.
+        () = unknown_for_too_long(&known) => {
+            serving.as_mut().graceful_shutdown();
+            timeout(limits::HEADER_TIME, serving).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "a connection has ended early");
     }
     drop(permit);
 }
 
-/// Whoever does not show who it is holds no place either.
 async fn unknown_for_too_long(peer: &Peer) {
     tokio::time::sleep(limits::HEADER_TIME).await;
     if peer.is_known() {

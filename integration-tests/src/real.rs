@@ -16,6 +16,7 @@ mod gateway;
 mod image;
 mod patience;
 mod server;
+mod stranger;
 mod traces;
 
 pub use binary::{longshore, repository};
@@ -26,6 +27,7 @@ pub use gateway::{Answered, ask};
 pub use image::SERVER;
 pub use patience::{PATIENCE, until};
 pub use server::Server;
+pub use stranger::Stranger;
 
 /// Makes each function a test on the process runtime and another on Docker.
 #[macro_export]

@@ -1,4 +1,6 @@
 //! Crashes and restarts of the real binary: nothing acknowledged is lost, nothing is committed twice.
+//!
+//! Set `LONGSHORE_KILLS` for more kills at any moment.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -58,6 +60,7 @@ on_processes! {
     what_runs_survives_that_the_coordinator_is_killed
     a_second_up_on_the_same_directory_is_refused
     a_key_is_remembered_over_a_crash
+    kills_at_any_moment_lose_nothing_and_commit_nothing_twice
 }
 
 fn a_job_survives_that_up_is_killed_in_the_middle(env: &TestEnv) {
@@ -134,6 +137,27 @@ fn a_key_is_remembered_over_a_crash(env: &TestEnv) {
     let up = env.up();
     assert_eq!(up.submit(&submit), id);
     up.cli(&["wait", &id]).exits(0);
+}
+
+fn kills_at_any_moment_lose_nothing_and_commit_nothing_twice(env: &TestEnv) {
+    inputs(env);
+    let kills = std::env::var("LONGSHORE_KILLS").map_or(4, |kills| kills.parse().unwrap());
+    let mut up = env.up();
+    let mut ids = Vec::new();
+    for kill in 0..kills {
+        // One run at a time, some of which take a while: each kill finds the job at another place.
+        let script = "test $(({index} % 3)) -gt 0 || sleep 0.05; cat {in} {in} > {out}";
+        let id = up.submit(&["any", "in", "-j", "1", "--", "sh", "-c", script]);
+        up.until_committed(&id, kill % (ITEMS as u64 + 1));
+        up.kill();
+        up = env.up();
+        finished_once(env, &up, &id);
+        ids.push(id);
+    }
+    // None of an earlier life is forgotten or changed.
+    for id in ids {
+        finished_once(env, &up, &id);
+    }
 }
 
 on_docker! {

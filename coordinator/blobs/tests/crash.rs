@@ -1,7 +1,7 @@
 //! What was synced survives kill -9 and power cuts.
 //!
 //! A power cut is simulated as a copy, made at some moment, of the file that an ext4 file system lives in. Set
-//! `LONGSHORE_POWER_CUTS` for more of them.
+//! `LONGSHORE_POWER_CUTS` for more of them, `LONGSHORE_KILLS` for more kills.
 #![allow(clippy::unwrap_used)]
 
 mod workload;
@@ -22,7 +22,8 @@ fn killed_writers_lose_no_synced_blob() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("blobs");
     let mut acked = 0;
-    for cycle in 0..10u64 {
+    let cycles = env::var("LONGSHORE_KILLS").map_or(10, |kills| kills.parse().unwrap());
+    for cycle in 0..cycles {
         let mut writer = Writer::start(&path, true);
         if cycle % 4 != 3 {
             writer.wait_for(acked + 1 + cycle * 17 % 90);

@@ -1,4 +1,4 @@
-//! kill -9 at any moment loses nothing that was acknowledged.
+//! kill -9 at any moment loses nothing that was acknowledged. Set `LONGSHORE_KILLS` for more kills.
 #![allow(clippy::unwrap_used)]
 
 mod workload;
@@ -16,7 +16,8 @@ fn killed_writers_lose_no_acknowledged_commit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let mut held = 0;
-    for cycle in 0..12u64 {
+    let cycles = std::env::var("LONGSHORE_KILLS").map_or(12, |kills| kills.parse().unwrap());
+    for cycle in 0..cycles {
         let mut writer = Writer::start("writer_process", &path, Orders::default());
         // In some cycles it dies while it opens, in others while it commits.
         if cycle % 4 != 3 {

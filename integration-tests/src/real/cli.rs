@@ -6,7 +6,7 @@ use std::{
     io::Write,
     os::unix::{fs::FileExt, process::ExitStatusExt},
     path::Path,
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
 };
 
@@ -77,9 +77,15 @@ pub struct Running {
 impl Running {
     /// Starts `longshore` with these arguments in `dir`; `input` becomes its standard input.
     pub(super) fn start<S: AsRef<OsStr>>(dir: &Path, env: &[(&str, &str)], args: &[S], input: Option<&str>) -> Self {
-        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut command = command(dir);
-        command.args(args).envs(env.iter().copied());
+        command.envs(env.iter().copied());
+        Self::of(command, args, input)
+    }
+
+    /// Starts a command that lacks its arguments only.
+    pub(super) fn of<S: AsRef<OsStr>>(mut command: Command, args: &[S], input: Option<&str>) -> Self {
+        let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        command.args(args);
         // Files, not pipes: nobody has to read while it runs.
         command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });

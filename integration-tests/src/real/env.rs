@@ -19,6 +19,7 @@ use super::{
     docker::{Engine, Found},
     image::{self, Image},
     server::Server,
+    stranger::Stranger,
     traces,
 };
 
@@ -122,6 +123,14 @@ impl TestEnv {
         let mut args = words(&["worker", "--join", &join, "--data", name, "--name", name, "--slots", "1"]);
         args.extend(self.runtime());
         Server::start(self, &args, join)
+    }
+
+    /// Another user of this machine, with this number. Only root can act as one.
+    ///
+    /// # Panics
+    /// When the disk has no room for the program.
+    pub fn stranger(&self, number: u32) -> Stranger<'_> {
+        Stranger::new(self, number)
     }
 
     fn runtime(&self) -> Vec<String> {

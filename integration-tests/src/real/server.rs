@@ -57,6 +57,12 @@ impl<'env> Server<'env> {
         Self { env, child: command.spawn().unwrap(), log, address }
     }
 
+    /// Types the command of a server that is to refuse to start, and waits for its end.
+    #[track_caller]
+    pub fn refused(env: &TestEnv, args: &[&str]) -> Ran {
+        Running::start(env.dir(), &[], args, None).ended()
+    }
+
     /// What it has written to standard error.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
