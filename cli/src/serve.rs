@@ -78,10 +78,10 @@ impl Up {
         let (ended, leave, stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let nearby = Nearby::default();
         let beside = Arc::new(Beside(nearby.clone()));
-        let serving = open(data)?.with_nearby(home.id().into_bytes(), beside);
-        // Only now: it says that a coordinator is there.
+        // Whoever comes in while the store is opened waits, as at the port.
         let entrance = entrance(&listener)?;
         let word = word(&entrance);
+        let serving = open(data)?.with_nearby(home.id().into_bytes(), beside);
         let serving = serving.serve(listener, entrance, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
         let config = agent::Config { nearby: Some(nearby), ..config(&address, servers::host_name(), slots) };
@@ -121,8 +121,8 @@ pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
     private(&args.data)?;
     let listener = listen(args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
-    let coordinator = open(&args.data)?;
     let entrance = entrance(&listener)?;
+    let coordinator = open(&args.data)?;
     announce(&address, &format!("data in {}", args.data.display()), &word(&entrance));
     coordinator.serve(listener, entrance, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)

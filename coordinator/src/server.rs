@@ -31,12 +31,15 @@ use tower_http::timeout::TimeoutBody;
 
 use crate::{
     gate::{Gate, Peer, Via},
-    grpc::{AgentService, BlobsService, JobsService, ServicesService},
+    grpc::{AgentService, BlobsService, JobsService, ServicesService, chain},
     http as gateway, limits,
 };
 
 /// Pause after an accept that failed (descriptors may have run out), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it is made sure that the socket is still there, while nobody comes in.
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the port cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +119,8 @@ pub(crate) async fn serve(
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
-    let socket = own.listener().and_then(UnixListener::from_std).map_err(ServeError::Listen)?;
     let router = router.layer(Gate::of(&own));
+    let socket = OwnSocket::of(own).map_err(ServeError::Listen)?;
     let stopping = CancellationToken::new();
     let stopped = async {
         stop.await;
@@ -131,7 +134,7 @@ pub(crate) async fn serve(
 trait Listener: 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    async fn accept(&self) -> io::Result<(Self::Stream, Via)>;
+    async fn accept(&mut self) -> io::Result<(Self::Stream, Via)>;
 
     /// Until there is something to read.
     fn readable(stream: &Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
@@ -140,7 +143,7 @@ trait Listener: 'static {
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Via)> {
+    async fn accept(&mut self) -> io::Result<(TcpStream, Via)> {
         let (stream, _) = TcpListener::accept(self).await?;
         // Without this, small messages wait for acknowledgements: 40 ms each.
         stream.set_nodelay(true)?;
@@ -152,11 +155,46 @@ impl Listener for TcpListener {
     }
 }
 
-impl Listener for UnixListener {
+/// The socket for the coordinator's own user. It is made anew where it was removed.
+struct OwnSocket {
+    entrance: Entrance,
+    listener: UnixListener,
+}
+
+impl OwnSocket {
+    fn of(entrance: Entrance) -> io::Result<Self> {
+        let listener = UnixListener::from_std(entrance.listener()?)?;
+        Ok(Self { entrance, listener })
+    }
+
+    fn look_after(&mut self) {
+        match self.entrance.restore() {
+            Ok(false) => {}
+            Ok(true) => match self.entrance.listener().and_then(UnixListener::from_std) {
+                Ok(listener) => {
+                    tracing::warn!(socket = %self.entrance.socket().display(), "the socket was removed: another is made");
+                    self.listener = listener;
+                }
+                Err(error) => tracing::warn!(%error, "the socket was removed, and none can be listened on"),
+            },
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "the socket was removed, and none can be made");
+            }
+        }
+    }
+}
+
+impl Listener for OwnSocket {
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<(UnixStream, Via)> {
-        let (stream, _) = UnixListener::accept(self).await?;
+    async fn accept(&mut self) -> io::Result<(UnixStream, Via)> {
+        let (stream, _) = loop {
+            match timeout(LOOK_AFTER, self.listener.accept()).await {
+                Ok(accepted) => break accepted?,
+                Err(_) => self.look_after(),
+            }
+        };
         let via = Via::Socket(User::at_other_end_of(&stream));
         Ok((stream, via))
     }
@@ -167,13 +205,13 @@ impl Listener for UnixListener {
 }
 
 /// Serves whoever comes in until it is time to stop, then ends every connection.
-async fn accept_all<L: Listener>(listener: L, router: Router, stopping: &CancellationToken) {
+async fn accept_all<L: Listener>(mut listener: L, router: Router, stopping: &CancellationToken) {
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = stopping.cancelled() => break,
-            accepted = accept(&listener, &room) => match accepted {
+            accepted = accept(&mut listener, &room) => match accepted {
                 Ok((stream, via, permit)) => {
                     connections.spawn(connection::<L>(stream, Peer::new(via), router.clone(), permit));
                 }
@@ -189,7 +227,7 @@ async fn accept_all<L: Listener>(listener: L, router: Router, stopping: &Cancell
 }
 
 async fn accept<L: Listener>(
-    listener: &L,
+    listener: &mut L,
     room: &Arc<Semaphore>,
 ) -> io::Result<(L::Stream, Via, OwnedSemaphorePermit)> {
     let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;

@@ -38,6 +38,7 @@ on_processes! {
     headers_have_a_bound_and_health_answers_anybody
     a_body_that_does_not_come_is_given_up
     a_worker_id_that_cannot_be_read_is_an_error
+    a_socket_that_was_removed_comes_back_with_the_token_it_had
 }
 
 /// Whether this test can act as somebody else; says so if not.
@@ -282,4 +283,14 @@ fn a_worker_id_that_cannot_be_read_is_an_error(env: &TestEnv) {
     let refused = Server::refused(env, &["worker", "--data", "w1", "--join", "127.0.0.1:1"]);
     refused.exits(1).says("worker-id does not hold the id of a worker");
     assert_eq!(env.read("w1/worker-id"), "torn");
+}
+
+fn a_socket_that_was_removed_comes_back_with_the_token_it_had(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let token = coordinator.token();
+    // As the directory of a user's session is when the session ends.
+    fs::remove_dir_all(env.path("run")).unwrap();
+    until("another socket", || coordinator.left("json").exists().then_some(()));
+    coordinator.cli(&["ps"]).exits(0);
+    assert_eq!(coordinator.token(), token);
 }

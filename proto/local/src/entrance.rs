@@ -67,7 +67,7 @@ pub struct Entrance {
     word: String,
     owner: User,
     listener: UnixListener,
-    token: TokenDigest,
+    token: Token,
 }
 
 impl Entrance {
@@ -84,6 +84,23 @@ impl Entrance {
     /// # Errors
     /// As [`Entrance::open`].
     pub fn open_in(dir: RuntimeDir, address: SocketAddr) -> Result<Self, EntranceError> {
+        Self::open_with(dir, address, Token::new())
+    }
+
+    /// Opens it anew, with the token it had, if it is gone: the directory of a user's session is removed with the session, but
+    /// a coordinator may go on. True if that was so.
+    ///
+    /// # Errors
+    /// As [`Entrance::open`].
+    pub fn restore(&mut self) -> Result<bool, EntranceError> {
+        if self.dir.has(&Word::socket(self.address)) {
+            return Ok(false);
+        }
+        *self = Self::open_with(RuntimeDir::make()?, self.address, self.token.clone())?;
+        Ok(true)
+    }
+
+    fn open_with(dir: RuntimeDir, address: SocketAddr, token: Token) -> Result<Self, EntranceError> {
         let owner = User::me().ok_or_else(|| EntranceError::Nobody(rustix::process::geteuid().as_raw()))?;
         let at = |entry: &str| dir.path().join(entry);
         let failed = |entry: &str| {
@@ -101,12 +118,11 @@ impl Entrance {
         let listener = UnixListener::bind(&short).map_err(failed(&socket))?;
         // Until now the directory's mode has kept others out.
         fs::set_permissions(&short, Permissions::from_mode(0o600)).map_err(failed(&socket))?;
-        let token = Token::new();
         dir.write(&token_file, &format!("{}\n", token.secret())).map_err(failed(&token_file))?;
         let word = Word { address, socket: at(&socket), token_file: at(&token_file), pid: process::id() };
         let word = serde_json::to_string(&word).map_err(io::Error::other).map_err(failed(&file))? + "\n";
         dir.write(&file, &word).map_err(failed(&file))?;
-        Ok(Self { dir, address, word, owner, listener, token: token.digest() })
+        Ok(Self { dir, address, word, owner, listener, token })
     }
 
     /// The user whose entrance it is.
@@ -128,7 +144,7 @@ impl Entrance {
     /// Recognises the token.
     #[must_use]
     pub fn token(&self) -> TokenDigest {
-        self.token
+        self.token.digest()
     }
 
     /// Where the socket is.
@@ -263,6 +279,23 @@ mod tests {
         let taken_over = open(base.path(), 3).unwrap();
         assert!(matches!(open(base.path(), 2), Err(EntranceError::InUse { .. })));
         drop((living, taken_over));
+    }
+
+    #[test]
+    fn an_entrance_whose_directory_was_removed_is_known_to_be_gone() {
+        let base = tempfile::tempdir().unwrap();
+        let (run, other) = (base.path().join("run"), base.path().join("other"));
+        let entrance = open(&run, 1).unwrap();
+        let socket = "127.0.0.1:1.sock";
+        assert!(entrance.dir.has(socket));
+        // Where it was, another may be.
+        fs::rename(&run, &other).unwrap();
+        assert!(!entrance.dir.has(socket));
+        let again = open(&run, 1).unwrap();
+        assert!(!entrance.dir.has(socket) && again.dir.has(socket));
+        fs::remove_dir_all(&other).unwrap();
+        drop(entrance);
+        assert!(again.dir.has(socket), "whoever is gone takes nothing along");
     }
 
     #[test]

@@ -42,8 +42,8 @@ fn absolute(variable: &str) -> Option<PathBuf> {
 
 /// Every directory that may be the one, in order.
 fn candidates() -> Vec<PathBuf> {
-    if let Some(told) = absolute("LONGSHORE_RUNTIME_DIR") {
-        return vec![told];
+    if let Some(told) = env::var_os("LONGSHORE_RUNTIME_DIR").filter(|told| !told.is_empty()) {
+        return std::path::absolute(told).into_iter().collect();
     }
     let first = match geteuid().is_root() {
         true => Some(PathBuf::from("/run/longshore")),
@@ -102,6 +102,13 @@ impl RuntimeDir {
             let dir = fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
             is_private(&dir).then_some(Self { path, dir })
         })
+    }
+
+    /// Whether an entry is there, also for those who look for the directory by its name.
+    #[must_use]
+    pub fn has(&self, entry: &str) -> bool {
+        let (here, named) = (fs::metadata(self.short(entry)), fs::metadata(self.path.join(entry)));
+        matches!((here, named), (Ok(here), Ok(named)) if here.ino() == named.ino())
     }
 
     /// What it is called.

@@ -24,6 +24,9 @@ use crate::{listener, runtime_dir::RuntimeDir, token::Token, user::User, word::W
 const TRIES: usize = 250;
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
+/// How often word is looked for again where something of ours listens.
+const WORD_TRIES: u32 = 25;
+
 /// A text that is not the address of a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{address}` is not the address of a coordinator: {reason}")]
@@ -170,14 +173,22 @@ impl Way {
         if self.token.is_some() {
             return self.by_port(&addresses).await;
         }
-        for dir in RuntimeDir::all() {
-            for address in &addresses {
-                if let Some(stream) = self.by_socket(&dir, *address).await? {
-                    return Ok(Stream::Unix(stream));
+        let mut tries = WORD_TRIES;
+        loop {
+            for dir in RuntimeDir::all() {
+                for address in &addresses {
+                    if let Some(stream) = self.by_socket(&dir, *address).await? {
+                        return Ok(Stream::Unix(stream));
+                    }
                 }
             }
+            match self.without_word(&addresses).await {
+                // It listens and is about to leave word.
+                WayError::NoWord { .. } if tries > 0 => sleep(TRY_AGAIN).await,
+                error => return Err(error),
+            }
+            tries -= 1;
         }
-        Err(self.without_word(&addresses).await)
     }
 
     /// The word that a coordinator of ours has left for the address, if there is one. It may be of the dead.
