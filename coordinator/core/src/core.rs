@@ -252,11 +252,11 @@ impl Core {
             if !self.release(live.item, result.id) {
                 continue;
             }
+            touched.insert(live.item.job);
             if live.item != result.item {
                 self.give_back(live.item);
                 continue;
             }
-            touched.insert(live.item.job);
             self.end_attempt(now, live.item, result, out);
         }
         out.orders.push(Order::Settle { worker, ids: settled });

@@ -1,8 +1,8 @@
 //! Exactly one commit: whatever runs twice, late, or elsewhere.
 
-use longshore_core::{Assignment, Blame, End, Finished, Input, Record};
+use longshore_core::{Assignment, Blame, End, Finished, Input, Notice, Record};
 
-use crate::stage::{Stage, given, life, map, only, outcomes, settled, spec, worker_id};
+use crate::stage::{Stage, given, job_id, life, map, only, outcomes, settled, spec, worker_id};
 
 /// A stage on which one attempt runs on worker 1.
 fn running() -> (Stage, Assignment) {
@@ -71,6 +71,17 @@ fn a_completion_that_names_another_item_commits_nothing() {
     assert_eq!(outcomes(&out), 0);
     assert_eq!(settled(&out), [attempt.id]);
     assert_eq!(only(&out).item, attempt.item, "it is tried again");
+}
+
+#[test]
+fn watchers_hear_that_an_attempt_ended_as_another_items() {
+    let (mut it, attempt) = running();
+    it.link_lost(1);
+    let mut other = attempt;
+    other.item.index = 7;
+    let out = it.succeeds(1, &other, 1);
+    assert_eq!(it.counts(1, 0).running, 0);
+    assert_eq!(out.notices, [Notice::Job(job_id(1))]);
 }
 
 #[test]
