@@ -23,6 +23,7 @@ pub mod script;
 pub mod trail;
 pub mod worker;
 
+mod lies;
 mod links;
 mod quiet;
 

@@ -41,6 +41,8 @@ pub enum Fault {
     CutUp,
     /// Nothing passes from the coordinator to a worker.
     CutDown,
+    /// A worker reports results of attempts it does not hold, or of other items than theirs.
+    Lie,
     /// Answers to clients get lost, as long as faults last.
     AnswerLost,
 }
@@ -66,6 +68,7 @@ impl Fault {
         Self::CutBoth,
         Self::CutUp,
         Self::CutDown,
+        Self::Lie,
         Self::AnswerLost,
     ];
 
@@ -151,6 +154,7 @@ impl World {
             Fault::CutBoth => self.cut(worker, true, true),
             Fault::CutUp => self.cut(worker, true, false),
             Fault::CutDown => self.cut(worker, false, true),
+            Fault::Lie => self.worker_lies(worker),
             Fault::AnswerLost => {}
         }
         Ok(())

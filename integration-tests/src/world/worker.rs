@@ -1,11 +1,11 @@
 //! The workers: they run attempts, hold every result until it is settled, keep replicas, and say it all again when they
-//! reconnect. They are honest; it is the world that is not kind to them.
+//! reconnect. They are honest, but for what [`super::lies`] makes them say; it is the world that is not kind to them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use longshore_core::{
-    Assignment, AttemptId, Blame, End, Finished, Held, Incarnation, Order, ReplicaKey, ReplicaPhase, ReplicaStatus,
-    WorkerId,
+    Assignment, AttemptId, Blame, End, Finished, Held, Incarnation, ItemKey, Order, ReplicaKey, ReplicaPhase,
+    ReplicaStatus, WorkerId,
 };
 
 use super::{
@@ -95,9 +95,7 @@ impl Worker {
     /// What it says first.
     #[must_use]
     pub fn hello(&self) -> Say {
-        let waiting = self.queue.iter().chain(self.running.values());
-        let mut held: Vec<Held> = waiting.map(|it| Held { id: it.id, item: it.item }).collect();
-        held.extend(self.results.values().map(|it| Held { id: it.id, item: it.item }));
+        let held = self.has().into_iter().map(|(id, item)| Held { id, item }).collect();
         Say::Hello { held, replicas: self.statuses() }
     }
 
@@ -106,6 +104,13 @@ impl Worker {
             .iter()
             .map(|(key, phase)| ReplicaStatus { key: key.clone(), phase: *phase, message: String::new() })
             .collect()
+    }
+
+    /// Every attempt it has, with its item, whether it waits, runs, or has ended.
+    #[must_use]
+    pub fn has(&self) -> Vec<(AttemptId, ItemKey)> {
+        let waiting = self.queue.iter().chain(self.running.values()).map(|it| (it.id, it.item));
+        waiting.chain(self.results.values().map(|it| (it.id, it.item))).collect()
     }
 
     /// Whether it has nothing to do.
@@ -177,7 +182,7 @@ impl World {
     }
 
     /// Says a message, if its hello was accepted; else the next hello says it all.
-    fn tell(&mut self, number: usize, say: Say) {
+    pub(super) fn tell(&mut self, number: usize, say: Say) {
         let worker = &self.workers[number];
         if worker.welcomed
             && let Some(link) = worker.link

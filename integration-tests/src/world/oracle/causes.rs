@@ -172,6 +172,7 @@ impl Oracle {
                 coverage.saw("a completion repeated");
             }
             if self.holders.get(&result.item) != Some(&(result.id, worker)) {
+                self.hear_a_lie(worker, result, coverage);
                 if self.outcome_is_not_of(result.id, &result.item) {
                     coverage.saw("a late completion discarded");
                 }
@@ -189,6 +190,32 @@ impl Oracle {
                     causes.insert(result.item, Cause::Failed { blame, detail });
                 }
             }
+        }
+    }
+
+    /// What is said of another attempt than the worker holds changes nothing; what is said of another item than the
+    /// attempt's ends the attempt, and changes nothing else.
+    fn hear_a_lie(&mut self, worker: WorkerId, result: &Finished, coverage: &mut Coverage) {
+        if result.id.epoch < self.epoch {
+            coverage.saw("a result of an attempt of an old epoch");
+        }
+        let Some((item, holder)) = self.given.get(&result.id) else {
+            coverage.saw("a result of an attempt that was never given out");
+            return;
+        };
+        if *holder != worker {
+            coverage.saw("a result of an attempt of another worker");
+        } else if *item != result.item && self.holders.get(item) == Some(&(result.id, worker)) {
+            coverage.saw(if self.live.job(result.item.job).is_none() {
+                "a result for a job that is not there"
+            } else if result.item.index >= self.items(&result.item) {
+                "a result for an item that is not there"
+            } else if self.live.outcome(&result.item).is_some() {
+                "a result for an item that has ended"
+            } else {
+                "a result for an item that is not the attempt's"
+            });
+            self.holders.remove(item);
         }
     }
 
