@@ -480,3 +480,6 @@ pub(crate) fn wanted_replica(ledger: &Ledger, key: &ReplicaKey) -> bool {
 fn new_queues(spec: &JobSpec) -> Vec<Queue> {
     spec.stages.iter().map(|_| Queue::default()).collect()
 }
+
+#[cfg(test)]
+mod tests;
