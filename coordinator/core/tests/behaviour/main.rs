@@ -1,6 +1,9 @@
 //! What the core does, sentence by sentence, and a property: loading equals living.
 
+mod asking_back;
 mod commits;
+mod failures;
+mod handing_out;
 mod jobs;
 mod loading;
 mod restarts;

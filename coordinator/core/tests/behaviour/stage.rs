@@ -10,6 +10,9 @@ use longshore_core::{
 pub const SETTINGS: Settings =
     Settings { lease_ms: 1_000, reunion_ms: 500, crashes: 3, mishaps: 4, mishap_pause_ms: (100, 1_000) };
 
+/// What the wall clock is ahead of the steady one: whoever takes one for the other is found out.
+pub const WALL_MS: u64 = 1_700_000_000_000;
+
 /// A core and everything it ever wanted kept.
 pub struct Stage {
     pub core: Core,
@@ -57,7 +60,7 @@ impl Stage {
 
     /// A core that starts from these records.
     pub fn restarted(epoch: u64, records: Vec<Record>, now_ms: u64) -> Self {
-        let now = Now { steady_ms: now_ms, wall_ms: now_ms };
+        let now = Now { steady_ms: now_ms, wall_ms: WALL_MS + now_ms };
         let core = Core::load(epoch, SETTINGS, now, records.clone());
         Self { core, now_ms, records, requests: 0 }
     }
@@ -68,7 +71,7 @@ impl Stage {
     }
 
     pub fn step(&mut self, input: Input) -> Outbox {
-        let now = Now { steady_ms: self.now_ms, wall_ms: self.now_ms };
+        let now = Now { steady_ms: self.now_ms, wall_ms: WALL_MS + self.now_ms };
         let out = self.core.step(now, input);
         self.records.extend(out.records.iter().cloned());
         out
@@ -77,6 +80,13 @@ impl Stage {
     /// Time passes, and the core is told.
     pub fn wait(&mut self, ms: u64) -> Outbox {
         self.now_ms += ms;
+        self.step(Input::Tick)
+    }
+
+    /// As [`Stage::wait`], with a worker that is heard all along.
+    pub fn wait_with(&mut self, worker: u8, ms: u64) -> Outbox {
+        self.now_ms += ms;
+        self.heard(worker);
         self.step(Input::Tick)
     }
 
@@ -154,8 +164,17 @@ impl Stage {
 
     /// A worker in its first life says how an attempt ended.
     pub fn ends(&mut self, worker: u8, attempt: &Assignment, end: End) -> Outbox {
-        let result = Finished { id: attempt.id, item: attempt.item, end, run_us: 30_000 };
+        self.ends_after(worker, attempt, end, 30_000)
+    }
+
+    fn ends_after(&mut self, worker: u8, attempt: &Assignment, end: End, run_us: u64) -> Outbox {
+        let result = Finished { id: attempt.id, item: attempt.item, end, run_us };
         self.step(Input::Finished { worker: worker_id(worker), incarnation: life(1), results: vec![result] })
+    }
+
+    /// A success after that many microseconds.
+    pub fn succeeds_after(&mut self, worker: u8, attempt: &Assignment, run_us: u64, outputs: u64) -> Outbox {
+        self.ends_after(worker, attempt, End::Succeeded { outputs, detail: vec![worker] }, run_us)
     }
 
     pub fn succeeds(&mut self, worker: u8, attempt: &Assignment, outputs: u64) -> Outbox {
@@ -226,6 +245,17 @@ pub fn stopped(out: &Outbox) -> Vec<AttemptId> {
         }
     }
     stopped
+}
+
+/// What was to be returned if it had not started, and by whom.
+pub fn asked_back(out: &Outbox) -> Vec<(WorkerId, AttemptId)> {
+    let mut asked = Vec::new();
+    for order in &out.orders {
+        if let Order::Return { worker, ids } = order {
+            asked.extend(ids.iter().map(|id| (*worker, *id)));
+        }
+    }
+    asked
 }
 
 /// What was to be forgotten.

@@ -137,6 +137,62 @@ fn only_what_was_likely_running_is_suspect() {
 }
 
 #[test]
+fn a_worker_is_kept_once_and_again_under_a_new_name() {
+    let mut it = Stage::new();
+    let hello = |name: &str| Input::Hello {
+        worker: worker_id(1),
+        incarnation: life(1),
+        name: name.to_owned(),
+        slots: 1,
+        held: Vec::new(),
+        replicas: Vec::new(),
+    };
+    assert_eq!(it.step(hello("one")).records.len(), 1);
+    assert!(it.step(hello("one")).records.is_empty());
+    assert_eq!(it.step(hello("two")).records.len(), 1);
+}
+
+#[test]
+fn a_worker_has_at_least_one_slot() {
+    let mut it = Stage::new();
+    it.join(1, 0);
+    assert_eq!(it.core.worker_views()[0].slots, 1);
+    assert_eq!(given(&it.submit(1, spec(&[map()]), 2)).len(), 1);
+}
+
+#[test]
+fn a_worker_whose_link_was_lost_in_the_midst_of_work_is_given_no_more() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    it.submit(1, spec(&[map()]), 1);
+    it.link_lost(1);
+    assert!(given(&it.submit(2, spec(&[map()]), 1)).is_empty());
+}
+
+#[test]
+fn every_worker_with_a_link_is_told_to_forget_an_ended_job() {
+    let mut it = Stage::new();
+    for worker in 1..4 {
+        it.join(worker, 1);
+    }
+    it.link_lost(3);
+    it.submit(1, spec(&[map()]), 1);
+    let forget = |worker| Order::ForgetJob { worker: worker_id(worker), job: job_id(1) };
+    let out = it.cancel(1);
+    let told: Vec<&Order> = out.orders.iter().filter(|it| matches!(it, Order::ForgetJob { .. })).collect();
+    assert_eq!(told, [&forget(1), &forget(2)]);
+}
+
+#[test]
+fn a_job_that_ends_by_itself_is_forgotten_too() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let attempt = only(&it.submit(1, spec(&[map()]), 1));
+    let forget = Order::ForgetJob { worker: worker_id(1), job: job_id(1) };
+    assert!(it.succeeds(1, &attempt, 0).orders.contains(&forget));
+}
+
+#[test]
 fn a_goodbye_blames_nobody() {
     let mut it = Stage::new();
     it.join(1, 1);
@@ -154,66 +210,4 @@ fn a_worker_that_is_gone_has_to_say_hello_again() {
     let out = it.heard(1);
     assert_eq!((out.records.len(), out.orders.len()), (0, 0));
     assert!(!it.core.knows(worker_id(1), life(1)));
-}
-
-#[test]
-fn what_waits_behind_other_work_is_asked_back_for_an_idle_worker() {
-    let mut it = Stage::new();
-    it.join(1, 1);
-    let out = it.submit(1, spec(&[map()]), 9);
-    it.succeeds(1, &only(&out), 0);
-    it.join(2, 8);
-    assert_eq!(it.counts(1, 0).queued, 0);
-    let out = it.wait(10);
-    let asked: Vec<_> = out.orders.iter().filter(|order| matches!(order, Order::Return { .. })).collect();
-    assert!(
-        matches!(asked[..], [Order::Return { worker, ids }] if *worker == worker_id(1) && ids.len() == 1),
-        "{asked:?}"
-    );
-}
-
-#[test]
-fn nothing_is_asked_back_from_a_worker_without_a_link() {
-    let mut it = Stage::new();
-    it.join(1, 1);
-    let out = it.submit(1, spec(&[map()]), 3);
-    it.succeeds(1, &only(&out), 0);
-    it.link_lost(1);
-    it.join(2, 8);
-    let out = it.wait(10);
-    assert!(!out.orders.iter().any(|order| matches!(order, Order::Return { .. })));
-}
-
-#[test]
-fn a_worker_is_given_neighbours() {
-    let mut it = Stage::new();
-    it.join(1, 4);
-    it.join(2, 4);
-    let out = it.submit(1, spec(&[map()]), 100);
-    let of = |worker| -> Vec<u64> {
-        let all = given(&out).into_iter().filter(|(who, _)| *who == worker_id(worker));
-        all.map(|(_, attempt)| attempt.item.index).collect()
-    };
-    assert_eq!((of(1), of(2)), (vec![0, 1, 2, 3], vec![4, 5, 6, 7]));
-}
-
-#[test]
-fn the_last_items_are_spread_over_all_slots() {
-    let mut it = Stage::new();
-    it.join(1, 12);
-    it.join(2, 4);
-    let out = it.submit(1, spec(&[map()]), 8);
-    let count = |worker| given(&out).iter().filter(|(who, _)| *who == worker_id(worker)).count();
-    assert_eq!((count(1), count(2)), (6, 2));
-}
-
-#[test]
-fn a_job_that_waits_for_room_goes_on_when_there_is_some() {
-    let mut it = Stage::new();
-    it.join(1, 1);
-    let first = only(&it.submit(1, spec(&[map()]), 1));
-    assert!(given(&it.submit(2, spec(&[map()]), 2)).is_empty());
-    let out = it.succeeds(1, &first, 0);
-    assert_eq!(only(&out).item, item(2, 0, 0));
-    assert_eq!(only(&it.join(2, 1)).item, item(2, 0, 1));
 }

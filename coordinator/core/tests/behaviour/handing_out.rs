@@ -1,0 +1,116 @@
+//! Handing out: which items, to whom, and how many at once.
+
+use longshore_core::{Blame, Outbox};
+
+use crate::stage::{Stage, given, item, map, only, spec, worker_id};
+
+/// How many items a worker was given.
+fn count(out: &Outbox, worker: u8) -> usize {
+    given(out).iter().filter(|(who, _)| *who == worker_id(worker)).count()
+}
+
+#[test]
+fn a_worker_is_given_neighbours() {
+    let mut it = Stage::new();
+    it.join(1, 4);
+    it.join(2, 4);
+    let out = it.submit(1, spec(&[map()]), 100);
+    let of = |worker| -> Vec<u64> {
+        let all = given(&out).into_iter().filter(|(who, _)| *who == worker_id(worker));
+        all.map(|(_, attempt)| attempt.item.index).collect()
+    };
+    assert_eq!((of(1), of(2)), (vec![0, 1, 2, 3], vec![4, 5, 6, 7]));
+}
+
+#[test]
+fn the_last_items_are_spread_over_all_slots() {
+    let mut it = Stage::new();
+    it.join(1, 12);
+    it.join(2, 4);
+    let out = it.submit(1, spec(&[map()]), 8);
+    assert_eq!((count(&out, 1), count(&out, 2)), (6, 2));
+}
+
+#[test]
+fn a_job_that_waits_for_room_goes_on_when_there_is_some() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let first = only(&it.submit(1, spec(&[map()]), 1));
+    assert!(given(&it.submit(2, spec(&[map()]), 2)).is_empty());
+    let out = it.succeeds(1, &first, 0);
+    assert_eq!(only(&out).item, item(2, 0, 0));
+    assert_eq!(only(&it.join(2, 1)).item, item(2, 0, 1));
+}
+
+#[test]
+fn later_stages_go_first() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map(), map()]), 3);
+    let out = it.succeeds(1, &only(&out), 1);
+    let items: Vec<_> = given(&out).iter().map(|(_, attempt)| attempt.item).collect();
+    assert_eq!(items, [item(1, 1, 0), item(1, 0, 1)]);
+}
+
+#[test]
+fn one_item_for_each_slot_until_it_is_known_how_long_they_run() {
+    let mut it = Stage::new();
+    it.join(1, 4);
+    assert_eq!(given(&it.submit(1, spec(&[map()]), 1_000)).len(), 4);
+}
+
+#[test]
+fn a_slot_is_given_as_many_items_as_cover_fifty_milliseconds() {
+    for (run_us, held) in [(60_000, 1), (50_000, 2), (10_000, 6), (1_000, 51), (100, 64), (0, 64)] {
+        let mut it = Stage::new();
+        it.join(1, 1);
+        let first = only(&it.submit(1, spec(&[map()]), 1_000));
+        it.succeeds_after(1, &first, run_us, 0);
+        assert_eq!(it.counts(1, 0).running, held, "{run_us} us");
+    }
+}
+
+#[test]
+fn how_long_items_run_is_learned_slowly() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let first = only(&it.submit(1, spec(&[map()]), 1_000));
+    let mut next = only(&it.succeeds_after(1, &first, 80_000, 0));
+    for _ in 0..3 {
+        // An eighth of the way at a time: 70 ms, 61, 54.
+        next = only(&it.succeeds_after(1, &next, 0, 0));
+    }
+    assert_eq!(given(&it.succeeds_after(1, &next, 0, 0)).len(), 2);
+}
+
+#[test]
+fn a_run_is_the_share_of_what_is_pending_and_not_of_what_is_paused() {
+    let mut it = Stage::new();
+    it.join(3, 8);
+    let out = it.submit(1, spec(&[map()]), 17);
+    let (_, first) = given(&out)[0];
+    let mut held: Vec<_> = given(&out).into_iter().skip(1).collect();
+    held.extend(given(&it.succeeds(3, &first, 0)));
+    assert_eq!(held.len(), 16);
+    for (_, attempt) in &held[..8] {
+        it.fails(3, attempt, Blame::Item);
+    }
+    it.join(1, 4);
+    it.join(2, 4);
+    let out = it.goodbye(3);
+    assert_eq!((count(&out, 1), count(&out, 2)), (4, 4));
+}
+
+#[test]
+fn room_for_the_deepest_stage_of_a_job_is_room_for_the_job() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    let other = only(&it.submit(2, spec(&[map()]), 1));
+    let first = only(&it.submit(1, spec(&[map(), map()]), 2));
+    let second = only(&it.succeeds_after(1, &first, 100_000, 20));
+    it.succeeds_after(1, &second, 10_000, 0);
+    assert_eq!(it.counts(1, 1).running, 11, "six for each slot, and one is another job's");
+    let out = it.succeeds(1, &other, 0);
+    assert_eq!(only(&out).item, item(1, 1, 12));
+    assert_eq!(it.counts(1, 0).queued, 1);
+}
