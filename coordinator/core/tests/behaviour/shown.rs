@@ -1,0 +1,144 @@
+//! What people are shown: counts, why nothing runs, and that they hear of changes.
+
+use longshore_core::{Blame, JobSpec, Notice, Source};
+
+use crate::stage::{Stage, WALL_MS, gather, given, item, job_id, map, only, spec};
+
+#[test]
+fn a_job_says_when_it_was_submitted_and_when_and_why_it_ended() {
+    let mut it = Stage::new();
+    it.now_ms = 5;
+    it.submit(1, spec(&[map()]), 1);
+    assert_eq!(it.view(1).record.ended_ms, 0);
+    it.now_ms = 7;
+    it.cancel(1);
+    let record = it.view(1).record;
+    assert_eq!((record.submitted_ms, record.ended_ms), (WALL_MS + 5, WALL_MS + 7));
+    assert_eq!(record.reason, "enough");
+}
+
+#[test]
+fn a_retried_job_has_no_end_and_no_reason_for_one() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 1);
+    it.cancel(1);
+    let out = it.retry(1);
+    let record = it.view(1).record;
+    assert_eq!((record.ended_ms, record.reason.as_str()), (0, ""));
+    assert_eq!(out.notices, [Notice::Job(job_id(1))]);
+}
+
+#[test]
+fn a_change_is_noticed_once_and_in_order() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    it.submit(2, spec(&[map()]), 1);
+    it.submit(1, spec(&[map()]), 1);
+    let out = it.goodbye(1);
+    assert_eq!(out.notices, [Notice::Job(job_id(1)), Notice::Job(job_id(2))]);
+}
+
+#[test]
+fn watchers_hear_that_an_item_has_ended_even_when_nothing_follows() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    let out = it.submit(1, spec(&[map()]), 2);
+    let out = it.succeeds(1, &given(&out)[0].1, 0);
+    assert_eq!(out.notices, [Notice::Job(job_id(1))]);
+}
+
+#[test]
+fn watchers_hear_that_a_pause_is_over_even_when_there_is_no_room() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 2);
+    it.fails(1, &only(&out), Blame::Item);
+    let out = it.wait(400);
+    assert!(given(&out).is_empty());
+    assert_eq!(out.notices, [Notice::Job(job_id(1))]);
+    assert!(it.wait(1).notices.is_empty());
+}
+
+#[test]
+fn a_paused_item_is_not_shown_as_queued() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    it.fails(1, &only(&out), Blame::Item);
+    let counts = it.counts(1, 0);
+    assert_eq!((counts.items, counts.queued, counts.running, counts.backing_off), (1, 0, 0, 1));
+}
+
+#[test]
+fn failed_attempts_are_counted_while_a_job_runs_and_given_up_items_for_ever() {
+    let mut it = Stage::new();
+    it.join(1, 3);
+    let out = it.submit(1, spec(&[map()]), 3);
+    let attempts: Vec<_> = given(&out).into_iter().map(|(_, attempt)| attempt).collect();
+    it.fails(1, &attempts[0], Blame::Item);
+    assert_eq!(it.counts(1, 0).failed_attempts, 1);
+    it.fails(1, &attempts[1], Blame::Hopeless);
+    assert_eq!(it.counts(1, 0).failed_attempts, 2);
+    let mut it = it.restart(2);
+    it.join(1, 3);
+    assert_eq!(it.counts(1, 0).failed_attempts, 1, "this run of the coordinator has seen none, but one is given up");
+    it.cancel(1);
+    assert_eq!(it.counts(1, 0).failed_attempts, 1);
+}
+
+#[test]
+fn a_job_says_why_nothing_of_it_runs() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 2);
+    assert_eq!(it.view(1).idle_because, Some("no worker is connected"));
+    let first = only(&it.join(1, 1));
+    assert_eq!(it.view(1).idle_because, None, "something runs");
+    it.submit(2, JobSpec { priority: 1, ..spec(&[map()]) }, 1);
+    assert_eq!(it.view(2).idle_because, Some("all slots are taken"));
+    it.fails(1, &first, Blame::Item);
+    assert_eq!(it.view(2).idle_because, None);
+    assert_eq!(it.view(1).idle_because, Some("all slots are taken"), "one item pauses, but another is queued");
+}
+
+#[test]
+fn a_job_of_which_all_that_is_left_pauses_says_so() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    it.fails(1, &only(&out), Blame::Item);
+    assert_eq!(it.view(1).idle_because, Some("failed items wait for their next try"));
+}
+
+#[test]
+fn a_job_that_waits_for_missed_workers_says_so() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.join(2, 1);
+    it.submit(1, spec(&[map()]), 1);
+    let mut it = it.restart(2);
+    it.join(2, 1);
+    let why = it.view(1).idle_because;
+    assert_eq!(why, Some("waiting for workers that were here before the coordinator's restart"));
+}
+
+#[test]
+fn an_ended_job_is_not_idle() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 1);
+    assert!(it.core.has_running_jobs());
+    it.cancel(1);
+    assert_eq!(it.view(1).idle_because, None);
+    assert!(!it.core.has_running_jobs());
+}
+
+#[test]
+fn a_gather_item_is_shown_to_come_from_everything() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let out = it.submit(1, spec(&[map(), gather()]), 1);
+    it.succeeds(1, &only(&out), 2);
+    assert_eq!(it.core.source(&item(1, 1, 0)), Some(Source::Everything));
+    assert_eq!(it.core.source(&item(1, 0, 0)), Some(Source::Input));
+    assert_eq!(it.core.source(&item(1, 2, 0)), None);
+    assert_eq!(it.core.source(&item(2, 0, 0)), None);
+}
