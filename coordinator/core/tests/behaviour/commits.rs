@@ -1,8 +1,8 @@
 //! Exactly one commit: whatever runs twice, late, or elsewhere.
 
-use longshore_core::{Assignment, Blame, End, Finished, Input, Notice, Record};
+use longshore_core::{Assignment, Blame, End, Finished, Input, Notice, Outbox, Record};
 
-use crate::stage::{Stage, given, job_id, life, map, only, outcomes, settled, spec, worker_id};
+use crate::stage::{Stage, gather, given, job_id, life, map, only, outcomes, settled, spec, worker_id};
 
 /// A stage on which one attempt runs on worker 1.
 fn running() -> (Stage, Assignment) {
@@ -115,4 +115,19 @@ fn success_ends_all_trouble() {
     let out = it.succeeds(1, &only(&out), 1);
     assert!(out.records.contains(&Record::TroubleGone(attempt.item)));
     assert!(given(&out).is_empty());
+}
+
+#[test]
+fn only_outputs_that_become_items_have_a_first_child() {
+    let mut it = Stage::new();
+    it.join(1, 3);
+    let out = it.submit(1, spec(&[map(), map(), gather()]), 3);
+    let attempts: Vec<Assignment> = given(&out).into_iter().map(|(_, attempt)| attempt).collect();
+    let first_child = |out: &Outbox| match out.records.as_slice() {
+        [Record::Outcome(outcome), ..] => outcome.first_child,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(first_child(&it.succeeds(1, &attempts[0], 2)), 0);
+    assert_eq!(first_child(&it.succeeds(1, &attempts[1], 1)), 2);
+    assert_eq!(first_child(&it.fails(1, &attempts[2], Blame::Hopeless)), 0);
 }
