@@ -91,7 +91,7 @@ impl Core {
         }
         let mut stop = Vec::new();
         for held in held.iter().filter(|held| !believed.contains(&held.id)) {
-            if self.adoptable(&held.item) {
+            if self.is_nobodys(held.id) && self.adoptable(&held.item) {
                 if let Some(queue) = self.queue_mut(&held.item) {
                     queue.adopt(held.item.index, held.id);
                 }
@@ -104,6 +104,13 @@ impl Core {
         if !stop.is_empty() {
             out.orders.push(Order::Stop { worker, ids: stop });
         }
+    }
+
+    /// Whether the attempt may have been given out, and no worker is known to hold it: or a worker that claims what is
+    /// another's, or will be, would leave an item behind that nothing ends.
+    fn is_nobodys(&self, id: AttemptId) -> bool {
+        let newest = AttemptId { epoch: self.epoch, number: self.attempts_given };
+        id <= newest && !self.fleet.attempts.contains_key(&id)
     }
 
     /// Whether an attempt from before the coordinator's start, or from before a lost lease, may go on.

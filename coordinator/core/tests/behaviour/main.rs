@@ -1,5 +1,6 @@
 //! What the core does, sentence by sentence, and a property: loading equals living.
 
+mod adoption;
 mod asking_back;
 mod commits;
 mod failures;
