@@ -1,6 +1,6 @@
 //! Adoption: which of the attempts that a worker names in its hello go on, and which it has to stop.
 
-use longshore_core::{Assignment, AttemptId, Blame, ItemKey, JobState};
+use longshore_core::{Assignment, AttemptId, Blame, End, ItemKey, JobState, StageSpec};
 
 use crate::stage::{Stage, gather, given, item, map, only, outcomes, spec, stopped};
 
@@ -69,6 +69,34 @@ fn an_adopted_item_that_was_to_be_taken_again_is_not() {
     assert!(given(&it.hello(1, 1, 4, &[first], &[])).is_empty());
     assert_eq!(it.counts(1, 0).running, 1);
     assert_eq!(outcomes(&it.succeeds(1, &first, 0)), 1);
+}
+
+#[test]
+fn an_adopted_item_that_fails_pauses_like_any_other() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let first = only(&it.submit(1, spec(&[StageSpec { max_parallel: 1, ..map() }]), 1));
+    it.wait(1_001);
+    it.hello(1, 1, 1, &[first], &[]);
+    assert!(given(&it.fails(1, &first, Blame::Item)).is_empty());
+    assert_eq!(only(&it.wait_with(1, 400)).attempt, 2);
+}
+
+#[test]
+fn an_adopted_item_that_paused_and_came_back_still_has_its_turn() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 6);
+    let first = only(&it.join(1, 1));
+    let mut it = it.restart(2);
+    let last = old(1, item(1, 0, 5), first);
+    it.hello(1, 1, 1, &[last], &[]);
+    let first = only(&it.fails(1, &last, Blame::Item));
+    it.wait_with(1, 400);
+    let again = only(&it.succeeds_after(1, &first, 60_000, 0));
+    assert_eq!(again.item, last.item, "its pause is over");
+    let out = it.ends(1, &again, End::Returned);
+    it.do_everything(1, out, 0);
+    assert_eq!(it.state(1), JobState::Succeeded);
 }
 
 #[test]

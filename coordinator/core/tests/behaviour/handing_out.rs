@@ -1,8 +1,14 @@
 //! Handing out: which items, to whom, and how many at once.
 
-use longshore_core::{Blame, Outbox};
+use longshore_core::{Assignment, AttemptId, Blame, End, Outbox, Source};
 
 use crate::stage::{Stage, given, item, map, only, spec, worker_id};
+
+/// Which items a worker was given, in order.
+fn of(out: &Outbox, worker: u8) -> Vec<u64> {
+    let all = given(out).into_iter().filter(|(who, _)| *who == worker_id(worker));
+    all.map(|(_, attempt)| attempt.item.index).collect()
+}
 
 /// How many items a worker was given.
 fn count(out: &Outbox, worker: u8) -> usize {
@@ -15,11 +21,42 @@ fn a_worker_is_given_neighbours() {
     it.join(1, 4);
     it.join(2, 4);
     let out = it.submit(1, spec(&[map()]), 100);
-    let of = |worker| -> Vec<u64> {
-        let all = given(&out).into_iter().filter(|(who, _)| *who == worker_id(worker));
-        all.map(|(_, attempt)| attempt.item.index).collect()
-    };
-    assert_eq!((of(1), of(2)), (vec![0, 1, 2, 3], vec![4, 5, 6, 7]));
+    assert_eq!((of(&out, 1), of(&out, 2)), (vec![0, 1, 2, 3], vec![4, 5, 6, 7]));
+}
+
+#[test]
+fn the_last_items_are_neighbours_too() {
+    for (items, last) in [(8, vec![4, 5, 6, 7]), (7, vec![4, 5, 6])] {
+        let mut it = Stage::new();
+        it.join(1, 4);
+        it.join(2, 4);
+        let out = it.submit(1, spec(&[map()]), items);
+        assert_eq!((of(&out, 1), of(&out, 2)), (vec![0, 1, 2, 3], last));
+    }
+}
+
+#[test]
+fn who_has_left_is_given_nothing_and_has_no_share() {
+    let mut it = Stage::new();
+    it.join(1, 8);
+    it.join(2, 4);
+    it.join(3, 4);
+    let out = it.submit(1, spec(&[map()]), 1);
+    it.fails(1, &only(&out), Blame::Item);
+    it.heard(1);
+    it.goodbye(1);
+    let out = it.submit(2, spec(&[map()]), 8);
+    assert_eq!((of(&out, 2), of(&out, 3)), (vec![0, 1, 2, 3], vec![4, 5, 6, 7]));
+}
+
+#[test]
+fn what_is_given_back_keeps_its_place_among_what_was_never_given_out() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 9);
+    let fifth =
+        Assignment { id: AttemptId { epoch: 0, number: 1 }, item: item(1, 0, 5), attempt: 1, source: Source::Input };
+    assert!(given(&it.hello(1, 1, 1, &[fifth], &[])).is_empty());
+    assert_eq!(only(&it.ends(1, &fifth, End::Returned)).item, item(1, 0, 0));
 }
 
 #[test]
@@ -99,6 +136,22 @@ fn a_run_is_the_share_of_what_is_pending_and_not_of_what_is_paused() {
     it.join(2, 4);
     let out = it.goodbye(3);
     assert_eq!((count(&out, 1), count(&out, 2)), (4, 4));
+}
+
+#[test]
+fn a_run_is_the_share_of_what_is_pending_and_not_of_what_runs_or_has_ended() {
+    let mut it = Stage::new();
+    it.join(3, 8);
+    let first = given(&it.submit(1, spec(&[map()]), 33))[0].1;
+    it.succeeds(3, &first, 0);
+    it.join(4, 8);
+    assert_eq!(it.counts(1, 0).running, 32);
+    it.join(1, 4);
+    it.join(2, 4);
+    let out = it.goodbye(3);
+    assert_eq!((count(&out, 1), count(&out, 2)), (8, 8));
+    assert_eq!(of(&out, 1)[..4], [1, 2, 3, 4], "a quarter of sixteen");
+    assert_eq!(of(&out, 2)[0], 5);
 }
 
 #[test]
