@@ -234,6 +234,33 @@ fn watchers_hear_that_a_replica_was_found_where_it_is() {
 }
 
 #[test]
+fn shards_of_one_service_are_spread_over_all_workers() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.join(2, 1);
+    it.deploy("find", ServicePlan { shards: 4, replicas: 1, merges: 0 }, 1);
+    assert_eq!(on(&it), [Some(1), Some(2), Some(1), Some(2)]);
+}
+
+#[test]
+fn a_replica_that_is_nowhere_is_starting() {
+    let mut it = Stage::new();
+    it.deploy("find", PLAN, 1);
+    let replica = &view(&it)[0];
+    assert_eq!((replica.phase, replica.reachable), (ReplicaPhase::Starting, false));
+}
+
+#[test]
+fn a_replica_is_not_placed_on_a_worker_without_a_link() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.join(2, 1);
+    it.link_lost(1);
+    it.deploy("find", PLAN, 1);
+    assert_eq!(on(&it), [Some(2); 4]);
+}
+
+#[test]
 fn replicas_of_several_services_are_spread_over_all_workers() {
     let one = ServicePlan { shards: 1, replicas: 1, merges: 0 };
     let mut it = Stage::new();

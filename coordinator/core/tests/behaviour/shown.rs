@@ -1,6 +1,6 @@
 //! What people are shown: counts, why nothing runs, and that they hear of changes.
 
-use longshore_core::{Blame, JobSpec, Notice, Source};
+use longshore_core::{Blame, JobId, JobSpec, Notice, ReplicaKey, Role, Source};
 
 use crate::stage::{Stage, WALL_MS, gather, given, item, job_id, map, only, spec};
 
@@ -11,7 +11,7 @@ fn a_job_says_when_it_was_submitted_and_when_and_why_it_ended() {
     it.submit(1, spec(&[map()]), 1);
     assert_eq!(it.view(1).record.ended_ms, 0);
     it.now_ms = 7;
-    it.cancel(1);
+    assert_eq!(it.cancel(1).notices, [Notice::Job(job_id(1))]);
     let record = it.view(1).record;
     assert_eq!((record.submitted_ms, record.ended_ms), (WALL_MS + 5, WALL_MS + 7));
     assert_eq!(record.reason, "enough");
@@ -141,4 +141,14 @@ fn a_gather_item_is_shown_to_come_from_everything() {
     assert_eq!(it.core.source(&item(1, 0, 0)), Some(Source::Input));
     assert_eq!(it.core.source(&item(1, 2, 0)), None);
     assert_eq!(it.core.source(&item(2, 0, 0)), None);
+}
+
+#[test]
+fn names_are_shown_as_people_write_them() {
+    let bytes = std::array::from_fn(|at| u8::try_from(at).expect("sixteen are few"));
+    assert_eq!(JobId(bytes).to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
+    assert_eq!(format!("{:?}", JobId(bytes)), "JobId(00010203-0405-0607-0809-0a0b0c0d0e0f)");
+    let leaf = ReplicaKey { service: "find".to_owned(), generation: 3, role: Role::Leaf { shard: 2 }, number: 1 };
+    assert_eq!(leaf.to_string(), "find shard 2 replica 1");
+    assert_eq!(ReplicaKey { role: Role::Merge, ..leaf }.to_string(), "find merge replica 1");
 }
