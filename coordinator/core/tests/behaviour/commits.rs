@@ -115,6 +115,9 @@ fn success_ends_all_trouble() {
     let out = it.succeeds(1, &only(&out), 1);
     assert!(out.records.contains(&Record::TroubleGone(attempt.item)));
     assert!(given(&out).is_empty());
+    let (mut it, attempt) = running();
+    let out = it.succeeds(1, &attempt, 1);
+    assert!(!out.records.contains(&Record::TroubleGone(attempt.item)), "there was none");
 }
 
 #[test]

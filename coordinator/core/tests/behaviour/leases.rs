@@ -140,3 +140,16 @@ fn the_reunion_is_counted_from_the_start() {
     assert_eq!(given(&it.wait(500)).len(), 1);
     assert_eq!(it.core.next_deadline_ms(), Some(91_001), "it is over for good");
 }
+
+#[test]
+fn the_reunion_is_over_at_its_end_whether_time_was_told_or_not() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.join(2, 1);
+    it.submit(1, spec(&[map()]), 1);
+    let mut it = it.restart(2);
+    it.now_ms = 499;
+    assert!(given(&it.join(2, 1)).is_empty());
+    it.now_ms = 500;
+    assert_eq!(given(&it.join(2, 1)).len(), 1);
+}

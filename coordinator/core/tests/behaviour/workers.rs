@@ -97,6 +97,30 @@ fn watchers_hear_that_an_attempt_was_lost() {
 }
 
 #[test]
+fn watchers_hear_of_what_is_lost_and_found_in_reunion() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    it.join(2, 1);
+    let out = it.submit(1, spec(&[map()]), 1);
+    let attempt = only(&out);
+    assert_eq!(out.notices, [Notice::Job(job_id(1))], "it was given out");
+    let mut it = it.restart(2);
+    assert_eq!(it.hello(1, 1, 2, &[attempt], &[]).notices, [Notice::Job(job_id(1))], "it is found");
+    assert_eq!(it.hello(1, 1, 2, &[], &[]).notices, [Notice::Job(job_id(1))], "it was never got");
+    assert_eq!(it.join(2, 1).notices, [Notice::Job(job_id(1))], "it is given out again");
+}
+
+#[test]
+fn a_goodbye_leaves_nothing_suspect() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.submit(1, spec(&[map()]), 1);
+    it.goodbye(1);
+    let out = it.hello(1, 2, 1, &[], &[]);
+    assert!(!out.records.iter().any(|record| matches!(record, Record::Trouble(_))));
+}
+
+#[test]
 fn an_attempt_nobody_needs_is_stopped_when_its_worker_comes_back() {
     let mut it = Stage::new();
     it.join(1, 1);
