@@ -55,6 +55,8 @@ pub const WANTED: &[&str] = &[
     "a result for an item that is not there",
     "a result for an item that has ended",
     "a result for a job that is not there",
+    "a false claim refused",
+    "a false claim believed",
     "an attempt adopted",
     "an attempt adopted after a coordinator crash",
     "a lease that ran out",

@@ -297,6 +297,12 @@ impl World {
             let cut = self.workers[number].cuts;
             self.partition_ends(number, cut)?;
             self.worker_resumes(number)?;
+            // Whoever claims what it does not have keeps others from running it until it says hello again.
+            if let Some(link) = self.workers[number].link
+                && self.workers[number].claims
+            {
+                self.worker_closes(number, link, true);
+            }
         }
         if self.profile.forsakes {
             self.coverage.saw("a worker that never came back");

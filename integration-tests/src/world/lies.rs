@@ -1,11 +1,12 @@
-//! Workers that lie: they report results of attempts they do not hold, or of other items than their attempts are for.
+//! Workers that lie: they report results of attempts they do not hold, or of other items than their attempts are for, and
+//! claim in their hellos what they were not given.
 //!
 //! A lie is told like the truth, over the worker's link. The worker itself goes on as if it had said nothing: what it
-//! holds runs to its end, and is reported too.
+//! holds runs to its end, and is reported too. What it claims nobody runs, until its next honest hello.
 
-use longshore_core::{AttemptId, Blame, End, Finished, ItemKey, JobId};
+use longshore_core::{AttemptId, Blame, End, Finished, Held, ItemKey, JobId};
 
-use super::{World, net::Say, oracle::detail_of, worker::sixteen};
+use super::{World, faults::Fault, net::Say, oracle::detail_of, worker::sixteen};
 
 /// An index no item has.
 const FAR: u64 = 1 << 40;
@@ -25,8 +26,7 @@ impl World {
 
     fn lie(&mut self, number: usize) -> Option<Finished> {
         let own = self.workers[number].has();
-        let others = self.workers.iter().enumerate().filter(|(other, _)| *other != number);
-        let others: Vec<(AttemptId, ItemKey)> = others.flat_map(|(_, worker)| worker.has()).collect();
+        let others = self.others_have(number);
         let truth = self.dice.pick(&own).copied();
         let about = self.dice.below(8);
         let (id, item) = match about {
@@ -45,6 +45,37 @@ impl World {
             _ => End::Succeeded { outputs: self.dice.below(4), detail },
         };
         Some(Finished { id, item, end, run_us: 1_000 })
+    }
+
+    /// What a worker claims in a hello beside what it has.
+    pub(super) fn claims(&mut self, number: usize) -> Vec<Held> {
+        let lies = self.profile.faults.contains(&Fault::Lie) && self.faults_are_on() && self.dice.chance(50);
+        let times = if lies { self.dice.between(1, 4) } else { 0 };
+        self.workers[number].claims |= times > 0;
+        (0..times).filter_map(|_| self.claim(number)).collect()
+    }
+
+    fn claim(&mut self, number: usize) -> Option<Held> {
+        let others = self.others_have(number);
+        let (id, item) = self.dice.pick(&others).copied()?;
+        let (_, other) = self.dice.pick(&others).copied()?;
+        let next = ItemKey { index: item.index + self.dice.between(1, 3), ..item };
+        let coming = AttemptId { number: id.number + self.dice.between(1, 40), ..id };
+        let (id, item) = match self.dice.below(5) {
+            0 => (id, item),
+            1 => (id, other),
+            2 => (id, next),
+            3 => (coming, next),
+            _ => (self.old_attempt(), next),
+        };
+        let own = self.workers[number].has();
+        (!own.iter().any(|(own, _)| *own == id)).then_some(Held { id, item })
+    }
+
+    /// Every attempt that other workers have.
+    fn others_have(&self, number: usize) -> Vec<(AttemptId, ItemKey)> {
+        let others = self.workers.iter().enumerate().filter(|(other, _)| *other != number);
+        others.flat_map(|(_, worker)| worker.has()).collect()
     }
 
     fn an_ended_item(&mut self) -> Option<ItemKey> {

@@ -235,10 +235,12 @@ impl World {
             return Ok(());
         }
         let id = self.net.open(number, life);
+        self.workers[number].claims = false;
+        let claims = self.claims(number);
         let worker = &mut self.workers[number];
         worker.link = Some(id);
         worker.welcomed = false;
-        let hello = worker.hello();
+        let hello = worker.hello(claims);
         self.send_up(id, Packet::Data(hello));
         Ok(())
     }

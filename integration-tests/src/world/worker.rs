@@ -43,6 +43,8 @@ pub struct Worker {
     pub cut_down: bool,
     /// Counts its partitions.
     pub cuts: u64,
+    /// Its last hello claimed what it was not given.
+    pub claims: bool,
     /// Attempts that have not started.
     pub queue: VecDeque<Assignment>,
     /// Attempts that run.
@@ -84,6 +86,7 @@ impl Worker {
             cut_up: false,
             cut_down: false,
             cuts: 0,
+            claims: false,
             queue: VecDeque::new(),
             running: BTreeMap::new(),
             results: BTreeMap::new(),
@@ -92,10 +95,11 @@ impl Worker {
         }
     }
 
-    /// What it says first.
+    /// What it says first: what it has, and what it claims beside that.
     #[must_use]
-    pub fn hello(&self) -> Say {
-        let held = self.has().into_iter().map(|(id, item)| Held { id, item }).collect();
+    pub fn hello(&self, claims: Vec<Held>) -> Say {
+        let truth = self.has().into_iter().map(|(id, item)| Held { id, item });
+        let held = truth.chain(claims).collect();
         Say::Hello { held, replicas: self.statuses() }
     }
 

@@ -34,16 +34,22 @@ impl Oracle {
         self.workers.insert(*worker, known);
         let has: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
         self.holders.retain(|_, (id, holder)| *holder != *worker || has.contains(id));
+        let believed: BTreeSet<AttemptId> = self.held_by(*worker).into_iter().map(|(id, _)| id).collect();
         for held in held {
-            let given = self.given.get(&held.id);
-            demand!(given == Some(&(held.item, *worker)), "{held:?} was not given out");
-            if self.holders.get(&held.item) == Some(&(held.id, *worker)) {
+            if believed.contains(&held.id) {
                 continue;
             }
-            let pending = self.live.is_running(held.item.job) && self.live.outcome(&held.item).is_none();
-            if !pending || self.holders.contains_key(&held.item) {
+            let honest = self.given.get(&held.id) == Some(&(held.item, *worker));
+            let pending = self.item_may_change(&held.item).is_ok();
+            if !pending || self.holders.contains_key(&held.item) || !self.is_nobodys(held.id) {
+                if !honest {
+                    coverage.saw("a false claim refused");
+                }
                 stops.push((*worker, held.id));
                 continue;
+            }
+            if !honest {
+                coverage.saw("a false claim believed");
             }
             coverage.saw("an attempt adopted");
             if held.id.epoch < self.epoch {
@@ -52,6 +58,14 @@ impl Oracle {
             self.holders.insert(held.item, (held.id, *worker));
         }
         Ok(stops)
+    }
+
+    /// Whether the attempt may have been given out, and no worker holds it.
+    fn is_nobodys(&self, id: AttemptId) -> bool {
+        let newest = AttemptId { epoch: self.epoch, number: u64::MAX };
+        let newest = self.given.range(..=newest).next_back().map(|(newest, _)| *newest);
+        let may_be = id.epoch < self.epoch || newest.is_some_and(|newest| id <= newest);
+        may_be && self.holders.values().all(|(other, _)| *other != id)
     }
 
     pub(super) fn orders(&mut self, seen: Seen<'_>, stops: &Stops, coverage: &mut Coverage) -> Check {
