@@ -112,10 +112,8 @@ fn an_attempt_that_another_worker_holds_is_not_adopted() {
 #[test]
 fn an_attempt_is_adopted_for_one_item_only() {
     let mut it = Stage::new();
-    let first = only(&{
-        it.join(1, 1);
-        it.submit(1, spec(&[map()]), 3)
-    });
+    it.join(1, 1);
+    let first = only(&it.submit(1, spec(&[map()]), 3));
     let claims = [1, 2].map(|index| old(1, item(1, 0, index), first));
     assert_eq!(stopped(&it.hello(2, 1, 2, &claims, &[])), [claims[1].id]);
     it.goodbye(2);

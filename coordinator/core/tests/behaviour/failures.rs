@@ -2,7 +2,7 @@
 
 use longshore_core::{Blame, JobState, Record, StageSpec, TroubleRecord};
 
-use crate::stage::{Stage, given, item, job_id, map, only, spec};
+use crate::stage::{Stage, given, item, map, only, spec};
 
 /// A stage with pauses unlike those of the terms.
 fn patient() -> StageSpec {
@@ -180,7 +180,6 @@ fn nothing_of_an_ended_job_is_suspect() {
     it.cancel(1);
     it.hello(1, 2, 1, &[], &[]);
     assert_eq!(troubles(&it.records), Vec::<[u32; 3]>::new());
-    assert!(it.core.ledger().job(job_id(1)).is_some());
 }
 
 #[test]

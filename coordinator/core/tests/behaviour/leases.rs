@@ -1,6 +1,6 @@
 //! Leases and lives: when a worker was last heard, which life of it counts, and when time has to be told.
 
-use longshore_core::{Input, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Role, ServicePlan};
+use longshore_core::{Blame, Input, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Role, ServicePlan};
 
 use crate::stage::{Stage, given, life, map, only, spec, worker_id};
 
@@ -39,7 +39,7 @@ fn the_next_deadline_is_the_first_of_all() {
     let mut it = Stage::new();
     it.join(1, 1);
     let out = it.submit(1, spec(&[map()]), 1);
-    it.fails(1, &only(&out), longshore_core::Blame::Item);
+    it.fails(1, &only(&out), Blame::Item);
     let pause_ms = it.core.next_deadline_ms().expect("a pause ends");
     assert!(pause_ms <= 400, "{pause_ms}");
     it.now_ms = 399;
