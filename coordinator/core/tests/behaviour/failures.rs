@@ -19,6 +19,7 @@ fn pauses(blame: Blame, times: u32) -> Vec<u64> {
         let failed_ms = it.now_ms;
         it.fails(1, &attempt, blame);
         let tried = loop {
+            assert!(it.now_ms < failed_ms + 20_000, "it is not tried again");
             let out = it.wait_with(1, 1);
             if !given(&out).is_empty() {
                 break only(&out);

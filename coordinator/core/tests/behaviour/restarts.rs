@@ -1,8 +1,8 @@
 //! The coordinator dies and starts again: what is kept goes on, what runs is found again.
 
-use longshore_core::{AttemptId, Blame, JobState, Record, Reply, StageSpec};
+use longshore_core::{AttemptId, Blame, JobState, OutcomeRecord, Record, Reply, StageSpec};
 
-use crate::stage::{Stage, given, job_id, map, only, outcomes, reply, spec, worker_id};
+use crate::stage::{Stage, given, item, job_id, map, only, outcomes, reply, spec, worker_id};
 
 #[test]
 fn running_work_is_not_given_out_again_while_its_worker_may_come_back() {
@@ -99,4 +99,14 @@ fn an_ended_job_stays_ended() {
     let mut it = it.restart(2);
     assert!(given(&it.join(1, 1)).is_empty());
     assert_eq!(it.state(1), JobState::Cancelled);
+}
+
+#[test]
+fn a_failure_makes_no_items_whatever_is_kept_of_it() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map(), map()]), 1);
+    let outcome = OutcomeRecord { item: item(1, 0, 0), success: false, outputs: 2, first_child: 0, detail: vec![] };
+    it.records.push(Record::Outcome(outcome));
+    let it = it.restart(2);
+    assert_eq!((it.counts(1, 0).failed, it.counts(1, 1).items), (1, 0));
 }
