@@ -167,3 +167,14 @@ fn room_for_the_deepest_stage_of_a_job_is_room_for_the_job() {
     assert_eq!(only(&out).item, item(1, 1, 12));
     assert_eq!(it.counts(1, 0).queued, 1);
 }
+
+#[test]
+fn the_job_with_the_fewest_under_way_goes_first() {
+    let mut it = Stage::new();
+    it.join(1, 4);
+    let first = given(&it.submit(1, spec(&[map()]), 9));
+    assert!(given(&it.submit(2, spec(&[map()]), 9)).is_empty());
+    let next: Vec<_> =
+        first[..3].iter().map(|(_, attempt)| only(&it.succeeds_after(1, attempt, 60_000, 0)).item).collect();
+    assert_eq!(next, [item(2, 0, 0), item(2, 0, 1), item(1, 0, 4)]);
+}
