@@ -26,6 +26,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up(_) | Command::Coordinator(_) | Command::Worker(_) => "info",
         _ => "warn",
     });
+    if cli.command.serves() {
+        serve::settle();
+    }
     let exit = match cli.command {
         Command::Up(args) => return serve::up(args).await,
         Command::Coordinator(args) => return serve::coordinator(args).await,

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use anyhow::{Context as _, Result};
-use longshore_client::{Client, Token};
+use longshore_client::{Client, Token, TokenSource};
 
 use crate::{args::Global, exit::Exit, failure::Failure, printer::Printer};
 
@@ -28,17 +28,15 @@ impl Context {
         Context { address: global.addr.clone(), token_file: global.token_file.clone(), printer }
     }
 
-    /// The token that was given; without one we come in as the user we are.
-    pub fn token(&self) -> Result<Option<Token>> {
-        let not_allowed = |what: String| Failure::new(Exit::NotAllowed, what);
-        if let Some(path) = &self.token_file {
-            let token = Token::read(path);
-            return token.map(Some).with_context(|| not_allowed(format!("cannot use the token in {}", path.display())));
+    /// Where the token comes from, if one was given; without one we come in as the user we are.
+    pub fn token(&self) -> Result<Option<TokenSource>> {
+        if let Some(path) = self.token_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            return Ok(Some(TokenSource::File(path.clone())));
         }
-        match env::var(TOKEN) {
-            Ok(token) => Token::parse(&token).map(Some).with_context(|| not_allowed(format!("cannot use {TOKEN}"))),
-            Err(_) => Ok(None),
-        }
+        let Some(token) = env::var_os(TOKEN).filter(|token| !token.is_empty()) else { return Ok(None) };
+        let token = Token::parse(&token.to_string_lossy());
+        let token = token.with_context(|| Failure::new(Exit::NotAllowed, format!("cannot use {TOKEN}")))?;
+        Ok(Some(TokenSource::Text(token)))
     }
 
     /// A connection to the coordinator.

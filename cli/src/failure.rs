@@ -7,6 +7,7 @@ use longshore_client::{
     BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError, outputs::OutputError,
 };
 use longshore_local::{AddressError, PrivateDirError, WayError};
+use longshore_worker::coordinator::Refused;
 
 use crate::{exit::Exit, printer::StdoutClosed, spec::SpecError};
 
@@ -89,6 +90,12 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
         return Some((exit_of(error.kind()), error.hint().map(str::to_owned)));
     }
     if let Some(way) = error.downcast_ref::<WayError>() {
+        return Some((exit_of(Kind::of_way(way)), way.hint()));
+    }
+    if let Some(Refused::Told(_)) = error.downcast_ref::<Refused>() {
+        return Some((Exit::NotAllowed, Some("name the coordinator's token file with --token-file".to_owned())));
+    }
+    if let Some(Refused::Way(way)) = error.downcast_ref::<Refused>() {
         return Some((exit_of(Kind::of_way(way)), way.hint()));
     }
     if error.is::<AddressError>() {

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::D
 
 use anyhow::{Context as _, Result, anyhow};
 use longshore_coordinator::{Config, Coordinator};
-use longshore_local::{Entrance, PrivateDir, Token};
+use longshore_local::{Entrance, PrivateDir, TokenSource};
 use longshore_worker::{
     agent,
     home::Home,
@@ -16,6 +16,10 @@ use longshore_worker::{
         docker::{DockerOptions, DockerRuntime},
         process::ProcessRuntime,
     },
+};
+use rustix::{
+    fs::Mode,
+    process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 use tokio::{
     net::TcpListener,
@@ -129,7 +133,7 @@ pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
 }
 
 /// A worker that joins a coordinator.
-pub async fn worker(args: WorkerArgs, token: Option<Token>) -> Result<ExitCode> {
+pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<ExitCode> {
     let stop = stop_signal()?;
     let home = Home::open(&args.data)?;
     let runtime = runtime(&home, &args.capacity).await?;
@@ -178,8 +182,8 @@ fn ensure_harmless(capacity: &CapacityArgs) -> Result<()> {
 
 /// Closes the directory of all data to others.
 fn private(data: &Path) -> Result<()> {
-    let opened =
-        PrivateDir::open_around(data, &["coordinator", "worker"]).context("the data directory cannot be used")?;
+    let opened = PrivateDir::open_around(data, |name| ["coordinator", "worker", "run"].contains(&name))
+        .context("the data directory cannot be used")?;
     if let Some(mode) = opened.mended() {
         tracing::warn!(dir = %data.display(), "others could look into the data directory (mode {mode:o}): closed to them");
     }
@@ -241,6 +245,16 @@ fn announce(address: &str, about: &str, word: &str) {
     let mut out = io::stdout().lock();
     // Nobody may be reading.
     let _ = writeln!(out, "{address}").and_then(|()| out.flush());
+}
+
+/// What every server needs of its process, whatever it was started with.
+pub fn settle() {
+    // Files get the modes that are asked for: what is private is made so, and containers read what they are given.
+    umask(Mode::from_raw_mode(0o022));
+    // Every connection is a descriptor, and the usual soft limit is for programs that use `select`.
+    let limit = getrlimit(Resource::Nofile);
+    // With the limit it has, a server works too, for fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Cancelled by the first Ctrl-C or SIGTERM; the second ends the process on the spot.

@@ -14,7 +14,7 @@ use std::{
     os::{fd::AsFd, unix::fs::FileExt},
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -86,41 +86,57 @@ impl Tickets {
 
 /// Listens as long as it lives.
 pub struct Door {
-    listener: Arc<Listener>,
-    tickets: Arc<Tickets>,
+    listener: Mutex<Arc<Listener>>,
+    guest: Guest,
 }
 
 impl Door {
     /// Opens a door; `None`, with a warning, where that cannot be done: nobody needs it.
     pub fn open(listener: io::Result<Listener>, blobs: &Arc<Blobs>, room: Room) -> Option<Self> {
-        let opened = listener.and_then(|listener| {
-            let (listener, tickets) = (Arc::new(listener), Arc::<Tickets>::default());
-            let accepting = Arc::clone(&listener);
-            let guest = Guest { blobs: Arc::downgrade(blobs), room, tickets: Arc::clone(&tickets) };
-            thread::Builder::new().name("door".to_owned()).spawn(move || accept(&accepting, &guest))?;
-            Ok(Self { listener, tickets })
+        let guest = Guest { blobs: Arc::downgrade(blobs), room, tickets: Arc::default() };
+        let opened = listener.and_then(|listener| listen(listener, &guest));
+        let listener = opened.inspect_err(|error| {
+            tracing::warn!(%error, "descriptors cannot be handed over: large blobs go through the connection");
         });
-        opened
-            .inspect_err(|error| {
-                tracing::warn!(%error, "descriptors cannot be handed over: large blobs go through the connection");
-            })
-            .ok()
+        Some(Self { listener: Mutex::new(listener.ok()?), guest })
+    }
+
+    /// Listens there from now on, and nowhere else.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn move_to(&self, listener: Listener) -> io::Result<()> {
+        let moved = listen(listener, &self.guest)?;
+        std::mem::replace(&mut *self.listener(), moved).close();
+        Ok(())
     }
 
     /// What to connect to; `None` where its path is no text.
     pub fn path(&self) -> Option<String> {
-        self.listener.path().to_str().map(str::to_owned)
+        self.listener().path().to_str().map(str::to_owned)
     }
 
     /// A ticket for one connection, which may do this; `None` when too many wait to be used.
     pub fn ticket(&self, rights: Rights) -> Option<Bytes> {
-        self.tickets.give(rights).map(|ticket| Bytes::copy_from_slice(&ticket))
+        self.guest.tickets.give(rights).map(|ticket| Bytes::copy_from_slice(&ticket))
     }
+
+    fn listener(&self) -> MutexGuard<'_, Arc<Listener>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets guests in until the listener is closed.
+fn listen(listener: Listener, guest: &Guest) -> io::Result<Arc<Listener>> {
+    let listener = Arc::new(listener);
+    let (accepting, guest) = (Arc::clone(&listener), guest.clone());
+    thread::Builder::new().name("door".to_owned()).spawn(move || accept(&accepting, &guest))?;
+    Ok(listener)
 }
 
 impl Drop for Door {
     fn drop(&mut self) {
-        self.listener.close();
+        self.listener().close();
     }
 }
 
@@ -329,7 +345,7 @@ mod tests {
             let guest = Guest {
                 blobs: Arc::downgrade(&self.blobs),
                 room: Room::of(self.dir.path()),
-                tickets: Arc::clone(&self.door.tickets),
+                tickets: Arc::clone(&self.door.guest.tickets),
             };
             let mut rights = Rights::default();
             let answer = |ask| match ask {
@@ -347,7 +363,7 @@ mod tests {
         }
 
         fn ask(&self, ask: Ask, file: Option<&File>) -> (DoorAnswer, Option<File>) {
-            let connection = Connection::open(self.door.listener.path()).unwrap();
+            let connection = Connection::open(Path::new(&self.door.path().unwrap())).unwrap();
             connection.send(&DoorAsk { ask: Some(ask), ..DoorAsk::default() }, file.map(AsFd::as_fd)).unwrap();
             let (answer, descriptor) = connection.receive().unwrap();
             (answer, descriptor.map(File::from))
@@ -437,7 +453,7 @@ mod tests {
         fs::write(&file, vec![4; 100_000]).unwrap();
         let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
         let door = open(&dir.path().join("second door"), &blobs);
-        let connection = Connection::open(door.listener.path()).unwrap();
+        let connection = Connection::open(Path::new(&door.path().unwrap())).unwrap();
         let get = DoorAsk { ask: Some(Ask::Get(bytes_of(&digest))), verified: true };
         connection.send(&get, None).unwrap();
         let (answer, _) = connection.receive::<DoorAnswer>().unwrap();
@@ -484,6 +500,15 @@ mod tests {
     }
 
     #[test]
+    fn a_door_that_has_moved_is_there_and_nowhere_else() {
+        let world = world();
+        let before = world.door.path().unwrap();
+        world.door.move_to(Listener::open(&world.dir.path().join("elsewhere")).unwrap()).unwrap();
+        assert_eq!(world.put(b"content of it", b"content of it"), 0);
+        assert!(Connection::open(Path::new(&before)).is_err());
+    }
+
+    #[test]
     fn so_many_tickets_wait_and_no_more() {
         let World { dir: _dir, blobs: _blobs, door } = world();
         let given = (0..limits::DOOR_TICKETS + 1).filter_map(|_| door.ticket(Rights::default())).count();
@@ -493,7 +518,7 @@ mod tests {
     #[test]
     fn a_closed_door_lets_nobody_in() {
         let World { dir: _dir, blobs: _blobs, door } = world();
-        let path = door.listener.path().to_owned();
+        let path = std::path::PathBuf::from(door.path().unwrap());
         drop(door);
         // Whoever got in at the last moment is not answered.
         let answered = Connection::open(&path).and_then(|connection| {

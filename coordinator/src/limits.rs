@@ -66,7 +66,7 @@ pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
 pub const QUERIES: usize = 256;
 
 /// Connections open at once, through the port and through the socket each: strangers who fill the port do not shut the
-/// socket.
+/// socket. Never more than a quarter of the descriptors this process may have.
 pub const CONNECTIONS: usize = 4_096;
 
 /// Connections through which descriptors are handed over at once: each has a thread.

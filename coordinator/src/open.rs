@@ -123,7 +123,7 @@ impl Coordinator {
     /// # Errors
     /// When the directory is in use by another coordinator, damaged, or cannot be written.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        if let Some(mode) = PrivateDir::open(&config.dir)?.mended() {
+        if let Some(mode) = PrivateDir::open(&config.dir, |name| ["store", "blobs"].contains(&name))?.mended() {
             let dir = config.dir.display();
             tracing::warn!(%dir, "others could look into the data directory (mode {mode:o}): closed to them");
         }
@@ -178,15 +178,16 @@ impl Coordinator {
         entrance: Entrance,
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let router = self.served(&entrance).routes()?;
-        let served = server::serve(Entrances { port: listener, own: entrance }, router, stop).await;
+        let door = Door::open(entrance.door(), self.catalog.blobs(), self.room.clone()).map(Arc::new);
+        let router = self.served(door.clone()).routes()?;
+        let served = server::serve(Entrances { port: listener, own: entrance, door }, router, stop).await;
         self.tunnels.close();
         self.links.close();
         self.driver.stop().await;
         served
     }
 
-    fn served(&self, entrance: &Entrance) -> Served {
+    fn served(&self, door: Option<Arc<Door>>) -> Served {
         let failures = Arc::new(RecentFailures::default());
         let transport: Arc<Tunnels> = Arc::clone(&self.tunnels);
         Served {
@@ -199,7 +200,7 @@ impl Coordinator {
             blobs: BlobsService {
                 blobs: Arc::clone(self.catalog.blobs()),
                 room: self.room.clone(),
-                door: Door::open(entrance.door(), self.catalog.blobs(), self.room.clone()),
+                door,
                 links: Arc::clone(&self.links),
             },
             services: ServicesService {

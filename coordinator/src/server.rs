@@ -1,6 +1,6 @@
 //! One port, and a socket beside it, for everything: gRPC with reflection and health, and the HTTP gateway.
 
-use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use http::Request;
@@ -17,11 +17,11 @@ use longshore_proto::{
         agent_server::AgentServer, blobs_server::BlobsServer, jobs_server::JobsServer, services_server::ServicesServer,
     },
 };
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use tower::ServiceBuilder;
 use tower_http::timeout::TimeoutBody;
 
 use crate::{
+    door::Door,
     gate::{Gate, Peer, Via},
     grpc::{AgentService, BlobsService, JobsService, ServicesService, chain},
     http as gateway, limits,
@@ -106,6 +107,8 @@ pub(crate) struct Entrances {
     pub port: TcpListener,
     /// For the coordinator's own user, and what is known of who comes in.
     pub own: Entrance,
+    /// Where its own user hands over descriptors.
+    pub door: Option<Arc<Door>>,
 }
 
 /// Accepts connections until `stop` is done, then ends those that are open.
@@ -114,13 +117,13 @@ pub(crate) async fn serve(
     router: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let Entrances { port, own } = entrances;
+    let Entrances { port, own, door } = entrances;
     let address = port.local_addr().map_err(ServeError::Listen)?;
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
     let router = router.layer(Gate::of(&own));
-    let socket = OwnSocket::of(own).map_err(ServeError::Listen)?;
+    let socket = OwnSocket::of(own, door).map_err(ServeError::Listen)?;
     let stopping = CancellationToken::new();
     let stopped = async {
         stop.await;
@@ -159,29 +162,29 @@ impl Listener for TcpListener {
 struct OwnSocket {
     entrance: Entrance,
     listener: UnixListener,
+    door: Option<Arc<Door>>,
 }
 
 impl OwnSocket {
-    fn of(entrance: Entrance) -> io::Result<Self> {
+    fn of(entrance: Entrance, door: Option<Arc<Door>>) -> io::Result<Self> {
         let listener = UnixListener::from_std(entrance.listener()?)?;
-        Ok(Self { entrance, listener })
+        Ok(Self { entrance, listener, door })
     }
 
     fn look_after(&mut self) {
-        match self.entrance.restore() {
-            Ok(false) => {}
-            Ok(true) => match self.entrance.listener().and_then(UnixListener::from_std) {
-                Ok(listener) => {
-                    tracing::warn!(socket = %self.entrance.socket().display(), "the socket was removed: another is made");
-                    self.listener = listener;
-                }
-                Err(error) => tracing::warn!(%error, "the socket was removed, and none can be listened on"),
-            },
-            Err(error) => {
-                let error = chain(&error);
-                tracing::warn!(error, "the socket was removed, and none can be made");
-            }
+        let restored = self.entrance.restore();
+        match restored.map_err(|error| chain(&error)).and_then(|is_new| if is_new { self.renew() } else { Ok(()) }) {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(error, "the socket was removed, and another cannot be made"),
         }
+    }
+
+    fn renew(&mut self) -> Result<(), String> {
+        tracing::warn!(socket = %self.entrance.socket().display(), "the socket was removed: another was made");
+        let moved = self.door.as_ref().map_or(Ok(()), |door| door.move_to(self.entrance.door()?));
+        let listener = moved.and_then(|()| UnixListener::from_std(self.entrance.listener()?));
+        self.listener = listener.map_err(|error| error.to_string())?;
+        Ok(())
     }
 }
 
@@ -206,14 +209,20 @@ impl Listener for OwnSocket {
 
 /// Serves whoever comes in until it is time to stop, then ends every connection.
 async fn accept_all<L: Listener>(mut listener: L, router: Router, stopping: &CancellationToken) {
-    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let most = connections();
     let mut connections = JoinSet::new();
+    let mut arrivals = Arrivals::default();
     loop {
         tokio::select! {
             () = stopping.cancelled() => break,
-            accepted = accept(&mut listener, &room) => match accepted {
-                Ok((stream, via, permit)) => {
-                    connections.spawn(connection::<L>(stream, Peer::new(via), router.clone(), permit));
+            accepted = listener.accept(), if connections.len() < most => match accepted {
+                Ok((stream, via)) => {
+                    let peer = Peer::new(via);
+                    let handle = connections.spawn(connection::<L>(stream, peer.clone(), router.clone()));
+                    arrivals.note(peer, handle);
+                    if connections.len() == most {
+                        arrivals.end_one();
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
@@ -226,16 +235,38 @@ async fn accept_all<L: Listener>(mut listener: L, router: Router, stopping: &Can
     connections.shutdown().await;
 }
 
-async fn accept<L: Listener>(
-    listener: &mut L,
-    room: &Arc<Semaphore>,
-) -> io::Result<(L::Stream, Via, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, via) = listener.accept().await?;
-    Ok((stream, via, permit))
+/// Connections open at once by one way in: of the descriptors this process may have, each takes its share only, and most
+/// are left for everything else.
+fn connections() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    limits::CONNECTIONS.min(usize::try_from(descriptors / 4).unwrap_or(usize::MAX)).max(1)
 }
 
-async fn connection<L: Listener>(stream: L::Stream, peer: Peer, router: Router, permit: OwnedSemaphorePermit) {
+/// Connections in the order they came, as long as it is not known who they are.
+#[derive(Default)]
+struct Arrivals(VecDeque<(Peer, AbortHandle)>);
+
+impl Arrivals {
+    fn note(&mut self, peer: Peer, handle: AbortHandle) {
+        let settled = |(peer, handle): &(Peer, AbortHandle)| peer.is_known() || handle.is_finished();
+        // Those that came last settle last, mostly; what is left over is looked at when room is needed.
+        while self.0.front().is_some_and(settled) {
+            self.0.pop_front();
+        }
+        self.0.push_back((peer, handle));
+    }
+
+    /// Ends the one of which it has been unknown for longest who it is: strangers who fill the room do not shut it to those
+    /// who show who they are.
+    fn end_one(&mut self) {
+        self.0.retain(|(peer, handle)| !peer.is_known() && !handle.is_finished());
+        if let Some((_, stranger)) = self.0.pop_front() {
+            stranger.abort();
+        }
+    }
+}
+
+async fn connection<L: Listener>(stream: L::Stream, peer: Peer, router: Router) {
     // Whoever says nothing holds no place.
     if !matches!(timeout(limits::HEADER_TIME, L::readable(&stream)).await, Ok(Ok(()))) {
         return;
@@ -272,7 +303,6 @@ async fn connection<L: Listener>(stream: L::Stream, peer: Peer, router: Router, 
     if let Err(error) = ended {
         tracing::debug!(error, "a connection has ended early");
     }
-    drop(permit);
 }
 
 async fn unknown_for_too_long(peer: &Peer) {

@@ -39,6 +39,10 @@ on_processes! {
     a_body_that_does_not_come_is_given_up
     a_worker_id_that_cannot_be_read_is_an_error
     a_socket_that_was_removed_comes_back_with_the_token_it_had
+    no_umask_opens_or_closes_anything
+    a_directory_that_others_could_replace_is_refused
+    strangers_who_fill_the_port_shut_nobody_out
+    a_worker_at_the_port_comes_back_to_a_coordinator_with_another_token
 }
 
 /// Whether this test can act as somebody else; says so if not.
@@ -261,7 +265,9 @@ fn headers_have_a_bound_and_health_answers_anybody(env: &TestEnv) {
         let many = ask(&"x: aaaa\r\n".repeat(bytes / 9));
         for words in [long, many] {
             let answer = speak(port(&up), &words);
-            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{bytes}: {answer}");
+            // What is far too long may not be read to its end, and then the answer is lost with the connection.
+            let cut_off = bytes > 64_000 && answer.is_empty();
+            assert!(cut_off || answer.starts_with("HTTP/1.1 431"), "{bytes}: {answer}");
         }
     }
 }
@@ -288,9 +294,73 @@ fn a_worker_id_that_cannot_be_read_is_an_error(env: &TestEnv) {
 fn a_socket_that_was_removed_comes_back_with_the_token_it_had(env: &TestEnv) {
     let coordinator = env.coordinator();
     let token = coordinator.token();
+    fs::remove_file(coordinator.left("sock")).unwrap();
+    until("another socket", || coordinator.left("sock").exists().then_some(()));
+    coordinator.cli(&["ps"]).exits(0);
     // As the directory of a user's session is when the session ends.
     fs::remove_dir_all(env.path("run")).unwrap();
-    until("another socket", || coordinator.left("json").exists().then_some(()));
+    until("word of another socket", || coordinator.left("json").exists().then_some(()));
     coordinator.cli(&["ps"]).exits(0);
     assert_eq!(coordinator.token(), token);
+    let doors = env
+        .path("run")
+        .read_dir()
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".door"));
+    assert_eq!(doors.count(), 1);
+}
+
+fn no_umask_opens_or_closes_anything(env: &TestEnv) {
+    env.write("in/item", "x");
+    let mode = |below: &str| fs::metadata(env.path(below)).unwrap().mode() & 0o7777;
+    for umask in ["000", "077", "277"] {
+        let up = env.up_after(&format!("umask {umask}"));
+        up.cli(&["run", "any", "in", "-o", &format!("out-{umask}"), "--", "cat"]).exits(0);
+        assert_eq!(mode("above"), 0o755, "{umask}");
+        for below in
+            ["above/data", "above/data/coordinator", "above/data/coordinator/blobs", "above/data/worker", "run"]
+        {
+            assert_eq!(mode(below), 0o700, "{umask}: {below}");
+        }
+        assert_eq!(fs::metadata(up.left("token")).unwrap().mode() & 0o7777, 0o600, "{umask}");
+        assert_eq!(up.stop(), 0);
+        fs::remove_dir_all(env.path("above")).unwrap();
+    }
+}
+
+fn a_directory_that_others_could_replace_is_refused(env: &TestEnv) {
+    fs::create_dir_all(env.path("everybodys/below")).unwrap();
+    fs::set_permissions(env.path("everybodys"), fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = Server::refused(env, &["coordinator", "--data", "everybodys/below/data", "--listen", "127.0.0.1:0"]);
+    refused.exits(2).says("could put something else in the place of everybodys/below/data");
+    fs::write(env.path("everybodys/letter"), "").unwrap();
+    let refused = Server::refused(env, &["coordinator", "--data", "everybodys", "--listen", "127.0.0.1:0"]);
+    refused.exits(2).says("holds other things too");
+}
+
+fn strangers_who_fill_the_port_shut_nobody_out(env: &TestEnv) {
+    env.write("in/item", "x");
+    let up = env.up_after("ulimit -n 200");
+    let crowd: Vec<TcpStream> = (0..150).map(|_| port(&up)).collect();
+    up.cli(&["run", "any", "in", "-o", "out", "--", "cat"]).exits(0);
+    let token = up.left("token");
+    for _ in 0..3 {
+        up.cli(&["--token-file", token.to_str().unwrap(), "ps"]).exits(0);
+    }
+    assert!(!up.log().contains("Too many open files"), "{}", up.log());
+    drop(crowd);
+}
+
+fn a_worker_at_the_port_comes_back_to_a_coordinator_with_another_token(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let (address, token) = (coordinator.address.clone(), coordinator.left("token"));
+    let _worker = env.worker_with_token("w1", &coordinator, token.to_str().unwrap());
+    coordinator.until_workers(1);
+    coordinator.kill();
+    let coordinator = env.coordinator_at(&address);
+    coordinator.until_workers(1);
+    env.write("wrong", "lsl_0");
+    let refused = ["worker", "--join", &address, "--data", "w2", "--token-file", "wrong"];
+    let process = ["--runtime", "process", "--allow-commands-as-root"];
+    Server::refused(env, &[&refused[..], &process[..]].concat()).exits(4).says("new one at each start");
 }

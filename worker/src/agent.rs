@@ -3,7 +3,7 @@
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
-use longshore_local::{AddressError, Token, WayError};
+use longshore_local::{AddressError, TokenSource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     cache::Cache,
     calls,
-    coordinator::Coordinator,
+    coordinator::{Coordinator, Refused},
     executor::{Executor, Options},
     held::Held,
     home::Home,
@@ -34,7 +34,7 @@ pub struct Config {
     /// Where the coordinator listens, on this machine.
     pub coordinator: String,
     /// Its token; without it we come in as its own user.
-    pub token: Option<Token>,
+    pub token: Option<TokenSource>,
     /// For people.
     pub name: String,
     /// Attempts it runs at once; at least 1.
@@ -52,13 +52,13 @@ pub enum AgentError {
     /// The coordinator's address is none.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// Somebody else is there.
+    /// Somebody else is there, or we may not come in.
     #[error("cannot join the coordinator at {address}")]
     Refused {
         /// Where.
         address: String,
         /// Why.
-        source: WayError,
+        source: Refused,
     },
     /// What an earlier life left cannot be removed.
     #[error("cannot remove what an earlier run of this worker left behind")]

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use longshore_local::{AddressError, Token, Way, WayError, Wire};
+use longshore_local::{AddressError, TokenSource, Way, WayError, Wire};
 use longshore_proto::{
     CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
     v1::{self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, put_request},
@@ -27,6 +27,17 @@ use crate::{
     door::Door,
     executor::{Content, Output},
 };
+
+/// Why a worker may not join.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Somebody else is there.
+    #[error(transparent)]
+    Way(#[from] WayError),
+    /// The coordinator says so.
+    #[error("{0}")]
+    Told(String),
+}
 
 /// The connection. Cheap to clone; made when it is first used, and anew whenever it is lost.
 #[derive(Debug, Clone)]
@@ -47,7 +58,7 @@ impl Coordinator {
     ///
     /// # Errors
     /// When that is no address.
-    pub fn at(address: &str, token: Option<Token>) -> Result<Self, AddressError> {
+    pub fn at(address: &str, token: Option<TokenSource>) -> Result<Self, AddressError> {
         let way = Way::to(address, token)?;
         let set_up = |endpoint: Endpoint| {
             endpoint
@@ -65,10 +76,17 @@ impl Coordinator {
     /// Makes sure that whoever is at the address, if anybody is, lets us in.
     ///
     /// # Errors
-    /// When somebody else is there.
-    pub(crate) async fn ensure_not_refused(&self) -> Result<(), WayError> {
+    /// When somebody else is there, or the token is not good.
+    pub(crate) async fn ensure_not_refused(&self) -> Result<(), Refused> {
         match self.way.connect().await {
-            Err(refused) if refused.is_refusal() => Err(refused),
+            Err(refused) if refused.is_refusal() => return Err(refused.into()),
+            Err(_) => return Ok(()),
+            Ok(_) => {}
+        }
+        match self.blobs().missing(v1::MissingRequest::default()).await {
+            Err(status) if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+                Err(Refused::Told(status.message().to_owned()))
+            }
             _ => Ok(()),
         }
     }
@@ -88,6 +106,10 @@ impl Coordinator {
 
     /// A ticket for the coordinator's door, and where that is.
     pub(crate) async fn ticket(&self) -> Option<v1::DoorResponse> {
+        if self.way.is_by_port() {
+            // A tunnel may begin there: the door would be on another machine.
+            return None;
+        }
         Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())
     }
 

@@ -53,7 +53,7 @@ impl Home {
             let path = path.to_owned();
             move |source| HomeError::Io { path, source }
         };
-        let private = PrivateDir::open(dir)?;
+        let private = PrivateDir::open(dir, is_ours)?;
         if let Some(mode) = private.mended() {
             tracing::warn!(dir = %dir.display(), "others could look into the worker's directory (mode {mode:o}): closed to them");
         }
@@ -88,6 +88,11 @@ impl Home {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
+}
+
+/// What a worker keeps in its directory.
+fn is_ours(name: &str) -> bool {
+    [ID, "worker-id.new", "cache", "replicas", "shim", "slots"].contains(&name)
 }
 
 /// Makes an id. It is there whole or not at all, also after a power cut.

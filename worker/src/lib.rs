@@ -15,7 +15,7 @@ mod amount;
 pub mod cache;
 mod calls;
 mod collect;
-mod coordinator;
+pub mod coordinator;
 mod door;
 pub mod executor;
 mod held;

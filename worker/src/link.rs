@@ -96,7 +96,8 @@ impl Link {
     pub async fn keep_up(self, mut results: mpsc::UnboundedReceiver<v1::Result>, leave: CancellationToken) {
         let mut backoff = Backoff::new();
         let mut epoch = 0;
-        let mut lost = false;
+        // Why there is none, as it was last said.
+        let mut lost: Option<String> = None;
         loop {
             let session = tokio::select! {
                 session = timeout(MANNERS, self.connect(&mut epoch)) => {
@@ -107,16 +108,16 @@ impl Link {
             let ended = match session {
                 Ok(session) => {
                     tracing::info!(epoch, "connected to the coordinator");
-                    (lost, _) = (false, backoff.reset());
+                    (lost, _) = (None, backoff.reset());
                     self.converse(session, &mut results, &leave).await
                 }
                 Err(status) => Err(status),
             };
             match ended {
                 Ok(()) => return,
-                Err(status) if !lost => {
+                Err(status) if lost.as_deref() != Some(status.message()) => {
                     tracing::warn!(reason = status.message(), "no link to the coordinator; trying again");
-                    lost = true;
+                    lost = Some(status.message().to_owned());
                 }
                 Err(status) => tracing::debug!(reason = status.message(), "still no link"),
             }

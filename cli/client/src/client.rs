@@ -1,6 +1,6 @@
 //! A connection to one coordinator.
 
-use longshore_local::{Token, Way, Wire};
+use longshore_local::{TokenSource, Way, Wire};
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
     v1::{
@@ -21,6 +21,8 @@ const MAX_ANSWER_BYTES: usize = 128 * 1024 * 1024;
 pub struct Client {
     address: String,
     wire: Wire,
+    /// Whether the coordinator is on this machine for certain: at the port a tunnel may begin.
+    pub(crate) is_here: bool,
 }
 
 impl Client {
@@ -29,10 +31,10 @@ impl Client {
     ///
     /// Fails with [`CallError::BadAddress`]; with [`CallError::NoCoordinator`] when nobody answers within five seconds; with
     /// [`CallError::NoEntry`] when somebody else is there, to whom nothing is sent.
-    pub async fn connect(address: &str, token: Option<Token>) -> Result<Client, CallError> {
+    pub async fn connect(address: &str, token: Option<TokenSource>) -> Result<Client, CallError> {
         let way = Way::to(address, token)?;
         let wire = Wire::connect(&way, address::set_up).await.map_err(|error| CallError::unreached(address, error))?;
-        Ok(Client { address: address.to_owned(), wire })
+        Ok(Client { address: address.to_owned(), wire, is_here: !way.is_by_port() })
     }
 
     /// The address it was made with.

@@ -25,8 +25,10 @@ pub(crate) struct Door(Arc<Mutex<Connection>>);
 impl Client {
     /// The coordinator's door, if it has one that can be reached from here.
     pub(crate) async fn door(&self) -> Option<Door> {
+        if !self.is_here {
+            return None;
+        }
         let DoorResponse { socket, ticket } = self.blobs_rpc().door(DoorRequest {}).await.ok()?.into_inner();
-        // On another machine nobody listens there.
         let connection = Connection::open(Path::new(&socket)).ok()?;
         connection.patience(PATIENCE).ok()?;
         let door = Door(Arc::new(Mutex::new(connection)));

@@ -43,6 +43,6 @@ pub use upload::{ProgressFn, UploadError, UploadProgress};
 pub use watch::JobWatch;
 
 /// What shows who calls, where the kernel does not say it.
-pub use longshore_local::{Token, TokenError};
+pub use longshore_local::{Token, TokenError, TokenSource};
 /// The messages of the wire contract, which this crate's API speaks in.
 pub use longshore_proto::v1;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -38,6 +38,7 @@ impl Layout {
     pub(crate) fn open(dir: &Path) -> Result<(Self, DirLock), OpenError> {
         let layout = Self { dir: dir.to_owned() };
         fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(dir).map_err(failed("create", dir))?;
+        close(dir)?;
         let lock = layout.lock()?;
         for name in ["packs", "files", "temp"] {
             make_dir(&dir.join(name))?;
@@ -140,10 +141,20 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// Closes a directory to others that an earlier version has made: somebody may stand in it.
+fn close(dir: &Path) -> Result<(), OpenError> {
+    let metadata = fs::metadata(dir).map_err(failed("look at", dir))?;
+    if metadata.is_dir() && metadata.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(PRIVATE)).map_err(failed("close", dir))?;
+    }
+    Ok(())
+}
+
 fn make_dir(dir: &Path) -> Result<(), OpenError> {
     match fs::DirBuilder::new().mode(PRIVATE).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed("create", dir)(error)),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => close(dir),
+        Err(error) => Err(failed("create", dir)(error)),
+        Ok(()) => Ok(()),
     }
 }
 

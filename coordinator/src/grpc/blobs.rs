@@ -30,7 +30,7 @@ const ANSWER_BYTES: usize = 1 << 20;
 pub struct BlobsService {
     pub blobs: Arc<Blobs>,
     pub room: Room,
-    pub door: Option<Door>,
+    pub door: Option<Arc<Door>>,
     pub links: Arc<Links>,
 }
 

@@ -52,6 +52,19 @@ pub(super) fn command(dir: &Path) -> Command {
     command
 }
 
+/// Another program with the directory and environment of a command.
+pub(super) fn command_like(like: &Command, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(like.get_current_dir().unwrap());
+    for (name, value) in like.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command
+}
+
 /// Where word of servers is left, below the directory of a test.
 pub(super) const RUN: &str = "run";
 

@@ -106,6 +106,13 @@ impl TestEnv {
         Server::listening(self, &args)
     }
 
+    /// The same, with what a shell does first: `umask 000`, `ulimit -n 200`.
+    pub fn up_after(&self, shell: &str) -> Server<'_> {
+        let mut args = words(&["up", "--data", "above/data", "--listen", "127.0.0.1:0", "--slots", "2"]);
+        args.extend(self.runtime());
+        Server::listening_after(self, shell, &args)
+    }
+
     /// `longshore coordinator`, in the directory `coordinator`. The port is the system's to choose.
     pub fn coordinator(&self) -> Server<'_> {
         self.coordinator_at("127.0.0.1:0")
@@ -121,6 +128,15 @@ impl TestEnv {
     pub fn worker(&self, name: &str, coordinator: &Server) -> Server<'_> {
         let join = coordinator.address.clone();
         let mut args = words(&["worker", "--join", &join, "--data", name, "--name", name, "--slots", "1"]);
+        args.extend(self.runtime());
+        Server::start(self, &args, join)
+    }
+
+    /// The same by the port, with the token in a file.
+    pub fn worker_with_token(&self, name: &str, coordinator: &Server, file: &str) -> Server<'_> {
+        let join = coordinator.address.clone();
+        let mut args = words(&["worker", "--join", &join, "--data", name, "--name", name, "--slots", "1"]);
+        args.extend(words(&["--token-file", file]));
         args.extend(self.runtime());
         Server::start(self, &args, join)
     }

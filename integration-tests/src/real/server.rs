@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     PATIENCE, TestEnv,
-    binary::{RUN, command},
+    binary::{RUN, command, command_like},
     cli::{self, Ran, Running},
     patience::until,
 };
@@ -34,7 +34,20 @@ pub struct Server<'env> {
 impl<'env> Server<'env> {
     /// Starts a server that prints its address.
     pub(super) fn listening(env: &'env TestEnv, args: &[String]) -> Self {
-        let mut server = Self::start(env, args, String::new());
+        Self::start(env, args, String::new()).heard()
+    }
+
+    /// The same from a shell that does something first.
+    pub(super) fn listening_after(env: &'env TestEnv, shell: &str, args: &[String]) -> Self {
+        let longshore = command(env.dir());
+        let mut command = command_like(&longshore, "sh");
+        command.args(["-c", &format!("{shell}; exec \"$@\""), "sh"]).arg(longshore.get_program()).args(args);
+        Self::spawn(env, command, String::new()).heard()
+    }
+
+    /// Once it has printed its address.
+    fn heard(mut self) -> Self {
+        let server = &mut self;
         let stdout = server.child.stdout.take().unwrap();
         let (heard, hear) = mpsc::channel();
         thread::spawn(move || {
@@ -45,14 +58,18 @@ impl<'env> Server<'env> {
         let line = hear.recv_timeout(PATIENCE).unwrap_or_default();
         assert!(line.starts_with("http://127.0.0.1:"), "no address but {line:?}:\n{}", server.log());
         server.address = line.trim().to_owned();
-        server
+        self
     }
 
     /// Starts a server.
     pub(super) fn start(env: &'env TestEnv, args: &[String], address: String) -> Self {
-        let log = env.next_log();
         let mut command = command(env.dir());
         command.args(args);
+        Self::spawn(env, command, address)
+    }
+
+    fn spawn(env: &'env TestEnv, mut command: Command, address: String) -> Self {
+        let log = env.next_log();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
         Self { env, child: command.spawn().unwrap(), log, address }
     }

@@ -12,7 +12,7 @@ const MARK: &str = "LONGSHORE_SANDBOX";
 
 /// The ids of all workers whose data is below `dir`.
 pub(super) fn workers_below(dir: &Path) -> Vec<String> {
-    let files = WalkDir::new(dir).max_depth(3).into_iter().filter_map(Result::ok);
+    let files = WalkDir::new(dir).max_depth(4).into_iter().filter_map(Result::ok);
     let ids = files.filter(|entry| entry.file_name() == "worker-id");
     ids.filter_map(|entry| fs::read_to_string(entry.path()).ok()).filter(|id| id.len() == 36).collect()
 }

@@ -9,7 +9,6 @@ use std::{
         net::UnixListener,
     },
     path::PathBuf,
-    process,
 };
 
 use rustix::{
@@ -119,7 +118,12 @@ impl Entrance {
         // Until now the directory's mode has kept others out.
         fs::set_permissions(&short, Permissions::from_mode(0o600)).map_err(failed(&socket))?;
         dir.write(&token_file, &format!("{}\n", token.secret())).map_err(failed(&token_file))?;
-        let word = Word { address, socket: at(&socket), token_file: at(&token_file), pid: process::id() };
+        let word = Word {
+            address,
+            socket: at(&socket),
+            token_file: at(&token_file),
+            instance: format!("{:032x}", rand::random::<u128>()),
+        };
         let word = serde_json::to_string(&word).map_err(io::Error::other).map_err(failed(&file))? + "\n";
         dir.write(&file, &word).map_err(failed(&file))?;
         Ok(Self { dir, address, word, owner, listener, token })
@@ -186,12 +190,12 @@ fn lock(dir: &RuntimeDir) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether somebody listens on a socket. One who lets nobody in for the moment does.
+/// Whether somebody may listen on a socket: unless the system says that nobody does.
 fn answers(dir: &RuntimeDir, socket: &str) -> bool {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let connected = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         .and_then(|fd| connect(&fd, &SocketAddrUnix::new(dir.short(socket))?));
-    matches!(connected, Ok(()) | Err(Errno::AGAIN))
+    !matches!(connected, Err(Errno::CONNREFUSED | Errno::NOENT | Errno::NOTSOCK))
 }
 
 /// Removes the word of coordinators that were killed.
@@ -296,6 +300,18 @@ mod tests {
         fs::remove_dir_all(&other).unwrap();
         drop(entrance);
         assert!(again.dir.has(socket), "whoever is gone takes nothing along");
+    }
+
+    #[test]
+    fn what_is_opened_anew_beside_what_is_left_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let entrance = open(base.path(), 1).unwrap();
+        fs::remove_file(entrance.socket()).unwrap();
+        let dir = RuntimeDir::make_at(base.path()).unwrap();
+        let again = Entrance::open_with(dir, entrance.address, entrance.token.clone()).unwrap();
+        drop(entrance);
+        assert!(answers(&again.dir, "127.0.0.1:1.sock"));
+        assert!(again.token().admits(&Token::read(&again.token_file()).unwrap().header()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod word;
 pub use entrance::{Entrance, EntranceError};
 pub use private::{PrivateDir, PrivateDirError};
 pub use runtime_dir::{RuntimeDir, data_dir};
-pub use token::{Token, TokenDigest, TokenError};
+pub use token::{Token, TokenDigest, TokenError, TokenSource};
 pub use user::User;
 pub use way::{AddressError, Stream, Way, WayError};
 pub use wire::Wire;

@@ -1,6 +1,7 @@
 //! Directories that nobody but their owner can look into, whatever the umask.
 
 use std::{
+    ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
@@ -9,23 +10,22 @@ use std::{
 
 use rustix::{fs::OFlags, process::geteuid};
 
-/// Mode of a private directory.
+/// Mode of a private directory, and of those above it that are made on the way.
 const PRIVATE: u32 = 0o700;
+const ABOVE: u32 = 0o755;
 
-/// Every bit that lets anybody but the owner in.
+/// Every bit that lets anybody but the owner in, and those that let them write.
 const OTHERS: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
 
-/// Bit with which many users share a directory.
+/// With it, only their owners rename or remove the entries of a directory.
 const STICKY: u32 = 0o1000;
 
 /// Why a directory cannot be used as a private one.
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateDirError {
     /// It is somebody else's.
-    #[error(
-        "{} belongs to {}, not to {}, as whom this runs",
-        dir.display(), shown(*owner), shown(*me)
-    )]
+    #[error("{} belongs to {}, not to {}, as whom this runs", dir.display(), shown(*owner), shown(*me))]
     NotOurs {
         /// The directory.
         dir: PathBuf,
@@ -34,11 +34,23 @@ pub enum PrivateDirError {
         /// Number of the user we are.
         me: u32,
     },
-    /// Many users share it.
-    #[error("{} is a directory that many users write to, so nothing is kept in it", dir.display())]
+    /// Others could put something else in its place.
+    #[error("whoever writes to {} could put something else in the place of {}", above.display(), dir.display())]
+    Replaceable {
+        /// The directory.
+        dir: PathBuf,
+        /// A directory above it.
+        above: PathBuf,
+    },
+    /// It holds other things, and to close it would close those.
+    #[error("{} holds other things too, such as {entry:?}, and others can get at it (mode {mode:o})", dir.display())]
     Shared {
         /// The directory.
         dir: PathBuf,
+        /// One of the things.
+        entry: OsString,
+        /// Its mode.
+        mode: u32,
     },
     /// It cannot be made or looked at.
     #[error("cannot use the directory {}", dir.display())]
@@ -54,7 +66,7 @@ fn shown(number: u32) -> String {
     if number == 0 { "root".to_owned() } else { format!("user {number}") }
 }
 
-/// A directory that only we can look into.
+/// A directory that only we can look into, below others in which nobody can put something else in its place.
 #[derive(Debug)]
 pub struct PrivateDir {
     handle: File,
@@ -62,31 +74,35 @@ pub struct PrivateDir {
 }
 
 impl PrivateDir {
-    /// Opens a directory, or makes it with all above it; those above get the usual modes. One that others can look into is
-    /// closed to them, see [`PrivateDir::mended`].
+    /// Opens a directory, or makes it with all above it. One that others can look into is closed to them, see
+    /// [`PrivateDir::mended`], if there is nothing in it but what `is_ours`.
     ///
     /// # Errors
-    /// When it belongs to another user or many write to it, before anything was changed; when it cannot be made.
-    pub fn open(dir: &Path) -> Result<Self, PrivateDirError> {
+    /// When it belongs to another user, others could replace it, or it holds other things and is open to others: before
+    /// anything was changed. When it cannot be made.
+    pub fn open(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Self, PrivateDirError> {
         let (handle, mode) = open_ours(dir)?;
         let others = mode & OTHERS != 0;
-        if mode != PRIVATE {
+        if others && let Some(entry) = other_thing(dir, is_ours)? {
+            return Err(PrivateDirError::Shared { dir: dir.to_owned(), entry, mode });
+        }
+        if mode & 0o777 != PRIVATE {
             handle.set_permissions(Permissions::from_mode(PRIVATE)).map_err(failed(dir))?;
         }
         Ok(Self { handle, mended: others.then_some(mode) })
     }
 
-    /// Opens or makes a directory in which only the entries `ours` are ours. One that has others too keeps its mode: it is a
-    /// directory of its owner's, such as a home, and ours are private themselves.
+    /// The same; but one that holds other things keeps its mode, if others cannot write to it: it is a directory of its
+    /// owner's, such as a home, and what is ours in it is private itself.
     ///
     /// # Errors
     /// As [`PrivateDir::open`].
-    pub fn open_around(dir: &Path, ours: &[&str]) -> Result<Self, PrivateDirError> {
-        let is_ours =
-            |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| ours.iter().any(|&our| entry.file_name() == our));
-        match fs::read_dir(dir).map(|mut entries| entries.all(is_ours)) {
-            Ok(false) => Ok(Self { handle: open_ours(dir)?.0, mended: None }),
-            Ok(true) | Err(_) => Self::open(dir),
+    pub fn open_around(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Self, PrivateDirError> {
+        match Self::open(dir, is_ours) {
+            Err(PrivateDirError::Shared { mode, .. }) if mode & OTHERS_WRITE == 0 => {
+                Ok(Self { handle: open_ours(dir)?.0, mended: None })
+            }
+            opened => opened,
         }
     }
 
@@ -103,13 +119,25 @@ impl PrivateDir {
     }
 }
 
+fn other_thing(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Option<OsString>, PrivateDirError> {
+    for entry in fs::read_dir(dir).map_err(failed(dir))? {
+        let name = entry.map_err(failed(dir))?.file_name();
+        if !name.to_str().is_some_and(&is_ours) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
 /// A directory of our own and its mode. Nothing that was there is changed.
 fn open_ours(dir: &Path) -> Result<(File, u32), PrivateDirError> {
     let failed = failed(dir);
-    let made = match DirBuilder::new().mode(PRIVATE).create(dir) {
+    let make = |dir: &Path| DirBuilder::new().mode(PRIVATE).create(dir);
+    let made = match make(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
-            above.map_or(Ok(()), fs::create_dir_all).and_then(|()| DirBuilder::new().mode(PRIVATE).create(dir))
+            let made = above.map_or(Ok(()), |above| DirBuilder::new().recursive(true).mode(ABOVE).create(above));
+            made.and_then(|()| make(dir))
         }
         made => made,
     };
@@ -117,7 +145,7 @@ fn open_ours(dir: &Path) -> Result<(File, u32), PrivateDirError> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
-    // Anything else could make opening it wait.
+    // Anything but a directory could make opening it wait.
     let handle =
         OpenOptions::new().read(true).custom_flags(OFlags::DIRECTORY.bits() as i32).open(dir).map_err(&failed)?;
     let metadata = handle.metadata().map_err(&failed)?;
@@ -125,11 +153,25 @@ fn open_ours(dir: &Path) -> Result<(File, u32), PrivateDirError> {
     if owner != me {
         return Err(PrivateDirError::NotOurs { dir: dir.to_owned(), owner, me });
     }
-    let mode = metadata.mode() & 0o7777;
-    if mode & STICKY != 0 {
-        return Err(PrivateDirError::Shared { dir: dir.to_owned() });
+    ensure_in_place(dir)?;
+    Ok((handle, metadata.mode() & 0o7777))
+}
+
+/// Nobody but root and we can put something else in its place, wherever links lead.
+fn ensure_in_place(dir: &Path) -> Result<(), PrivateDirError> {
+    let failed = failed(dir);
+    let whole = fs::canonicalize(dir).map_err(&failed)?;
+    for above in whole.ancestors().skip(1) {
+        let metadata = fs::metadata(above).map_err(&failed)?;
+        let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
+        let trusted = owner == 0 || owner == geteuid().as_raw();
+        // A group that has its user's number is that user's alone, by the custom of many systems.
+        let writers = if group == owner { mode & 0o002 } else { mode & OTHERS_WRITE };
+        if !trusted || (writers != 0 && mode & STICKY == 0) {
+            return Err(PrivateDirError::Replaceable { dir: dir.to_owned(), above: above.to_owned() });
+        }
     }
-    Ok((handle, mode))
+    Ok(())
 }
 
 fn failed(dir: &Path) -> impl Fn(io::Error) -> PrivateDirError + use<> {
@@ -149,46 +191,67 @@ mod tests {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 
+    fn nothing(_: &str) -> bool {
+        false
+    }
+
     #[test]
     fn what_is_made_is_private() {
         let base = tempfile::tempdir().unwrap();
         let dir = base.path().join("above/data");
-        let made = PrivateDir::open(&dir).unwrap();
+        let made = PrivateDir::open(&dir, nothing).unwrap();
         assert_eq!((made.mended(), mode(&dir)), (None, 0o700));
-        assert_eq!(PrivateDir::open(&dir).unwrap().mended(), None);
+        assert_eq!(mode(&base.path().join("above")) & OTHERS_WRITE, 0);
+        assert_eq!(PrivateDir::open(&dir, nothing).unwrap().mended(), None);
     }
 
     #[test]
     fn what_others_could_read_is_mended_with_a_word() {
         let base = tempfile::tempdir().unwrap();
-        for wide in [0o755, 0o710, 0o777, 0o2750] {
+        for wide in [0o755, 0o710, 0o777, 0o2750, 0o1777] {
             set_mode(base.path(), wide);
-            assert_eq!(PrivateDir::open(base.path()).unwrap().mended(), Some(wide), "{wide:o}");
+            assert_eq!(PrivateDir::open(base.path(), nothing).unwrap().mended(), Some(wide), "{wide:o}");
             assert_eq!(mode(base.path()), 0o700);
         }
     }
 
     #[test]
-    fn a_directory_that_many_share_is_left_alone() {
+    fn a_directory_with_other_things_in_it_keeps_its_mode() {
         let base = tempfile::tempdir().unwrap();
-        set_mode(base.path(), 0o1777);
-        for opened in [PrivateDir::open(base.path()), PrivateDir::open_around(base.path(), &[])] {
-            assert!(matches!(opened, Err(PrivateDirError::Shared { .. })), "{opened:?}");
+        let ours = |name: &str| name == "coordinator";
+        fs::create_dir(base.path().join("coordinator")).unwrap();
+        fs::create_dir(base.path().join("letters")).unwrap();
+        set_mode(base.path(), 0o755);
+        assert_eq!(PrivateDir::open_around(base.path(), ours).unwrap().mended(), None);
+        let refused = PrivateDir::open(base.path(), ours).unwrap_err();
+        assert!(refused.to_string().contains("such as \"letters\""), "{refused}");
+        assert_eq!(mode(base.path()), 0o755);
+        for shared in [0o1777, 0o777, 0o775] {
+            set_mode(base.path(), shared);
+            let refused = PrivateDir::open_around(base.path(), ours).unwrap_err();
+            assert!(matches!(refused, PrivateDirError::Shared { .. }), "{refused}");
+            assert_eq!(mode(base.path()), shared);
         }
-        assert_eq!(mode(base.path()), 0o1777);
+        fs::remove_dir(base.path().join("letters")).unwrap();
+        assert_eq!(PrivateDir::open_around(base.path(), ours).unwrap().mended(), Some(0o775));
+        assert_eq!(mode(base.path()), 0o700);
     }
 
     #[test]
-    fn a_directory_with_other_things_in_it_keeps_its_mode() {
+    fn a_directory_that_others_could_replace_is_refused() {
         let base = tempfile::tempdir().unwrap();
-        set_mode(base.path(), 0o755);
-        fs::create_dir(base.path().join("coordinator")).unwrap();
-        fs::create_dir(base.path().join("letters")).unwrap();
-        assert_eq!(PrivateDir::open_around(base.path(), &["coordinator"]).unwrap().mended(), None);
-        assert_eq!(mode(base.path()), 0o755);
-        fs::remove_dir(base.path().join("letters")).unwrap();
-        assert_eq!(PrivateDir::open_around(base.path(), &["coordinator"]).unwrap().mended(), Some(0o755));
-        assert_eq!(mode(base.path()), 0o700);
+        let (above, dir) = (base.path().join("above"), base.path().join("above/below/data"));
+        fs::create_dir_all(&dir).unwrap();
+        set_mode(&above, 0o777);
+        for dir in [&dir, &above.join("new")] {
+            let refused = PrivateDir::open(dir, nothing).unwrap_err();
+            assert!(matches!(refused, PrivateDirError::Replaceable { .. }), "{refused}");
+        }
+        set_mode(&above, 0o1777);
+        PrivateDir::open(&dir, nothing).unwrap();
+        std::os::unix::fs::symlink(&above, base.path().join("link")).unwrap();
+        set_mode(&above, 0o777);
+        assert!(PrivateDir::open(&base.path().join("link/below/data"), nothing).is_err(), "wherever links lead");
     }
 
     #[test]
@@ -197,14 +260,14 @@ mod tests {
             let base = tempfile::tempdir().unwrap();
             set_mode(base.path(), 0o755);
             std::os::unix::fs::chown(base.path(), Some(12_345), None).unwrap();
-            let refused = PrivateDir::open(base.path()).unwrap_err();
+            let refused = PrivateDir::open(base.path(), nothing).unwrap_err();
             assert!(
                 refused.to_string().ends_with("belongs to user 12345, not to root, as whom this runs"),
                 "{refused}"
             );
             assert_eq!(mode(base.path()), 0o755);
         } else {
-            let refused = PrivateDir::open(Path::new("/")).unwrap_err();
+            let refused = PrivateDir::open(Path::new("/"), nothing).unwrap_err();
             assert!(refused.to_string().starts_with("/ belongs to root, not to user"), "{refused}");
         }
     }
@@ -213,6 +276,6 @@ mod tests {
     fn a_file_is_no_directory() {
         let base = tempfile::tempdir().unwrap();
         fs::write(base.path().join("file"), "").unwrap();
-        assert!(matches!(PrivateDir::open(&base.path().join("file")), Err(PrivateDirError::Io { .. })));
+        assert!(matches!(PrivateDir::open(&base.path().join("file"), nothing), Err(PrivateDirError::Io { .. })));
     }
 }

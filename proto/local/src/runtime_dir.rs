@@ -1,8 +1,8 @@
 //! The directory where coordinators leave word of themselves, each for its own user.
 //!
 //! The first of these that can be used: `$LONGSHORE_RUNTIME_DIR` alone, where that is set; `/run/longshore` for root;
-//! `$XDG_RUNTIME_DIR/longshore` (XDG Base Directory Specification) where that directory is the user's own; else `run` in the
-//! directory where the user's data is kept unless told otherwise. Never a place where others could have been first, such as
+//! `$XDG_RUNTIME_DIR/longshore` (XDG Base Directory Specification), or `/run/user/UID/longshore` where that is not set, if
+//! the directory is the user's own; else `run` in the directory where the user's data is kept unless told otherwise. Never a place where others could have been first, such as
 //! `/tmp`. The order is the same for those who leave word and those who look for it.
 
 use std::{
@@ -19,7 +19,11 @@ use std::{
 
 use rustix::{fs::OFlags, process::geteuid};
 
-use crate::private::{PrivateDir, PrivateDirError};
+use crate::{
+    private::{PrivateDir, PrivateDirError},
+    user::User,
+    word::Word,
+};
 
 /// More than any word left there takes, in bytes.
 const FILE_BYTES: u64 = 4_096;
@@ -47,10 +51,18 @@ fn candidates() -> Vec<PathBuf> {
     }
     let first = match geteuid().is_root() {
         true => Some(PathBuf::from("/run/longshore")),
-        // After `su` it may still be that of another user.
-        false => absolute("XDG_RUNTIME_DIR").filter(|dir| is_ours(dir)).map(|dir| dir.join("longshore")),
+        // After `su` the variable may still be that of another user; a cron job has none.
+        false => [absolute("XDG_RUNTIME_DIR"), Some(session_dir())]
+            .into_iter()
+            .find_map(|dir| dir.filter(|dir| is_ours(dir)))
+            .map(|dir| dir.join("longshore")),
     };
     first.into_iter().chain([data_dir().join("run")]).filter(|dir| dir.is_absolute()).collect()
+}
+
+/// Where a user's sessions have theirs on systems with logind.
+fn session_dir() -> PathBuf {
+    PathBuf::from(format!("/run/user/{}", geteuid().as_raw()))
 }
 
 fn is_ours(dir: &Path) -> bool {
@@ -62,6 +74,7 @@ fn is_ours(dir: &Path) -> bool {
 pub struct RuntimeDir {
     path: PathBuf,
     dir: File,
+    owner: User,
 }
 
 impl RuntimeDir {
@@ -88,19 +101,26 @@ impl RuntimeDir {
     /// # Errors
     /// When it is somebody else's or cannot be made.
     pub fn make_at(path: &Path) -> Result<Self, PrivateDirError> {
-        let opened = PrivateDir::open(path)?;
+        let opened = PrivateDir::open(path, Word::is_name)?;
         if let Some(mode) = opened.mended() {
             tracing::warn!(dir = %path.display(), "others could look into this directory (mode {mode:o}): closed to them");
         }
-        Ok(Self { path: path.to_owned(), dir: opened.into_handle() })
+        let dir = opened.into_handle();
+        let owner = owner_of(&dir).ok_or_else(|| PrivateDirError::Io {
+            dir: path.to_owned(),
+            source: io::Error::other("it cannot be told whose it is"),
+        })?;
+        Ok(Self { path: path.to_owned(), dir, owner })
     }
 
-    /// Those that are there and our own.
+    /// Those that are there and our own; as root also that of another user, where one was told.
     pub fn all() -> impl Iterator<Item = Self> {
         candidates().into_iter().filter_map(|path| {
             let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits() as i32;
             let dir = fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
-            is_private(&dir).then_some(Self { path, dir })
+            let owner = owner_of(&dir)?;
+            let trusted = Some(owner) == User::me() || User::me() == Some(User::ROOT);
+            (trusted && is_private(&dir, owner)).then_some(Self { path, dir, owner })
         })
     }
 
@@ -109,6 +129,12 @@ impl RuntimeDir {
     pub fn has(&self, entry: &str) -> bool {
         let (here, named) = (fs::metadata(self.short(entry)), fs::metadata(self.path.join(entry)));
         matches!((here, named), (Ok(here), Ok(named)) if here.ino() == named.ino())
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn owner(&self) -> User {
+        self.owner
     }
 
     /// What it is called.
@@ -123,13 +149,13 @@ impl RuntimeDir {
         within(&self.dir, entry.as_ref())
     }
 
-    /// A small text file of ours that only we can read; `None` when there is none.
+    /// A small text file of the directory's owner that nobody else can read; `None` when there is none.
     #[must_use]
     pub fn read(&self, entry: &str) -> Option<String> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(self.short(entry)).ok()?;
         let mut text = String::new();
-        (is_private(&file) && file.take(FILE_BYTES).read_to_string(&mut text).is_ok()).then_some(text)
+        (is_private(&file, self.owner) && file.take(FILE_BYTES).read_to_string(&mut text).is_ok()).then_some(text)
     }
 
     /// Puts a small text file there that only we can read, in place of an earlier one.
@@ -159,9 +185,13 @@ fn within(dir: &File, entry: &OsStr) -> PathBuf {
     Path::new("/proc/self/fd").join(dir.as_raw_fd().to_string()).join(entry)
 }
 
-/// Whether it is ours, and only ours to read.
-fn is_private(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o077 == 0)
+fn owner_of(file: &File) -> Option<User> {
+    file.metadata().ok().and_then(|metadata| User::of(metadata.uid()))
+}
+
+/// Whether it is this user's, and only theirs to read.
+fn is_private(file: &File, owner: User) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.uid() == owner.number() && metadata.mode() & 0o077 == 0)
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
-    path::Path,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
 };
 
 use http::HeaderValue;
 use rand::Rng;
+
+use crate::user::User;
 
 /// What every token begins with, so that one that has leaked is recognised.
 const PREFIX: &str = "lsl_";
@@ -102,6 +105,28 @@ impl Default for Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
+    }
+}
+
+/// Where a token comes from.
+#[derive(Debug, Clone)]
+pub enum TokenSource {
+    /// It was given itself.
+    Text(Token),
+    /// A file. It is read for each connection: a coordinator has a new token at each start.
+    File(PathBuf),
+}
+
+impl TokenSource {
+    /// The token as it is now, and the user whose file it is: who names it has said whom they expect.
+    pub(crate) fn read(&self) -> Result<(Token, Option<User>), TokenError> {
+        match self {
+            Self::Text(token) => Ok((token.clone(), None)),
+            Self::File(path) => {
+                let token = Token::read(path)?;
+                Ok((token, User::of(path.metadata()?.uid())))
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use rustix::process::geteuid;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -18,7 +19,13 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{listener, runtime_dir::RuntimeDir, token::Token, user::User, word::Word};
+use crate::{
+    listener,
+    runtime_dir::RuntimeDir,
+    token::{Token, TokenError, TokenSource},
+    user::User,
+    word::Word,
+};
 
 /// How often, and after which pause, a socket is tried that lets nobody in for the moment.
 const TRIES: usize = 250;
@@ -86,6 +93,12 @@ pub enum WayError {
         /// Number of the user who listens.
         owner: u32,
     },
+    /// There is no token to show.
+    #[error("there is no token to be shown")]
+    Token {
+        /// Why.
+        source: Arc<TokenError>,
+    },
     /// The system does not say who listens.
     #[error("it cannot be told who listens at {address}: nothing was sent")]
     Unknown {
@@ -111,13 +124,17 @@ impl WayError {
                 "bring it here with `ssh -L 7077:127.0.0.1:7077 HOST`, then --addr 127.0.0.1:7077 and --token-file FILE"
             }
             Self::NotYours { .. } => {
-                "run this as the user who started it, or get the coordinator's token and name its file with --token-file"
+                "run this as the user who started it, or name a file of theirs that holds the coordinator's token with \
+                 --token-file"
             }
             Self::NoWord { .. } => {
                 "if it comes from another machine or network namespace, name the coordinator's token file with --token-file; \
-                 if it was started with LONGSHORE_RUNTIME_DIR, set that here too"
+                 if it was started with another XDG_RUNTIME_DIR or LONGSHORE_RUNTIME_DIR, set that here too"
             }
-            Self::Impostor { .. } => "find out who listens there before anything is given to them",
+            Self::Impostor { .. } => {
+                "find out who listens there; if it is meant, name a token file that belongs to that user with --token-file"
+            }
+            Self::Token { .. } => "--token-file names the file, LONGSHORE_TOKEN holds a token itself",
             Self::Nobody { .. } | Self::Unresolved { .. } | Self::Unknown { .. } => return None,
         };
         Some(hint.to_owned())
@@ -134,7 +151,7 @@ pub struct Way {
     address: String,
     host: String,
     port: u16,
-    token: Option<Token>,
+    token: Option<TokenSource>,
 }
 
 impl Way {
@@ -142,7 +159,7 @@ impl Way {
     ///
     /// # Errors
     /// When that is no address.
-    pub fn to(address: &str, token: Option<Token>) -> Result<Self, AddressError> {
+    pub fn to(address: &str, token: Option<TokenSource>) -> Result<Self, AddressError> {
         let bad = |reason| AddressError { address: address.to_owned(), reason };
         let authority = match address.split_once("://") {
             Some(("http", rest)) => rest.trim_end_matches('/'),
@@ -158,27 +175,34 @@ impl Way {
         Ok(Self { address: authority.to_owned(), host: host.to_owned(), port, token })
     }
 
-    /// The token, if one was given.
+    /// Whether it leads to the port: then a tunnel may lead on, to another machine.
     #[must_use]
-    pub fn token(&self) -> Option<&Token> {
-        self.token.as_ref()
+    pub fn is_by_port(&self) -> bool {
+        self.token.is_some()
     }
 
-    /// Connects, and makes sure who is at the other end.
+    /// The header that shows the token as it is now, if there is one.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        self.token.as_ref().and_then(|source| source.read().ok()).map(|(token, _)| token.header())
+    }
+
+    /// Connects, and makes sure who is at the other end; answers the token to show there, if one is needed.
     ///
     /// # Errors
-    /// When nobody is there, or somebody else.
-    pub async fn connect(&self) -> Result<Stream, WayError> {
+    /// When nobody is there, or somebody else; when the token cannot be read.
+    pub async fn connect(&self) -> Result<(Stream, Option<Token>), WayError> {
         let addresses = self.loopback().await?;
-        if self.token.is_some() {
-            return self.by_port(&addresses).await;
+        if let Some(source) = &self.token {
+            let read = source.read();
+            let (token, owner) = read.map_err(|cause| WayError::Token { source: cause.into() })?;
+            return Ok((self.by_port(&addresses, owner).await?, Some(token)));
         }
         let mut tries = WORD_TRIES;
         loop {
             for dir in RuntimeDir::all() {
                 for address in &addresses {
                     if let Some(stream) = self.by_socket(&dir, *address).await? {
-                        return Ok(Stream::Unix(stream));
+                        return Ok((Stream::Unix(stream), None));
                     }
                 }
             }
@@ -220,13 +244,13 @@ impl Way {
 
     /// To the socket of which there is word in this directory; nothing where there is none, or it is of the dead.
     async fn by_socket(&self, dir: &RuntimeDir, address: SocketAddr) -> Result<Option<UnixStream>, WayError> {
-        let Some(word) = word_in(dir, address) else { return Ok(None) };
-        // By a short path, if it is in this directory, as it should be.
-        let beside = word.socket.parent() == Some(dir.path());
-        let path = word.socket.file_name().filter(|_| beside).map_or(word.socket.clone(), |name| dir.short(name));
+        if word_in(dir, address).is_none() {
+            return Ok(None);
+        }
+        let path = dir.short(Word::socket(address));
         for _ in 0..TRIES {
             match UnixStream::connect(&path).await {
-                Ok(stream) => return self.expect_ourselves(&stream).map(|()| Some(stream)),
+                Ok(stream) => return self.expect(dir.owner(), &stream).map(|()| Some(stream)),
                 // Too many wait to be let in.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(TRY_AGAIN).await,
                 Err(_) => return Ok(None),
@@ -236,27 +260,24 @@ impl Way {
         Err(WayError::Nobody { address: self.address.clone(), source: source.into() })
     }
 
-    fn expect_ourselves(&self, stream: &UnixStream) -> Result<(), WayError> {
-        let address = self.address.clone();
-        let owner = stream
-            .peer_cred()
-            .map_err(|source| WayError::Unknown { address: address.clone(), source: source.into() })?
-            .uid();
-        if User::of(owner).is_some_and(|owner| Some(owner) == User::me()) {
-            return Ok(());
+    fn expect(&self, owner: User, stream: &UnixStream) -> Result<(), WayError> {
+        match User::at_other_end_of(stream) {
+            Some(user) if user == owner => Ok(()),
+            Some(user) => Err(WayError::Impostor { address: self.address.clone(), owner: user.number() }),
+            None => Err(WayError::Unknown { address: self.address.clone(), source: nobody_seen().into() }),
         }
-        Err(WayError::Impostor { address, owner })
     }
 
-    /// By TCP, to a listener of ours or of root's.
-    async fn by_port(&self, addresses: &[SocketAddr]) -> Result<Stream, WayError> {
+    /// By TCP, to a listener of ours, of root's, or of the user whose token file was named.
+    async fn by_port(&self, addresses: &[SocketAddr], named: Option<User>) -> Result<Stream, WayError> {
         let stream = TcpStream::connect(addresses).await;
         let stream =
             stream.map_err(|source| WayError::Nobody { address: self.address.clone(), source: source.into() })?;
         let unknown = |source: io::Error| WayError::Unknown { address: self.address.clone(), source: source.into() };
         let to = stream.peer_addr().map_err(unknown)?;
         let owners = listener::users(to).map_err(unknown)?;
-        let trusted = |owner: &u32| *owner == geteuid().as_raw() || *owner == User::ROOT.number();
+        let expected = [User::me(), Some(User::ROOT), named];
+        let trusted = |owner: &u32| User::of(*owner).is_some_and(|owner| expected.contains(&Some(owner)));
         match owners.iter().find(|owner| !trusted(owner)) {
             Some(owner) => Err(WayError::Impostor { address: self.address.clone(), owner: *owner }),
             None if owners.is_empty() => Err(unknown(nobody_seen())),
@@ -277,8 +298,9 @@ impl Way {
         };
         let owners = stream.peer_addr().and_then(listener::users);
         let me = geteuid().as_raw();
+        let is_me = |owner: &u32| User::of(*owner).is_some_and(|owner| Some(owner) == User::me());
         match owners {
-            Ok(owners) if owners.contains(&me) => WayError::NoWord { address },
+            Ok(owners) if owners.iter().any(is_me) => WayError::NoWord { address },
             Ok(owners) if !owners.is_empty() => WayError::NotYours { address, owner: owners[0], me },
             Ok(_) => WayError::Unknown { address, source: nobody_seen().into() },
             Err(source) => WayError::Unknown { address, source: source.into() },
@@ -373,7 +395,7 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_sent_to_another_machine() {
         for elsewhere in ["192.0.2.1:7077", "[2001:db8::1]:7077", "0.0.0.0:7077"] {
-            for token in [None, Some(Token::new())] {
+            for token in [None, Some(TokenSource::Text(Token::new()))] {
                 let refused = Way::to(elsewhere, token).unwrap().connect().await.unwrap_err();
                 assert!(matches!(refused, WayError::NotLoopback { .. }), "{refused}");
             }
@@ -390,8 +412,15 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         std::os::unix::fs::fchown(&listener, Some(12_345), None).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let shown = Way::to(&address, Some(Token::new())).unwrap().connect().await.unwrap_err();
+        let shown = Way::to(&address, Some(TokenSource::Text(Token::new()))).unwrap().connect().await.unwrap_err();
         assert!(matches!(shown, WayError::Impostor { owner: 12_345, .. }), "{shown}");
+        // Whoever names a token file of that user's has said whom they expect.
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "theirs").unwrap();
+        std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
+        let named = Way::to(&address, Some(TokenSource::File(file))).unwrap().connect().await;
+        assert!(matches!(named, Ok((Stream::Tcp(_), Some(_)))), "{named:?}");
         let asked = Way::to(&address, None).unwrap().connect().await.unwrap_err();
         assert!(matches!(asked, WayError::NotYours { owner: 12_345, .. }), "{asked}");
     }

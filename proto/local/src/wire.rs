@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
 };
 
@@ -23,8 +24,11 @@ const HOST: &str = "http://localhost";
 #[derive(Debug, Clone)]
 pub struct Wire {
     channel: Channel,
-    bearer: Option<HeaderValue>,
+    bearer: Option<Bearer>,
 }
+
+/// The header that shows the token, as it was read for the latest connection.
+type Bearer = Arc<RwLock<Option<HeaderValue>>>;
 
 impl Wire {
     /// Connects, with the settings that `set` makes.
@@ -32,22 +36,21 @@ impl Wire {
     /// # Errors
     /// When nobody is there, or somebody else: then a [`WayError`] is among the sources.
     pub async fn connect(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Result<Self, Error> {
-        let channel = endpoint(set).connect_with_connector(Connector(way.clone())).await?;
-        Ok(Self { channel, bearer: bearer(way) })
+        let connector = Connector::of(way);
+        let bearer = connector.bearer.clone();
+        Ok(Self { channel: endpoint(set).connect_with_connector(connector).await?, bearer })
     }
 
     /// The same, but connects when it is first used.
     pub fn lazy(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
-        Self { channel: endpoint(set).connect_with_connector_lazy(Connector(way.clone())), bearer: bearer(way) }
+        let connector = Connector::of(way);
+        let bearer = connector.bearer.clone();
+        Self { channel: endpoint(set).connect_with_connector_lazy(connector), bearer }
     }
 }
 
 fn endpoint(set: impl FnOnce(Endpoint) -> Endpoint) -> Endpoint {
     set(Endpoint::from_static(HOST))
-}
-
-fn bearer(way: &Way) -> Option<HeaderValue> {
-    way.token().map(crate::Token::header)
 }
 
 impl Service<Request<Body>> for Wire {
@@ -61,7 +64,8 @@ impl Service<Request<Body>> for Wire {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         if let Some(bearer) = &self.bearer {
-            request.headers_mut().insert(AUTHORIZATION, bearer.clone());
+            let bearer = bearer.read().unwrap_or_else(PoisonError::into_inner).clone();
+            request.headers_mut().extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         }
         self.channel.call(request)
     }
@@ -69,7 +73,18 @@ impl Service<Request<Body>> for Wire {
 
 /// Makes connections the way goes, whatever the URI says.
 #[derive(Debug, Clone)]
-struct Connector(Way);
+struct Connector {
+    way: Way,
+    bearer: Option<Bearer>,
+}
+
+impl Connector {
+    fn of(way: &Way) -> Self {
+        // A lazy channel makes its first request before it is connected: that has to show the token too.
+        let bearer = way.is_by_port().then(|| Arc::new(RwLock::new(way.header())));
+        Self { way: way.clone(), bearer }
+    }
+}
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Stream>;
@@ -81,7 +96,13 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let way = self.0.clone();
-        Box::pin(async move { way.connect().await.map(TokioIo::new) })
+        let Self { way, bearer } = self.clone();
+        Box::pin(async move {
+            let (stream, token) = way.connect().await?;
+            if let Some(bearer) = bearer {
+                *bearer.write().unwrap_or_else(PoisonError::into_inner) = token.map(|token| token.header());
+            }
+            Ok(TokioIo::new(stream))
+        })
     }
 }

@@ -13,11 +13,18 @@ pub struct Word {
     pub socket: PathBuf,
     /// The file of the token that everybody needs who comes by TCP.
     pub token_file: PathBuf,
-    /// Its process.
-    pub pid: u32,
+    /// Another one at each start: whose word it is.
+    pub instance: String,
 }
 
 impl Word {
+    /// Whether something of this name may be left by a coordinator.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let kinds = [".json", ".sock", ".token", ".door", ".new"];
+        name == "lock" || kinds.iter().any(|kind| name.ends_with(kind))
+    }
+
     /// Name of the file for an address.
     #[must_use]
     pub fn file(address: SocketAddr) -> String {

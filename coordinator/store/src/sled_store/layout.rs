@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -26,6 +26,8 @@ impl Layout {
         let layout = Self { dir: dir.to_owned() };
         let fresh = !dir.exists();
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("create", dir))?;
+        // An earlier version may have left it open to others.
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed("close", dir))?;
         if fresh {
             let parent = dir.parent().unwrap_or(dir);
             sync_path(parent).map_err(failed("sync", parent))?;
