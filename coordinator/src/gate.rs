@@ -55,9 +55,14 @@ impl Peer {
         Self { via, known: Arc::default() }
     }
 
-    /// Whether one of its requests was let through because it was known who calls.
+    /// Whether it is known who it is.
     pub fn is_known(&self) -> bool {
         self.known.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is known who it is.
+    pub fn is_known_now(&self) {
+        self.known.store(true, Ordering::Relaxed);
     }
 }
 
@@ -139,7 +144,7 @@ impl Gate {
         let caller = peer.and_then(|peer| self.caller(peer.via, request.headers()));
         let verdict = decide(caller.map(|caller| caller.role), request.method().as_str(), request.uri().path());
         if let (Some(peer), Some(_)) = (peer, caller) {
-            peer.known.store(true, Ordering::Relaxed);
+            peer.is_known_now();
         }
         match (verdict, caller) {
             (Verdict::Allowed, caller) => Ok(caller),

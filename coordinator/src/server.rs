@@ -137,7 +137,7 @@ pub(crate) async fn serve(
 trait Listener: 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    async fn accept(&mut self) -> io::Result<(Self::Stream, Via)>;
+    async fn accept(&mut self) -> io::Result<(Self::Stream, Peer)>;
 
     /// Until there is something to read.
     fn readable(stream: &Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
@@ -146,11 +146,11 @@ trait Listener: 'static {
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, Via)> {
+    async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
         let (stream, _) = TcpListener::accept(self).await?;
         // Without this, small messages wait for acknowledgements: 40 ms each.
         stream.set_nodelay(true)?;
-        Ok((stream, Via::Port))
+        Ok((stream, Peer::new(Via::Port)))
     }
 
     async fn readable(stream: &TcpStream) -> io::Result<()> {
@@ -191,15 +191,20 @@ impl OwnSocket {
 impl Listener for OwnSocket {
     type Stream = UnixStream;
 
-    async fn accept(&mut self) -> io::Result<(UnixStream, Via)> {
+    async fn accept(&mut self) -> io::Result<(UnixStream, Peer)> {
         let (stream, _) = loop {
             match timeout(LOOK_AFTER, self.listener.accept()).await {
                 Ok(accepted) => break accepted?,
                 Err(_) => self.look_after(),
             }
         };
-        let via = Via::Socket(User::at_other_end_of(&stream));
-        Ok((stream, via))
+        let user = User::at_other_end_of(&stream);
+        let peer = Peer::new(Via::Socket(user));
+        if user.is_some_and(|user| user == self.entrance.owner() || user == User::ROOT) {
+            // Whatever they ask, and however late.
+            peer.is_known_now();
+        }
+        Ok((stream, peer))
     }
 
     async fn readable(stream: &UnixStream) -> io::Result<()> {
@@ -216,8 +221,7 @@ async fn accept_all<L: Listener>(mut listener: L, router: Router, stopping: &Can
         tokio::select! {
             () = stopping.cancelled() => break,
             accepted = listener.accept(), if connections.len() < most => match accepted {
-                Ok((stream, via)) => {
-                    let peer = Peer::new(via);
+                Ok((stream, peer)) => {
                     let handle = connections.spawn(connection::<L>(stream, peer.clone(), router.clone()));
                     arrivals.note(peer, handle);
                     if connections.len() == most {

@@ -11,7 +11,9 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn demo() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longshore-demo"));
+    // Where Cargo says at run time that it is: the directory may have been moved.
+    let program = std::env::var_os("CARGO_BIN_EXE_longshore-demo");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_longshore-demo").into()));
     for name in ["LONGSHORE_INPUT", "LONGSHORE_DATA", "LONGSHORE_SOCKET", "LONGSHORE_SHARD", "LONGSHORE_SHARDS", "PORT"]
     {
         command.env_remove(name);

@@ -71,7 +71,7 @@ fn when_more_is_queued_than_was_agreed() {
 
 #[test]
 fn without_a_worker_it_does_not_begin() {
-    let shim = env!("CARGO_BIN_EXE_longshore-shim");
+    let shim = crate::worker::shim();
     let begun = std::process::Command::new(shim).env("LONGSHORE_SHIM_SOCKET", "/no/such/socket").output().unwrap();
     assert_eq!(begun.status.code(), Some(69));
     let said = String::from_utf8(begun.stderr).unwrap();

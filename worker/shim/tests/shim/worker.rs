@@ -1,5 +1,6 @@
 //! The worker's end: starts a shim, sends frames, reads answers.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -45,7 +46,7 @@ impl Place {
     }
 
     fn command(self) -> Command {
-        let shim = env!("CARGO_BIN_EXE_longshore-shim");
+        let shim = shim();
         let prefix = match self {
             Self::Child => return Command::new(shim),
             Self::First => unshare().unwrap(),
@@ -54,6 +55,11 @@ impl Place {
         command.args(prefix).arg(shim);
         command
     }
+}
+
+/// The shim, where Cargo says at run time that it is: the directory may have been moved.
+pub fn shim() -> OsString {
+    std::env::var_os("CARGO_BIN_EXE_longshore-shim").unwrap_or_else(|| env!("CARGO_BIN_EXE_longshore-shim").into())
 }
 
 /// The options of `unshare` that make a process the first here.
