@@ -31,7 +31,9 @@ impl Context {
     /// Where the token comes from, if one was given; without one we come in as the user we are.
     pub fn token(&self) -> Result<Option<TokenSource>> {
         if let Some(path) = self.token_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            return Ok(Some(TokenSource::File(path.clone())));
+            let source = TokenSource::file(path);
+            let why = || Failure::new(Exit::NotAllowed, format!("cannot use the token in {}", path.display()));
+            return Ok(Some(source.with_context(why)?));
         }
         let Some(token) = env::var_os(TOKEN).filter(|token| !token.is_empty()) else { return Ok(None) };
         let token = Token::parse(&token.to_string_lossy());

@@ -101,8 +101,8 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if error.is::<AddressError>() {
         return Some((Exit::Usage, None));
     }
-    if error.is::<PrivateDirError>() {
-        return Some((Exit::Usage, Some("give it a directory of its own with --data".to_owned())));
+    if let Some(private) = error.downcast_ref::<PrivateDirError>() {
+        return Some((Exit::Usage, private.hint()));
     }
     if error.is::<OutDirError>() {
         return Some((Exit::Failed, None));

@@ -2,7 +2,14 @@
 
 mod nearby;
 
-use std::{io, net::SocketAddr, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use longshore_coordinator::{Config, Coordinator};
@@ -41,12 +48,12 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Coordinator and worker on this machine.
 pub async fn up(args: UpArgs) -> Result<ExitCode> {
     let stop = stop_signal()?;
-    private(&args.data)?;
-    let home = Home::open(&args.data.join("worker"))?;
+    let data = private(&args.data)?;
+    let home = Home::open(&data.join("worker"))?;
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.data.display());
-    let up = Up::start(&args.data, args.listen, home, runtime, slots).await?;
+    let up = Up::start(&data, args.listen, home, runtime, slots).await?;
     announce(&up.address, &about, &up.word);
     let ended_early = up.until(stop).await;
     up.stop().await?;
@@ -122,11 +129,11 @@ async fn telling<T>(ended: CancellationToken, work: impl Future<Output = T>) -> 
 /// A coordinator alone.
 pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
     let stop = stop_signal()?;
-    private(&args.data)?;
+    let data = private(&args.data)?;
     let listener = listen(args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
     let entrance = entrance(&listener)?;
-    let coordinator = open(&args.data)?;
+    let coordinator = open(&data)?;
     announce(&address, &format!("data in {}", args.data.display()), &word(&entrance));
     coordinator.serve(listener, entrance, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
@@ -180,14 +187,14 @@ fn ensure_harmless(capacity: &CapacityArgs) -> Result<()> {
         .into())
 }
 
-/// Closes the directory of all data to others.
-fn private(data: &Path) -> Result<()> {
+/// Closes the directory of all data to others; answers where it is, without links.
+fn private(data: &Path) -> Result<PathBuf> {
     let opened = PrivateDir::open_around(data, |name| ["coordinator", "worker", "run"].contains(&name))
         .context("the data directory cannot be used")?;
     if let Some(mode) = opened.mended() {
         tracing::warn!(dir = %data.display(), "others could look into the data directory (mode {mode:o}): closed to them");
     }
-    Ok(())
+    Ok(opened.path().to_owned())
 }
 
 /// How the coordinator's own user comes in, and others with its token.

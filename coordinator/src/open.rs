@@ -123,12 +123,14 @@ impl Coordinator {
     /// # Errors
     /// When the directory is in use by another coordinator, damaged, or cannot be written.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        if let Some(mode) = PrivateDir::open(&config.dir, |name| ["store", "blobs"].contains(&name))?.mended() {
-            let dir = config.dir.display();
-            tracing::warn!(%dir, "others could look into the data directory (mode {mode:o}): closed to them");
+        let private = PrivateDir::open(&config.dir, |name| ["store", "blobs"].contains(&name))?;
+        // From here on without links, which somebody could turn.
+        let dir = private.path();
+        if let Some(mode) = private.mended() {
+            tracing::warn!(dir = %dir.display(), "others could look into the data directory (mode {mode:o}): closed to them");
         }
-        let (mut store, _) = SledStore::open(&config.dir.join("store"), &config.store)?;
-        let blobs = Arc::new(Blobs::open(config.dir.join("blobs"))?);
+        let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
+        let blobs = Arc::new(Blobs::open(dir.join("blobs"))?);
         let reader = store.reader();
         records::check_format(&*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
@@ -149,7 +151,7 @@ impl Coordinator {
             tunnels: Arc::new(Tunnels::default()),
             epoch,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
-            room: Room::of(&config.dir),
+            room: Room::of(dir),
         })
     }
 

@@ -163,28 +163,36 @@ struct OwnSocket {
     entrance: Entrance,
     listener: UnixListener,
     door: Option<Arc<Door>>,
+    /// Whether the entrance is newer than what is listened on.
+    stale: bool,
 }
 
 impl OwnSocket {
     fn of(entrance: Entrance, door: Option<Arc<Door>>) -> io::Result<Self> {
         let listener = UnixListener::from_std(entrance.listener()?)?;
-        Ok(Self { entrance, listener, door })
+        Ok(Self { entrance, listener, door, stale: false })
     }
 
     fn look_after(&mut self) {
-        let restored = self.entrance.restore();
-        match restored.map_err(|error| chain(&error)).and_then(|is_new| if is_new { self.renew() } else { Ok(()) }) {
-            Ok(()) => {}
-            Err(error) => tracing::warn!(error, "the socket was removed, and another cannot be made"),
+        match self.entrance.restore() {
+            Ok(is_new) => self.stale |= is_new,
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "the socket was removed, and another cannot be made");
+            }
         }
-    }
-
-    fn renew(&mut self) -> Result<(), String> {
+        if !self.stale {
+            return;
+        }
+        match self.entrance.listener().and_then(UnixListener::from_std) {
+            Ok(listener) => (self.listener, self.stale) = (listener, false),
+            Err(error) => return tracing::warn!(%error, "the socket cannot be listened on"),
+        }
         tracing::warn!(socket = %self.entrance.socket().display(), "the socket was removed: another was made");
         let moved = self.door.as_ref().map_or(Ok(()), |door| door.move_to(self.entrance.door()?));
-        let listener = moved.and_then(|()| UnixListener::from_std(self.entrance.listener()?));
-        self.listener = listener.map_err(|error| error.to_string())?;
-        Ok(())
+        if let Err(error) = moved {
+            tracing::warn!(%error, "descriptors cannot be handed over any more: large blobs go through the connection");
+        }
     }
 }
 

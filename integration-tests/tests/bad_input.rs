@@ -21,7 +21,7 @@ fn beside_a_neighbour(env: &TestEnv, bad_things: impl FnOnce(&Server)) {
         true => "sleep 0.5".to_owned(),
         false => format!("until test -e {}; do sleep 0.02; done", env.shell_path("gate")),
     };
-    let script = format!("{wait}; cat {{in}} > {{out}}");
+    let script = format!("{wait}; cat \"{{in}}\" > \"{{out}}\"");
     let id = up.submit(&[env.image(), "neighbour", "-j", "1", "--", "sh", "-c", &script]);
     until("the neighbour's start", || (up.job(&id)["stages"][0]["running"] == 1).then_some(()));
     bad_things(&up);
@@ -45,10 +45,10 @@ fn an_output_that_is_no_regular_file_is_refused(env: &TestEnv) {
     env.write("in/item", "");
     beside_a_neighbour(env, |up| {
         let bad = [
-            ("ln -s /etc/shadow {out}", "\"item\" is a symlink"),
-            ("mkdir {outdir}/d && ln -s /etc {outdir}/d/etc", "\"d/etc\" is a symlink"),
-            ("mkfifo {out}", "\"item\" is a FIFO"),
-            ("mkdir {out}", "left no output: expected \"item\""),
+            ("ln -s /etc/shadow \"{out}\"", "\"item\" is a symlink"),
+            ("mkdir \"{outdir}\"/d && ln -s /etc \"{outdir}\"/d/etc", "\"d/etc\" is a symlink"),
+            ("mkfifo \"{out}\"", "\"item\" is a FIFO"),
+            ("mkdir \"{out}\"", "left no output: expected \"item\""),
         ];
         for (script, words) in bad {
             up.cli(&["run", env.image(), "in", "-o", "out", "--", "sh", "-c", script]).exits(3).says(words);
@@ -141,7 +141,7 @@ fn two_items_with_the_same_output_are_both_named(env: &TestEnv) {
     env.write("in/a", "");
     env.write("in/b", "");
     beside_a_neighbour(env, |up| {
-        let ran = up.cli(&["run", "any", "in", "-o", "out", "--", "sh", "-c", "echo > {outdir}/same"]);
+        let ran = up.cli(&["run", "any", "in", "-o", "out", "--", "sh", "-c", "echo > \"{outdir}\"/same"]);
         ran.exits(2).says("items a and b both left output same");
         assert_eq!(env.names("out"), Vec::<String>::new());
     });
@@ -154,7 +154,7 @@ fn a_device_as_output_is_refused(env: &TestEnv) {
     }
     env.write("in/item", "");
     beside_a_neighbour(env, |up| {
-        let script = "mknod {out} c 1 5";
+        let script = "mknod \"{out}\" c 1 5";
         up.cli(&["run", "any", "in", "-o", "out", "--", "sh", "-c", script]).exits(3).says("\"item\" is a device");
         assert_eq!(env.names("out"), Vec::<String>::new());
     });
@@ -177,7 +177,7 @@ stages:
 fn three_gigabytes_of_log_are_cut(env: &TestEnv) {
     env.write("in/item", "kept\n");
     beside_a_neighbour(env, |up| {
-        let script = "head -c 3000000000 /dev/zero >&2; cat {in} > {out}";
+        let script = "head -c 3000000000 /dev/zero >&2; cat \"{in}\" > \"{out}\"";
         up.cli(&["run", "any", "in", "-o", "out", "--", "sh", "-c", script]).exits(0);
         assert_eq!(env.tree("out"), env.tree("in"));
         let logs = up.cli(&["logs", "last", "-q"]).exits(0);
@@ -243,7 +243,7 @@ fn an_image_that_is_not_there_is_named(env: &TestEnv) {
 fn a_container_cannot_make_a_device(env: &TestEnv) {
     env.write("in/item", "");
     beside_a_neighbour(env, |up| {
-        let script = "mknod {out} c 1 5";
+        let script = "mknod \"{out}\" c 1 5";
         up.cli(&["run", env.image(), "in", "-o", "out", "--", "sh", "-c", script]).exits(3).says("not permitted");
         assert_eq!(env.names("out"), Vec::<String>::new());
     });
@@ -254,7 +254,7 @@ fn an_image_without_a_shell_is_told_so() {
     let Some(env) = TestEnv::docker_without_shell() else { return };
     env.write("in/item", "text\n");
     let up = env.up();
-    up.cli(&["run", env.image(), "in", "--", "sh", "-c", "cat {in}"]).exits(3).says("sh: not found in the image");
+    up.cli(&["run", env.image(), "in", "--", "sh", "-c", "cat \"{in}\""]).exits(3).says("sh: not found in the image");
     assert_eq!(failure(&up)["class"], "command");
     up.cli(&["run", env.image(), "in", "-o", "out", "--", "cat"]).exits(0);
     assert_eq!(env.tree("out"), env.tree("in"));

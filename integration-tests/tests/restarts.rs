@@ -26,7 +26,7 @@ fn gated(env: &TestEnv) -> String {
     let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
     format!(
         "echo {{name}} >> {runs}; test {{index}} -lt {FREE} || until test -e {gate}; do sleep 0.02; done; \
-         cat {{in}} {{in}} > {{out}}"
+         cat \"{{in}}\" \"{{in}}\" > \"{{out}}\""
     )
 }
 
@@ -146,7 +146,7 @@ fn kills_at_any_moment_lose_nothing_and_commit_nothing_twice(env: &TestEnv) {
     let mut ids = Vec::new();
     for kill in 0..kills {
         // One run at a time, some of which take a while: each kill finds the job at another place.
-        let script = "test $(({index} % 3)) -gt 0 || sleep 0.05; cat {in} {in} > {out}";
+        let script = "test $(({index} % 3)) -gt 0 || sleep 0.05; cat \"{in}\" \"{in}\" > \"{out}\"";
         let id = up.submit(&["any", "in", "-j", "1", "--", "sh", "-c", script]);
         up.until_committed(&id, kill % (ITEMS as u64 + 1));
         up.kill();
@@ -167,7 +167,7 @@ on_docker! {
 fn a_job_in_containers_survives_that_up_is_killed_in_the_middle(env: &TestEnv) {
     inputs(env);
     let up = env.up();
-    let script = "test {index} -lt 4 || sleep 0.5; cat {in} {in} > {out}";
+    let script = "test {index} -lt 4 || sleep 0.5; cat \"{in}\" \"{in}\" > \"{out}\"";
     let id = up.submit(&[env.image(), "in", "--", "sh", "-c", script]);
     up.until_committed(&id, FREE as u64);
     up.kill();

@@ -12,7 +12,7 @@ use integration_tests::{
     real::{Ran, Server, TestEnv, ask, until},
 };
 
-const FIND: &str = r#"grep -rhi -- "$(cat {in})" {data} || true"#;
+const FIND: &str = r#"grep -rhi -- "$(cat "{in}")" "{data}" || true"#;
 const SHARDS: usize = 4;
 
 /// Eight files of two chapters each, so that every shard has two.
@@ -43,7 +43,7 @@ request: {{ deadline: 10s, require: all }}
 
 fn deploy_search(env: &TestEnv, up: &Server) {
     texts(env);
-    deploy(env, up, "find", FIND, "sort {in}/* > {out}");
+    deploy(env, up, "find", FIND, "sort \"{in}\"/* > \"{out}\"");
 }
 
 /// What `grep` says on the host, sorted.
@@ -95,7 +95,7 @@ fn a_service_survives_a_restart(env: &TestEnv) {
 fn a_leaf_that_never_answers_is_given_up_in_time(env: &TestEnv) {
     let up = env.up();
     texts(env);
-    deploy(env, &up, "slow", "test {shard} != 2 || sleep 600; cat {data}/*/*", "sort {in}/* > {out}");
+    deploy(env, &up, "slow", "test {shard} != 2 || sleep 600; cat \"{data}\"/*/*", "sort \"{in}\"/* > \"{out}\"");
     let begun = Instant::now();
     let ran = up.cli(&["query", "slow", "-d", "x", "--deadline", "3s"]).exits(1);
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
@@ -135,8 +135,8 @@ fn a_query_to_a_service_that_is_not_there_names_it(env: &TestEnv) {
 fn the_gateway_says_by_its_status_how_complete_an_answer_is(env: &TestEnv) {
     let up = env.up();
     texts(env);
-    let leaf = "test {shard} = 1 && grep -q partly {in} && exit 4; cat {data}/*/*";
-    deploy(env, &up, "half", leaf, "sort {in}/* > {out}");
+    let leaf = "test {shard} = 1 && grep -q partly \"{in}\" && exit 4; cat \"{data}\"/*/*";
+    deploy(env, &up, "half", leaf, "sort \"{in}\"/* > \"{out}\"");
     let whole = ask(&up, "/v1/services/half/query", "all");
     assert_eq!((whole.status, whole.coverage.as_deref(), whole.missing), (200, Some("4/4"), None));
     assert_eq!(whole.body.lines().count(), 24);
@@ -156,7 +156,7 @@ fn the_gateway_says_by_its_status_how_complete_an_answer_is(env: &TestEnv) {
 fn a_leaf_that_fails_is_named_with_its_last_words(env: &TestEnv) {
     let up = env.up();
     texts(env);
-    deploy(env, &up, "bad", "test {shard} != 3 || { echo no index >&2; exit 9; }", "sort {in}/* > {out}");
+    deploy(env, &up, "bad", "test {shard} != 3 || { echo no index >&2; exit 9; }", "sort \"{in}\"/* > \"{out}\"");
     up.cli(&["query", "bad", "-d", "x"]).exits(1).says("shard 3").says("exit code 9").says("no index");
 }
 
@@ -264,7 +264,7 @@ mod leaves_may_be_servers_that_stay_up {
         let spec = "
 name: loud
 leaf: { image: IMAGE, command: ['PROGRAM'], interface: http, shards: 3 }
-merge: { image: IMAGE, command: [sh, -c, 'cat {in}/* > {out}'] }
+merge: { image: IMAGE, command: [sh, -c, 'cat \"{in}\"/* > \"{out}\"'] }
 request: { deadline: 10s }
 ";
         env.write("loud.yaml", spec.replace("IMAGE", env.image()).replace("PROGRAM", program));

@@ -73,7 +73,7 @@ name: three
 stages:
   - { name: upper, image: IMAGE, command: [sh, -c, 'tr a-z A-Z < "{in}" > "{out}"'] }
   - { name: words, image: IMAGE, command: [sh, -c, 'tr -cs A-Z "\n" < "{in}" | grep . > "{out}" || true'] }
-  - { name: total, gather: all, image: IMAGE, command: [sh, -c, 'ls {in} | wc -l; cat {in}/* | sort | uniq -c'] }
+  - { name: total, gather: all, image: IMAGE, command: [sh, -c, 'ls "{in}" | wc -l; cat "{in}"/* | sort | uniq -c'] }
 "#;
     env.write("three.yaml", spec.replace("IMAGE", env.image()));
     let up = env.up();
@@ -108,8 +108,7 @@ fn without_placeholders_input_is_standard_input_and_output_standard_output(env: 
 fn an_item_may_leave_several_files(env: &TestEnv) {
     texts(env);
     let up = env.up();
-    let script =
-        "mkdir {outdir}/copy && cp '{in}' {outdir}/copy/'{name}' && echo {index} {attempt} > {outdir}/'{stem}'.facts";
+    let script = "mkdir \"{outdir}\"/copy && cp '{in}' \"{outdir}\"/copy/'{name}' && echo {index} {attempt} > \"{outdir}\"/'{stem}'.facts";
     up.cli(&["run", env.image(), "texts/a/b", "-o", "out", "--", "sh", "-c", script]).exits(0);
     let outputs = env.tree("out");
     let names: Vec<&str> = outputs.keys().map(String::as_str).collect();
@@ -121,7 +120,7 @@ fn an_item_may_leave_several_files(env: &TestEnv) {
 fn an_attempt_that_runs_too_long_is_ended(env: &TestEnv) {
     env.write("in/slow", "");
     let up = env.up();
-    let ran = up.cli(&["run", env.image(), "in", "--timeout", "300ms", "--", "sh", "-c", "sleep 600; echo {in}"]);
+    let ran = up.cli(&["run", env.image(), "in", "--timeout", "300ms", "--", "sh", "-c", "sleep 600; echo \"{in}\""]);
     ran.exits(3).says("ran longer than 300ms");
     assert_eq!(failures(&up.job("last"))["slow"]["class"], "timeout");
 }
@@ -132,7 +131,7 @@ fn exit_codes_signals_and_standard_error_are_kept(env: &TestEnv) {
     env.write("in/fine", "");
     let up = env.up();
     let script =
-        "echo out {name}; echo oh dear >&2; : > {out}; case {name} in seven) exit 7;; killed) kill -9 $$;; esac";
+        "echo out {name}; echo oh dear >&2; : > \"{out}\"; case {name} in seven) exit 7;; killed) kill -9 $$;; esac";
     up.cli(&["run", env.image(), "in", "--", "sh", "-c", script]).exits(3);
     let job = up.job("last");
     assert_eq!(job["state"], "failed");
@@ -181,7 +180,7 @@ fn what_a_failed_attempt_left_is_never_an_output(env: &TestEnv) {
     env.write("in/never", "");
     env.write("in/second", "");
     let script =
-        "echo {attempt} > {out}; echo > {outdir}/left-by-{attempt}; test {name} = second && test {attempt} = 2";
+        "echo {attempt} > \"{out}\"; echo > \"{outdir}\"/left-by-{attempt}; test {name} = second && test {attempt} = 2";
     let up = env.up();
     let ran = up.cli(&["run", "any", "in", "--retries", "1", "-o", "out", "--", "sh", "-c", script]);
     ran.exits(3);
@@ -209,7 +208,7 @@ fn a_cancelled_job_commits_nothing_afterwards(env: &TestEnv) {
     for number in 0..6 {
         env.write(&format!("in/{number}"), "");
     }
-    let script = format!("test {{index}} -lt 2 || {{ {}; }}; echo done > {{out}}", gate(env));
+    let script = format!("test {{index}} -lt 2 || {{ {}; }}; echo done > \"{{out}}\"", gate(env));
     let up = env.up();
     let id = up.submit(&["any", "in", "--", "sh", "-c", &script]);
     up.until_committed(&id, 2);
@@ -230,7 +229,8 @@ fn failed_items_can_be_tried_again_and_no_others_are(env: &TestEnv) {
         env.write(&format!("in/{name}"), name);
     }
     let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
-    let script = format!("echo {{name}} >> {runs}; test {{name}} != b || test -e {gate} && cat {{in}} > {{out}}");
+    let script =
+        format!("echo {{name}} >> {runs}; test {{name}} != b || test -e {gate} && cat \"{{in}}\" > \"{{out}}\"");
     let up = env.up();
     up.cli(&["run", "any", "in", "-o", "before", "--", "sh", "-c", &script]).exits(3);
     assert_eq!(env.names("before"), ["a", "c"]);
@@ -260,7 +260,7 @@ fn the_exit_code_of_wait_says_how_the_job_ended(env: &TestEnv) {
 
 fn ctrl_c_detaches_and_the_job_goes_on(env: &TestEnv) {
     env.write("in/item", "text\n");
-    let script = format!("{}; cat {{in}} > {{out}}", gate(env));
+    let script = format!("{}; cat \"{{in}}\" > \"{{out}}\"", gate(env));
     let up = env.up();
     let run = up.begin(&["run", "any", "in", "-o", "out", "--", "sh", "-c", &script]);
     until("the submission", || run.said().contains("submitted").then_some(()));
@@ -286,7 +286,7 @@ fn an_item_past_its_memory_is_out_of_memory(env: &TestEnv) {
     env.write("in/large", "");
     env.write("in/small", "");
     let up = env.up();
-    let script = "> {out}; test {name} = small || head -c 400000000 /dev/zero | tail > {out}";
+    let script = "> \"{out}\"; test {name} = small || head -c 400000000 /dev/zero | tail > \"{out}\"";
     up.cli(&["run", env.image(), "in", "--memory", "64m", "--", "sh", "-c", script]).exits(3);
     let failed = failures(&up.job("last"));
     assert_eq!(failed["large"]["class"], "out-of-memory", "{failed:?}");

@@ -20,7 +20,7 @@ fn inputs(env: &TestEnv) {
 /// Writes down each run, and waits at the gate.
 fn gated(env: &TestEnv) -> String {
     let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
-    format!("echo {{name}} >> {runs}; until test -e {gate}; do sleep 0.02; done; cat {{in}} > {{out}}")
+    format!("echo {{name}} >> {runs}; until test -e {gate}; do sleep 0.02; done; cat \"{{in}}\" > \"{{out}}\"")
 }
 
 /// The job has every item succeeded, and its outputs are there.
@@ -92,8 +92,9 @@ fn items_of_a_worker_that_leaves_finish_on_the_other(env: &TestEnv) {
 fn a_worker_that_wakes_up_too_late_commits_nothing(env: &TestEnv) {
     env.write("in/item", "");
     let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
-    let script =
-        format!("echo >> {runs}; n=$(wc -l < {runs}); until test -e {gate}-$n; do sleep 0.02; done; echo $n > {{out}}");
+    let script = format!(
+        "echo >> {runs}; n=$(wc -l < {runs}); until test -e {gate}-$n; do sleep 0.02; done; echo $n > \"{{out}}\""
+    );
     let coordinator = env.coordinator();
     let first = env.worker("w1", &coordinator);
     coordinator.until_workers(1);
@@ -144,8 +145,8 @@ fn shards_are_spread_over_the_workers(env: &TestEnv) {
     }
     let spec = "
 name: both
-leaf: { image: any, shards: 4, data: texts, command: [sh, -c, 'cat {data}/*'] }
-merge: { image: any, command: [sh, -c, 'sort {in}/*'] }
+leaf: { image: any, shards: 4, data: texts, command: [sh, -c, 'cat \"{data}\"/*'] }
+merge: { image: any, command: [sh, -c, 'sort \"{in}\"/*'] }
 ";
     env.write("both.yaml", spec);
     coordinator.cli(&["service", "deploy", "both.yaml"]).exits(0);
@@ -167,7 +168,7 @@ fn two_workers_share_one_engine(env: &TestEnv) {
     let coordinator = env.coordinator();
     let (first, second) = (env.worker("w1", &coordinator), env.worker("w2", &coordinator));
     coordinator.until_workers(2);
-    let script = "sleep 0.3; cat {in} > {out}";
+    let script = "sleep 0.3; cat \"{in}\" > \"{out}\"";
     let id = coordinator.submit(&[env.image(), "in", "--", "sh", "-c", script]);
     coordinator.until_committed(&id, 2);
     second.kill();

@@ -4,7 +4,7 @@ use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
 use longshore_local::{AddressError, TokenSource};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,6 +24,9 @@ use crate::{
 
 /// Bytes of inputs and data a worker keeps for the next time.
 const CACHE_BYTES: u64 = 16 << 30;
+
+/// How long a coordinator may take to say whether we may come in.
+const ASKING: Duration = Duration::from_secs(5);
 
 /// Results that may wait to be told.
 const FINISHED: usize = 1_024;
@@ -85,8 +88,10 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     let coordinator = Coordinator::at(&config.coordinator, config.token)?;
-    let refused = |source| AgentError::Refused { address: config.coordinator.clone(), source };
-    coordinator.ensure_not_refused().await.map_err(refused)?;
+    // Whoever takes longer to answer is waited for by the link.
+    if let Ok(Err(source)) = timeout(ASKING, coordinator.ensure_not_refused()).await {
+        return Err(AgentError::Refused { address: config.coordinator, source });
+    }
     let swept = runtime.sweep().await?;
     if swept > 0 {
         tracing::info!(containers = swept, "removed what an earlier run left behind");

@@ -58,7 +58,7 @@ impl Home {
             tracing::warn!(dir = %dir.display(), "others could look into the worker's directory (mode {mode:o}): closed to them");
         }
         // Docker wants absolute paths, and the working directory may change.
-        let dir = fs::canonicalize(dir).map_err(io(dir))?;
+        let dir = private.path().to_owned();
         let lock = private.into_handle();
         if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             return Err(match io::Error::from(error) {

@@ -29,11 +29,14 @@ impl Client {
             return None;
         }
         let DoorResponse { socket, ticket } = self.blobs_rpc().door(DoorRequest {}).await.ok()?.into_inner();
-        let connection = Connection::open(Path::new(&socket)).ok()?;
-        connection.patience(PATIENCE).ok()?;
-        let door = Door(Arc::new(Mutex::new(connection)));
-        door.ask(Ask::Enter(ticket), None)?;
-        Some(door)
+        let entering = tokio::task::spawn_blocking(move || {
+            let connection = Connection::open(Path::new(&socket)).ok()?;
+            connection.patience(PATIENCE).ok()?;
+            let door = Door(Arc::new(Mutex::new(connection)));
+            door.ask(Ask::Enter(ticket), None)?;
+            Some(door)
+        });
+        entering.await.ok()?
     }
 }
 

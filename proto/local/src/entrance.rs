@@ -83,7 +83,7 @@ impl Entrance {
     /// # Errors
     /// As [`Entrance::open`].
     pub fn open_in(dir: RuntimeDir, address: SocketAddr) -> Result<Self, EntranceError> {
-        Self::open_with(dir, address, Token::new())
+        Self::open_with(dir, address, Token::new(), None)
     }
 
     /// Opens it anew, with the token it had, if it is gone: the directory of a user's session is removed with the session, but
@@ -92,14 +92,21 @@ impl Entrance {
     /// # Errors
     /// As [`Entrance::open`].
     pub fn restore(&mut self) -> Result<bool, EntranceError> {
-        if self.dir.has(&Word::socket(self.address)) {
+        let left = [Word::socket(self.address), Word::token(self.address), Word::file(self.address)];
+        if left.iter().all(|entry| self.dir.has(entry)) {
             return Ok(false);
         }
-        *self = Self::open_with(RuntimeDir::make()?, self.address, self.token.clone())?;
+        *self = Self::open_with(RuntimeDir::make()?, self.address, self.token.clone(), Some(&self.word))?;
         Ok(true)
     }
 
-    fn open_with(dir: RuntimeDir, address: SocketAddr, token: Token) -> Result<Self, EntranceError> {
+    /// Opens one, perhaps in place of another whose word is given.
+    fn open_with(
+        dir: RuntimeDir,
+        address: SocketAddr,
+        token: Token,
+        replaced: Option<&String>,
+    ) -> Result<Self, EntranceError> {
         let owner = User::me().ok_or_else(|| EntranceError::Nobody(rustix::process::geteuid().as_raw()))?;
         let at = |entry: &str| dir.path().join(entry);
         let failed = |entry: &str| {
@@ -109,7 +116,8 @@ impl Entrance {
         let _lock = lock(&dir).map_err(failed(LOCK))?;
         sweep(&dir);
         let (socket, token_file, file) = (Word::socket(address), Word::token(address), Word::file(address));
-        if answers(&dir, &socket) {
+        let ours = replaced.is_some_and(|word| dir.read(&file).is_none_or(|there| &there == word));
+        if !ours && answers(&dir, &socket) {
             return Err(EntranceError::InUse { address, socket: at(&socket) });
         }
         let short = dir.short(&socket);
@@ -117,7 +125,12 @@ impl Entrance {
         let listener = UnixListener::bind(&short).map_err(failed(&socket))?;
         // Until now the directory's mode has kept others out.
         fs::set_permissions(&short, Permissions::from_mode(0o600)).map_err(failed(&socket))?;
-        dir.write(&token_file, &format!("{}\n", token.secret())).map_err(failed(&token_file))?;
+        // What is left half done is no entrance, and its socket shall not look like one.
+        let left = |error: EntranceError| {
+            remove(&dir, &address.to_string());
+            error
+        };
+        dir.write(&token_file, &format!("{}\n", token.secret())).map_err(failed(&token_file)).map_err(left)?;
         let word = Word {
             address,
             socket: at(&socket),
@@ -125,7 +138,7 @@ impl Entrance {
             instance: format!("{:032x}", rand::random::<u128>()),
         };
         let word = serde_json::to_string(&word).map_err(io::Error::other).map_err(failed(&file))? + "\n";
-        dir.write(&file, &word).map_err(failed(&file))?;
+        dir.write(&file, &word).map_err(failed(&file)).map_err(left)?;
         Ok(Self { dir, address, word, owner, listener, token })
     }
 
@@ -308,7 +321,7 @@ mod tests {
         let entrance = open(base.path(), 1).unwrap();
         fs::remove_file(entrance.socket()).unwrap();
         let dir = RuntimeDir::make_at(base.path()).unwrap();
-        let again = Entrance::open_with(dir, entrance.address, entrance.token.clone()).unwrap();
+        let again = Entrance::open_with(dir, entrance.address, entrance.token.clone(), None).unwrap();
         drop(entrance);
         assert!(answers(&again.dir, "127.0.0.1:1.sock"));
         assert!(again.token().admits(&Token::read(&again.token_file()).unwrap().header()));

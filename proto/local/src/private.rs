@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::{fs::OFlags, process::geteuid};
+use rustix::{
+    fs::OFlags,
+    process::{getegid, geteuid},
+};
 
 /// Mode of a private directory, and of those above it that are made on the way.
 const PRIVATE: u32 = 0o700;
@@ -34,13 +37,28 @@ pub enum PrivateDirError {
         /// Number of the user we are.
         me: u32,
     },
-    /// Others could put something else in its place.
-    #[error("whoever writes to {} could put something else in the place of {}", above.display(), dir.display())]
+    /// Others can write to a directory above it.
+    #[error(
+        "others can write to {} (mode {mode:o}), and so put something else in the place of {}",
+        above.display(), dir.display()
+    )]
     Replaceable {
         /// The directory.
         dir: PathBuf,
         /// A directory above it.
         above: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A directory above it is somebody else's.
+    #[error("{} belongs to {}, who could put something else in the place of {}", above.display(), shown(*owner), dir.display())]
+    Below {
+        /// The directory.
+        dir: PathBuf,
+        /// A directory above it.
+        above: PathBuf,
+        /// Number of the user it belongs to.
+        owner: u32,
     },
     /// It holds other things, and to close it would close those.
     #[error("{} holds other things too, such as {entry:?}, and others can get at it (mode {mode:o})", dir.display())]
@@ -62,6 +80,25 @@ pub enum PrivateDirError {
     },
 }
 
+impl PrivateDirError {
+    /// The next thing to do, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Replaceable { above, .. } => {
+                Some(format!("`chmod go-w {}`, or choose a place that only you can write to", above.display()))
+            }
+            Self::Shared { dir, .. } => {
+                Some(format!("`chmod 700 {}` if it is yours alone, or name a directory of its own", dir.display()))
+            }
+            Self::NotOurs { .. } | Self::Below { .. } => {
+                Some("choose another place, or run this as the user whose place it is".to_owned())
+            }
+            Self::Io { .. } => None,
+        }
+    }
+}
+
 fn shown(number: u32) -> String {
     if number == 0 { "root".to_owned() } else { format!("user {number}") }
 }
@@ -69,6 +106,7 @@ fn shown(number: u32) -> String {
 /// A directory that only we can look into, below others in which nobody can put something else in its place.
 #[derive(Debug)]
 pub struct PrivateDir {
+    path: PathBuf,
     handle: File,
     mended: Option<u32>,
 }
@@ -81,7 +119,7 @@ impl PrivateDir {
     /// When it belongs to another user, others could replace it, or it holds other things and is open to others: before
     /// anything was changed. When it cannot be made.
     pub fn open(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Self, PrivateDirError> {
-        let (handle, mode) = open_ours(dir)?;
+        let (path, handle, mode) = open_ours(dir)?;
         let others = mode & OTHERS != 0;
         if others && let Some(entry) = other_thing(dir, is_ours)? {
             return Err(PrivateDirError::Shared { dir: dir.to_owned(), entry, mode });
@@ -89,7 +127,7 @@ impl PrivateDir {
         if mode & 0o777 != PRIVATE {
             handle.set_permissions(Permissions::from_mode(PRIVATE)).map_err(failed(dir))?;
         }
-        Ok(Self { handle, mended: others.then_some(mode) })
+        Ok(Self { path, handle, mended: others.then_some(mode) })
     }
 
     /// The same; but one that holds other things keeps its mode, if others cannot write to it: it is a directory of its
@@ -100,10 +138,17 @@ impl PrivateDir {
     pub fn open_around(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Self, PrivateDirError> {
         match Self::open(dir, is_ours) {
             Err(PrivateDirError::Shared { mode, .. }) if mode & OTHERS_WRITE == 0 => {
-                Ok(Self { handle: open_ours(dir)?.0, mended: None })
+                let (path, handle, _) = open_ours(dir)?;
+                Ok(Self { path, handle, mended: None })
             }
             opened => opened,
         }
+    }
+
+    /// Where it is, without links: nobody but root and we can change what that leads to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The directory itself.
@@ -122,53 +167,58 @@ impl PrivateDir {
 fn other_thing(dir: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Option<OsString>, PrivateDirError> {
     for entry in fs::read_dir(dir).map_err(failed(dir))? {
         let name = entry.map_err(failed(dir))?.file_name();
-        if !name.to_str().is_some_and(&is_ours) {
+        // Every file system of its own has that one.
+        if !name.to_str().is_some_and(|name| name == "lost+found" || is_ours(name)) {
             return Ok(Some(name));
         }
     }
     Ok(None)
 }
 
-/// A directory of our own and its mode. Nothing that was there is changed.
-fn open_ours(dir: &Path) -> Result<(File, u32), PrivateDirError> {
+/// A directory of our own, where it is without links, and its mode. Nothing that was there is changed.
+fn open_ours(dir: &Path) -> Result<(PathBuf, File, u32), PrivateDirError> {
     let failed = failed(dir);
-    let make = |dir: &Path| DirBuilder::new().mode(PRIVATE).create(dir);
-    let made = match make(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let above = dir.parent().filter(|above| !above.as_os_str().is_empty());
-            let made = above.map_or(Ok(()), |above| DirBuilder::new().recursive(true).mode(ABOVE).create(above));
-            made.and_then(|()| make(dir))
+    if !dir.exists() {
+        let whole = std::path::absolute(dir).map_err(&failed)?;
+        // Before anything is made: what is there already decides whether it may be.
+        if let Some(above) = whole.ancestors().skip(1).find(|above| above.exists()) {
+            ensure_in_place(dir, fs::canonicalize(above).map_err(&failed)?.ancestors())?;
         }
-        made => made,
-    };
-    match made {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
+        if let Some(above) = whole.parent() {
+            DirBuilder::new().recursive(true).mode(ABOVE).create(above).map_err(&failed)?;
+        }
+        match DirBuilder::new().mode(PRIVATE).create(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
     }
+    let whole = fs::canonicalize(dir).map_err(&failed)?;
     // Anything but a directory could make opening it wait.
     let handle =
-        OpenOptions::new().read(true).custom_flags(OFlags::DIRECTORY.bits() as i32).open(dir).map_err(&failed)?;
+        OpenOptions::new().read(true).custom_flags(OFlags::DIRECTORY.bits() as i32).open(&whole).map_err(&failed)?;
     let metadata = handle.metadata().map_err(&failed)?;
     let (owner, me) = (metadata.uid(), geteuid().as_raw());
     if owner != me {
         return Err(PrivateDirError::NotOurs { dir: dir.to_owned(), owner, me });
     }
-    ensure_in_place(dir)?;
-    Ok((handle, metadata.mode() & 0o7777))
+    ensure_in_place(dir, whole.ancestors().skip(1))?;
+    Ok((whole, handle, metadata.mode() & 0o7777))
 }
 
-/// Nobody but root and we can put something else in its place, wherever links lead.
-fn ensure_in_place(dir: &Path) -> Result<(), PrivateDirError> {
-    let failed = failed(dir);
-    let whole = fs::canonicalize(dir).map_err(&failed)?;
-    for above in whole.ancestors().skip(1) {
-        let metadata = fs::metadata(above).map_err(&failed)?;
-        let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
-        let trusted = owner == 0 || owner == geteuid().as_raw();
-        // A group that has its user's number is that user's alone, by the custom of many systems.
-        let writers = if group == owner { mode & 0o002 } else { mode & OTHERS_WRITE };
-        if !trusted || (writers != 0 && mode & STICKY == 0) {
-            return Err(PrivateDirError::Replaceable { dir: dir.to_owned(), above: above.to_owned() });
+/// Nobody but root and we can put something else in the place of what is below these.
+fn ensure_in_place<'a>(dir: &Path, above: impl Iterator<Item = &'a Path>) -> Result<(), PrivateDirError> {
+    let (me, my_group) = (geteuid().as_raw(), getegid().as_raw());
+    for above in above {
+        let metadata = fs::metadata(above).map_err(failed(dir))?;
+        let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
+        let (dir, above) = (dir.to_owned(), above.to_owned());
+        if owner != 0 && owner != me {
+            return Err(PrivateDirError::Below { dir, above, owner });
+        }
+        // The group that a user's processes have is that user's own by the custom of most systems.
+        let writers = if metadata.gid() == my_group { 0o002 } else { OTHERS_WRITE };
+        if mode & writers != 0 && mode & STICKY == 0 {
+            return Err(PrivateDirError::Replaceable { dir, above, mode });
         }
     }
     Ok(())
@@ -250,8 +300,11 @@ mod tests {
         set_mode(&above, 0o1777);
         PrivateDir::open(&dir, nothing).unwrap();
         std::os::unix::fs::symlink(&above, base.path().join("link")).unwrap();
+        let by_link = PrivateDir::open(&base.path().join("link/below/data"), nothing).unwrap();
+        assert_eq!(by_link.path(), fs::canonicalize(&dir).unwrap(), "the link is not asked again");
         set_mode(&above, 0o777);
         assert!(PrivateDir::open(&base.path().join("link/below/data"), nothing).is_err(), "wherever links lead");
+        assert!(!above.join("new").exists(), "nothing is made there");
     }
 
     #[test]
@@ -260,6 +313,9 @@ mod tests {
             let base = tempfile::tempdir().unwrap();
             set_mode(base.path(), 0o755);
             std::os::unix::fs::chown(base.path(), Some(12_345), None).unwrap();
+            let below = PrivateDir::open(&base.path().join("a/b"), nothing).unwrap_err();
+            assert!(matches!(below, PrivateDirError::Below { owner: 12_345, .. }), "{below}");
+            assert_eq!(fs::read_dir(base.path()).unwrap().count(), 0);
             let refused = PrivateDir::open(base.path(), nothing).unwrap_err();
             assert!(
                 refused.to_string().ends_with("belongs to user 12345, not to root, as whom this runs"),

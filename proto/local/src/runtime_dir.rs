@@ -105,18 +105,19 @@ impl RuntimeDir {
         if let Some(mode) = opened.mended() {
             tracing::warn!(dir = %path.display(), "others could look into this directory (mode {mode:o}): closed to them");
         }
+        let path = opened.path().to_owned();
         let dir = opened.into_handle();
         let owner = owner_of(&dir).ok_or_else(|| PrivateDirError::Io {
-            dir: path.to_owned(),
+            dir: path.clone(),
             source: io::Error::other("it cannot be told whose it is"),
         })?;
-        Ok(Self { path: path.to_owned(), dir, owner })
+        Ok(Self { path, dir, owner })
     }
 
     /// Those that are there and our own; as root also that of another user, where one was told.
     pub fn all() -> impl Iterator<Item = Self> {
         candidates().into_iter().filter_map(|path| {
-            let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits() as i32;
+            let flags = OFlags::DIRECTORY.bits() as i32;
             let dir = fs::OpenOptions::new().read(true).custom_flags(flags).open(&path).ok()?;
             let owner = owner_of(&dir)?;
             let trusted = Some(owner) == User::me() || User::me() == Some(User::ROOT);

@@ -67,8 +67,12 @@ impl Token {
     /// # Errors
     /// When it cannot be read or holds something else.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
+        Self::from_file(File::open(path)?)
+    }
+
+    fn from_file(file: File) -> Result<Self, TokenError> {
         let mut text = String::new();
-        File::open(path)?.take(FILE_BYTES).read_to_string(&mut text)?;
+        file.take(FILE_BYTES).read_to_string(&mut text)?;
         Self::parse(&text)
     }
 
@@ -113,18 +117,30 @@ impl fmt::Debug for Token {
 pub enum TokenSource {
     /// It was given itself.
     Text(Token),
-    /// A file. It is read for each connection: a coordinator has a new token at each start.
+    /// A file. It is read for each request: a coordinator has a new token at each start.
     File(PathBuf),
 }
 
 impl TokenSource {
+    /// The file, to be read again and again; what can be read only once, such as a pipe, is read now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn file(path: &Path) -> Result<Self, TokenError> {
+        match path.metadata()?.is_file() {
+            true => Ok(Self::File(path.to_owned())),
+            false => Token::read(path).map(Self::Text),
+        }
+    }
+
     /// The token as it is now, and the user whose file it is: who names it has said whom they expect.
     pub(crate) fn read(&self) -> Result<(Token, Option<User>), TokenError> {
         match self {
             Self::Text(token) => Ok((token.clone(), None)),
             Self::File(path) => {
-                let token = Token::read(path)?;
-                Ok((token, User::of(path.metadata()?.uid())))
+                let file = File::open(path)?;
+                let owner = User::of(file.metadata()?.uid());
+                Ok((Token::from_file(file)?, owner))
             }
         }
     }

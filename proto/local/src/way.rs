@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderValue;
 use rustix::process::geteuid;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -22,7 +21,7 @@ use tokio::{
 use crate::{
     listener,
     runtime_dir::RuntimeDir,
-    token::{Token, TokenError, TokenSource},
+    token::{TokenError, TokenSource},
     user::User,
     word::Word,
 };
@@ -181,28 +180,28 @@ impl Way {
         self.token.is_some()
     }
 
-    /// The header that shows the token as it is now, if there is one.
-    pub(crate) fn header(&self) -> Option<HeaderValue> {
-        self.token.as_ref().and_then(|source| source.read().ok()).map(|(token, _)| token.header())
+    /// Where the token comes from, if one was given.
+    #[must_use]
+    pub fn token(&self) -> Option<&TokenSource> {
+        self.token.as_ref()
     }
 
-    /// Connects, and makes sure who is at the other end; answers the token to show there, if one is needed.
+    /// Connects, and makes sure who is at the other end.
     ///
     /// # Errors
     /// When nobody is there, or somebody else; when the token cannot be read.
-    pub async fn connect(&self) -> Result<(Stream, Option<Token>), WayError> {
+    pub async fn connect(&self) -> Result<Stream, WayError> {
         let addresses = self.loopback().await?;
         if let Some(source) = &self.token {
-            let read = source.read();
-            let (token, owner) = read.map_err(|cause| WayError::Token { source: cause.into() })?;
-            return Ok((self.by_port(&addresses, owner).await?, Some(token)));
+            let (_, owner) = source.read().map_err(|cause| WayError::Token { source: cause.into() })?;
+            return self.by_port(&addresses, owner).await;
         }
         let mut tries = WORD_TRIES;
         loop {
             for dir in RuntimeDir::all() {
                 for address in &addresses {
                     if let Some(stream) = self.by_socket(&dir, *address).await? {
-                        return Ok((Stream::Unix(stream), None));
+                        return Ok(Stream::Unix(stream));
                     }
                 }
             }
@@ -376,6 +375,7 @@ impl AsyncWrite for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Token;
 
     #[test]
     fn an_address_is_a_host_and_a_port_with_or_without_scheme() {
@@ -420,7 +420,7 @@ mod tests {
         std::fs::write(&file, "theirs").unwrap();
         std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
         let named = Way::to(&address, Some(TokenSource::File(file))).unwrap().connect().await;
-        assert!(matches!(named, Ok((Stream::Tcp(_), Some(_)))), "{named:?}");
+        assert!(matches!(named, Ok(Stream::Tcp(_))), "{named:?}");
         let asked = Way::to(&address, None).unwrap().connect().await.unwrap_err();
         assert!(matches!(asked, WayError::NotYours { owner: 12_345, .. }), "{asked}");
     }

@@ -3,11 +3,10 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Request, Response, Uri, header::AUTHORIZATION};
+use http::{Request, Response, Uri, header::AUTHORIZATION};
 use hyper_util::rt::TokioIo;
 use tonic::{
     body::Body,
@@ -15,7 +14,10 @@ use tonic::{
 };
 use tower_service::Service;
 
-use crate::way::{Stream, Way, WayError};
+use crate::{
+    token::TokenSource,
+    way::{Stream, Way, WayError},
+};
 
 /// What requests call the host: the coordinator's guard against web pages of strangers lets no other names through.
 const HOST: &str = "http://localhost";
@@ -24,11 +26,8 @@ const HOST: &str = "http://localhost";
 #[derive(Debug, Clone)]
 pub struct Wire {
     channel: Channel,
-    bearer: Option<Bearer>,
+    token: Option<TokenSource>,
 }
-
-/// The header that shows the token, as it was read for the latest connection.
-type Bearer = Arc<RwLock<Option<HeaderValue>>>;
 
 impl Wire {
     /// Connects, with the settings that `set` makes.
@@ -36,16 +35,14 @@ impl Wire {
     /// # Errors
     /// When nobody is there, or somebody else: then a [`WayError`] is among the sources.
     pub async fn connect(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Result<Self, Error> {
-        let connector = Connector::of(way);
-        let bearer = connector.bearer.clone();
-        Ok(Self { channel: endpoint(set).connect_with_connector(connector).await?, bearer })
+        let channel = endpoint(set).connect_with_connector(Connector(way.clone())).await?;
+        Ok(Self { channel, token: way.token().cloned() })
     }
 
     /// The same, but connects when it is first used.
     pub fn lazy(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
-        let connector = Connector::of(way);
-        let bearer = connector.bearer.clone();
-        Self { channel: endpoint(set).connect_with_connector_lazy(connector), bearer }
+        let channel = endpoint(set).connect_with_connector_lazy(Connector(way.clone()));
+        Self { channel, token: way.token().cloned() }
     }
 }
 
@@ -63,9 +60,9 @@ impl Service<Request<Body>> for Wire {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if let Some(bearer) = &self.bearer {
-            let bearer = bearer.read().unwrap_or_else(PoisonError::into_inner).clone();
-            request.headers_mut().extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
+        // Each time anew: the coordinator may be another, which shows only when the request is there.
+        if let Some(Ok((token, _))) = self.token.as_ref().map(TokenSource::read) {
+            request.headers_mut().insert(AUTHORIZATION, token.header());
         }
         self.channel.call(request)
     }
@@ -73,18 +70,7 @@ impl Service<Request<Body>> for Wire {
 
 /// Makes connections the way goes, whatever the URI says.
 #[derive(Debug, Clone)]
-struct Connector {
-    way: Way,
-    bearer: Option<Bearer>,
-}
-
-impl Connector {
-    fn of(way: &Way) -> Self {
-        // A lazy channel makes its first request before it is connected: that has to show the token too.
-        let bearer = way.is_by_port().then(|| Arc::new(RwLock::new(way.header())));
-        Self { way: way.clone(), bearer }
-    }
-}
+struct Connector(Way);
 
 impl Service<Uri> for Connector {
     type Response = TokioIo<Stream>;
@@ -96,13 +82,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { way, bearer } = self.clone();
-        Box::pin(async move {
-            let (stream, token) = way.connect().await?;
-            if let Some(bearer) = bearer {
-                *bearer.write().unwrap_or_else(PoisonError::into_inner) = token.map(|token| token.header());
-            }
-            Ok(TokioIo::new(stream))
-        })
+        let way = self.0.clone();
+        Box::pin(async move { way.connect().await.map(TokioIo::new) })
     }
 }

@@ -42,14 +42,15 @@ const PROGRAMS: [&str; 8] = ["sh", "cat", "tr", "ls", "head", "tail", "ln", "mkf
 #[tokio::test]
 async fn items_run_in_one_warm_container() {
     in_docker(async |world| {
-        let stage = world.shell("tr a-z A-Z < {in} > {out}");
+        let stage = world.shell("tr a-z A-Z < \"{in}\" > \"{out}\"");
         let names: Vec<String> = (0..50).map(|number| format!("d/{number}")).collect();
         let inputs: Vec<_> = names.iter().map(|name| (name.as_str(), "hello")).collect();
         let work = world.map(stage, &inputs);
         for (finished, name) in world.run(work).await.iter().zip(&names) {
             assert_eq!(outputs(finished), [pair(name, "HELLO")]);
         }
-        let work = world.gather(world.shell("ls {in} > {out}; cat {in}/* >> {out}"), &[("a", "1"), ("b", "2")]);
+        let work = world
+            .gather(world.shell("ls \"{in}\" > \"{out}\"; cat \"{in}\"/* >> \"{out}\""), &[("a", "1"), ("b", "2")]);
         assert_eq!(outputs(&world.run(vec![work]).await[0]), [pair("total", "000000-a\n000001-b\n12")]);
     })
     .await;
@@ -58,7 +59,7 @@ async fn items_run_in_one_warm_container() {
 #[tokio::test]
 async fn inputs_cannot_be_written_inside() {
     in_docker(async |world| {
-        let stage = world.shell("echo x >> {in} || echo refused > {out}");
+        let stage = world.shell("echo x >> \"{in}\" || echo refused > \"{out}\"");
         assert_eq!(world.outputs(stage, "a", "").await, [pair("a", "refused\n")]);
     })
     .await;
@@ -68,10 +69,10 @@ async fn inputs_cannot_be_written_inside() {
 async fn hostile_outputs_are_refused_by_name() {
     in_docker(async |world| {
         for (line, message) in [
-            ("ln -s /etc/shadow {out}", "output refused: \"item\" is a symlink"),
-            ("ln -s /proc/self/environ {out}", "output refused: \"item\" is a symlink"),
-            ("mkfifo {out}", "output refused: \"item\" is a FIFO"),
-            ("echo > {outdir}/a; ln {outdir}/a {outdir}/a2", "is a hard link"),
+            ("ln -s /etc/shadow \"{out}\"", "output refused: \"item\" is a symlink"),
+            ("ln -s /proc/self/environ \"{out}\"", "output refused: \"item\" is a symlink"),
+            ("mkfifo \"{out}\"", "output refused: \"item\" is a FIFO"),
+            ("echo > \"{outdir}\"/a; ln \"{outdir}\"/a \"{outdir}\"/a2", "is a hard link"),
         ] {
             let failure = world.failure(world.shell(line)).await;
             assert_eq!(failure.class(), FailureClass::Output);
@@ -98,12 +99,12 @@ async fn a_container_without_the_program_says_so() {
 #[tokio::test]
 async fn memory_limits_are_told_from_other_ends() {
     in_docker(async |world| {
-        let mut stage = world.shell("cat {in}; tail /dev/zero");
+        let mut stage = world.shell("cat \"{in}\"; tail /dev/zero");
         stage.container.as_mut().unwrap().memory_bytes = 64 << 20;
         let failure = world.failure(stage.clone()).await;
         assert_eq!(failure.class(), FailureClass::OutOfMemory, "{}", failure.message);
         assert_eq!(failure.message, "met its memory limit of 64 MiB");
-        stage.container.as_mut().unwrap().command[2] = "cat {in}".into();
+        stage.container.as_mut().unwrap().command[2] = "cat \"{in}\"".into();
         assert_eq!(world.outputs(stage, "a", "fine").await, [pair("a", "fine")]);
     })
     .await;

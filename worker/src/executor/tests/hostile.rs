@@ -15,10 +15,13 @@ async fn refused(line: &str) -> String {
 
 #[tokio::test]
 async fn what_is_no_plain_file_fails_the_attempt_by_name() {
-    assert_eq!(refused("ln -s /etc/shadow {outdir}/x").await, "output refused: \"x\" is a symlink");
-    assert_eq!(refused("mkfifo {outdir}/p").await, "output refused: \"p\" is a FIFO");
+    assert_eq!(refused("ln -s /etc/shadow \"{outdir}\"/x").await, "output refused: \"x\" is a symlink");
+    assert_eq!(refused("mkfifo \"{outdir}\"/p").await, "output refused: \"p\" is a FIFO");
     assert_eq!(
-        refused("echo > {outdir}/a; ln {outdir}/a {outdir}/b; rm {outdir}/nothing; true").await.split('"').next(),
+        refused("echo > \"{outdir}\"/a; ln \"{outdir}\"/a \"{outdir}\"/b; rm \"{outdir}\"/nothing; true")
+            .await
+            .split('"')
+            .next(),
         Some("output refused: ")
     );
     assert_eq!(
@@ -29,7 +32,7 @@ async fn what_is_no_plain_file_fails_the_attempt_by_name() {
 
 #[tokio::test]
 async fn an_output_directory_turned_into_a_link_is_not_followed() {
-    let message = refused("rmdir {outdir}; ln -s /etc {outdir}").await;
+    let message = refused("rmdir \"{outdir}\"; ln -s /etc \"{outdir}\"").await;
     assert_eq!(message, "output refused: the run removed its output directory");
 }
 
@@ -37,10 +40,10 @@ async fn an_output_directory_turned_into_a_link_is_not_followed() {
 async fn a_failed_run_leaves_nothing_behind_however_much_it_left() {
     let mut world = World::new(1);
     let stage = world.shell(
-        "for i in 1 2 3; do mkdir -p {outdir}/$i/a/b; echo > {outdir}/$i/a/b/c; done; ln -s / {outdir}/root; exit 1",
+        "for i in 1 2 3; do mkdir -p \"{outdir}\"/$i/a/b; echo > \"{outdir}\"/$i/a/b/c; done; ln -s / \"{outdir}\"/root; exit 1",
     );
     assert_eq!(world.failure(stage).await.class(), FailureClass::Exit);
-    let stage = world.shell("ls \"$(dirname {outdir})\" | wc -l > {out}");
+    let stage = world.shell("ls \"$(dirname \"{outdir}\")\" | wc -l > \"{out}\"");
     assert_eq!(world.outputs(stage, "a", "").await[0].1.trim(), "1", "only its own");
     world.end().await;
 }
@@ -49,7 +52,7 @@ async fn a_failed_run_leaves_nothing_behind_however_much_it_left() {
 async fn a_run_that_occupies_the_next_ones_directory_only_spoils_its_container() {
     let mut world = World::new(1);
     let stage = world.shell(
-        "cd \"$(dirname {outdir})\"; for n in 2 3 4 5 6; do mkdir -p $n; ln -s /etc/passwd $n/x; done; echo {name}",
+        "cd \"$(dirname \"{outdir}\")\"; for n in 2 3 4 5 6; do mkdir -p $n; ln -s /etc/passwd $n/x; done; echo {name}",
     );
     let work = world.map(stage, &[("a", "")]);
     let hostile = world.run(work).await;
@@ -64,7 +67,7 @@ async fn a_run_that_occupies_the_next_ones_directory_only_spoils_its_container()
 #[tokio::test]
 async fn a_process_left_behind_is_dead_before_outputs_are_collected() {
     let mut world = World::new(1);
-    let stage = world.shell("setsid sh -c 'while :; do rm -f {out}; ln -s /etc/shadow {out}; rm -f {out}; echo fine > {out}; done' & sleep 0.1; exit 0");
+    let stage = world.shell("setsid sh -c 'while :; do rm -f \"{out}\"; ln -s /etc/shadow \"{out}\"; rm -f \"{out}\"; echo fine > \"{out}\"; done' & sleep 0.1; exit 0");
     let work = world.map(stage, &[("a", "")]);
     let finished = world.run(work).await.remove(0);
     match finished.ended {

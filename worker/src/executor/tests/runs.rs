@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn an_item_is_mapped_to_an_output_beside_it() {
     let mut world = World::new(1);
-    let stage = world.shell("tr a-z A-Z < {in} > {out}");
+    let stage = world.shell("tr a-z A-Z < \"{in}\" > \"{out}\"");
     assert_eq!(world.outputs(stage, "texts/a.txt", "hello").await, [pair("texts/a.txt", "HELLO")]);
     world.end().await;
 }
@@ -24,7 +24,7 @@ async fn without_words_bytes_travel_by_standard_input_and_output() {
 async fn all_files_below_outdir_are_outputs_and_standard_output_is_a_log() {
     let mut world = World::new(1);
     let stage = world
-        .shell("echo said; echo wrong >&2; mkdir {outdir}/sub; echo 1 > {outdir}/sub/x; echo 2 > {outdir}/{stem}.two");
+        .shell("echo said; echo wrong >&2; mkdir \"{outdir}\"/sub; echo 1 > \"{outdir}\"/sub/x; echo 2 > \"{outdir}\"/{stem}.two");
     let work = world.map(stage, &[("d/a.txt", "")]);
     let finished = world.run(work).await.remove(0);
     assert_eq!(outputs(&finished), [pair("d/a.two", "2\n"), pair("d/sub/x", "1\n")]);
@@ -36,9 +36,9 @@ async fn all_files_below_outdir_are_outputs_and_standard_output_is_a_log() {
 #[tokio::test]
 async fn outdir_alone_promises_no_output_and_out_does() {
     let mut world = World::new(1);
-    let stage = world.shell("ls {outdir}");
+    let stage = world.shell("ls \"{outdir}\"");
     assert_eq!(world.outputs(stage, "a", "").await, []);
-    let stage = world.shell(": {out}");
+    let stage = world.shell(": \"{out}\"");
     let failure = world.failure(stage).await;
     assert_eq!(failure.class(), FailureClass::Output);
     assert_eq!(failure.message, "left no output: expected \"item\" ({out})");
@@ -71,7 +71,7 @@ const PARTS: [(&str, &str); 3] = [("z/b", "1"), ("a", "2"), ("q", "3")];
 #[tokio::test]
 async fn a_gather_finds_its_parts_in_a_directory_in_order() {
     let mut world = World::new(1);
-    let work = world.gather(world.shell("ls {in} > {out}; cat {in}/* >> {out}"), &PARTS);
+    let work = world.gather(world.shell("ls \"{in}\" > \"{out}\"; cat \"{in}\"/* >> \"{out}\""), &PARTS);
     let finished = world.run(vec![work]).await;
     let text = "000000-b\n000001-a\n000002-q\n123";
     assert_eq!(outputs(&finished[0]), [pair("total", text)]);
@@ -119,7 +119,7 @@ async fn a_large_output_arrives_in_a_file() {
 #[tokio::test]
 async fn a_failure_has_its_code_and_the_end_of_standard_error() {
     let mut world = World::new(1);
-    let stage = world.shell("echo 'no such thing' >&2; echo partial > {out}; exit 3");
+    let stage = world.shell("echo 'no such thing' >&2; echo partial > \"{out}\"; exit 3");
     let failure = world.failure(stage).await;
     assert_eq!((failure.class(), failure.code), (FailureClass::Exit, 3));
     assert_eq!((failure.message.as_str(), &*failure.stderr_tail), ("exit code 3", &b"no such thing\n"[..]));

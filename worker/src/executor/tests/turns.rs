@@ -16,7 +16,7 @@ impl World {
 
 /// A shell line that says it has begun, and ends when it may.
 fn waits(begun: &Path, may_end: &Path) -> String {
-    format!("echo x >> {}; until [ -e {} ]; do sleep 0.01; done", begun.display(), may_end.display())
+    format!("echo x >> '{}'; until [ -e '{}' ]; do sleep 0.01; done", begun.display(), may_end.display())
 }
 
 fn lines(path: &Path) -> usize {
@@ -152,7 +152,7 @@ async fn nothing_stays_behind_a_long_item_when_a_slot_is_free() {
 async fn a_stopped_item_ends_and_is_not_heard_of() {
     let mut world = World::new(1);
     let (begun, never) = (world.signal("begun"), world.signal("never"));
-    let stage = world.shell(&format!("{}; echo late > {{out}}", waits(&begun, &never)));
+    let stage = world.shell(&format!("{}; echo late > \"{{out}}\"", waits(&begun, &never)));
     let work = world.map(stage, &[("running", ""), ("waiting", "")]);
     let ids: Vec<_> = work.iter().map(|work| work.id).collect();
     world.executor.submit(work);
