@@ -66,7 +66,7 @@ async fn input_and_output_are_files(world: &World) {
     let sandbox = world.start().await;
     let letter = sandbox.paths.host_in.join("letter");
     fs::write(&letter, "dear reader").unwrap();
-    let script = format!("cat; cat {}/letter > {}/1/copy", sandbox.paths.inside_in, sandbox.paths.inside_out);
+    let script = format!("cat; cat '{}'/letter > '{}'/1/copy", sandbox.paths.inside_in, sandbox.paths.inside_out);
     let mut both = shell(&script);
     (both.stdin, both.stdout) = (Stdin::File("letter".into()), Stdout::Attached);
     let mut said = tempfile::tempfile().unwrap();
@@ -118,13 +118,13 @@ async fn data_is_shown(world: &World) {
     fs::write(data.path().join("index"), "whale").unwrap();
     let sandbox = world.start_with(|spec| spec.data = Some(data.path().into())).await.unwrap();
     let inside = sandbox.paths.inside_data.clone().unwrap();
-    assert_eq!(said(&sandbox, 1, &format!("cat {inside}/index")).await, "whale");
+    assert_eq!(said(&sandbox, 1, &format!("cat '{inside}'/index")).await, "whale");
     sandbox.control.remove().await.unwrap();
 }
 
 async fn outputs_outlive_the_sandbox(world: &World) {
     let sandbox = world.start().await;
-    let script = format!("echo kept > {}/1/file", sandbox.paths.inside_out);
+    let script = format!("echo kept > '{}'/1/file", sandbox.paths.inside_out);
     assert_eq!(done(&sandbox, shell(&script)).await.end, End::Exited(0));
     sandbox.control.remove().await.unwrap();
     assert_eq!(fs::read(sandbox.paths.host_out.join("1/file")).unwrap(), b"kept\n");
@@ -133,7 +133,7 @@ async fn outputs_outlive_the_sandbox(world: &World) {
 async fn too_large_a_file_is_stopped(world: &World) {
     let sandbox = world.start_with(|spec| spec.max_output_bytes = 1000).await.unwrap();
     fs::write(sandbox.paths.host_in.join("large"), [0; 5000]).unwrap();
-    let copy = format!("exec cat {}/large > {}/1/large", sandbox.paths.inside_in, sandbox.paths.inside_out);
+    let copy = format!("exec cat '{}'/large > '{}'/1/large", sandbox.paths.inside_in, sandbox.paths.inside_out);
     let end = done(&sandbox, shell(&copy)).await.end;
     assert!(matches!(end, End::Signaled { signal: 25 } | End::Exited(1)), "{end:?}");
     assert!(fs::metadata(sandbox.paths.host_out.join("1/large")).unwrap().len() <= 1000);
@@ -157,7 +157,7 @@ fn is_running(text: &str) -> bool {
 async fn start_daemon(sandbox: &Sandbox, argument: &str) {
     let ready = sandbox.paths.host_out.join("1/ready");
     let inside = &sandbox.paths.inside_out;
-    let script = format!("(sleep {argument} & ) ; echo > {inside}/1/ready; exec sleep {argument}");
+    let script = format!("(sleep {argument} & ) ; echo > '{inside}'/1/ready; exec sleep {argument}");
     sandbox.shim.send(&ToShim::Run(shell(&script))).await.unwrap();
     timeout(PATIENCE, async {
         while !ready.exists() || !is_running(argument) {

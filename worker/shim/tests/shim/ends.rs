@@ -97,7 +97,7 @@ fn a_request_to_end_reaches_the_whole_process_group() {
     for place in Place::all() {
         let mut worker = Worker::start(place);
         let up = Sign::new(&worker, "up");
-        let script = "sh -c 'exec 9>$DIR/up; trap \"echo asked; exit\" TERM; echo >&9; \
+        let script = "sh -c 'exec 9>\"$DIR\"/up; trap \"echo asked; exit\" TERM; echo >&9; \
             while :; do sleep 0.01; done' & trap : TERM; wait $!; wait $!";
         let run = worker.script(script);
         let seq = run.seq;
@@ -115,7 +115,7 @@ fn running_and_queued_runs_can_be_stopped() {
     for place in Place::all() {
         let mut worker = Worker::start(place);
         let up = Sign::new(&worker, "up");
-        let running = worker.script("exec 9>$DIR/up; echo >&9; trap '' TERM; exec sleep 1000");
+        let running = worker.script("exec 9>\"$DIR\"/up; echo >&9; trap '' TERM; exec sleep 1000");
         let queued = worker.script("echo it ran");
         let last = worker.script("echo last");
         for run in [&running, &queued, &last] {

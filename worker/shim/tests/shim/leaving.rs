@@ -10,7 +10,7 @@ use crate::worker::{Place, Worker};
 fn busy(place: Place) -> (Worker, Sign) {
     let mut worker = Worker::start(place);
     let up = Sign::new(&worker, "up");
-    let script = "exec 9>$DIR/up; setsid sh -c '(sleep 1000; true) &'; echo >&9; sleep 1000; true";
+    let script = "exec 9>\"$DIR\"/up; setsid sh -c '(sleep 1000; true) &'; echo >&9; sleep 1000; true";
     let run = worker.script(script);
     worker.send(&ToShim::Run(run));
     up.wait();

@@ -42,8 +42,8 @@ impl Sign {
 }
 
 /// Leaves a process behind that has its own session, no tie to its parent, and holds the sign.
-const DAEMON: &str = "setsid sh -c '(exec 9>$DIR/up; echo >&9; exec sleep 1000) &' & \
-    while [ ! -e $DIR/seen ]; do sleep 0.01; done";
+const DAEMON: &str = "setsid sh -c '(exec 9>\"$DIR\"/up; echo >&9; exec sleep 1000) &' & \
+    while [ ! -e \"$DIR\"/seen ]; do sleep 0.01; done";
 
 #[test]
 fn a_daemon_is_killed_before_the_end_is_told() {
@@ -67,7 +67,7 @@ fn many_processes_in_many_generations_are_killed() {
     for place in Place::all() {
         let mut worker = Worker::start(place);
         let up = Sign::new(&worker, "up");
-        let script = "exec 9>$DIR/up; for i in 1 2 3 4 5 6 7 8 9 10; do \
+        let script = "exec 9>\"$DIR\"/up; for i in 1 2 3 4 5 6 7 8 9 10; do \
             setsid sh -c 'sleep 1000 & setsid sh -c \"sleep 1000 & sleep 1000\" & sleep 1000' & \
             done; exit 0";
         let run = worker.script(script);
@@ -82,7 +82,7 @@ fn orphans_that_end_during_a_run_do_not_stay() {
         let mut worker = Worker::start(place);
         let up = Sign::new(&worker, "up");
         let script = "i=0; while [ $i -lt 50 ]; do (true &); i=$((i+1)); done; \
-            exec 9>$DIR/up; echo >&9; exec sleep 1000";
+            exec 9>\"$DIR\"/up; echo >&9; exec sleep 1000";
         let run = worker.script(script);
         let seq = run.seq;
         worker.send(&ToShim::Run(run));
@@ -102,8 +102,8 @@ fn orphans_that_end_during_a_run_do_not_stay() {
 fn scratch_is_emptied_after_each_run() {
     for place in Place::all() {
         let mut worker = Worker::start(place);
-        let script = "cd $DIR/scratch && test -z \"$(ls -A)\" && mkdir -p a/b/c/d .hidden && \
-            echo x > a/b/c/x && ln -s $DIR a/link && mkfifo a/fifo && chmod 0 a/b && echo fine";
+        let script = "cd \"$DIR\"/scratch && test -z \"$(ls -A)\" && mkdir -p a/b/c/d .hidden && \
+            echo x > a/b/c/x && ln -s \"$DIR\" a/link && mkfifo a/fifo && chmod 0 a/b && echo fine";
         for _ in 0..2 {
             let run = worker.script(script);
             assert_eq!(worker.carry_out(run).stdout.head, b"fine\n");
@@ -117,7 +117,7 @@ fn scratch_is_emptied_after_each_run() {
 fn scratch_that_cannot_be_emptied_makes_the_container_dirty() {
     for place in Place::all() {
         let mut worker = Worker::start(place);
-        let run = worker.script("rmdir $DIR/scratch");
+        let run = worker.script("rmdir \"$DIR\"/scratch");
         worker.send(&ToShim::Run(run));
         let done = worker.done();
         assert_eq!((done.end, done.dirty), (End::Exited(0), true));

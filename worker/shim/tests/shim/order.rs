@@ -8,7 +8,7 @@ use crate::worker::{Place, Worker};
 fn runs_sent_ahead_end_in_their_order_and_never_overlap() {
     for place in Place::all() {
         let mut worker = Worker::start(place);
-        let script = "mkdir $DIR/alone && echo $0 && rmdir $DIR/alone";
+        let script = "mkdir \"$DIR\"/alone && echo $0 && rmdir \"$DIR\"/alone";
         for number in 1..=100 {
             let run = worker.command(&["sh", "-c", script, &number.to_string()]);
             worker.send(&ToShim::Run(run));

@@ -49,7 +49,7 @@ async fn outdir_alone_promises_no_output_and_out_does() {
 async fn words_and_variables_tell_the_facts() {
     let mut world = World::new(1);
     let mut stage = world.shell(
-        "echo {name} {stem} {ext} {index} {attempt} {job} $MINE $FIXED $LONGSHORE_NAME {shard} > $LONGSHORE_OUTPUT",
+        "echo {name} {stem} {ext} {index} {attempt} {job} $MINE $FIXED $LONGSHORE_NAME {shard} > \"$LONGSHORE_OUTPUT\"",
     );
     let var = |name: &str, value: &str| EnvVar { name: name.into(), value: value.into() };
     stage.container.as_mut().unwrap().env = vec![var("MINE", "{index}:{name}"), var("FIXED", "f")];
@@ -61,7 +61,7 @@ async fn words_and_variables_tell_the_facts() {
 #[tokio::test]
 async fn the_work_item_file_is_the_input() {
     let mut world = World::new(1);
-    let stage = world.shell("cat $WORK_ITEM_FILE; cmp $WORK_ITEM_FILE $LONGSHORE_INPUT");
+    let stage = world.shell("cat \"$WORK_ITEM_FILE\"; cmp \"$WORK_ITEM_FILE\" \"$LONGSHORE_INPUT\"");
     assert_eq!(world.outputs(stage, "a", "x").await, [pair("a", "x")]);
     world.end().await;
 }
@@ -83,7 +83,7 @@ async fn a_gather_without_words_reads_its_parts_one_after_the_other() {
     let mut world = World::new(1);
     let work = world.gather(world.stage(&["cat"]), &PARTS);
     assert_eq!(outputs(&world.run(vec![work]).await[0]), [pair("total", "123")]);
-    let work = world.gather(world.shell("grep -c digest {manifest}; cat"), &PARTS);
+    let work = world.gather(world.shell("grep -c digest \"{manifest}\"; cat"), &PARTS);
     assert_eq!(outputs(&world.run(vec![work]).await[0]), [pair("total", "1\n")], "the manifest is its way in");
     world.end().await;
 }

@@ -217,7 +217,7 @@ async fn runs_held_by_the_shim_are_given_back_too() {
 async fn losing_a_container_fails_only_the_item_that_ran() {
     let mut world = World::new(1);
     let (begun, never) = (world.signal("begun"), world.signal("never"));
-    let line = format!("case {{name}} in long) echo $PPID > {}; {};; esac", begun.display(), waits(&begun, &never));
+    let line = format!("case {{name}} in long) echo $PPID > '{}'; {};; esac", begun.display(), waits(&begun, &never));
     let stage = Arc::new(world.shell(&line));
     let mut work: Vec<_> = (0..30).map(|n| world.work(&stage, &format!("quick{n}"), vec![named("x", "")])).collect();
     work.push(world.work(&stage, "long", vec![named("x", "")]));
@@ -256,8 +256,11 @@ async fn other_containers_get_their_turn() {
 async fn shutting_down_ends_what_runs_and_removes_everything() {
     let mut world = World::new(2);
     let (begun, never) = (world.signal("begun"), world.signal("never"));
-    let stage =
-        world.shell(&format!("echo $$ >> {}; until [ -e {} ]; do sleep 0.01; done", begun.display(), never.display()));
+    let stage = world.shell(&format!(
+        "echo $$ >> '{}'; until [ -e '{}' ]; do sleep 0.01; done",
+        begun.display(),
+        never.display()
+    ));
     let work = world.map(stage, &[("a", ""), ("b", ""), ("c", "")]);
     world.executor.submit(work);
     world.until(|| lines(&begun) == 2).await;
