@@ -199,13 +199,9 @@ impl Oracle {
         if result.id.epoch < self.epoch {
             coverage.saw("a result of an attempt of an old epoch");
         }
-        let Some((item, holder)) = self.given.get(&result.id) else {
-            coverage.saw("a result of an attempt that was never given out");
-            return;
-        };
-        if *holder != worker {
-            coverage.saw("a result of an attempt of another worker");
-        } else if *item != result.item && self.holders.get(item) == Some(&(result.id, worker)) {
+        // By what is held, not by what was given out: a false claim that was believed is held too.
+        let held = self.holders.iter().find(|(_, holder)| **holder == (result.id, worker)).map(|(item, _)| *item);
+        if let Some(item) = held {
             coverage.saw(if self.live.job(result.item.job).is_none() {
                 "a result for a job that is not there"
             } else if result.item.index >= self.items(&result.item) {
@@ -215,7 +211,13 @@ impl Oracle {
             } else {
                 "a result for an item that is not the attempt's"
             });
-            self.holders.remove(item);
+            self.holders.remove(&item);
+            return;
+        }
+        match self.given.get(&result.id) {
+            None => coverage.saw("a result of an attempt that was never given out"),
+            Some((_, holder)) if *holder != worker => coverage.saw("a result of an attempt of another worker"),
+            Some(_) => {}
         }
     }
 
