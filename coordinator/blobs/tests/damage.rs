@@ -22,6 +22,8 @@ fn pack(dir: &Path) -> PathBuf {
 }
 
 fn flip(path: &Path, at: u64) {
+    // What is kept is read-only, for all but root.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
     let file = fs::File::options().read(true).write(true).open(path).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();

@@ -245,7 +245,18 @@ impl Sweep<'_> {
             match unlinkat(dir, name, AtFlags::empty()) {
                 Err(Errno::ISDIR) => {
                     self.made += 1;
-                    renameat_with(dir, name, self.trash, format!("up-{}", self.made - 1), RenameFlags::NOREPLACE)?;
+                    let up = format!("up-{}", self.made - 1);
+                    let moved = || renameat_with(dir, name, self.trash, &*up, RenameFlags::NOREPLACE);
+                    match moved() {
+                        Err(Errno::ACCESS) => {
+                            // To change what is above it, one that is not root has to be allowed to write to it.
+                            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::PATH;
+                            let inner = openat(dir, name, flags, Mode::empty())?;
+                            let _ = std::fs::set_permissions(by_descriptor(&inner), Permissions::from_mode(0o700));
+                            moved()?;
+                        }
+                        moved => moved?,
+                    }
                 }
                 Err(Errno::ACCESS) => {
                     // A directory of our own without write permission; the next pass tells.

@@ -76,7 +76,8 @@ impl Oracle {
     /// A worker has forgotten a success. It matters only if it is the one that was committed.
     pub fn settled(&mut self, id: AttemptId, item: ItemKey) {
         let outcome = self.live.outcome(&item);
-        if outcome.is_some_and(|outcome| outcome.detail == detail_of(id)) {
+        // Of an attempt that a lie has ended, a failure is kept.
+        if outcome.is_some_and(|outcome| outcome.success && outcome.detail == detail_of(id)) {
             self.promises.settled.insert(item, id);
         }
     }
