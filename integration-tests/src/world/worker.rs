@@ -1,5 +1,5 @@
 //! The workers: they run attempts, hold every result until it is settled, keep replicas, and say it all again when they
-//! reconnect. They are honest, but for what [`super::lies`] makes them say; it is the world that is not kind to them.
+//! reconnect. They are honest, but for what `lies` makes them say; it is the world that is not kind to them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
