@@ -1,9 +1,8 @@
 //! The simulated world: one seed drives the network, the disk, the clock, the workers, the clients and the faults around
-//! a real core, and an oracle checks everything after each step.
+//! the core and the drive that ship, and an oracle checks everything after each step.
 //!
 //! The same seed is the same run, always: time is a number, chance is [`dice::Dice`], and nothing iterates in an order that
-//! is not fixed. Around the core stands a driver that follows the law: nothing leaves before its records, and all earlier
-//! ones, are durable. When faults have ended, everything has to come to an end too.
+//! is not fixed. When faults have ended, everything has to come to an end too.
 
 pub mod agenda;
 pub mod client;
@@ -186,6 +185,7 @@ impl World {
             Event::PartitionEnds(worker, cut) => self.partition_ends(worker, cut),
             Event::DiskRecovers => {
                 self.disk.slow = false;
+                self.disk.full = false;
                 Ok(())
             }
             Event::FaultStrikes(fault, worker) => self.fault_strikes(fault, worker),
@@ -227,7 +227,7 @@ impl World {
     }
 
     /// The time as a coordinator's life sees it: its steady clock begins anywhere.
-    fn core_now(&self, coordinator: &Coordinator) -> Now {
-        Now { steady_ms: self.now_ms + coordinator.offset_ms, wall_ms: self.wall_ms + self.now_ms }
+    fn time(&self, offset_ms: u64) -> Now {
+        Now { steady_ms: self.now_ms + offset_ms, wall_ms: self.wall_ms + self.now_ms }
     }
 }

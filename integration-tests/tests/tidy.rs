@@ -18,8 +18,9 @@ const LINES: usize = 600;
 ///
 /// Arrows run one way (ARCHITECTURE.md): the pure parts know nothing of ours, adapters know the pure parts, programs know
 /// adapters.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("longshore-core", &[]),
+    ("longshore-drive", &["longshore-core"]),
     ("longshore-shim", &[]),
     ("longshore-proto", &[]),
     ("longshore-local", &["longshore-proto"]),
@@ -34,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &[
             "longshore-blobs",
             "longshore-core",
+            "longshore-drive",
             "longshore-local",
             "longshore-proto",
             "longshore-root",
@@ -43,11 +45,14 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("longshore-examples", &["merger-sdk"]),
     ("longshore", &["longshore-client", "longshore-coordinator", "longshore-local", "longshore-worker"]),
     ("bench", &["longshore-client", "longshore-local", "longshore-proto"]),
-    ("integration-tests", &["longshore-core", "merger-sdk"]),
+    ("integration-tests", &["longshore-core", "longshore-drive", "merger-sdk"]),
 ];
 
-/// What the core must not depend on: anything with a clock, IO, tasks or dice. It has no dependency but these.
-const PURE: [&str; 2] = ["serde", "thiserror"];
+/// The crates in which everything is decided, with all that they may depend on: nothing with a clock, IO, tasks or dice.
+const PURE: [(&str, &str, &[&str]); 2] = [
+    ("longshore-core", "coordinator/core/src", &["serde", "thiserror"]),
+    ("longshore-drive", "coordinator/drive/src", &["longshore-core"]),
+];
 
 fn root() -> PathBuf {
     integration_tests::real::repository()
@@ -148,14 +153,14 @@ fn no_crate_is_reached_from_itself() {
 }
 
 #[test]
-fn the_core_has_no_clock_no_io_and_no_dice() {
-    let manifests = manifests();
-    let all = dependencies(&manifests["longshore-core"], &["dependencies", "build-dependencies"]);
-    let stray: Vec<_> = all.iter().filter(|name| !PURE.contains(&name.as_str())).collect();
-    assert!(stray.is_empty(), "the core must not depend on {stray:?}");
+fn what_decides_has_no_clock_no_io_and_no_dice() {
+    let (manifests, sources) = (manifests(), sources());
     let impure = ["std::time::Instant", "SystemTime", "std::fs", "std::net", "std::thread", "std::env", "async fn"];
-    for (path, text) in sources() {
-        if path.starts_with("coordinator/core/src") {
+    for (name, below, allowed) in PURE {
+        let all = dependencies(&manifests[name], &["dependencies", "build-dependencies"]);
+        let stray: Vec<_> = all.iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(stray.is_empty(), "{name} must not depend on {stray:?}");
+        for (path, text) in sources.iter().filter(|(path, _)| path.starts_with(below)) {
             let found = impure.iter().find(|word| text.contains(*word));
             assert_eq!(found, None, "in {}", path.display());
         }

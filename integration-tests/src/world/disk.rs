@@ -1,22 +1,50 @@
 //! The coordinator's disk: what is written is gone in a crash until a sync has made it durable.
 
-use std::collections::VecDeque;
-
 use longshore_core::Record;
 
 use super::{dice::Dice, kept::Kept};
+
+/// The records of one batch, outbox by outbox.
+#[derive(Debug, Clone)]
+pub struct Page {
+    outboxes: Vec<Vec<Record>>,
+    most: usize,
+}
+
+impl Page {
+    /// An empty one, which is full with so many outboxes.
+    #[must_use]
+    pub fn of(most: usize) -> Self {
+        Self { outboxes: Vec::new(), most }
+    }
+}
+
+impl longshore_drive::Page for Page {
+    type Batch = Vec<Vec<Record>>;
+
+    fn add(&mut self, records: Vec<Record>) {
+        self.outboxes.push(records);
+    }
+
+    fn is_full(&self) -> bool {
+        self.outboxes.len() >= self.most
+    }
+
+    fn finish(self) -> Self::Batch {
+        self.outboxes
+    }
+}
 
 /// The disk.
 #[derive(Debug, Default)]
 pub struct Disk {
     kept: Kept,
-    /// Batches written and not durable, oldest first. A batch is the records of one outbox.
-    buffer: VecDeque<Vec<Record>>,
-    /// How many of them the sync under way takes.
-    syncing: usize,
-    written: u64,
+    /// What the sync under way takes, outbox by outbox.
+    syncing: Vec<Vec<Record>>,
     /// Slower than usual.
     pub slow: bool,
+    /// Has no room for another batch.
+    pub full: bool,
     /// The highest epoch any life was given.
     pub epoch: u64,
 }
@@ -24,9 +52,9 @@ pub struct Disk {
 /// What a crash left.
 #[derive(Debug, Clone, Copy)]
 pub struct Wreck {
-    /// Batches lost.
+    /// Outboxes lost that were being synced.
     pub lost: usize,
-    /// Batches that survived though no sync had said so.
+    /// Outboxes that survived though no sync had said so.
     pub survived: usize,
 }
 
@@ -37,57 +65,33 @@ impl Disk {
         &self.kept
     }
 
-    /// Writes a batch; an empty one is nothing to write. Answers the number of batches written so far: when that many are
-    /// durable, so is all that was written until now.
-    pub fn write(&mut self, batch: Vec<Record>) -> u64 {
-        if !batch.is_empty() {
-            self.buffer.push_back(batch);
-            self.written += 1;
-        }
-        self.written
-    }
-
-    /// Batches that are durable.
-    #[must_use]
-    pub fn durable(&self) -> u64 {
-        self.written - self.buffer.len() as u64
-    }
-
-    /// Whether there is something to sync and no sync under way.
-    #[must_use]
-    pub fn wants_sync(&self) -> bool {
-        self.syncing == 0 && !self.buffer.is_empty()
-    }
-
-    /// Begins a sync of all that is written; answers how many batches that is.
-    pub fn begin_sync(&mut self) -> usize {
-        self.syncing = self.buffer.len();
-        self.syncing
+    /// Begins a sync of a batch; answers how many outboxes it has.
+    pub fn begin_sync(&mut self, outboxes: &[Vec<Record>]) -> usize {
+        self.syncing = outboxes.to_vec();
+        self.syncing.len()
     }
 
     /// The sync is done.
     pub fn end_sync(&mut self) {
-        for batch in self.buffer.drain(..self.syncing) {
-            batch.iter().for_each(|record| self.kept.keep(record));
+        for outbox in self.syncing.drain(..) {
+            outbox.iter().for_each(|record| self.kept.keep(record));
         }
-        self.syncing = 0;
     }
 
-    /// The power goes: of the sync under way any number of its oldest batches may have made it, the rest is lost. With
-    /// `torn`, the first lost batch survives in part.
-    pub fn crash(&mut self, dice: &mut Dice, torn: bool) -> Wreck {
-        let survived = usize::try_from(dice.between(0, self.syncing as u64)).unwrap_or(0);
-        let lost = self.buffer.len() - survived;
-        for batch in self.buffer.drain(..survived) {
-            batch.iter().for_each(|record| self.kept.keep(record));
+    /// The sync has found no room: nothing of it is kept.
+    pub fn forget_sync(&mut self) {
+        self.syncing.clear();
+    }
+
+    /// The power goes: of the sync under way any number of its oldest outboxes may have made it, the rest is lost. (A store
+    /// keeps a whole batch or nothing; the law asks for less.)
+    pub fn crash(&mut self, dice: &mut Dice) -> Wreck {
+        let most = if self.full { 0 } else { self.syncing.len() as u64 };
+        let survived = usize::try_from(dice.between(0, most)).unwrap_or(0);
+        let lost = self.syncing.len() - survived;
+        for outbox in self.syncing.drain(..).take(survived) {
+            outbox.iter().for_each(|record| self.kept.keep(record));
         }
-        if torn && let Some(batch) = self.buffer.front() {
-            let half = batch.len() / 2;
-            batch.iter().take(half).for_each(|record| self.kept.keep(record));
-        }
-        self.buffer.clear();
-        self.written = 0;
-        self.syncing = 0;
         Wreck { lost, survived }
     }
 }

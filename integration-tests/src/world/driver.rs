@@ -1,14 +1,17 @@
-//! The coordinator around the core: steps, group commit, and the law that nothing leaves before its records are durable.
+//! The coordinator's process around the drive that ships: it writes the batches it is handed, and carries out effects.
+//!
+//! Everything a driver could get wrong is in the drive; what is here stands for the loop, the disk and the sockets.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use longshore_core::{Core, Input, Order, Outbox, Record, Reply, RequestId, WorkerId};
+use longshore_core::{Core, Input, JobView, Now, Outbox, Record, RequestId};
+use longshore_drive::{Drive, Effects, Next, Rules, Witness};
 
 use super::{
     World,
     agenda::Event,
     client::Wish,
-    dice::Dice,
+    disk::Page,
     faults::Fuse,
     net::{LinkId, Packet},
     oracle::{Check, Seen, demand},
@@ -18,35 +21,49 @@ use super::{
 /// One life of the coordinator.
 #[derive(Debug)]
 pub struct Coordinator {
-    /// The core.
-    pub core: Core,
+    /// What decides.
+    pub drive: Drive<Page, Box<Look>, Steps>,
     /// The epoch of this life.
     pub epoch: u64,
     /// What its steady clock is ahead of the world's.
     pub offset_ms: u64,
     /// It does nothing before that time.
     pub stalled_until_ms: u64,
-    /// The link of each worker that has said hello and not hung up.
-    pub links: BTreeMap<WorkerId, LinkId>,
     /// Which client asked, and for what.
     pub askers: BTreeMap<RequestId, (usize, Wish)>,
-    waiting: VecDeque<Waiting>,
     tick_ms: Option<u64>,
 }
 
-/// What leaves once `after` batches are durable.
+/// What a client saw of a job, on its way to it.
 #[derive(Debug)]
-struct Waiting {
-    after: u64,
-    orders: Vec<(Option<LinkId>, Order)>,
-    replies: Vec<(RequestId, Reply)>,
+pub struct Look {
+    /// Who looks.
+    pub request: RequestId,
+    /// The job as it was.
+    pub view: Option<JobView>,
+}
+
+/// The steps of the core that nobody has checked yet.
+#[derive(Debug, Default)]
+pub struct Steps(Vec<(Now, Input, Outbox)>);
+
+impl Witness for Steps {
+    fn before(&mut self, now: Now, input: &Input) {
+        self.0.push((now, input.clone(), Outbox::default()));
+    }
+
+    fn after(&mut self, out: &Outbox) {
+        if let Some(step) = self.0.last_mut() {
+            step.2 = out.clone();
+        }
+    }
 }
 
 impl Coordinator {
-    /// Whether everything it decided has left.
+    /// The core.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+    pub fn core(&self) -> &Core {
+        self.drive.core()
     }
 }
 
@@ -60,22 +77,23 @@ impl World {
             self.disk.epoch += 1;
         }
         let epoch = self.disk.epoch;
-        let mut coordinator = Coordinator {
-            core: Core::load(epoch, self.profile.settings, longshore_core::Now::default(), []),
-            epoch,
-            offset_ms: self.dice.below(1_000_000),
-            stalled_until_ms: 0,
-            links: BTreeMap::new(),
-            askers: BTreeMap::new(),
-            waiting: VecDeque::new(),
-            tick_ms: None,
-        };
-        let now = self.core_now(&coordinator);
-        let records = self.disk.kept().records();
-        coordinator.core = Core::load(epoch, self.profile.settings, now, records);
+        let offset_ms = self.dice.below(1_000_000);
+        let now = self.time(offset_ms);
+        let core = Core::load(epoch, self.profile.settings, now, self.disk.kept().records());
         self.trail.say(self.now_ms, || format!("coordinator starts, epoch {epoch}"));
-        self.oracle.loaded(&coordinator.core, self.disk.kept(), epoch, now)?;
-        self.coordinator = Some(coordinator);
+        self.oracle.loaded(&core, self.disk.kept(), epoch, now)?;
+        let rules = match self.sabotage {
+            Sabotage::Broken(rule) => Rules::but(rule),
+            _ => Rules::default(),
+        };
+        self.coordinator = Some(Coordinator {
+            drive: Drive::new(core, now, Page::of(self.profile.page_outboxes), Steps::default(), rules),
+            epoch,
+            offset_ms,
+            stalled_until_ms: 0,
+            askers: BTreeMap::new(),
+            tick_ms: None,
+        });
         if self.profile.tick_ms > 0 {
             self.agenda.plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));
         }
@@ -83,128 +101,128 @@ impl World {
         Ok(())
     }
 
-    /// Tells the core what happened, and keeps what it answers until it may leave.
-    pub(super) fn feed(&mut self, input: Input) -> Check {
+    /// Tells the drive what happened, checks what the core made of it, and carries out what may be.
+    pub(super) fn feed<T: Default>(
+        &mut self,
+        tell: impl FnOnce(&mut Drive<Page, Box<Look>, Steps>, Now) -> T,
+    ) -> Result<T, String> {
         let Some(mut coordinator) = self.coordinator.take() else {
-            return Ok(());
+            return Ok(T::default());
         };
-        let now = self.core_now(&coordinator);
-        let mut out = coordinator.core.step(now, input.clone());
-        self.trail.say(self.now_ms, || shown(&input, &out));
-        let seen = Seen { core: &coordinator.core, now, input: &input, out: &out };
-        self.oracle.stepped(seen, &mut self.coverage)?;
-        if input == Input::Tick
-            && let Some(next_ms) = coordinator.core.next_deadline_ms()
-        {
-            demand!(next_ms > now.steady_ms, "a tick leaves a deadline {} ms in the past", now.steady_ms - next_ms);
+        let now = self.time(coordinator.offset_ms);
+        let told = tell(&mut coordinator.drive, now);
+        let steps = std::mem::take(&mut coordinator.drive.witness().0);
+        let mut decided = false;
+        for (now, input, out) in &steps {
+            decided |= !out.records.is_empty();
+            self.step_is_right(coordinator.core(), *now, input, out)?;
         }
-        let decided = !out.records.is_empty();
-        if out.records.iter().any(is_progress) {
-            self.progress_ms = self.now_ms;
-        }
-        let after = self.disk.write(std::mem::take(&mut out.records));
-        let waiting = self.address(&coordinator, out, after);
-        coordinator.waiting.push_back(waiting);
         self.coordinator = Some(coordinator);
         self.plan_tick();
         if decided && self.fuse == Some(Fuse::BeforeSync) {
             self.coverage.saw("a coordinator crash between deciding and syncing");
-            return self.coordinator_crashes();
+            self.coordinator_crashes()?;
         }
-        self.sabotaged_release()?;
-        self.sync_or_release()
+        self.goes_on()?;
+        Ok(told)
     }
 
-    /// Orders are for the link a worker has now: a later one begins with a hello, which settles everything anew.
-    fn address(&self, coordinator: &Coordinator, out: Outbox, after: u64) -> Waiting {
-        let link = |order: &Order| coordinator.links.get(&order.worker()).copied();
-        Waiting {
-            after,
-            orders: out.orders.into_iter().map(|order| (link(&order), order)).collect(),
-            replies: out.replies,
-        }
-    }
-
-    fn sync_or_release(&mut self) -> Check {
-        if self.disk.wants_sync()
-            && let Some(coordinator) = &self.coordinator
+    fn step_is_right(&mut self, core: &Core, now: Now, input: &Input, out: &Outbox) -> Check {
+        self.trail.say(self.now_ms, || shown(input, out));
+        self.oracle.stepped(Seen { core, now, input, out }, &mut self.coverage)?;
+        if *input == Input::Tick
+            && let Some(next_ms) = core.next_deadline_ms()
         {
-            let epoch = coordinator.epoch;
-            self.oracle.ledger_is_what_was_kept(&coordinator.core)?;
-            if self.disk.begin_sync() > 1 {
-                self.coverage.saw("several outboxes in one sync");
-                if self.fuse == Some(Fuse::MidSync) {
-                    return self.coordinator_crashes();
+            demand!(next_ms > now.steady_ms, "a tick leaves a deadline {} ms in the past", now.steady_ms - next_ms);
+        }
+        if out.records.iter().any(is_progress) {
+            self.progress_ms = self.now_ms;
+        }
+        Ok(())
+    }
+
+    /// Does whatever the drive says can be done.
+    fn goes_on(&mut self) -> Check {
+        while let Some(coordinator) = &mut self.coordinator {
+            match coordinator.drive.next() {
+                Next::Wait => return Ok(()),
+                Next::Release(effects) => self.carry_out(effects)?,
+                Next::Keep(page) => {
+                    let outboxes = self.disk.begin_sync(page);
+                    let epoch = coordinator.epoch;
+                    self.oracle.ledger_is_what_was_kept(coordinator.core())?;
+                    self.plan_sync(epoch);
+                    if outboxes > 1 {
+                        self.coverage.saw("several outboxes in one sync");
+                        if self.fuse == Some(Fuse::MidSync) {
+                            return self.coordinator_crashes();
+                        }
+                    }
                 }
             }
-            let slowness = if self.disk.slow { 40 } else { 1 };
-            let takes_ms = self.dice.between(1, self.profile.sync_ms) * slowness;
-            self.agenda.plan(self.now_ms + takes_ms.min(3_000), Event::Synced(epoch));
         }
-        self.release()
+        Ok(())
     }
 
+    fn plan_sync(&mut self, epoch: u64) {
+        let slowness = if self.disk.slow { 40 } else { 1 };
+        let takes_ms = self.dice.between(1, self.profile.sync_ms) * slowness;
+        self.agenda.plan(self.now_ms + takes_ms.min(3_000), Event::Synced(epoch));
+    }
+
+    /// The sync is done, or has found no room and is tried again.
     pub(super) fn synced(&mut self, epoch: u64) -> Check {
-        if !self.is_life(epoch) {
+        let Some(coordinator) = self.coordinator.as_mut().filter(|it| it.epoch == epoch) else {
             return Ok(());
+        };
+        if self.disk.full {
+            self.coverage.saw("a batch that found no room");
+            let refused = coordinator.drive.found_no_room();
+            self.disk.forget_sync();
+            if let Some(page) = coordinator.drive.again() {
+                self.disk.begin_sync(page);
+                self.plan_sync(epoch);
+            }
+            for look in refused {
+                self.coverage.saw("a look refused because the disk is full");
+                self.looked_in_vain(look.request);
+            }
+            return self.goes_on();
         }
         self.disk.end_sync();
         if self.fuse == Some(Fuse::AfterSync) {
             self.coverage.saw("a coordinator crash between syncing and answering");
             return self.coordinator_crashes();
         }
-        self.sync_or_release()
+        let effects = coordinator.drive.kept();
+        self.carry_out(effects)?;
+        self.goes_on()
     }
 
-    /// Lets go what is durable, in order.
-    fn release(&mut self) -> Check {
-        while let Some(coordinator) = &mut self.coordinator
-            && coordinator.waiting.front().is_some_and(|first| first.after <= self.disk.durable())
-            && let Some(waiting) = coordinator.waiting.pop_front()
-        {
-            for (link, order) in waiting.orders {
-                self.give(link, order)?;
-            }
-            for (request, reply) in waiting.replies {
-                self.answer(request, &reply);
+    fn carry_out(&mut self, effects: Effects<Box<Look>>) -> Check {
+        if effects.dropped > 0 {
+            self.coverage.saw("an order dropped with its link");
+        }
+        for (link, orders) in effects.orders {
+            for order in orders {
+                self.give(link.0, order)?;
             }
         }
-        Ok(())
-    }
-
-    /// What a driver that does not keep the law lets go at once.
-    fn sabotaged_release(&mut self) -> Check {
-        let Some(last) = self.coordinator.as_mut().and_then(|coordinator| coordinator.waiting.back_mut()) else {
-            return Ok(());
-        };
-        let (mut orders, mut replies) = (Vec::new(), Vec::new());
-        match self.sabotage {
-            Sabotage::OrdersBeforeDurable => orders = std::mem::take(&mut last.orders),
-            Sabotage::AnswersBeforeDurable => replies = std::mem::take(&mut last.replies),
-            _ => {}
-        }
-        for (link, order) in orders {
-            self.give(link, order)?;
-        }
-        for (request, reply) in replies {
+        for (request, reply) in effects.replies {
             self.answer(request, &reply);
         }
+        for look in effects.shown.into_iter().chain(effects.told) {
+            self.is_shown(*look)?;
+        }
         Ok(())
     }
 
-    fn give(&mut self, link: Option<LinkId>, order: Order) -> Check {
-        let current = self.coordinator.as_ref().and_then(|coordinator| coordinator.links.get(&order.worker()).copied());
-        let link = if self.sabotage == Sabotage::OrdersFollowTheWorker {
-            current
-        } else {
-            link.filter(|link| current == Some(*link))
-        };
-        let Some((id, link)) = link.and_then(|id| self.net.links.get_mut(&id).map(|link| (id, link))) else {
-            self.coverage.saw("an order dropped with its link");
+    fn give(&mut self, id: LinkId, order: longshore_core::Order) -> Check {
+        let Some(link) = self.net.links.get_mut(&id) else {
             return Ok(());
         };
         let first = !std::mem::replace(&mut link.welcomed, true);
-        let welcome = matches!(order, Order::Welcome { .. });
+        let welcome = matches!(order, longshore_core::Order::Welcome { .. });
         demand!(first == welcome, "the first order of a link is its welcome, not {order:?}");
         self.send_down(id, Packet::Data(order));
         Ok(())
@@ -218,40 +236,38 @@ impl World {
             }
             _ => return Ok(()),
         }
-        self.tell_time()
+        // It may have been planned for a time that has moved on.
+        self.feed(|drive, now| {
+            if drive.next_tick_ms().is_some_and(|due| due <= now.steady_ms) {
+                drive.tick(now);
+            }
+        })
     }
 
     pub(super) fn pulses(&mut self, epoch: u64) -> Check {
-        if !self.is_life(epoch) {
+        if !self.coordinator.as_ref().is_some_and(|coordinator| coordinator.epoch == epoch) {
             return Ok(());
         }
         self.agenda.plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));
-        self.tell_time()
-    }
-
-    fn tell_time(&mut self) -> Check {
-        if self.sabotage == Sabotage::NoTicks {
-            return Ok(());
-        }
-        self.feed(Input::Tick)
+        self.feed(|drive, now| {
+            if drive.next_tick_ms().is_some() {
+                drive.tick(now);
+            }
+        })
     }
 
     fn plan_tick(&mut self) {
         let Some(coordinator) = &mut self.coordinator else {
             return;
         };
-        let Some(deadline_ms) = coordinator.core.next_deadline_ms() else {
+        let Some(deadline_ms) = coordinator.drive.next_tick_ms() else {
             return;
         };
         let at_ms = deadline_ms.saturating_sub(coordinator.offset_ms).max(self.now_ms);
-        if coordinator.tick_ms.is_none_or(|planned| at_ms < planned) {
+        if coordinator.tick_ms.is_none_or(|planned| at_ms < planned || planned < self.now_ms) {
             coordinator.tick_ms = Some(at_ms);
             self.agenda.plan(at_ms, Event::Tick(coordinator.epoch));
         }
-    }
-
-    fn is_life(&self, epoch: u64) -> bool {
-        self.coordinator.as_ref().is_some_and(|coordinator| coordinator.epoch == epoch)
     }
 
     /// The process dies: its memory is gone, its links break, and of its disk only what is durable is left.
@@ -261,10 +277,9 @@ impl World {
             return Ok(());
         };
         self.coverage.saw("a coordinator crash");
-        let torn = self.sabotage == Sabotage::TornOutbox;
-        let wreck = self.disk.crash(&mut self.dice, torn);
+        let wreck = self.disk.crash(&mut self.dice);
         self.say(|| format!("coordinator crashes: {wreck:?}"));
-        if wreck.lost > 0 {
+        if wreck.lost > 0 || !coordinator.drive.is_idle() {
             self.coverage.saw("a crash that lost records");
             if wreck.survived > 0 {
                 self.coverage.saw("a crash that kept a part of a sync");
@@ -273,7 +288,7 @@ impl World {
         drop(coordinator);
         self.coordinator_ends_all_links();
         let longest_ms = 2 * self.profile.settings.lease_ms;
-        let down_ms = Dice::between(&mut self.dice, 20, longest_ms);
+        let down_ms = self.dice.between(20, longest_ms);
         self.agenda.plan(self.now_ms + down_ms, Event::CoordinatorStarts);
         Ok(())
     }

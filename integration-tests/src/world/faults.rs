@@ -17,6 +17,8 @@ pub enum Fault {
     CoordinatorStall,
     /// Syncs take long for a while.
     SlowDisk,
+    /// There is no room for another batch for a while.
+    FullDisk,
     /// The wall clock jumps.
     WallJump,
     /// A worker's process dies; its links are closed.
@@ -56,6 +58,7 @@ impl Fault {
         Self::CrashAfterSync,
         Self::CoordinatorStall,
         Self::SlowDisk,
+        Self::FullDisk,
         Self::WallJump,
         Self::WorkerCrash,
         Self::PowerLoss,
@@ -119,6 +122,12 @@ impl World {
             Fault::SlowDisk => {
                 self.coverage.saw("a slow disk");
                 self.disk.slow = true;
+                let at_ms = self.now_ms + self.dice.between(100, 4_000);
+                self.agenda.plan(at_ms, Event::DiskRecovers);
+            }
+            Fault::FullDisk => {
+                self.coverage.saw("a full disk");
+                self.disk.full = true;
                 let at_ms = self.now_ms + self.dice.between(100, 4_000);
                 self.agenda.plan(at_ms, Event::DiskRecovers);
             }
@@ -293,6 +302,7 @@ impl World {
         self.say(|| "faults end".to_owned());
         self.fuse = None;
         self.disk.slow = false;
+        self.disk.full = false;
         for number in 0..self.workers.len() {
             let cut = self.workers[number].cuts;
             self.partition_ends(number, cut)?;

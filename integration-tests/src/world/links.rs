@@ -1,13 +1,13 @@
-//! What happens on links: messages arrive, ends close, and the driver decides which link speaks for a worker.
+//! What happens on links: messages arrive, ends close, and the drive decides which link speaks for a worker.
 
-use longshore_core::{Incarnation, Input, Order, WorkerId};
+use longshore_core::Order;
+use longshore_drive::{Heard, Hello, LinkId as Number, Peer, Word};
 
 use super::{
     World,
     agenda::Event,
     net::{LinkId, Packet, Say},
-    oracle::Check,
-    sabotage::Sabotage,
+    oracle::{Check, demand},
 };
 
 impl World {
@@ -66,77 +66,42 @@ impl World {
 
     /// The coordinator reads something from a link.
     fn hears(&mut self, id: LinkId, say: Say) -> Check {
-        let (Some(link), Some(coordinator)) = (self.net.links.get(&id), &mut self.coordinator) else {
+        let (Some(link), Some(coordinator)) = (self.net.links.get(&id), &self.coordinator) else {
             return Ok(());
         };
         let number = link.worker;
         let worker = self.workers[number].id;
         let incarnation = super::worker::incarnation(number, link.life);
+        let peer = Peer { link: Number(id), worker, incarnation };
         if let Say::Hello { held, replicas } = say {
-            let slots = self.workers[number].slots;
-            return self.hears_hello(
-                id,
-                Input::Hello {
-                    worker,
-                    incarnation,
-                    name: format!("worker-{number}"),
-                    slots: u32::try_from(slots).unwrap_or(1),
-                    held,
-                    replicas,
-                },
-            );
+            let slots = u32::try_from(self.workers[number].slots).unwrap_or(1);
+            return self.hears_hello(peer, Hello { name: format!("worker-{number}"), slots, held, replicas });
         }
-        let knows = coordinator.core.knows(worker, incarnation);
-        let current = coordinator.links.get(&worker) == Some(&id);
-        if !current {
-            return self.hears_of_old(id, worker, incarnation, say);
+        let older = coordinator.drive.links().of(worker).is_some_and(|newest| newest.0 != id);
+        let heard = self.feed(|drive, now| Some(drive.word(now, peer, word(say)).0))?;
+        demand!(!older || heard == Some(Heard::Replaced), "an older link of worker {number} is heard");
+        match heard {
+            Some(Heard::Unknown) => {
+                self.coverage.saw("a link of an unknown worker closed");
+                self.coordinator_closes(id)
+            }
+            Some(Heard::Replaced) => {
+                self.coverage.saw("a message of an older link refused");
+                if self.dice.chance(50) { Ok(()) } else { self.coordinator_closes(id) }
+            }
+            _ => Ok(()),
         }
-        if !knows && self.sabotage != Sabotage::StrangersStay {
-            self.coverage.saw("a link of an unknown worker closed");
-            return self.coordinator_closes(id);
-        }
-        self.feed(input_of(worker, incarnation, say))
     }
 
-    /// The worker has said hello on another link since. Such a link is closed, but what was read from it before may still
-    /// reach the core: not how replicas were then, which would cover how they are now. Ends of attempts stay true.
-    fn hears_of_old(&mut self, id: LinkId, worker: WorkerId, incarnation: Incarnation, say: Say) -> Check {
-        let knows = self.coordinator.as_ref().is_some_and(|it| it.core.knows(worker, incarnation));
-        let spoils = knows && matches!(say, Say::Replicas(_));
-        if self.profile.stale && !spoils {
-            self.coverage.saw(if knows {
-                "a message of an older link heard"
-            } else {
-                "a message of an earlier life heard"
-            });
-            self.feed(input_of(worker, incarnation, say))?;
+    /// The newest hello decides which link is the worker's. An older one has to end, though what it still brings may come first.
+    fn hears_hello(&mut self, peer: Peer, hello: Hello) -> Check {
+        let drive = self.coordinator.as_ref().map(|coordinator| &coordinator.drive);
+        let older = drive.and_then(|drive| drive.links().of(peer.worker)).filter(|older| *older != peer.link);
+        self.feed(|drive, now| drop(drive.hello(now, peer, hello)))?;
+        match older {
+            Some(older) if !self.profile.stale => self.coordinator_closes(older.0),
+            _ => Ok(()),
         }
-        if self.profile.stale && self.dice.chance(50) {
-            return Ok(());
-        }
-        self.coordinator_closes(id)
-    }
-
-    /// The newest hello decides which link is the worker's; of the end of an older one the core does not hear.
-    fn hears_hello(&mut self, id: LinkId, hello: Input) -> Check {
-        let Input::Hello { worker, incarnation, .. } = hello else {
-            return Ok(());
-        };
-        let older = self
-            .coordinator
-            .as_mut()
-            .and_then(|coordinator| coordinator.links.insert(worker, id))
-            .filter(|older| *older != id);
-        if let Some(older) = older
-            && !self.profile.stale
-        {
-            self.coordinator_closes(older)?;
-        }
-        self.feed(hello)?;
-        if older.is_some() && self.sabotage == Sabotage::LateLinkLost {
-            self.feed(Input::LinkLost { worker, incarnation })?;
-        }
-        Ok(())
     }
 
     /// The coordinator's end closes. If it was the worker's link, the core hears of it.
@@ -152,14 +117,8 @@ impl World {
         self.send_down(id, Packet::Closed);
         self.net.sweep();
         let worker = self.workers[number].id;
-        let Some(coordinator) = &mut self.coordinator else {
-            return Ok(());
-        };
-        if coordinator.links.get(&worker) != Some(&id) {
-            return Ok(());
-        }
-        coordinator.links.remove(&worker);
-        self.feed(Input::LinkLost { worker, incarnation: super::worker::incarnation(number, life) })
+        let peer = Peer { link: Number(id), worker, incarnation: super::worker::incarnation(number, life) };
+        self.feed(|drive, now| drop(drive.ended(now, peer)))
     }
 
     /// All links of a coordinator that is no more: what it had sent may arrive, in part.
@@ -252,12 +211,12 @@ impl World {
     }
 }
 
-/// What the core is told when a worker says something behind its hello.
-fn input_of(worker: WorkerId, incarnation: Incarnation, say: Say) -> Input {
+/// What a worker says behind its hello.
+fn word(say: Say) -> Word {
     match say {
-        Say::Finished(results) => Input::Finished { worker, incarnation, results },
-        Say::Replicas(replicas) => Input::Replicas { worker, incarnation, replicas },
-        Say::Goodbye => Input::Goodbye { worker, incarnation },
-        Say::Heard | Say::Hello { .. } => Input::Heard { worker, incarnation },
+        Say::Finished(results) => Word::Finished(results),
+        Say::Replicas(replicas) => Word::Replicas(replicas),
+        Say::Goodbye => Word::Goodbye,
+        Say::Heard | Say::Hello { .. } => Word::Heartbeat,
     }
 }

@@ -34,10 +34,12 @@ pub struct Profile {
     pub returned: u64,
     /// Silence after which an end of a link closes it, milliseconds.
     pub keepalive_ms: u64,
-    /// What an older link of a worker still says is heard after the hello on a newer one.
+    /// What an older link of a worker still says arrives after the hello on a newer one.
     pub stale: bool,
     /// One worker does not outlive the faults.
     pub forsakes: bool,
+    /// Outboxes that go into one batch.
+    pub page_outboxes: usize,
     /// Ticks beyond those the core asks for, milliseconds; 0 means none.
     pub tick_ms: u64,
 }
@@ -74,6 +76,7 @@ impl Profile {
             nasty: *dice.pick(&[0, 10, 40]).unwrap_or(&0),
             returned: *dice.pick(&[0, 0, 5]).unwrap_or(&0),
             keepalive_ms: dice.between(lease_ms / 2, lease_ms * 2),
+            page_outboxes: *dice.pick(&[1, 2, 8, 1_000]).unwrap_or(&1_000),
             tick_ms: *dice.pick(&[0, 100, 400]).unwrap_or(&0),
         }
     }

@@ -35,10 +35,10 @@ impl World {
         let Some(coordinator) = &self.coordinator else {
             return Ok(());
         };
-        let now = self.core_now(coordinator);
+        let now = self.time(coordinator.offset_ms);
         let epoch = coordinator.epoch + 1;
         let again = Core::load(epoch, self.profile.settings, now, kept.records());
-        demand!(again.ledger() == coordinator.core.ledger(), "the ledger after another start is not the ledger now");
+        demand!(again.ledger() == coordinator.core().ledger(), "the ledger after another start is not the ledger now");
         Ok(())
     }
 
@@ -60,10 +60,10 @@ impl World {
         let waiting = self.clients.iter().position(|it| !it.is_content());
         demand!(waiting.is_none(), "client {waiting:?} waits");
         let coordinator = self.coordinator.as_ref().ok_or("there is no coordinator")?;
-        demand!(coordinator.is_idle(), "the coordinator has things to say");
-        self.jobs_ended(&coordinator.core)?;
-        self.workers_are_idle(&coordinator.core)?;
-        self.services_are_ready(&coordinator.core)
+        demand!(coordinator.drive.is_idle(), "the coordinator has things to say");
+        self.jobs_ended(coordinator.core())?;
+        self.workers_are_idle(coordinator.core())?;
+        self.services_are_ready(coordinator.core())
     }
 
     fn jobs_ended(&self, core: &Core) -> Check {
