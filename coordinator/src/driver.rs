@@ -13,7 +13,7 @@ use longshore_core::{Core, Input, JobId, JobView, Notice, Now, Order, Outbox, Re
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{limits, links::Links, records, services::Services};
+use crate::{kept::records, limits, links::Links, services::Services};
 
 /// Inputs taken in before effects are looked after.
 const BURST: usize = 512;

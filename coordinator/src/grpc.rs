@@ -17,7 +17,7 @@ pub use self::{
     jobs::JobsService,
     query::{Asked, QueryFailure, ServicesService},
 };
-use crate::{catalog::CatalogError, driver::Stopped, validate::Invalid};
+use crate::{driver::Stopped, kept::catalog::CatalogError, validate::Invalid};
 
 /// An error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {

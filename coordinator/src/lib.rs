@@ -4,7 +4,7 @@
 //! gate ──► grpc, http ──► driver ──► core    (who calls; what happened, what follows)
 //!     │            ├─────► store        (records, durable before anything that depends on them leaves)
 //!     │            └─────► links        (orders to workers)
-//!     ├──► blobs, catalog, door         (bytes, what the records mean, bytes by descriptor)
+//!     ├──► blobs, kept, door            (bytes, what the records mean, bytes by descriptor)
 //!     └──► root ──► tunnels             (queries to the replicas of services)
 //! ```
 //!
@@ -13,19 +13,16 @@
 // A test that unwraps says where it failed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod catalog;
 mod door;
 mod driver;
 mod gate;
 mod grpc;
 mod http;
+mod kept;
 pub mod limits;
 mod links;
-mod lists;
 mod open;
-mod outcomes;
 mod problem;
-mod records;
 mod results;
 mod server;
 mod services;

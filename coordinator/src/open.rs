@@ -15,13 +15,16 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tonic::Status;
 
 use crate::{
-    catalog::Catalog,
     door::Door,
     driver::{self, Clock, Handle},
     grpc::{AgentService, BlobsService, JobsService, ServicesService},
+    kept::catalog::Catalog,
+    kept::{
+        keys::{self, LoadError},
+        records,
+    },
     limits,
     links::Links,
-    records::{self, LoadError},
     results::RecentFailures,
     server::{self, Entrances, ServeError, Served},
     services::Services,
@@ -237,12 +240,12 @@ fn load(epoch: u64, settings: Settings, clock: Clock, reader: &dyn Reader) -> Re
 
 /// The next epoch, durable before anything is served under it.
 fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenError> {
-    let kept = reader.get(records::EPOCH).map_err(LoadError::from)?;
+    let kept = reader.get(keys::EPOCH).map_err(LoadError::from)?;
     let before = kept.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
     let epoch = before + 1;
     let mut batch = Batch::new();
-    batch.put(records::EPOCH, epoch.to_be_bytes());
-    batch.put(records::FORMAT_KEY, records::FORMAT.to_be_bytes());
+    batch.put(keys::EPOCH, epoch.to_be_bytes());
+    batch.put(keys::FORMAT_KEY, keys::FORMAT.to_be_bytes());
     store.commit(&batch)?;
     Ok(epoch)
 }

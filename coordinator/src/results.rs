@@ -14,7 +14,7 @@ use longshore_proto::{
 use prost::Message;
 
 use crate::{
-    catalog::{Catalog, hash},
+    kept::catalog::{Catalog, hash},
     limits, validate,
 };
 

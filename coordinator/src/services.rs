@@ -9,7 +9,7 @@ use longshore_core::{ReplicaPhase, ReplicaView, Role, ServiceView};
 use longshore_proto::v1::ServiceSpec;
 use longshore_root::{Candidate, Target, Topology};
 
-use crate::catalog::Catalog;
+use crate::kept::catalog::Catalog;
 
 /// Every deployed service, refreshed by the driver whenever one changes.
 pub struct Services {

@@ -12,8 +12,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::assign::{Scribe, Unreadable};
 use crate::{
-    catalog::Catalog,
     driver::Handle,
+    kept::catalog::Catalog,
     limits,
     links::{About, Links, Orders},
     results::{self, RecentFailures},

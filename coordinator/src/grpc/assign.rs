@@ -8,7 +8,7 @@ use longshore_proto::v1::{self, NamedBlob, to_worker};
 
 use super::chain;
 use crate::{
-    catalog::{Catalog, CatalogError, Inputs, hash},
+    kept::catalog::{Catalog, CatalogError, Inputs, hash},
     links::Proof,
     services::Services,
     tunnels::replica_id,

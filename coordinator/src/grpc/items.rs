@@ -14,8 +14,8 @@ use tonic::Status;
 
 use super::chain;
 use crate::{
-    catalog::{Catalog, CatalogError, Sheet},
     driver::Handle,
+    kept::catalog::{Catalog, CatalogError, Sheet},
 };
 
 /// Items looked up at a time.

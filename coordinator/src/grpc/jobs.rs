@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{chain, items, put_status, refused};
 use crate::{
-    catalog::{Catalog, hash},
     driver::Handle,
+    kept::catalog::{Catalog, hash},
     limits,
     open::Room,
     results::RecentFailures,

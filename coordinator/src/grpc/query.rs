@@ -15,8 +15,8 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{put_status, refused};
 use crate::{
-    catalog::{Catalog, hash},
     driver::Handle,
+    kept::catalog::{Catalog, hash},
     limits,
     open::Room,
     services::Services,

@@ -1,85 +1,20 @@
 //! The core's records as entries of the store, and back.
-//!
-//! | key | value |
-//! |---|---|
-//! | `e` | the epoch |
-//! | `f` job stage index | `OutcomeRecord` of an item that failed |
-//! | `j` job | `JobRecord` |
-//! | `o` job stage index | successes, see [`crate::outcomes`] |
-//! | `s` name | `ServiceRecord` |
-//! | `t` job stage index | `TroubleRecord` |
-//! | `v` | the format of all this |
-//! | `w` worker | `WorkerRecord` |
-//!
-//! Numbers in keys are big-endian, so that entries of one job and stage stand together, in order.
 
 use std::vec;
 
-use longshore_core::{ItemKey, JobId, OutcomeRecord, Record, WorkerId};
-use longshore_store::{Batch, Entry, ReadError, Reader};
-use serde::{Serialize, de::DeserializeOwned};
+use longshore_core::{ItemKey, JobId, OutcomeRecord, Record};
+use longshore_store::{Batch, Entry, Reader};
 
-use crate::outcomes;
-
-/// Key of the epoch.
-pub const EPOCH: &[u8] = b"e";
-
-/// Key of the format.
-pub const FORMAT_KEY: &[u8] = b"v";
-
-/// What the table above says; another number means another table.
-pub const FORMAT: u32 = 2;
+use super::{
+    keys::{EPOCH, FORMAT, FORMAT_KEY, LoadError, decode, encode, item_key, job_key, worker_key},
+    outcomes,
+};
 
 /// Entries read at a time.
 const PAGE: usize = 1_000;
 
 /// Kinds of entries that are loaded, jobs before what belongs to them.
 const KINDS: [u8; 6] = *b"joftsw";
-
-/// A kept record that this program does not understand.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The store cannot be read.
-    #[error("cannot read the store")]
-    Read(#[from] ReadError),
-    /// Another version wrote it.
-    #[error("its records are of format {found}, not {FORMAT}: another version of longshore wrote them")]
-    Format {
-        /// The format it has; 1 is that of stores that do not say.
-        found: u32,
-    },
-    /// An entry is not of this version's shape.
-    #[error("the entry {key:?} is not understood: it may be a newer version's")]
-    Malformed {
-        /// Its key, escaped.
-        key: String,
-        /// Why.
-        source: postcard::Error,
-    },
-}
-
-/// The key of an item's entry.
-pub(crate) fn item_key(kind: u8, item: &ItemKey) -> Vec<u8> {
-    let mut key = stage_prefix(kind, item.job, item.stage);
-    key.extend_from_slice(&item.index.to_be_bytes());
-    key
-}
-
-pub(crate) fn stage_prefix(kind: u8, job: JobId, stage: u16) -> Vec<u8> {
-    let mut key = Vec::with_capacity(27);
-    key.push(kind);
-    key.extend_from_slice(&job.0);
-    key.extend_from_slice(&stage.to_be_bytes());
-    key
-}
-
-fn job_key(id: JobId) -> Vec<u8> {
-    [b"j", id.0.as_slice()].concat()
-}
-
-fn worker_key(id: WorkerId) -> Vec<u8> {
-    [b"w", id.0.as_slice()].concat()
-}
 
 /// Records on their way into one batch.
 #[derive(Default)]
@@ -129,23 +64,6 @@ fn put(batch: &mut Batch, record: &Record) {
         Record::Worker(worker) => batch.put(worker_key(worker.id), encode(worker)),
         Record::WorkerGone(worker) => batch.delete(worker_key(*worker)),
     }
-}
-
-fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("records hold nothing that postcard cannot write")
-}
-
-/// Adds a value to what is there.
-pub(crate) fn encode_onto<T: Serialize>(bytes: Vec<u8>, value: &T) -> Vec<u8> {
-    postcard::to_extend(value, bytes).expect("records hold nothing that postcard cannot write")
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, LoadError> {
-    postcard::from_bytes(value).map_err(|source| malformed(key, source))
-}
-
-pub(crate) fn malformed(key: &[u8], source: postcard::Error) -> LoadError {
-    LoadError::Malformed { key: key.escape_ascii().to_string(), source }
 }
 
 /// Checks that the store is this format's, or new.

@@ -9,7 +9,7 @@ use longshore_core::{ItemKey, JobId, OutcomeRecord};
 use longshore_store::{Batch, Reader};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::records::{LoadError, decode, encode_onto, item_key, malformed, stage_prefix};
+use super::keys::{LoadError, decode, encode_onto, item_key, malformed, stage_prefix};
 
 /// Indices of which successes may share an entry, and that are read together: a power of two.
 pub const BLOCK: u64 = 256;

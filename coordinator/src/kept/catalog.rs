@@ -16,11 +16,12 @@ use longshore_proto::{
 use longshore_store::Reader;
 use prost::Message;
 
-use crate::{
-    limits,
+use super::{
+    keys::LoadError,
     lists::{List, Lists},
     outcomes, records,
 };
+use crate::limits;
 
 /// What a list is called in errors.
 const LIST: &str = "a list of files";
@@ -71,8 +72,8 @@ pub enum CatalogError {
     Put(#[from] PutError),
 }
 
-impl From<records::LoadError> for CatalogError {
-    fn from(error: records::LoadError) -> Self {
+impl From<LoadError> for CatalogError {
+    fn from(error: LoadError) -> Self {
         Self::Record { what: "a job".to_owned(), source: Some(Box::new(error)) }
     }
 }
