@@ -1,7 +1,16 @@
 //! What is kept: the core's records in the store, and what they mean together with the blobs they name.
 
 pub mod catalog;
+mod convert;
+pub mod error;
+pub mod format;
 pub mod keys;
 mod lists;
 mod outcomes;
 pub mod records;
+
+/// The messages that entries of the store hold: `longshore.kept.v1`.
+mod v1 {
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used, reason = "generated; the .proto file documents it")]
+    include!(concat!(env!("OUT_DIR"), "/longshore.kept.v1.rs"));
+}

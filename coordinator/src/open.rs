@@ -18,11 +18,7 @@ use crate::{
     door::Door,
     driver::{self, Clock, Handle},
     grpc::{AgentService, BlobsService, JobsService, ServicesService},
-    kept::catalog::Catalog,
-    kept::{
-        keys::{self, LoadError},
-        records,
-    },
+    kept::{catalog::Catalog, error::LoadError, format, keys, records},
     limits,
     links::Links,
     results::RecentFailures,
@@ -135,7 +131,7 @@ impl Coordinator {
         let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
         let blobs = Arc::new(Blobs::open(dir.join("blobs"))?);
         let reader = store.reader();
-        records::check_format(&*reader)?;
+        format::check(&*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
         let clock = Clock::start();
         let core = load(epoch, config.settings, clock, &*reader)?;

@@ -50,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 
 /// The crates in which everything is decided, with all that they may depend on: nothing with a clock, IO, tasks or dice.
 const PURE: [(&str, &str, &[&str]); 2] = [
-    ("longshore-core", "coordinator/core/src", &["serde", "thiserror"]),
+    ("longshore-core", "coordinator/core/src", &["thiserror"]),
     ("longshore-drive", "coordinator/drive/src", &["longshore-core"]),
 ];
 

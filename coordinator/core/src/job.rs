@@ -1,9 +1,7 @@
 //! What the core needs to know of a job; everything else about it stays in a blob the record names.
 
-use serde::{Deserialize, Serialize};
-
 /// A job as the core sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobSpec {
     /// At least one. The first takes the job's inputs, each further one the outputs of the one before.
     pub stages: Vec<StageSpec>,
@@ -12,7 +10,7 @@ pub struct JobSpec {
 }
 
 /// A stage as the core sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageSpec {
     /// All outputs of the stage before are one item. Never true of the first stage of a job whose inputs are its items.
     pub gather: bool,
@@ -54,7 +52,7 @@ fn mix(a: u64, b: u64) -> u64 {
 /// | `Running` | `Cancelled` | someone asked |
 /// | `Failed` | `Running` | its failed items are retried |
 /// | `Cancelled` | `Running` | it is retried: its failed items, and all that had not ended |
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
     /// Items may be dispatched.
     Running,

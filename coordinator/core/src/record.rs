@@ -1,7 +1,5 @@
 //! The facts that are kept. Each is the new value of one entity; `…Gone` says that there is none any more.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     ids::{Digest, ItemKey, JobId, WorkerId},
     job::{JobSpec, JobState},
@@ -30,7 +28,7 @@ pub enum Record {
 }
 
 /// A job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {
     /// Its id.
     pub id: JobId,
@@ -53,7 +51,7 @@ pub struct JobRecord {
 }
 
 /// How an item ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutcomeRecord {
     /// The item.
     pub item: ItemKey,
@@ -68,7 +66,7 @@ pub struct OutcomeRecord {
 }
 
 /// What an item went through. It outlives restarts, or a poisonous item would be tried for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TroubleRecord {
     /// The item.
     pub item: ItemKey,
@@ -83,7 +81,7 @@ pub struct TroubleRecord {
 }
 
 /// A service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceRecord {
     /// Its name.
     pub name: String,
@@ -96,7 +94,7 @@ pub struct ServiceRecord {
 }
 
 /// A worker that is here, and would be missed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRecord {
     /// Its id.
     pub id: WorkerId,

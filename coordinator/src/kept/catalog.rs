@@ -8,7 +8,7 @@ use std::{
 use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{Blobs, GetError, PutError};
-use longshore_core::{Digest, ItemKey, JobId, OutcomeRecord, Source};
+use longshore_core::{Digest, ItemKey, JobId, Source};
 use longshore_proto::{
     SMALL_BLOB_BYTES,
     v1::{BlobList, BlobListRef, NamedBlob, Outcome, ServiceSpec, SubmitRequest},
@@ -17,7 +17,7 @@ use longshore_store::Reader;
 use prost::Message;
 
 use super::{
-    keys::LoadError,
+    error::LoadError,
     lists::{List, Lists},
     outcomes, records,
 };
@@ -85,11 +85,8 @@ pub struct Catalog {
     sheets: Mutex<HashMap<JobId, Arc<Sheet>>>,
     lists: Mutex<Lists>,
     /// Successes read last, oldest first. A block may have got more since, but what is in it is final.
-    blocks: Mutex<VecDeque<(ItemKey, Arc<Block>)>>,
+    blocks: Mutex<VecDeque<(ItemKey, Arc<outcomes::Block>)>>,
 }
-
-/// The successes of a block of items, in order.
-type Block = Vec<OutcomeRecord>;
 
 /// A job's submission, decoded.
 pub struct Sheet {
@@ -225,18 +222,18 @@ impl Catalog {
     /// How an item ended, if it has.
     pub fn outcome(&self, item: &ItemKey) -> Result<Option<(bool, Outcome)>, CatalogError> {
         if let Some(detail) = self.success(item)? {
-            return Ok(Some((true, decode_outcome(&detail)?)));
+            return Ok(Some((true, decode_outcome(detail)?)));
         }
         let failure = outcomes::failure(self.reader(), item)?;
-        failure.map(|record| Ok((false, decode_outcome(&record.detail)?))).transpose()
+        failure.map(|detail| Ok((false, decode_outcome(detail)?))).transpose()
     }
 
     /// The detail of an item's success. Items are asked for in order, mostly, so the block of the last ones is at hand.
-    fn success(&self, item: &ItemKey) -> Result<Option<Vec<u8>>, CatalogError> {
+    fn success(&self, item: &ItemKey) -> Result<Option<Bytes>, CatalogError> {
         let block = ItemKey { index: item.index / outcomes::BLOCK, ..*item };
-        let in_block = |successes: &Block| {
-            let at = successes.binary_search_by_key(&item.index, |outcome| outcome.item.index).ok()?;
-            Some(successes[at].detail.clone())
+        let in_block = |successes: &outcomes::Block| {
+            let at = successes.binary_search_by_key(&item.index, |(index, _)| *index).ok()?;
+            Some(successes[at].1.clone())
         };
         let known = {
             let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,7 +256,9 @@ impl Catalog {
     /// What last went wrong with an item that has not ended.
     pub fn trouble(&self, item: &ItemKey) -> Result<Option<(u32, Outcome)>, CatalogError> {
         records::trouble(self.reader(), item)?
-            .map(|record| Ok((record.failures + record.crashes + record.mishaps, decode_outcome(&record.detail)?)))
+            .map(|record| {
+                Ok((record.failures + record.crashes + record.mishaps, decode_outcome(record.detail.into())?))
+            })
             .transpose()
     }
 
@@ -294,8 +293,8 @@ impl Catalog {
         let mut from = 0;
         while let Some(item) = outcomes::next(self.reader(), job, stage, from)? {
             from = (item.index / outcomes::BLOCK + 1) * outcomes::BLOCK;
-            for record in outcomes::block(self.reader(), &item)? {
-                for output in self.outputs(decode_outcome(&record.detail)?)? {
+            for (_, detail) in outcomes::block(self.reader(), &item)? {
+                for output in self.outputs(decode_outcome(detail)?)? {
                     list.blobs.push(output);
                     if list.blobs.len() as u64 == limits::LIST_ENTRIES {
                         lists.push(self.put_list(&std::mem::take(&mut list))?);
@@ -358,6 +357,6 @@ impl Inputs {
 }
 
 /// What a record says of an outcome. An empty one is the core's own: workers went away under the item.
-pub fn decode_outcome(detail: &[u8]) -> Result<Outcome, CatalogError> {
+pub fn decode_outcome(detail: Bytes) -> Result<Outcome, CatalogError> {
     Outcome::decode(detail).map_err(|source| CatalogError::Malformed { what: "an outcome", source })
 }

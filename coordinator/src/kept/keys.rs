@@ -1,21 +1,22 @@
-//! The keys under which everything is kept, how values are written, and what can be wrong with an entry.
+//! The keys under which everything is kept, and back.
 //!
 //! | key | value |
 //! |---|---|
-//! | `e` | the epoch |
-//! | `f` job stage index | `OutcomeRecord` of an item that failed |
-//! | `j` job | `JobRecord` |
-//! | `o` job stage index | successes, see [`crate::kept::outcomes`] |
-//! | `s` name | `ServiceRecord` |
-//! | `t` job stage index | `TroubleRecord` |
-//! | `v` | the format of all this |
-//! | `w` worker | `WorkerRecord` |
+//! | `e` | the epoch: 8 bytes |
+//! | `f` job stage index | `Outcome` of an item that failed |
+//! | `j` job | `Job` |
+//! | `o` job stage index | `Bundle` of successes, the first of which is this item's, see [`super::outcomes`] |
+//! | `s` name | `Service` |
+//! | `t` job stage index | `Trouble` |
+//! | `v` | the format of all this: 4 bytes |
+//! | `w` worker | `Worker` |
 //!
-//! Numbers in keys are big-endian, so that entries of one job and stage stand together, in order.
+//! Messages are those of `longshore.kept.v1`. Ids are 16 bytes. Numbers are big-endian, so that entries of one job and stage
+//! stand together, in order.
 
 use longshore_core::{ItemKey, JobId, WorkerId};
-use longshore_store::ReadError;
-use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::{LoadError, Malformed};
 
 /// Key of the epoch.
 pub const EPOCH: &[u8] = b"e";
@@ -24,29 +25,27 @@ pub const EPOCH: &[u8] = b"e";
 pub const FORMAT_KEY: &[u8] = b"v";
 
 /// What the table above says; another number means another table.
-pub const FORMAT: u32 = 2;
+///
+/// 1 and 2 were lists of fields by position, to which nothing could be added.
+pub const FORMAT: u32 = 3;
 
-/// A kept record that this program does not understand.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The store cannot be read.
-    #[error("cannot read the store")]
-    Read(#[from] ReadError),
-    /// Another version wrote it.
-    #[error("its records are of format {found}, not {FORMAT}: another version of longshore wrote them")]
-    Format {
-        /// The format it has; 1 is that of stores that do not say.
-        found: u32,
-    },
-    /// An entry is not of this version's shape.
-    #[error("the entry {key:?} is not understood: it may be a newer version's")]
-    Malformed {
-        /// Its key, escaped.
-        key: String,
-        /// Why.
-        source: postcard::Error,
-    },
-}
+/// First byte of a job's key.
+pub const JOB: u8 = b'j';
+
+/// First byte of the key of a bundle of successes.
+pub const BUNDLE: u8 = b'o';
+
+/// First byte of a failure's key.
+pub const FAILURE: u8 = b'f';
+
+/// First byte of a trouble's key.
+pub const TROUBLE: u8 = b't';
+
+/// First byte of a service's key.
+pub const SERVICE: u8 = b's';
+
+/// First byte of a worker's key.
+pub const WORKER: u8 = b'w';
 
 /// The key of an item's entry.
 pub fn item_key(kind: u8, item: &ItemKey) -> Vec<u8> {
@@ -55,6 +54,7 @@ pub fn item_key(kind: u8, item: &ItemKey) -> Vec<u8> {
     key
 }
 
+/// What the keys of all entries of a stage begin with.
 pub fn stage_prefix(kind: u8, job: JobId, stage: u16) -> Vec<u8> {
     let mut key = Vec::with_capacity(27);
     key.push(kind);
@@ -63,27 +63,88 @@ pub fn stage_prefix(kind: u8, job: JobId, stage: u16) -> Vec<u8> {
     key
 }
 
+/// The key of a job.
 pub fn job_key(id: JobId) -> Vec<u8> {
-    [b"j", id.0.as_slice()].concat()
+    [&[JOB], id.0.as_slice()].concat()
 }
 
+/// The key of a service.
+pub fn service_key(name: &str) -> Vec<u8> {
+    [&[SERVICE], name.as_bytes()].concat()
+}
+
+/// The key of a worker.
 pub fn worker_key(id: WorkerId) -> Vec<u8> {
-    [b"w", id.0.as_slice()].concat()
+    [&[WORKER], id.0.as_slice()].concat()
 }
 
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("records hold nothing that postcard cannot write")
+/// The item that a key names.
+pub fn item_of(key: &[u8]) -> Result<ItemKey, LoadError> {
+    let split = || {
+        let (job, rest) = key.get(1..)?.split_first_chunk()?;
+        let (stage, index) = rest.split_first_chunk()?;
+        let (job, stage) = (JobId(*job), u16::from_be_bytes(*stage));
+        Some(ItemKey { job, stage, index: u64::from_be_bytes(index.try_into().ok()?) })
+    };
+    split().ok_or_else(|| unreadable(key))
 }
 
-/// Adds a value to what is there.
-pub fn encode_onto<T: Serialize>(bytes: Vec<u8>, value: &T) -> Vec<u8> {
-    postcard::to_extend(value, bytes).expect("records hold nothing that postcard cannot write")
+/// The job that a key names.
+pub fn job_of(key: &[u8]) -> Result<JobId, LoadError> {
+    sixteen(key).map(JobId)
 }
 
-pub fn decode<T: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, LoadError> {
-    postcard::from_bytes(value).map_err(|source| malformed(key, source))
+/// The worker that a key names.
+pub fn worker_of(key: &[u8]) -> Result<WorkerId, LoadError> {
+    sixteen(key).map(WorkerId)
 }
 
-pub fn malformed(key: &[u8], source: postcard::Error) -> LoadError {
-    LoadError::Malformed { key: key.escape_ascii().to_string(), source }
+/// The service that a key names.
+pub fn service_of(key: &[u8]) -> Result<String, LoadError> {
+    let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok());
+    name.map(str::to_owned).ok_or_else(|| unreadable(key))
+}
+
+fn sixteen(key: &[u8]) -> Result<[u8; 16], LoadError> {
+    key.get(1..).and_then(|id| id.try_into().ok()).ok_or_else(|| unreadable(key))
+}
+
+fn unreadable(key: &[u8]) -> LoadError {
+    LoadError::malformed(key, Malformed::Key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ITEM: ItemKey = ItemKey { job: JobId([7; 16]), stage: 258, index: 0x0102_0304_0506_0708 };
+
+    #[test]
+    fn what_a_key_was_made_of_is_read_from_it() {
+        let (job, worker) = (JobId([1; 16]), WorkerId([2; 16]));
+        assert_eq!(item_of(&item_key(FAILURE, &ITEM)).unwrap(), ITEM);
+        assert_eq!(job_of(&job_key(job)).unwrap(), job);
+        assert_eq!(worker_of(&worker_key(worker)).unwrap(), worker);
+        assert_eq!(service_of(&service_key("search")).unwrap(), "search");
+    }
+
+    #[test]
+    fn keys_of_a_stage_stand_together_in_order_of_their_items() {
+        let key = |stage, index| item_key(TROUBLE, &ItemKey { stage, index, ..ITEM });
+        let mut keys = vec![key(1, 256), key(0, 3), key(1, 1), key(256, 0), key(1, 255), key(0, 300)];
+        keys.sort();
+        let wanted = [(0, 3), (0, 300), (1, 1), (1, 255), (1, 256), (256, 0)];
+        assert_eq!(keys, wanted.map(|(stage, index)| key(stage, index)));
+        let of_stage = stage_prefix(TROUBLE, ITEM.job, 1);
+        assert_eq!(keys.iter().filter(|key| key.starts_with(&of_stage)).count(), 3);
+    }
+
+    #[test]
+    fn a_key_that_names_nothing_is_said_to_be_wrong() {
+        let key = item_key(FAILURE, &ITEM);
+        assert!(item_of(&key[..20]).is_err() && item_of(b"f").is_err() && item_of(b"").is_err());
+        assert!(job_of(&key).is_err() && worker_of(&key[..16]).is_err());
+        let error = service_of(b"s\xff").unwrap_err();
+        assert!(error.to_string().contains(r"s\xff"), "{error}");
+    }
 }

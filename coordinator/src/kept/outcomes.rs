@@ -5,11 +5,20 @@
 //! bundles begin with the same one, and a block is read by reading the entries that lie together there. A failure can be
 //! retried, so each has an entry of its own, which goes away by itself.
 
+use bytes::Bytes;
 use longshore_core::{ItemKey, JobId, OutcomeRecord};
 use longshore_store::{Batch, Reader};
-use serde::{Deserialize, Serialize, Serializer};
+use prost::{
+    Message,
+    encoding::{encoded_len_varint, key_len},
+};
 
-use super::keys::{LoadError, decode, encode_onto, item_key, malformed, stage_prefix};
+use super::{
+    convert,
+    error::{LoadError, Malformed},
+    keys::{BUNDLE, FAILURE, item_key, item_of, stage_prefix},
+    v1,
+};
 
 /// Indices of which successes may share an entry, and that are read together: a power of two.
 pub const BLOCK: u64 = 256;
@@ -17,110 +26,126 @@ pub const BLOCK: u64 = 256;
 /// Bytes of a bundle: values of the store stay below its bound.
 const BUNDLE_BYTES: usize = 4_000;
 
-/// Bytes of an entry without its detail, at most: three numbers and a length.
-const ENTRY_BYTES: usize = 3 * 10 + 3;
-
-/// One success in a bundle.
-#[derive(Serialize, Deserialize)]
-struct Entry<'a> {
-    /// Its index above that of the bundle's first.
-    above: u64,
-    outputs: u64,
-    first_child: u64,
-    #[serde(serialize_with = "bytes")]
-    detail: &'a [u8],
-}
-
-/// As postcard writes a list of bytes, but at once.
-fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_bytes(bytes)
-}
-
 /// Adds successes to a batch, in bundles.
 pub fn put(batch: &mut Batch, mut successes: Vec<OutcomeRecord>) {
     successes.sort_unstable_by_key(|outcome| outcome.item);
-    let mut rest = successes.as_slice();
-    while let Some(first) = rest.first() {
-        let mut bundle = Vec::with_capacity(BUNDLE_BYTES);
-        let mut count = 0;
-        while let Some(outcome) = rest.get(count)
-            && share_block(&first.item, &outcome.item)
-            && bundle.len() + ENTRY_BYTES + outcome.detail.len() <= BUNDLE_BYTES.max(ENTRY_BYTES + first.detail.len())
+    let mut open: Option<Open> = None;
+    for outcome in successes {
+        let item = outcome.item;
+        if let Some(bundle) = &mut open
+            && bundle.may_take(&item)
         {
-            let above = outcome.item.index - first.item.index;
-            let OutcomeRecord { outputs, first_child, ref detail, .. } = *outcome;
-            bundle = encode_onto(bundle, &Entry { above, outputs, first_child, detail });
-            count += 1;
+            let entry = convert::outcome_to_kept(outcome, item.index - bundle.next);
+            let Err(entry) = bundle.take(item, entry) else { continue };
+            bundle.write(batch);
+            open = Some(Open::new(item, v1::Outcome { skipped: 0, ..entry }));
+        } else {
+            if let Some(bundle) = &open {
+                bundle.write(batch);
+            }
+            open = Some(Open::new(item, convert::outcome_to_kept(outcome, 0)));
         }
-        batch.put(item_key(b'o', &first.item), bundle);
-        rest = &rest[count..];
+    }
+    if let Some(bundle) = &open {
+        bundle.write(batch);
     }
 }
 
-fn share_block(a: &ItemKey, b: &ItemKey) -> bool {
-    (a.job, a.stage, a.index / BLOCK) == (b.job, b.stage, b.index / BLOCK)
+/// A bundle that is being filled.
+struct Open {
+    first: ItemKey,
+    /// The index after that of its last.
+    next: u64,
+    bundle: v1::Bundle,
+    bytes: usize,
 }
 
-/// The successes of a bundle. With `details` or without: the ledger needs none.
-pub fn unpack(key: &[u8], bundle: &[u8], details: bool, mut each: impl FnMut(OutcomeRecord)) -> Result<(), LoadError> {
-    let first = key_item(key)?;
-    let mut rest = bundle;
-    while !rest.is_empty() {
-        let (entry, after) = postcard::take_from_bytes::<Entry<'_>>(rest).map_err(|source| malformed(key, source))?;
-        rest = after;
-        each(OutcomeRecord {
-            item: ItemKey { index: first.index + entry.above, ..first },
-            success: true,
-            outputs: entry.outputs,
-            first_child: entry.first_child,
-            detail: if details { entry.detail.to_vec() } else { Vec::new() },
-        });
+impl Open {
+    fn new(first: ItemKey, entry: v1::Outcome) -> Self {
+        let bytes = bytes_in_bundle(&entry);
+        Self { first, next: first.index + 1, bundle: v1::Bundle { successes: vec![entry] }, bytes }
     }
-    Ok(())
+
+    /// Whether the item is one of its block, and comes after those that are here.
+    fn may_take(&self, item: &ItemKey) -> bool {
+        let block = |item: &ItemKey| (item.job, item.stage, item.index / BLOCK);
+        block(&self.first) == block(item) && item.index >= self.next
+    }
+
+    /// Adds a success, or gives it back when there is no room for it.
+    fn take(&mut self, item: ItemKey, entry: v1::Outcome) -> Result<(), v1::Outcome> {
+        let bytes = self.bytes + bytes_in_bundle(&entry);
+        if bytes > BUNDLE_BYTES {
+            return Err(entry);
+        }
+        self.bytes = bytes;
+        self.next = item.index + 1;
+        self.bundle.successes.push(entry);
+        Ok(())
+    }
+
+    fn write(&self, batch: &mut Batch) {
+        batch.put(item_key(BUNDLE, &self.first), self.bundle.encode_to_vec());
+    }
 }
 
-/// The item that an entry's key names.
-fn key_item(key: &[u8]) -> Result<ItemKey, LoadError> {
-    let split = || {
-        let (job, rest) = key.get(1..)?.split_first_chunk()?;
-        let (stage, index) = rest.split_first_chunk()?;
-        let (job, stage) = (JobId(*job), u16::from_be_bytes(*stage));
-        Some(ItemKey { job, stage, index: u64::from_be_bytes(index.try_into().ok()?) })
+/// Bytes that an entry takes in its bundle.
+fn bytes_in_bundle(entry: &v1::Outcome) -> usize {
+    let bytes = entry.encoded_len();
+    key_len(1) + encoded_len_varint(bytes as u64) + bytes
+}
+
+/// The successes of a bundle, with their items, in order.
+pub fn unpack(key: &[u8], bundle: Vec<u8>) -> Result<Vec<(ItemKey, v1::Outcome)>, LoadError> {
+    let mut item = item_of(key)?;
+    let bundle = v1::Bundle::decode(Bytes::from(bundle)).map_err(|error| LoadError::malformed(key, error))?;
+    let number = |entry: v1::Outcome| {
+        let index = item.index.checked_add(entry.skipped)?;
+        let found = ItemKey { index, ..item };
+        item.index = index.checked_add(1)?;
+        Some((found, entry))
     };
-    split().ok_or_else(|| malformed(key, postcard::Error::DeserializeUnexpectedEnd))
+    let numbered = bundle.successes.into_iter().map(number).collect::<Option<_>>();
+    numbered.ok_or_else(|| LoadError::malformed(key, Malformed::Index))
 }
 
-/// The failure of an item that was given up.
-pub fn failure(reader: &dyn Reader, item: &ItemKey) -> Result<Option<OutcomeRecord>, LoadError> {
-    let key = item_key(b'f', item);
-    reader.get(&key)?.map(|value| decode(&key, &value)).transpose()
+/// The detail of the failure of an item that was given up.
+pub fn failure(reader: &dyn Reader, item: &ItemKey) -> Result<Option<Bytes>, LoadError> {
+    let key = item_key(FAILURE, item);
+    let value = reader.get(&key)?;
+    value.map(|value| Ok(convert::decode::<v1::Outcome>(&key, value)?.detail)).transpose()
 }
 
-/// The successes of the block that the item is in, in order.
-pub fn block(reader: &dyn Reader, item: &ItemKey) -> Result<Vec<OutcomeRecord>, LoadError> {
+/// The successes of a block of items, in order.
+pub type Block = Vec<(u64, Bytes)>;
+
+/// The indices of the successes of the block that the item is in, with their details, in order.
+pub fn block(reader: &dyn Reader, item: &ItemKey) -> Result<Block, LoadError> {
     let first = ItemKey { index: item.index / BLOCK * BLOCK, ..*item };
-    let mut prefix = item_key(b'o', &first);
+    let mut prefix = item_key(BUNDLE, &first);
     // All indices of a block share all bytes but the last.
     prefix.pop();
     let bundles = reader.scan(&prefix, None, usize::try_from(BLOCK).unwrap_or(usize::MAX))?;
     let mut found = Vec::new();
-    for (key, bundle) in &bundles {
-        unpack(key, bundle, true, |outcome| found.push(outcome))?;
+    for (key, bundle) in bundles {
+        found.extend(unpack(&key, bundle)?.into_iter().map(|(item, outcome)| (item.index, outcome.detail)));
     }
-    found.sort_unstable_by_key(|outcome| outcome.item.index);
+    found.sort_unstable_by_key(|(index, _)| *index);
     Ok(found)
 }
 
 /// The first index at or above `from` that a bundle of the stage begins with.
 pub fn next(reader: &dyn Reader, job: JobId, stage: u16, from: u64) -> Result<Option<ItemKey>, LoadError> {
-    let after = from.checked_sub(1).map(|index| item_key(b'o', &ItemKey { job, stage, index }));
-    let found = reader.scan(&stage_prefix(b'o', job, stage), after.as_deref(), 1)?;
-    found.first().map(|(key, _)| key_item(key)).transpose()
+    let after = from.checked_sub(1).map(|index| item_key(BUNDLE, &ItemKey { job, stage, index }));
+    let found = reader.scan(&stage_prefix(BUNDLE, job, stage), after.as_deref(), 1)?;
+    found.first().map(|(key, _)| item_of(key)).transpose()
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_store::{MemoryDisk, Store};
+    use std::sync::Arc;
+
+    use longshore_store::{MemoryDisk, Op, Store};
 
     use super::*;
 
@@ -130,17 +155,21 @@ mod tests {
         OutcomeRecord { item, success: true, outputs: index % 3, first_child: index * 5, detail }
     }
 
-    fn kept(batches: &[Vec<OutcomeRecord>]) -> (usize, std::sync::Arc<dyn Reader>) {
+    fn details(successes: &[OutcomeRecord]) -> Block {
+        successes.iter().map(|outcome| (outcome.item.index, outcome.detail.clone().into())).collect()
+    }
+
+    fn kept(batches: &[Vec<OutcomeRecord>]) -> (Vec<Op>, Arc<dyn Reader>) {
         let mut store = MemoryDisk::new().open();
-        let mut entries = 0;
+        let mut ops = Vec::new();
         for successes in batches {
             let mut batch = Batch::new();
             put(&mut batch, successes.clone());
             batch.check().unwrap();
-            entries += batch.len();
             store.commit(&batch).unwrap();
+            ops.extend(batch.ops);
         }
-        (entries, store.reader())
+        (ops, store.reader())
     }
 
     #[test]
@@ -149,27 +178,42 @@ mod tests {
         let even = (0..600).filter(|index| index % 2 == 0).map(|index| success(0, index, 60)).collect();
         let (_, reader) = kept(&[odd, even]);
         for index in [0, 255, 256, 599] {
-            let wanted = success(0, index, 60);
-            let found = block(&*reader, &wanted.item).unwrap();
             let first = index / BLOCK * BLOCK;
-            let all: Vec<OutcomeRecord> =
-                (first..(first + BLOCK).min(600)).map(|index| success(0, index, 60)).collect();
-            assert_eq!(found, all);
+            let all: Vec<_> = (first..(first + BLOCK).min(600)).map(|index| success(0, index, 60)).collect();
+            assert_eq!(block(&*reader, &success(0, index, 60).item).unwrap(), details(&all));
         }
     }
 
     #[test]
+    fn a_bundle_is_unpacked_into_what_it_was_made_of() {
+        let successes: Vec<_> = [0, 1, 2, 5, 6, 90, 255].map(|index| success(3, index, 20)).into();
+        let (ops, _) = kept(std::slice::from_ref(&successes));
+        let [Op::Put(key, value)] = &ops[..] else { panic!("{ops:?}") };
+        let unpacked = unpack(key, value.clone()).unwrap().into_iter();
+        let unpacked: Vec<_> = unpacked.map(|(item, entry)| convert::outcome_from_kept(item, true, entry)).collect();
+        assert_eq!(unpacked, successes);
+    }
+
+    #[test]
     fn neighbours_share_entries() {
-        let (entries, _) = kept(&[(0..2_560).map(|index| success(0, index, 60)).collect()]);
-        assert!(entries < 100, "{entries}");
+        let (ops, _) = kept(&[(0..2_560).map(|index| success(0, index, 60)).collect()]);
+        assert!(ops.len() < 100, "{}", ops.len());
+    }
+
+    #[test]
+    fn what_stands_around_a_success_is_small() {
+        let ones = (0..256).map(|index| OutcomeRecord { outputs: 1, first_child: 0, ..success(0, index, 90) });
+        let (ops, _) = kept(&[ones.collect()]);
+        let bytes: usize = ops.iter().map(Op::size_bytes).sum();
+        assert!(bytes < 256 * (90 + 8), "{}", bytes / 256);
     }
 
     #[test]
     fn the_largest_details_fit() {
-        let details = [3_072, 1_000, 3_072, 3_000, 100, 3_072, 0, 0, 3_072, 2_900, 1_100];
-        let successes: Vec<OutcomeRecord> = (0..).zip(details).map(|(index, bytes)| success(1, index, bytes)).collect();
+        let details_bytes = [3_072, 1_000, 3_072, 3_000, 100, 3_072, 0, 0, 3_072, 2_900, 1_100, 3_900];
+        let successes: Vec<_> = (0..).zip(details_bytes).map(|(index, bytes)| success(1, index, bytes)).collect();
         let (_, reader) = kept(std::slice::from_ref(&successes));
-        assert_eq!(block(&*reader, &successes[3].item).unwrap(), successes);
+        assert_eq!(block(&*reader, &successes[3].item).unwrap(), details(&successes));
     }
 
     #[test]
@@ -184,10 +228,17 @@ mod tests {
 
     #[test]
     fn half_a_bundle_is_not_understood() {
-        let mut batch = Batch::new();
-        put(&mut batch, vec![success(0, 1, 10), success(0, 2, 10)]);
-        let [longshore_store::Op::Put(key, value)] = &batch.ops[..] else { panic!("{batch:?}") };
-        assert!(unpack(key, &value[..value.len() - 1], true, drop).is_err());
-        assert!(unpack(&key[..20], value, true, drop).is_err());
+        let (ops, _) = kept(&[vec![success(0, 1, 10), success(0, 2, 10)]]);
+        let [Op::Put(key, value)] = &ops[..] else { panic!("{ops:?}") };
+        assert!(unpack(key, value[..value.len() - 1].to_vec()).is_err());
+        assert!(unpack(&key[..20], value.clone()).is_err());
+    }
+
+    #[test]
+    fn indices_beyond_all_numbers_are_not_understood() {
+        let far = |skipped| v1::Bundle { successes: vec![v1::Outcome { skipped, ..v1::Outcome::default() }] };
+        let key = item_key(BUNDLE, &success(0, 9, 0).item);
+        assert!(unpack(&key, far(u64::MAX - 10).encode_to_vec()).is_ok());
+        assert!(unpack(&key, far(u64::MAX - 8).encode_to_vec()).is_err());
     }
 }

@@ -2,19 +2,26 @@
 
 use std::vec;
 
-use longshore_core::{ItemKey, JobId, OutcomeRecord, Record};
-use longshore_store::{Batch, Entry, Reader};
+use bytes::Bytes;
+use longshore_core::{ItemKey, JobId, JobRecord, OutcomeRecord, Record, TroubleRecord};
+use longshore_store::{Batch, Entry, Op, Reader};
+use prost::Message;
 
 use super::{
-    keys::{EPOCH, FORMAT, FORMAT_KEY, LoadError, decode, encode, item_key, job_key, worker_key},
-    outcomes,
+    convert::{self, decode},
+    error::LoadError,
+    keys::{
+        BUNDLE, FAILURE, JOB, SERVICE, TROUBLE, WORKER, item_key, item_of, job_key, job_of, service_key, service_of,
+        worker_key, worker_of,
+    },
+    outcomes, v1,
 };
 
 /// Entries read at a time.
 const PAGE: usize = 1_000;
 
 /// Kinds of entries that are loaded, jobs before what belongs to them.
-const KINDS: [u8; 6] = *b"joftsw";
+const KINDS: [u8; 6] = [JOB, BUNDLE, FAILURE, TROUBLE, SERVICE, WORKER];
 
 /// Records on their way into one batch.
 #[derive(Default)]
@@ -34,9 +41,9 @@ impl Writer {
                     self.bytes += outcome.detail.len() + 16;
                     self.successes.push(outcome);
                 }
-                other => put(&mut self.batch, &other),
+                other => put(&mut self.batch, other),
             }
-            self.bytes += self.batch.ops[from..].iter().map(longshore_store::Op::size_bytes).sum::<usize>();
+            self.bytes += self.batch.ops[from..].iter().map(Op::size_bytes).sum::<usize>();
         }
     }
 
@@ -53,31 +60,23 @@ impl Writer {
 }
 
 /// Adds any record but a success to a batch.
-fn put(batch: &mut Batch, record: &Record) {
+fn put(batch: &mut Batch, record: Record) {
     match record {
-        Record::Job(job) => batch.put(job_key(job.id), encode(job)),
-        Record::Outcome(outcome) => batch.put(item_key(b'f', &outcome.item), encode(outcome)),
-        Record::OutcomeGone(item) => batch.delete(item_key(b'f', item)),
-        Record::Trouble(trouble) => batch.put(item_key(b't', &trouble.item), encode(trouble)),
-        Record::TroubleGone(item) => batch.delete(item_key(b't', item)),
-        Record::Service(service) => batch.put([b"s", service.name.as_bytes()].concat(), encode(service)),
-        Record::Worker(worker) => batch.put(worker_key(worker.id), encode(worker)),
-        Record::WorkerGone(worker) => batch.delete(worker_key(*worker)),
+        Record::Job(job) => batch.put(job_key(job.id), convert::job_to_kept(job).encode_to_vec()),
+        Record::Outcome(outcome) => {
+            batch.put(item_key(FAILURE, &outcome.item), convert::outcome_to_kept(outcome, 0).encode_to_vec());
+        }
+        Record::OutcomeGone(item) => batch.delete(item_key(FAILURE, &item)),
+        Record::Trouble(trouble) => {
+            batch.put(item_key(TROUBLE, &trouble.item), convert::trouble_to_kept(trouble).encode_to_vec());
+        }
+        Record::TroubleGone(item) => batch.delete(item_key(TROUBLE, &item)),
+        Record::Service(service) => {
+            batch.put(service_key(&service.name), convert::service_to_kept(service).encode_to_vec());
+        }
+        Record::Worker(worker) => batch.put(worker_key(worker.id), convert::worker_to_kept(worker).encode_to_vec()),
+        Record::WorkerGone(worker) => batch.delete(worker_key(worker)),
     }
-}
-
-/// Checks that the store is this format's, or new.
-///
-/// # Errors
-/// When it is another's.
-pub fn check_format(reader: &dyn Reader) -> Result<(), LoadError> {
-    let kept = reader.get(FORMAT_KEY)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
-    let found = match kept {
-        Some(found) => found,
-        None if reader.get(EPOCH)?.is_none() => return Ok(()),
-        None => 1,
-    };
-    if found == FORMAT { Ok(()) } else { Err(LoadError::Format { found }) }
 }
 
 /// Every record, jobs before what belongs to them; successes without their details, which the core never reads. Ends after
@@ -107,8 +106,8 @@ impl Iterator for Pages<'_> {
         };
         self.after = Some(page.last()?.0.clone());
         let mut records = Vec::with_capacity(page.len());
-        for entry in &page {
-            if let Err(error) = self.understand(entry, &mut records) {
+        for entry in page {
+            if let Err(error) = understand(self.kind, entry, &mut records) {
                 return Some(Err(error));
             }
         }
@@ -117,36 +116,55 @@ impl Iterator for Pages<'_> {
     }
 }
 
-impl Pages<'_> {
-    fn understand(&self, (key, value): &Entry, records: &mut Vec<Record>) -> Result<(), LoadError> {
-        records.push(match self.kind {
-            b'j' => Record::Job(decode(key, value)?),
-            b'o' => return outcomes::unpack(key, value, false, |outcome| records.push(Record::Outcome(outcome))),
-            b'f' => Record::Outcome(decode(key, value)?),
-            b't' => Record::Trouble(decode(key, value)?),
-            b's' => Record::Service(decode(key, value)?),
-            _ => Record::Worker(decode(key, value)?),
-        });
-        Ok(())
-    }
+fn understand(kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Result<(), LoadError> {
+    records.push(match kind {
+        BUNDLE => {
+            records.extend(outcomes::unpack(&key, value)?.into_iter().map(|(item, outcome)| {
+                let brief = v1::Outcome { detail: Bytes::new(), ..outcome };
+                Record::Outcome(convert::outcome_from_kept(item, true, brief))
+            }));
+            return Ok(());
+        }
+        JOB => Record::Job(read_job(&key, value)?),
+        FAILURE => Record::Outcome(convert::outcome_from_kept(item_of(&key)?, false, decode(&key, value)?)),
+        TROUBLE => Record::Trouble(read_trouble(&key, value)?),
+        SERVICE => {
+            let service = convert::service_from_kept(service_of(&key)?, decode(&key, value)?);
+            Record::Service(service.map_err(|why| LoadError::malformed(&key, why))?)
+        }
+        _ => Record::Worker(convert::worker_from_kept(worker_of(&key)?, decode(&key, value)?)),
+    });
+    Ok(())
+}
+
+fn read_job(key: &[u8], value: Vec<u8>) -> Result<JobRecord, LoadError> {
+    let job = convert::job_from_kept(job_of(key)?, decode(key, value)?);
+    job.map_err(|why| LoadError::malformed(key, why))
+}
+
+fn read_trouble(key: &[u8], value: Vec<u8>) -> Result<TroubleRecord, LoadError> {
+    Ok(convert::trouble_from_kept(item_of(key)?, decode(key, value)?))
 }
 
 /// A job's record, if there is such a job.
-pub fn job(reader: &dyn Reader, id: JobId) -> Result<Option<longshore_core::JobRecord>, LoadError> {
+pub fn job(reader: &dyn Reader, id: JobId) -> Result<Option<JobRecord>, LoadError> {
     let key = job_key(id);
-    reader.get(&key)?.map(|value| decode(&key, &value)).transpose()
+    reader.get(&key)?.map(|value| read_job(&key, value)).transpose()
 }
 
 /// The last trouble of an item, if it is in any.
-pub fn trouble(reader: &dyn Reader, item: &ItemKey) -> Result<Option<longshore_core::TroubleRecord>, LoadError> {
-    let key = item_key(b't', item);
-    reader.get(&key)?.map(|value| decode(&key, &value)).transpose()
+pub fn trouble(reader: &dyn Reader, item: &ItemKey) -> Result<Option<TroubleRecord>, LoadError> {
+    let key = item_key(TROUBLE, item);
+    reader.get(&key)?.map(|value| read_trouble(&key, value)).transpose()
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::{JobRecord, JobSpec, JobState, Ledger, StageSpec};
+    use std::collections::BTreeMap;
+
+    use longshore_core::{JobSpec, JobState, Ledger, StageSpec};
     use longshore_store::{MemoryDisk, Store};
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
@@ -195,18 +213,59 @@ mod tests {
     }
 
     #[test]
-    fn another_format_is_named() {
+    fn a_job_and_a_trouble_are_found_by_their_names() {
         let mut store = MemoryDisk::new().open();
-        assert!(check_format(&*store.reader()).is_ok());
+        let item = ItemKey { job: JobId([1; 16]), stage: 0, index: 9 };
+        let trouble = TroubleRecord { item, failures: 1, crashes: 2, mishaps: 3, detail: b"words".to_vec() };
+        commit(&mut store, &[job(), Record::Trouble(trouble.clone())]);
+        let reader = store.reader();
+        assert_eq!(super::job(&*reader, item.job).unwrap().map(Record::Job), Some(job()));
+        assert_eq!(super::trouble(&*reader, &item).unwrap(), Some(trouble));
+        let other = ItemKey { job: JobId([2; 16]), ..item };
+        assert!(
+            super::job(&*reader, other.job).unwrap().is_none() && super::trouble(&*reader, &other).unwrap().is_none()
+        );
+        commit(&mut store, &[Record::TroubleGone(item)]);
+        assert!(super::trouble(&*reader, &item).unwrap().is_none());
+    }
+
+    #[test]
+    fn loading_ends_at_an_entry_that_is_not_understood_and_names_it() {
+        let mut store = MemoryDisk::new().open();
         let mut batch = Batch::new();
-        batch.put(EPOCH, 1_u64.to_be_bytes());
+        batch.put(service_key("search"), v1::Service::default().encode_to_vec());
         store.commit(&batch).unwrap();
-        assert!(matches!(check_format(&*store.reader()), Err(LoadError::Format { found: 1 })));
-        batch.put(FORMAT_KEY, (FORMAT + 1).to_be_bytes());
-        store.commit(&batch).unwrap();
-        assert!(matches!(check_format(&*store.reader()), Err(LoadError::Format { .. })));
-        batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
-        store.commit(&batch).unwrap();
-        assert!(check_format(&*store.reader()).is_ok());
+        commit(&mut store, &[job()]);
+        let loaded: Vec<_> = load(&*store.reader()).take(2).collect();
+        let [Ok(_), Err(error)] = &loaded[..] else { panic!("{loaded:?}") };
+        assert!(error.to_string().contains("ssearch"), "{error}");
+    }
+
+    /// Whose record it is, and a record without what is not loaded.
+    fn entity(record: Record) -> (Vec<u8>, Record) {
+        let mut batch = Batch::new();
+        match record {
+            Record::Outcome(outcome) if outcome.success => {
+                (item_key(BUNDLE, &outcome.item), Record::Outcome(OutcomeRecord { detail: Vec::new(), ..outcome }))
+            }
+            other => {
+                put(&mut batch, other.clone());
+                (batch.ops[0].key().to_vec(), other)
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_record_that_was_kept_is_loaded(records in vec(convert::tests::records(), 0..60)) {
+            let records: BTreeMap<_, _> = records.into_iter().map(|record| (entity(record.clone()).0, record)).collect();
+            let mut store = MemoryDisk::new().open();
+            for batch in records.values().cloned().collect::<Vec<_>>().chunks(20) {
+                commit(&mut store, batch);
+            }
+            let loaded: BTreeMap<_, _> = load(&*store.reader()).map(|record| entity(record.unwrap())).collect();
+            let wanted: BTreeMap<_, _> = records.into_values().map(entity).collect();
+            prop_assert_eq!(loaded, wanted);
+        }
     }
 }
