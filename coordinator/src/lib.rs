@@ -1,40 +1,34 @@
 //! The coordinator: gRPC and HTTP in front of the pure core and its store.
 //!
 //! ```text
-//! gate ──► grpc, http ──► driver ──► core    (who calls; what happened, what follows)
-//!     │            ├─────► store        (records, durable before anything that depends on them leaves)
-//!     │            └─────► links        (orders to workers)
-//!     ├──► blobs, kept, door            (bytes, what the records mean, bytes by descriptor)
-//!     └──► root ──► tunnels             (queries to the replicas of services)
+//! net ──► api ──► drive ──► core, law     (who calls; what is asked; what happened, and what follows)
+//!  │       ├────► kept ──► store, blobs   (what the records mean)
+//!  │       └────► root ──► workers        (queries to the replicas of services)
+//!  └────► workers ──► drive               (sessions of workers: what they say, what they are told)
 //! ```
 //!
-//! Everything that changes goes through the driver, one input at a time; everything here is an adapter around it.
+//! `net` has the transports: gRPC, HTTP, the door for descriptors, and the gate before them. `api` has the use cases, without
+//! a word of any transport. Everything that changes goes through `drive`, one input at a time; the law that it keeps is a crate
+//! of its own.
 
 // A test that unwraps says where it failed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod door;
-mod driver;
-mod gate;
-mod grpc;
-mod http;
+mod api;
+mod drive;
+
+mod error;
 mod kept;
 pub mod limits;
-mod links;
+mod net;
 mod open;
-mod problem;
-mod results;
-mod server;
-mod services;
-mod tunnels;
-mod validate;
-mod views;
+mod workers;
 
 pub use longshore_root::{Call, CallError, Target, Transport};
 pub use longshore_store::{Probe, probe_main_if_asked};
 
 pub use crate::{
+    net::server::ServeError,
     open::{Config, Coordinator, OpenError},
-    server::ServeError,
-    tunnels::replica_id,
+    workers::tunnels::replica_id,
 };

@@ -15,16 +15,16 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tonic::Status;
 
 use crate::{
-    door::Door,
-    driver::{self, Clock, Handle},
-    grpc::{AgentService, BlobsService, JobsService, ServicesService},
+    drive::deployed::Services,
+    drive::{self, Clock, Handle},
     kept::{catalog::Catalog, error::LoadError, format, keys, records},
     limits,
-    links::Links,
-    results::RecentFailures,
-    server::{self, Entrances, ServeError, Served},
-    services::Services,
-    tunnels::Tunnels,
+    net::door::Door,
+    net::grpc::{AgentService, BlobsService, JobsService, ServicesService},
+    net::server::{self, Entrances, ServeError, Served},
+    workers::links::Links,
+    workers::results::RecentFailures,
+    workers::tunnels::Tunnels,
 };
 
 /// What a coordinator is told at its start.
@@ -141,7 +141,7 @@ impl Coordinator {
         let catalog = Arc::new(Catalog::new(reader, blobs));
         let services = Arc::new(Services::new(Arc::clone(&catalog)));
         let links = Arc::new(Links::default());
-        let driver = driver::start(core, clock, committer, Arc::clone(&links), Arc::clone(&services));
+        let driver = drive::start(core, clock, committer, Arc::clone(&links), Arc::clone(&services));
         Ok(Self {
             driver,
             catalog,

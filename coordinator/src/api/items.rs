@@ -12,9 +12,9 @@ use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::chain;
+use crate::error::chain;
 use crate::{
-    driver::Handle,
+    drive::Handle,
     kept::catalog::{Catalog, CatalogError, Sheet},
 };
 

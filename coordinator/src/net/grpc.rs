@@ -1,11 +1,9 @@
 //! The gRPC services, and the one place where errors become statuses.
 
 mod agent;
-mod assign;
 mod blobs;
-mod items;
 mod jobs;
-mod query;
+mod services;
 
 use longshore_blobs::{GetError, PutError};
 use longshore_core::Refusal;
@@ -15,21 +13,9 @@ pub use self::{
     agent::AgentService,
     blobs::BlobsService,
     jobs::JobsService,
-    query::{Asked, QueryFailure, ServicesService},
+    services::{Asked, QueryFailure, ServicesService},
 };
-use crate::{driver::Stopped, kept::catalog::CatalogError, validate::Invalid};
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
+use crate::{api::validate::Invalid, drive::Stopped, error::chain, kept::catalog::CatalogError};
 
 impl From<Stopped> for Status {
     fn from(stopped: Stopped) -> Self {

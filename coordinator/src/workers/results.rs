@@ -14,8 +14,9 @@ use longshore_proto::{
 use prost::Message;
 
 use crate::{
+    api::validate,
     kept::catalog::{Catalog, hash},
-    limits, validate,
+    limits,
 };
 
 /// Whether taking in the result needs the disk: it brings bytes, or names some that are elsewhere.

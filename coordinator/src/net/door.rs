@@ -29,8 +29,8 @@ use longshore_proto::v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask};
 use tonic::{Code, Status};
 
 use crate::{
-    grpc::{get_status, put_status},
     limits,
+    net::grpc::{get_status, put_status},
     open::Room,
 };
 

@@ -13,7 +13,7 @@ use longshore_core::{Core, Input, JobId, JobView, Notice, Now, Order, Outbox, Re
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{kept::records, limits, links::Links, services::Services};
+use crate::{drive::deployed::Services, kept::records, limits, workers::links::Links};
 
 /// Inputs taken in before effects are looked after.
 const BURST: usize = 512;

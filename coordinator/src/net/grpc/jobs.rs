@@ -12,14 +12,16 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{chain, items, put_status, refused};
+use super::{put_status, refused};
+use crate::{api::items, error::chain};
 use crate::{
-    driver::Handle,
+    api::validate,
+    api::views,
+    drive::Handle,
     kept::catalog::{Catalog, hash},
     limits,
     open::Room,
-    results::RecentFailures,
-    validate, views,
+    workers::results::RecentFailures,
 };
 
 /// The service.

@@ -10,16 +10,16 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::assign::{Scribe, Unreadable};
+use crate::workers::orders::{Scribe, Unreadable};
 use crate::{
-    driver::Handle,
+    api::views,
+    drive::Handle,
+    drive::deployed::Services,
     kept::catalog::Catalog,
     limits,
-    links::{About, Links, Orders},
-    results::{self, RecentFailures},
-    services::Services,
-    tunnels::{Tunnels, replica_key},
-    views,
+    workers::links::{About, Links, Orders},
+    workers::results::{self, RecentFailures},
+    workers::tunnels::{Tunnels, replica_key},
 };
 
 /// The service.

@@ -30,10 +30,12 @@ use tower::ServiceBuilder;
 use tower_http::timeout::TimeoutBody;
 
 use crate::{
-    door::Door,
-    gate::{Gate, Peer, Via},
-    grpc::{AgentService, BlobsService, JobsService, ServicesService, chain},
-    http as gateway, limits,
+    error::chain,
+    limits,
+    net::door::Door,
+    net::gate::{Gate, Peer, Via},
+    net::grpc::{AgentService, BlobsService, JobsService, ServicesService},
+    net::http as gateway,
 };
 
 /// Pause after an accept that failed (descriptors may have run out), so that the loop does not spin.

@@ -18,9 +18,9 @@ use tonic::{Code, Status};
 use tower_http::timeout::TimeoutError;
 
 use crate::{
-    grpc::{Asked, QueryFailure, ServicesService},
     limits,
-    problem::problem,
+    net::grpc::{Asked, QueryFailure, ServicesService},
+    net::problem::problem,
 };
 
 /// How complete the answer is: `answered/shards`.

@@ -16,11 +16,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{get_status, put_status};
 use crate::{
-    door::{Door, Rights},
-    gate::Caller,
     limits,
-    links::Links,
+    net::door::{Door, Rights},
+    net::gate::Caller,
     open::Room,
+    workers::links::Links,
 };
 
 /// Small blobs joined into one answer until they reach this size.

@@ -31,7 +31,7 @@ use tonic::Status;
 use tower::{Layer, Service};
 
 pub use self::rights::{Role, Verdict, decide};
-use crate::{limits, problem::problem};
+use crate::{limits, net::problem::problem};
 
 /// How a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Order, ReplicaKey, Role, Source};
 use longshore_proto::v1::{self, NamedBlob, to_worker};
 
-use super::chain;
+use crate::error::chain;
 use crate::{
+    drive::deployed::Services,
     kept::catalog::{Catalog, CatalogError, Inputs, hash},
-    links::Proof,
-    services::Services,
-    tunnels::replica_id,
+    workers::links::Proof,
+    workers::tunnels::replica_id,
 };
 
 /// Bytes of inputs that travel in one message, beside one input that is larger.

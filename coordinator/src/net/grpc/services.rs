@@ -15,12 +15,13 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{put_status, refused};
 use crate::{
-    driver::Handle,
+    api::validate,
+    api::views,
+    drive::Handle,
+    drive::deployed::Services,
     kept::catalog::{Catalog, hash},
     limits,
     open::Room,
-    services::Services,
-    validate, views,
 };
 
 /// A query's time when its service says nothing.

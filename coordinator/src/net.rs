@@ -1,0 +1,8 @@
+//! The transports: one port and a socket beside it for gRPC and HTTP, the gate before them, and the door for descriptors.
+
+pub mod door;
+mod gate;
+pub mod grpc;
+mod http;
+mod problem;
+pub mod server;
