@@ -2,35 +2,22 @@
 
 use std::time::Duration;
 
+/// Bounds that clients and workers know too.
+pub use longshore_proto::bounds::{
+    KEY_BYTES, LIST_ENTRIES, NAME_CHARS, OUTPUTS, QUERY_BYTES, REASON_BYTES, REPLICAS, SHARDS, SLOTS,
+};
+
 /// Stages of one job: each is scanned when a job's views are made.
 pub const STAGES: usize = 64;
 
 /// Items of one job: indices stay exact everywhere, and the ledger takes one byte per item.
 pub const ITEMS: u64 = 100_000_000;
 
-/// Entries of one list of inputs: a chunk is decoded as a whole when one of its items is dispatched.
-pub const LIST_ENTRIES: u64 = 4_096;
-
 /// Bytes of one encoded list: entries with the longest paths still fit.
 pub const LIST_BYTES: u64 = 8 << 20;
 
 /// Bytes of the list of a shard's files: read as a whole by coordinator and worker.
 pub const DATA_LIST_BYTES: u64 = 64 << 20;
-
-/// Bytes of a path below its root: `PATH_MAX` is 4,096, and workers put their own directories before it.
-pub const PATH_BYTES: usize = 1_024;
-
-/// Bytes of a path's component: `NAME_MAX` of every file system in use.
-pub const COMPONENT_BYTES: usize = 255;
-
-/// Characters of names of jobs, stages and services: those of a DNS label.
-pub const NAME_CHARS: usize = 63;
-
-/// Bytes of an idempotency key.
-pub const KEY_BYTES: usize = 128;
-
-/// Bytes of a reason given for a cancellation: part of the job's record.
-pub const REASON_BYTES: usize = 256;
 
 /// Bytes of command, entry point and environment together: half a frame to the shim, since placeholders expand.
 pub const COMMAND_BYTES: usize = 96 * 1024;
@@ -41,20 +28,8 @@ pub const RECORD_DETAIL_BYTES: usize = 3_072;
 /// Bytes of the end of standard error kept inside a record; the whole log is a blob beside it.
 pub const STDERR_TAIL_BYTES: usize = 1_024;
 
-/// Outputs of one item: what a worker collects at most.
-pub const OUTPUTS: usize = 10_000;
-
 /// Digests asked for in one message.
 pub const DIGESTS: usize = 16_384;
-
-/// Shards of a service: the fan-out of one query.
-pub const SHARDS: u32 = 1_024;
-
-/// Replicas of a shard.
-pub const REPLICAS: u32 = 64;
-
-/// Bytes of a query: one gRPC message.
-pub const QUERY_BYTES: usize = 3 << 20;
 
 /// Bytes of one part or answer: held in memory while a query runs.
 pub const ANSWER_BYTES: usize = 64 << 20;
@@ -123,9 +98,6 @@ pub const SERVICE_BYTES: usize = 4 << 20;
 
 /// Failed items that can be retried together: their records are kept in one batch.
 pub const RETRIED_ITEMS: u64 = 1_000_000;
-
-/// Slots of one worker.
-pub const SLOTS: u32 = 4_096;
 
 /// How often watchers are told of changes at most.
 pub const WATCH_PACE: Duration = Duration::from_millis(100);

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use longshore_proto::{
     CHUNK_BYTES, SMALL_BLOB_BYTES,
+    bounds::LIST_ENTRIES,
     v1::{self, blobs_client::BlobsClient, jobs_client::JobsClient, put_request},
 };
 use prost::Message;
@@ -13,9 +14,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::server::Server;
-
-/// Entries of one list: the most the coordinator takes.
-const LIST_ENTRIES: u64 = 4_096;
 
 /// Every item's input.
 const INPUT: &[u8] = b"0";

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use longshore_local::Wire;
 use longshore_proto::{
-    MAX_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES, bounds,
     v1::{self, FromWorker, ToWorker, agent_client::AgentClient, from_worker, result, to_worker},
 };
 use tokio::{
@@ -30,12 +30,9 @@ use super::{CoordinatorArgs, server::Server};
 /// Results told in one message, as a real worker does.
 const RESULTS: usize = 256;
 
-/// Slots a worker may have.
-const MOST_SLOTS: u32 = 4_096;
-
 /// Slots of each of so many workers.
 pub fn slots(args: &CoordinatorArgs, workers: u32) -> u32 {
-    (args.slots / workers).clamp(1, MOST_SLOTS)
+    (args.slots / workers).clamp(1, bounds::SLOTS)
 }
 
 /// All workers of one run, welcome and waiting to begin.

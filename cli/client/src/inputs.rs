@@ -22,8 +22,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use longshore_proto::path::{self, BadPath};
 
-use crate::{BadPath, Kind, check_path, escape};
+use crate::{Kind, escape};
 
 /// One input: the item's path and where its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,7 +250,7 @@ fn item_path(item: &Path, whole: &Path) -> Result<String, InputError> {
         }
         name.push_str(text);
     }
-    match check_path(&name) {
+    match path::check(&name) {
         Ok(()) => Ok(name),
         Err(reason) => Err(bad_name(whole, reason)),
     }

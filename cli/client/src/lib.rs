@@ -20,7 +20,6 @@ mod door;
 mod error;
 pub mod escape;
 pub mod inputs;
-mod item_path;
 mod jobs;
 mod out_dir;
 pub mod outputs;
@@ -36,7 +35,6 @@ pub use blobs::{BlobError, BlobStream, Piece};
 pub use client::Client;
 pub use digest::Digest;
 pub use error::{CallError, Kind};
-pub use item_path::{BadPath, MAX_PATH_BYTES, check_path};
 pub use jobs::Items;
 pub use out_dir::{OutDir, OutDirError};
 pub use upload::{ProgressFn, UploadError, UploadProgress};
@@ -44,5 +42,5 @@ pub use watch::JobWatch;
 
 /// What shows who calls, where the kernel does not say it.
 pub use longshore_local::{Token, TokenError, TokenSource};
-/// The messages of the wire contract, which this crate's API speaks in.
-pub use longshore_proto::v1;
+/// The messages of the wire contract, which this crate's API speaks in, and what they may have in them.
+pub use longshore_proto::{bounds, path, v1};

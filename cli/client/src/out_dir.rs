@@ -76,7 +76,7 @@ impl OutDir {
         OutDir { root, shown, temporaries: (Uuid::new_v4().as_u64_pair().0, 0), last: None }
     }
 
-    /// Begins the file `path`, which must have passed [`crate::check_path`]. It appears under that name when committed.
+    /// Begins the file `path`, which must have passed [`path::check`](crate::path::check). It appears under that name when committed.
     pub(crate) fn create(&mut self, path: &str) -> Result<OutFile, OutDirError> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = self.parent(parent)?;
@@ -85,7 +85,7 @@ impl OutDir {
         self.begin(parent, name, shown)
     }
 
-    /// The whole file `path`, which must have passed [`crate::check_path`], at once.
+    /// The whole file `path`, which must have passed [`path::check`](crate::path::check), at once.
     pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), OutDirError> {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = self.parent(parent)?;

@@ -19,15 +19,15 @@ use std::{
 use bytes::Bytes;
 use longshore_proto::{
     SMALL_BLOB_BYTES,
+    path::{self, BadPath},
     v1::{ItemState, ItemView, ItemsRequest},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::writer::{Came, Write};
 use crate::{
-    BadPath, BlobError, CallError, Client, Digest, Kind, OutDir, OutDirError, Piece,
+    BlobError, CallError, Client, Digest, Kind, OutDir, OutDirError, Piece,
     blobs::Received,
-    check_path,
     door::Door,
     escape,
     retry::{self, Transient},
@@ -213,7 +213,7 @@ impl Client {
 fn add_outputs(outputs: &mut Vec<Output>, item: ItemView) -> Result<(), OutputError> {
     let name: Arc<str> = item.path.into();
     for blob in item.outputs {
-        if let Err(reason) = check_path(&blob.path) {
+        if let Err(reason) = path::check(&blob.path) {
             return Err(OutputError::BadName { item: name.to_string(), path: blob.path, reason });
         }
         let Some(digest) = Digest::from_wire(&blob.digest) else {

@@ -14,7 +14,10 @@ mod put;
 use std::{collections::HashSet, io, ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use longshore_proto::v1::{BlobList, BlobListRef, MissingRequest, NamedBlob};
+use longshore_proto::{
+    bounds,
+    v1::{BlobList, BlobListRef, MissingRequest, NamedBlob},
+};
 use prost::Message;
 use tokio::task::JoinSet;
 
@@ -46,8 +49,10 @@ const UNDER_WAY: usize = 3;
 /// Entries of one list of inputs: a list with names of usual length is a small blob.
 const LIST_ENTRIES: usize = STRETCH;
 
-/// Entries of one list, of inputs so many that a submission could not name shorter ones: the most it may have.
+/// Entries of one list, of inputs so many that a submission could not name shorter ones.
 const LONG_LIST_ENTRIES: usize = 8 * STRETCH;
+
+const _: () = assert!(LONG_LIST_ENTRIES as u64 <= bounds::LIST_ENTRIES);
 
 /// Inputs from which on lists are long.
 const MANY_INPUTS: usize = 20_000_000;

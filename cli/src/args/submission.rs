@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use clap::Args;
 use longshore_client::{
+    bounds::{KEY_BYTES, NAME_CHARS},
     escape,
     inputs::{Collector, Input},
     v1::{JobSpec, Retry, Stage, StageKind},
@@ -24,9 +25,6 @@ use crate::{
         quantity::{Count, Millis},
     },
 };
-
-/// Longest name of a job, in characters; what is made up here is cut to it.
-const NAME_CHARS: usize = 63;
 
 /// Flags that describe a job.
 #[derive(Debug, Args)]
@@ -166,13 +164,13 @@ impl SubmissionArgs {
 }
 
 fn key(text: &str) -> Result<String, String> {
-    match (1..=128).contains(&text.len()) {
+    match (1..=KEY_BYTES).contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err("a key has 1 to 128 bytes".to_owned()),
+        false => Err(format!("a key has 1 to {KEY_BYTES} bytes")),
     }
 }
 
-/// What people call an image: `registry:5000/team/tool:v1@sha256:…` is `tool`.
+/// What people call an image: `registry:5000/team/tool:v1@sha256:…` is `tool`. Cut to what a job's name may have.
 fn short_name(image: &str) -> String {
     let untagged = image.split('@').next().unwrap_or(image);
     let last = untagged.rsplit('/').next().unwrap_or(untagged);

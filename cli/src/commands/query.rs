@@ -5,6 +5,7 @@ use std::{fs::File, io::Read};
 use anyhow::{Context as _, Result};
 use clap::Args;
 use longshore_client::{
+    bounds::QUERY_BYTES,
     escape,
     v1::{Answer, Coverage, QueryRequest, query_response},
 };
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// Largest query in bytes, as the coordinator takes it.
-const MAX_BYTES: u64 = 3 * 1024 * 1024;
+const MAX_BYTES: u64 = QUERY_BYTES as u64;
 
 /// What to ask whom.
 #[derive(Debug, Args)]

@@ -2,10 +2,8 @@
 
 use std::str::FromStr;
 
+use longshore_client::bounds::NAME_CHARS;
 use serde::Deserialize;
-
-/// Longest name in characters.
-const MAX_CHARS: usize = 63;
 
 macro_rules! name {
     ($(#[$meta:meta])* $name:ident, $check:expr, $($schema:tt)*) => {
@@ -50,7 +48,7 @@ macro_rules! name {
 
 name! {
     /// A job's name: 1 to 63 characters, none of them a control character.
-    JobName, job_name, { "type": "string", "minLength": 1, "maxLength": 63 }
+    JobName, job_name, { "type": "string", "minLength": 1, "maxLength": NAME_CHARS }
 }
 
 name! {
@@ -86,28 +84,28 @@ impl Ord for VariableName {
 }
 
 fn job_name(text: &str) -> Result<(), String> {
-    match (1..=MAX_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+    match (1..=NAME_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         true => Ok(()),
-        false => Err(format!("`{text}` is no name of a job: 1 to 63 characters, no control characters")),
+        false => Err(format!("`{text}` is no name of a job: 1 to {NAME_CHARS} characters, no control characters")),
     }
 }
 
 fn stage_name(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match (1..=MAX_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('.') {
+    match (1..=NAME_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('.') {
         true => Ok(()),
         false => Err(format!(
-            "`{text}` is no name of a stage: letters, digits, `-`, `_` and `.`, at most 63, not beginning with `.`"
+            "`{text}` is no name of a stage: letters, digits, `-`, `_` and `.`, at most {NAME_CHARS}, not beginning with `.`"
         )),
     }
 }
 
 fn service_name(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    match (1..=MAX_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') {
+    match (1..=NAME_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') {
         true => Ok(()),
         false => Err(format!(
-            "`{text}` is no name of a service: lower-case letters, digits and `-`, at most 63, not beginning with `-`"
+            "`{text}` is no name of a service: lower-case letters, digits and `-`, at most {NAME_CHARS}, not beginning with `-`"
         )),
     }
 }

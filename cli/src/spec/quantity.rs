@@ -2,6 +2,7 @@
 
 use std::{fmt, marker::PhantomData, str::FromStr};
 
+use longshore_client::bounds::{REPLICAS, SHARDS};
 use serde::{
     Deserialize, Deserializer,
     de::{self, Visitor},
@@ -104,8 +105,8 @@ pub struct Count<const MAX: u32>(pub u32);
 
 impl<const MAX: u32> Quantity for Count<MAX> {
     const EXPECTED: &'static str = match MAX {
-        64 => "a whole number from 1 to 64",
-        1_024 => "a whole number from 1 to 1024",
+        REPLICAS => "a whole number from 1 to 64",
+        SHARDS => "a whole number from 1 to 1024",
         65_535 => "a whole number from 1 to 65535",
         _ => "a whole number of at least 1",
     };
@@ -233,9 +234,12 @@ mod tests {
 
     #[test]
     fn counts_are_whole_and_bounded() {
-        assert_eq!("3".parse(), Ok(Count::<1_024>(3)));
+        assert_eq!("3".parse(), Ok(Count::<SHARDS>(3)));
         for bad in ["0", "1025", "-1", "1.5"] {
-            assert!(bad.parse::<Count<1_024>>().is_err(), "{bad}");
+            assert!(bad.parse::<Count<SHARDS>>().is_err(), "{bad}");
         }
+        // A constant cannot be made of another one's digits.
+        assert!(Count::<SHARDS>::EXPECTED.ends_with(&format!("to {SHARDS}")));
+        assert!(Count::<REPLICAS>::EXPECTED.ends_with(&format!("to {REPLICAS}")));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use longshore_client::v1::{LeafSpec, MergeSpec, RequestSpec, ServiceSpec};
+use longshore_client::{
+    bounds::{REPLICAS, SHARDS},
+    v1::{LeafSpec, MergeSpec, RequestSpec, ServiceSpec},
+};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -34,9 +37,9 @@ with_container! {
     /// The container that answers for one shard.
     pub struct LeafFile {
         /// Into how many shards the work is divided; unset means 1.
-        shards: Option<Count<1_024>>,
+        shards: Option<Count<SHARDS>>,
         /// Copies of each shard; unset means 1.
-        replicas: Option<Count<64>>,
+        replicas: Option<Count<REPLICAS>>,
         /// Requests one replica works on at once; unset means 1 for files, 16 for http.
         concurrency: Option<Count<{ u32::MAX }>>,
         /// Directory whose files are divided among the shards; relative to the spec.
@@ -49,7 +52,7 @@ with_container! {
     /// The container that joins the parts.
     pub struct MergeFile {
         /// Copies of it; unset means 1.
-        replicas: Option<Count<64>>,
+        replicas: Option<Count<REPLICAS>>,
         /// Merges one replica works on at once; unset means 1 for files, 16 for http.
         concurrency: Option<Count<{ u32::MAX }>>,
     }

@@ -20,19 +20,10 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Checked {
 
 /// A relative path of plain components.
 pub fn path(path: &str) -> Checked {
-    let shown = || path.chars().take(80).collect::<String>();
-    ensure(!path.is_empty(), || "a path is empty".to_owned())?;
-    ensure(path.len() <= limits::PATH_BYTES, || {
-        format!("path {:?}… has more than {} bytes", shown(), limits::PATH_BYTES)
-    })?;
-    ensure(!path.chars().any(char::is_control), || format!("path {:?} has control characters", shown()))?;
-    for component in path.split('/') {
-        let plain = !matches!(component, "" | "." | "..") && component.len() <= limits::COMPONENT_BYTES;
-        ensure(plain, || {
-            format!("path {:?} is not a relative path of plain components (component {component:?})", shown())
-        })?;
-    }
-    Ok(())
+    longshore_proto::path::check(path).map_err(|why| {
+        let shown: String = path.chars().take(80).collect();
+        Invalid(format!("path {shown:?} is not a relative path of plain components: {why}"))
+    })
 }
 
 /// A job: what the core needs of it.

@@ -2,11 +2,9 @@
 
 use anyhow::Result;
 use clap::Args;
+use longshore_client::bounds::REASON_BYTES;
 
 use crate::{context::Context, exit::Exit, views::JobDetail};
-
-/// Longest reason in bytes, as the coordinator keeps it.
-const REASON_BYTES: usize = 256;
 
 /// Which job, and why.
 #[derive(Debug, Args)]

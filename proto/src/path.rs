@@ -1,15 +1,11 @@
-//! What a name of an item or of an output may be.
+//! What the path of an item, an output, or a file of a shard may be.
 //!
-//! The same rule on the way in and on the way out: a relative path of plain components, so that a name can never lead
-//! out of the directory it is put under.
+//! The same rule on every way in and out: a relative path of plain components, so that a path can never lead out of the
+//! directory it is put under.
 
-/// Longest path in bytes.
-pub const MAX_PATH_BYTES: usize = 1_024;
+use crate::bounds::{COMPONENT_BYTES, PATH_BYTES};
 
-/// Longest component in bytes, as Linux file systems have it.
-const MAX_COMPONENT_BYTES: usize = 255;
-
-/// Why a path cannot be the name of an item or an output.
+/// Why a path is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
     /// Nothing, or nothing between two slashes.
@@ -27,14 +23,14 @@ pub enum BadPath {
     /// Is not UTF-8.
     #[error("it is not UTF-8")]
     NotUtf8,
-    /// Longer than [`MAX_PATH_BYTES`], or a component of it longer than 255 bytes.
-    #[error("it is longer than 1024 bytes, or a component of it longer than 255")]
+    /// Longer than [`PATH_BYTES`], or a component of it longer than [`COMPONENT_BYTES`].
+    #[error("it is longer than {PATH_BYTES} bytes, or a component of it longer than {COMPONENT_BYTES}")]
     TooLong,
 }
 
-/// Says whether `path` may name an item or an output.
-pub fn check_path(path: &str) -> Result<(), BadPath> {
-    if path.len() > MAX_PATH_BYTES {
+/// Says whether `path` may be used below a directory.
+pub fn check(path: &str) -> Result<(), BadPath> {
+    if path.len() > PATH_BYTES {
         return Err(BadPath::TooLong);
     }
     if path.starts_with('/') {
@@ -46,7 +42,7 @@ pub fn check_path(path: &str) -> Result<(), BadPath> {
     path.split('/').try_for_each(|component| match component {
         "" => Err(BadPath::Empty),
         "." | ".." => Err(BadPath::Dots),
-        long if long.len() > MAX_COMPONENT_BYTES => Err(BadPath::TooLong),
+        long if long.len() > COMPONENT_BYTES => Err(BadPath::TooLong),
         _ => Ok(()),
     })
 }
@@ -58,7 +54,7 @@ mod tests {
     #[test]
     fn plain_relative_paths_are_taken() {
         for path in ["a", "a/b.txt", ".hidden", "..a", "a b/ü"] {
-            assert_eq!(check_path(path), Ok(()), "{path}");
+            assert_eq!(check(path), Ok(()), "{path}");
         }
     }
 
@@ -75,9 +71,9 @@ mod tests {
             ("a\nb", BadPath::Control),
             ("a\u{9b}b", BadPath::Control),
         ] {
-            assert_eq!(check_path(path), Err(why), "{path:?}");
+            assert_eq!(check(path), Err(why), "{path:?}");
         }
-        assert_eq!(check_path(&"x".repeat(256)), Err(BadPath::TooLong));
-        assert_eq!(check_path(&"x/".repeat(600)), Err(BadPath::TooLong));
+        assert_eq!(check(&"x".repeat(256)), Err(BadPath::TooLong));
+        assert_eq!(check(&"x/".repeat(600)), Err(BadPath::TooLong));
     }
 }

@@ -1,0 +1,49 @@
+//! Bounds that both ends of the wire must know: who makes a message keeps them, who takes it checks them.
+//!
+//! What only the coordinator has to know is in its `limits.rs`.
+
+/// Length in bytes of a blob's digest (BLAKE3).
+pub const DIGEST_BYTES: usize = 32;
+
+/// Blobs up to this size (bytes) travel inside other messages and live in packs; larger ones are streamed.
+pub const SMALL_BLOB_BYTES: usize = 64 * 1024;
+
+/// Payload bytes of one chunk of a streamed blob, query or answer.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Largest gRPC message either side accepts, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of the path of an item, an output or a file of a shard, below its root: `PATH_MAX` is 4,096, and clients and
+/// workers put their own directories before it.
+pub const PATH_BYTES: usize = 1_024;
+
+/// Bytes of a path's component: `NAME_MAX` of every file system in use.
+pub const COMPONENT_BYTES: usize = 255;
+
+/// Characters of names of jobs, stages and services: those of a DNS label.
+pub const NAME_CHARS: usize = 63;
+
+/// Bytes of an idempotency key.
+pub const KEY_BYTES: usize = 128;
+
+/// Bytes of a reason given for a cancellation: part of the job's record.
+pub const REASON_BYTES: usize = 256;
+
+/// Entries of one list of inputs: a list is decoded as a whole when one of its items is dispatched.
+pub const LIST_ENTRIES: u64 = 4_096;
+
+/// Outputs of one item: they are named in one message.
+pub const OUTPUTS: usize = 10_000;
+
+/// Shards of a service: the fan-out of one query.
+pub const SHARDS: u32 = 1_024;
+
+/// Replicas of a shard, or of a service's merge.
+pub const REPLICAS: u32 = 64;
+
+/// Bytes of a query: one gRPC message.
+pub const QUERY_BYTES: usize = 3 << 20;
+
+/// Slots of one worker.
+pub const SLOTS: u32 = 4_096;
