@@ -32,7 +32,10 @@ pub const STDERR_TAIL_BYTES: usize = 1_024;
 pub const DIGESTS: usize = 16_384;
 
 /// Bytes of one part or answer: held in memory while a query runs.
-pub const ANSWER_BYTES: usize = 64 << 20;
+pub const ANSWER_BYTES: usize = longshore_contract::bounds::ANSWER_BYTES as usize;
+
+/// Bytes of all parts of one query together: a merge is sent no more.
+pub const PARTS_BYTES: u64 = longshore_contract::bounds::PARTS_BYTES;
 
 /// Longest deadline of a query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);

@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
+use longshore_contract::header;
 
 use crate::answer::AnswerError;
-
-/// Header with the milliseconds the caller still waits.
-pub(crate) const TIMEOUT_HEADER: &str = "longshore-timeout-ms";
 
 /// The end of a request's time, and whether the caller has left before it.
 #[derive(Debug, Clone)]
@@ -21,7 +19,7 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// Reads the deadline of a request that arrives now; without the header, and at most, `longest` from now.
     pub(crate) fn of(headers: &HeaderMap, longest: Duration) -> Result<Self, AnswerError> {
-        let asked = number(headers, TIMEOUT_HEADER)?.map_or(longest, Duration::from_millis);
+        let asked = number(headers, header::TIMEOUT_MS)?.map_or(longest, Duration::from_millis);
         Ok(Self { at: Instant::now() + asked.min(longest), left: Arc::default() })
     }
 
@@ -70,7 +68,7 @@ mod tests {
     const LONGEST: Duration = Duration::from_secs(60);
 
     fn headers(value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(TIMEOUT_HEADER.parse().unwrap(), hyper::header::HeaderValue::from_static(value))])
+        HeaderMap::from_iter([(header::TIMEOUT_MS.parse().unwrap(), hyper::header::HeaderValue::from_static(value))])
     }
 
     #[test]

@@ -12,6 +12,7 @@ use http_body_util::{BodyDataStream, BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
+use longshore_contract::{header, path};
 
 use crate::answer::{Answer, AnswerError};
 use crate::deadline::{Deadline, number};
@@ -21,9 +22,6 @@ use crate::parts;
 use crate::place::Place;
 use crate::pool::Pool;
 use crate::request::Request;
-
-/// Header of a request to merge: how many shards were asked.
-const SHARDS_HEADER: &str = "longshore-shards";
 
 /// What answers `POST /`.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -52,13 +50,13 @@ pub(crate) async fn respond<H: Handler>(
     request: hyper::Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let response = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/") => match answer(&*handler, &bounds, request).await {
+        (&Method::POST, path::REQUEST) => match answer(&*handler, &bounds, request).await {
             Ok(answer) => plain(StatusCode::OK, answer.content_type(), answer.into_body()),
             Err(error) => plain(error.status(), TEXT, format!("{error}\n")),
         },
-        (&Method::GET | &Method::HEAD, "/healthz") => health(handler.ready()),
-        (_, "/") => not_allowed("POST"),
-        (_, "/healthz") => not_allowed("GET, HEAD"),
+        (&Method::GET | &Method::HEAD, path::HEALTH) => health(handler.ready()),
+        (_, path::REQUEST) => not_allowed("POST"),
+        (_, path::HEALTH) => not_allowed("GET, HEAD"),
         (_, path) => plain(StatusCode::NOT_FOUND, TEXT, format!("nothing is at {path}; ask POST / or GET /healthz\n")),
     };
     Ok(response)
@@ -148,7 +146,7 @@ impl<M: Merge> Handler for MergeHandler<M> {
         deadline: Deadline,
     ) -> Result<Answer, AnswerError> {
         let boundary = parts::boundary(request.headers())?;
-        let asked = MergeRequest::new(number(request.headers(), SHARDS_HEADER)?, deadline.clone());
+        let asked = MergeRequest::new(number(request.headers(), header::SHARDS)?, deadline.clone());
         let body = BodyDataStream::new(request.into_body());
         let mut parts = pin!(parts::parts(body, boundary, bounds.body_max_bytes));
         let mut folding = Folding::Begin(asked);

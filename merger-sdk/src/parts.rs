@@ -10,15 +10,13 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use longshore_contract::header;
 use mime::Mime;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use crate::answer::AnswerError;
 use crate::deadline::number;
 use crate::merge::Part;
-
-/// Header of a part with the number of its shard. Without it, a part's number is its place among the parts.
-pub(crate) const SHARD_HEADER: &str = "longshore-shard";
 
 /// Longest boundary, from RFC 2046.
 const BOUNDARY_MAX_BYTES: usize = 70;
@@ -73,7 +71,8 @@ impl Reader {
             // RFC 2046 allows it, but the parser then takes the content's first lines for headers and drops them.
             return Err(AnswerError::BadRequest("a part has no header".to_owned()));
         }
-        let shard = number(field.headers(), SHARD_HEADER)?.unwrap_or(self.count);
+        // Without the header, a part's number is its place among the parts.
+        let shard = number(field.headers(), header::SHARD)?.unwrap_or(self.count);
         if !self.seen.insert(shard) {
             return Err(AnswerError::BadRequest(format!("there are two parts of shard {shard}")));
         }

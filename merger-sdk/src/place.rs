@@ -1,7 +1,9 @@
 //! Where a leaf stands: its shard, and the directory with the shard's data.
 
-use std::env::{self, VarError};
+use std::env::VarError;
 use std::path::{Path, PathBuf};
+
+use longshore_contract::env;
 
 use crate::answer::AnswerError;
 
@@ -50,8 +52,8 @@ impl Place {
     /// # Errors
     /// When a number is none, or the shard's is not below the number of shards.
     pub fn from_env() -> Result<Self, PlaceError> {
-        let data = env::var_os("LONGSHORE_DATA").filter(|path| !path.is_empty()).map(PathBuf::from);
-        Self::new(variable("LONGSHORE_SHARD")?, variable("LONGSHORE_SHARDS")?, data)
+        let data = std::env::var_os(env::DATA).filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self::new(variable(env::SHARD)?, variable(env::SHARDS)?, data)
     }
 
     fn new(shard: Option<u32>, shards: Option<u32>, data: Option<PathBuf>) -> Result<Self, PlaceError> {
@@ -68,13 +70,13 @@ impl Place {
     /// # Errors
     /// [`AnswerError::Failed`] when the service names no data.
     pub fn data_dir(&self) -> Result<&Path, AnswerError> {
-        let missing = || AnswerError::Failed("LONGSHORE_DATA is not set: the service names no data".to_owned());
+        let missing = || AnswerError::Failed(format!("{} is not set: the service names no data", env::DATA));
         self.data.as_deref().ok_or_else(missing)
     }
 }
 
 fn variable(name: &'static str) -> Result<Option<u32>, PlaceError> {
-    match env::var(name) {
+    match std::env::var(name) {
         Ok(value) => value.parse().map(Some).map_err(|_| PlaceError::NotANumber { name, value }),
         Err(VarError::NotPresent) => Ok(None),
         Err(VarError::NotUnicode(value)) => {

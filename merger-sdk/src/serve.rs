@@ -1,13 +1,13 @@
 //! The entry points of a program: everything from the environment, blocking until told to stop.
 
 use std::convert::Infallible;
-use std::env;
 use std::fmt::Display;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use longshore_contract::{DEFAULT_PORT, env};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
@@ -169,12 +169,12 @@ fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
 
 /// Listens where the environment says: `LONGSHORE_SOCKET`, else `PORT` on every address, else port 8080.
 async fn listen() -> Result<Listener, ServeError> {
-    if let Some(path) = env::var_os("LONGSHORE_SOCKET").filter(|path| !path.is_empty()) {
+    if let Some(path) = std::env::var_os(env::SOCKET).filter(|path| !path.is_empty()) {
         return unix(&PathBuf::from(path));
     }
-    let port = match env::var("PORT") {
+    let port = match std::env::var(env::PORT) {
         Ok(text) => text.parse().map_err(|_| ServeError::Port(text))?,
-        Err(_) => 8080,
+        Err(_) => DEFAULT_PORT,
     };
     tcp(port).await
 }

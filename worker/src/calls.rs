@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use longshore_contract::bounds::PARTS_BYTES;
 use longshore_proto::{
     CHUNK_BYTES,
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
@@ -18,9 +19,6 @@ use crate::{
     link::Backoff,
     replicas::{Ask, Replicas, Unanswered},
 };
-
-/// Bytes of one query, all its parts together.
-const ASK_BYTES: usize = 256 << 20;
 
 /// Keeps the stream up until it is time to leave.
 pub(crate) async fn serve(
@@ -138,9 +136,9 @@ impl Desk {
             Some(to_leaves::Message::Data(data)) => {
                 if let Some(arriving) = self.arriving.get_mut(&call) {
                     arriving.bytes += data.len();
-                    if arriving.bytes > ASK_BYTES {
+                    if arriving.bytes as u64 > PARTS_BYTES {
                         self.arriving.remove(&call);
-                        self.answer_at_once(call, format!("the query is larger than {ASK_BYTES} bytes"));
+                        self.answer_at_once(call, format!("the query is larger than {PARTS_BYTES} bytes"));
                         return;
                     }
                     let into = arriving.parts.last_mut().map_or(&mut arriving.body, |(_, part)| part);

@@ -24,9 +24,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{cache::Cache, collect::yard::Yard, runtime::Runtime};
 
-/// Bytes of one answer.
-pub(crate) const ANSWER_BYTES: u64 = 64 << 20;
-
 /// What is asked of a replica.
 #[derive(Debug, Clone)]
 pub enum Ask {

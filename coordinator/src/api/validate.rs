@@ -1,5 +1,6 @@
 //! What clients may ask for: specifications and names, checked before anything is made of them.
 
+use longshore_contract::env;
 use longshore_core::{JobSpec, ServicePlan, StageSpec};
 use longshore_proto::v1::{self, Container, Interface, Require, StageKind, require::Rule};
 use longshore_root::Require as Rule_;
@@ -81,17 +82,16 @@ fn container(container: Option<&Container>) -> Checked {
         format!("image {:?} is not an image reference", container.image.chars().take(80).collect::<String>())
     })?;
     let words = container.command.iter().chain(&container.entrypoint).map(String::as_str);
-    let env = container.env.iter().flat_map(|var| [var.name.as_str(), var.value.as_str()]);
-    let bytes: usize = words.clone().chain(env.clone()).map(|word| word.len() + 1).sum();
+    let vars = container.env.iter().flat_map(|var| [var.name.as_str(), var.value.as_str()]);
+    let bytes: usize = words.clone().chain(vars.clone()).map(|word| word.len() + 1).sum();
     ensure(bytes <= limits::COMMAND_BYTES, || {
         format!("command and environment have {bytes} bytes, more than {}", limits::COMMAND_BYTES)
     })?;
-    ensure(!words.chain(env).any(|word| word.contains('\0')), || "command or environment contains a NUL".to_owned())?;
+    ensure(!words.chain(vars).any(|word| word.contains('\0')), || "command or environment contains a NUL".to_owned())?;
     for var in &container.env {
         let named = !var.name.is_empty() && !var.name.contains('=');
         ensure(named, || format!("{:?} is not the name of an environment variable", var.name))?;
-        let reserved = var.name.starts_with("LONGSHORE_") || var.name == "WORK_ITEM_FILE";
-        ensure(!reserved, || format!("the environment variable {} is set by Longshore itself", var.name))?;
+        ensure(!env::is_reserved(&var.name), || format!("the environment variable {} is set by Longshore itself", var.name))?;
     }
     let memory = container.memory_bytes;
     ensure(memory == 0 || memory >= 6 << 20, || {

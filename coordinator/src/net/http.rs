@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use longshore_contract::header as contract_header;
 use longshore_proto::v1::{self, require::Rule};
 use longshore_root::{Coverage, QueryError};
 use serde::Deserialize;
@@ -24,9 +25,9 @@ use crate::{
 };
 
 /// How complete the answer is: `answered/shards`.
-const COVERAGE: HeaderName = HeaderName::from_static("longshore-coverage");
+const COVERAGE: HeaderName = HeaderName::from_static(contract_header::COVERAGE);
 /// The missing shards, each with its reason.
-const MISSING: HeaderName = HeaderName::from_static("longshore-missing");
+const MISSING: HeaderName = HeaderName::from_static(contract_header::MISSING);
 
 /// The routes.
 pub fn routes(services: ServicesService) -> Router {

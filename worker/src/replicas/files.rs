@@ -4,6 +4,7 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, select_all};
+use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::NamedBlob;
 use longshore_shim::{Done, End, FromShim, Run, Stdin, Stdout, ToShim};
 use tokio::{
@@ -12,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    ANSWER_BYTES, Ask, Serving, Unanswered,
+    Ask, Serving, Unanswered,
     keeper::{Place, Room},
 };
 use crate::{

@@ -7,11 +7,12 @@ use futures_util::{future::BoxFuture, stream};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use hyper::body::Frame;
+use longshore_contract::{DEFAULT_PORT, bounds::ANSWER_BYTES, env as named, header as told};
 use longshore_shim::Serve;
 use tokio::sync::Semaphore;
 
 use super::{
-    ANSWER_BYTES, Ask, Serving, Unanswered,
+    Ask, Serving, Unanswered,
     keeper::{Place, Room},
 };
 use crate::{
@@ -22,9 +23,6 @@ use crate::{
         http::{Body, HttpServer, NotReady, ServerEnd},
     },
 };
-
-/// Port of a server when its container does not say.
-const DEFAULT_PORT: u16 = 8080;
 
 /// How long a server may take to be ready: models are large.
 const START: Duration = Duration::from_secs(600);
@@ -72,8 +70,8 @@ impl Server {
         *request.method_mut() = Method::POST;
         let headers = request.headers_mut();
         let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        headers.insert("longshore-timeout-ms", millis.into());
-        headers.insert("longshore-shards", self.shards.into());
+        headers.insert(told::TIMEOUT_MS, millis.into());
+        headers.insert(told::SHARDS, self.shards.into());
         let answer = self.server.call(request).await.map_err(|error| failed(&error))?;
         let status = answer.status();
         let bound = usize::try_from(ANSWER_BYTES).unwrap_or(usize::MAX);
@@ -116,8 +114,8 @@ fn serve(place: &Place, room: &Room) -> Result<Serve, String> {
     let port = u16::try_from(place.container.port).ok().filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
     let socket = paths.inside_socket.clone();
     let mut env = template.env(&facts);
-    env.push(("PORT".to_owned(), port.to_string()));
-    env.push(("LONGSHORE_SOCKET".to_owned(), socket.clone()));
+    env.push((named::PORT.to_owned(), port.to_string()));
+    env.push((named::SOCKET.to_owned(), socket.clone()));
     Ok(Serve { argv: template.argv(&facts), env, port, socket, log_bytes: LOG_BYTES })
 }
 
@@ -151,7 +149,7 @@ fn multipart(parts: Vec<(u32, Bytes)>) -> Request<Body> {
     let boundary = uuid::Uuid::new_v4().simple().to_string();
     let mut pieces = Vec::with_capacity(parts.len() * 2 + 1);
     for (shard, part) in parts {
-        let head = format!("\r\n--{boundary}\r\nlongshore-shard: {shard}\r\ncontent-length: {}\r\n\r\n", part.len());
+        let head = format!("\r\n--{boundary}\r\n{}: {shard}\r\ncontent-length: {}\r\n\r\n", told::SHARD, part.len());
         pieces.push(Bytes::from(head));
         pieces.push(part);
     }

@@ -2,11 +2,12 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{Container, DesiredReplica, Interface, ReplicaPhase};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{ANSWER_BYTES, Replicas, Serving, State, data::Data, files::Files, http::Server};
+use super::{Replicas, Serving, State, data::Data, files::Files, http::Server};
 use crate::runtime::{Control, Image, Paths, Sandbox, SandboxSpec, Shim};
 use crate::slot::has_read_only_inputs;
 

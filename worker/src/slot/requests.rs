@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::StatusCode;
+use longshore_contract::{DEFAULT_PORT, env as named};
 use longshore_proto::v1::{Failure, FailureClass};
 use longshore_shim::{End, Serve};
 use tokio::{sync::mpsc, time::sleep};
@@ -27,9 +28,6 @@ use crate::work::Ended;
 
 mod answer;
 mod question;
-
-/// Port of a server when its container does not say.
-const DEFAULT_PORT: u16 = 8080;
 
 /// Pauses before a busy server is asked again.
 const BUSY_PAUSES: [Duration; 5] = [
@@ -120,7 +118,7 @@ fn serve(shared: &Shared, warm: &Warm, offer: &Offer) -> Serve {
     let container = key::container(&offer.work.stage);
     let port = u16::try_from(container.port).ok().filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
     let socket = warm.paths.inside_socket.clone();
-    let env = vec![("PORT".into(), port.to_string()), ("LONGSHORE_SOCKET".into(), socket.clone())];
+    let env = vec![(named::PORT.into(), port.to_string()), (named::SOCKET.into(), socket.clone())];
     Serve { argv: warm.image.argv(&container), env, port, socket, log_bytes: shared.options.log_bytes }
 }
 

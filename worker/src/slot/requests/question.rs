@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
+use longshore_contract::header as header_names;
 use longshore_proto::CHUNK_BYTES;
 
 use crate::{
@@ -31,10 +32,10 @@ pub(super) fn request(work: &Work, inputs: &[Blob]) -> Request<Body> {
     };
     *request.method_mut() = Method::POST;
     let headers = request.headers_mut();
-    headers.insert("longshore-index", work.index.into());
-    headers.insert("longshore-attempt", work.attempt.into());
+    headers.insert(header_names::INDEX, work.index.into());
+    headers.insert(header_names::ATTEMPT, work.attempt.into());
     // Names are UTF-8 and sent as they are; one that no header can carry is left out.
-    for (name, value) in [("longshore-name", base_name(&work.path)), ("longshore-job", &work.job_name)] {
+    for (name, value) in [(header_names::NAME, base_name(&work.path)), (header_names::JOB, &work.job_name)] {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.insert(name, value);
         }
@@ -77,8 +78,8 @@ fn multipart(work: &Work, inputs: &[Blob]) -> Request<Body> {
 fn part_head(boundary: &str, index: usize, path: &str, size: u64) -> Bytes {
     // Paths have no control characters, so no path can end the header.
     let path: String = path.chars().filter(|character| !character.is_control()).collect();
-    format!("\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-name: {path}\r\ncontent-length: {size}\r\n\r\n")
-        .into()
+    let (number, name) = (header_names::INDEX, header_names::NAME);
+    format!("\r\n--{boundary}\r\n{number}: {index}\r\n{name}: {path}\r\ncontent-length: {size}\r\n\r\n").into()
 }
 
 /// A cached file, piece by piece. Read where the request is sent: a slot's thread is its own.

@@ -1,0 +1,115 @@
+//! The words in braces that are replaced in a command and its environment.
+
+/// A word that is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// The input: a file, or the directory of all parts.
+    In,
+    /// Where to leave the output: a file.
+    Out,
+    /// The directory in which every file is an output.
+    Outdir,
+    /// The item's name.
+    Name,
+    /// Its name without the extension.
+    Stem,
+    /// Its extension.
+    Ext,
+    /// The item's number in its stage, from 0; for a leaf its shard.
+    Index,
+    /// Which try this is, from 1.
+    Attempt,
+    /// The job's or service's name.
+    Job,
+    /// The shard of a leaf.
+    Shard,
+    /// How many shards a service has.
+    Shards,
+    /// The directory with a shard's data.
+    Data,
+    /// The file that describes the parts.
+    Manifest,
+}
+
+impl Word {
+    /// All of them; anything else in braces stays as it is.
+    pub const ALL: [Self; 13] = [
+        Self::In,
+        Self::Out,
+        Self::Outdir,
+        Self::Name,
+        Self::Stem,
+        Self::Ext,
+        Self::Index,
+        Self::Attempt,
+        Self::Job,
+        Self::Shard,
+        Self::Shards,
+        Self::Data,
+        Self::Manifest,
+    ];
+
+    /// The word as it is written.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::In => "{in}",
+            Self::Out => "{out}",
+            Self::Outdir => "{outdir}",
+            Self::Name => "{name}",
+            Self::Stem => "{stem}",
+            Self::Ext => "{ext}",
+            Self::Index => "{index}",
+            Self::Attempt => "{attempt}",
+            Self::Job => "{job}",
+            Self::Shard => "{shard}",
+            Self::Shards => "{shards}",
+            Self::Data => "{data}",
+            Self::Manifest => "{manifest}",
+        }
+    }
+
+    /// Whether it means something else for every run: then a server, which is started once for many requests, cannot be
+    /// told it in its command, and is told with each request.
+    #[must_use]
+    pub const fn is_of_one_run(self) -> bool {
+        match self {
+            Self::In
+            | Self::Out
+            | Self::Outdir
+            | Self::Name
+            | Self::Stem
+            | Self::Ext
+            | Self::Index
+            | Self::Attempt
+            | Self::Manifest => true,
+            Self::Job | Self::Shard | Self::Shards | Self::Data => false,
+        }
+    }
+
+    /// The first word in `text` that means something else for every run.
+    #[must_use]
+    pub fn first_of_one_run(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|word| word.is_of_one_run() && text.contains(word.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_is_the_beginning_of_another() {
+        for word in Word::ALL {
+            let others = Word::ALL.into_iter().filter(|other| *other != word);
+            assert!(others.clone().all(|other| !other.text().starts_with(word.text())), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_cannot_be_told_at_its_start_is_found() {
+        assert_eq!(Word::first_of_one_run("serve --of {job} {shard}/{shards} {data} {inner} {"), None);
+        assert_eq!(Word::first_of_one_run("serve {{in}"), Some(Word::In));
+        assert_eq!(Word::first_of_one_run("{data}{manifest}"), Some(Word::Manifest));
+    }
+}
