@@ -208,7 +208,10 @@ impl Coordinator {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
                 services: Arc::clone(&self.services),
-                engine: Arc::new(Engine::new(transport, Limits { parts_bytes: limits::PARTS_BYTES, ..Limits::default() })),
+                engine: Arc::new(Engine::new(
+                    transport,
+                    Limits { parts_bytes: limits::PARTS_BYTES, ..Limits::default() },
+                )),
                 queries: Arc::new(Semaphore::new(limits::QUERIES)),
                 room: self.room.clone(),
             },

@@ -18,6 +18,7 @@ use futures_util::{
 use longshore_proto::SMALL_BLOB_BYTES;
 use tokio::runtime::Handle;
 
+pub(crate) mod lists;
 mod shelf;
 mod transfer;
 

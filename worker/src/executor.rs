@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::FetchBlobs,
-    collect::yard::Yard,
+    contract::yard::Yard,
     runtime::Runtime,
     slot::{self, Command, Images, Queue, Shared},
 };

@@ -11,23 +11,19 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may fail where it stands"))]
 
 pub mod agent;
-mod amount;
 pub mod cache;
 mod calls;
-mod collect;
+mod contract;
 pub mod coordinator;
 mod door;
 pub mod executor;
 mod held;
 pub mod home;
 mod link;
-mod lists;
 pub mod nearby;
-mod placeholders;
 mod replicas;
 mod report;
 pub mod runtime;
 pub mod shim_binary;
 mod slot;
-mod stage_in;
 mod work;

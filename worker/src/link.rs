@@ -16,11 +16,10 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::{
-    cache::Cache,
+    cache::{Cache, lists},
     coordinator::Coordinator,
     executor::{Executor, WorkId},
     held::{self, Held},
-    lists,
     replicas::Replicas,
 };
 

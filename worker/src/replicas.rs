@@ -22,7 +22,7 @@ use longshore_proto::v1::{DesiredReplica, ReplicaId, ReplicaPhase, ReplicaReport
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{cache::Cache, collect::yard::Yard, runtime::Runtime};
+use crate::{cache::Cache, contract::yard::Yard, runtime::Runtime};
 
 /// What is asked of a replica.
 #[derive(Debug, Clone)]

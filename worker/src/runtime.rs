@@ -6,8 +6,8 @@
 
 pub mod docker;
 mod layout;
-mod link;
 pub mod process;
+mod shim_link;
 
 use std::{os::fd::OwnedFd, path::PathBuf};
 

@@ -23,12 +23,11 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep_until};
 use tracing::{debug, warn};
 
 use crate::{
+    contract::failures,
     runtime::{ImageError, StartError},
     work::Ended,
 };
 
-pub(crate) mod failures;
-pub(crate) mod http;
 mod images;
 mod key;
 mod pace;

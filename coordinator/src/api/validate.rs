@@ -91,7 +91,9 @@ fn container(container: Option<&Container>) -> Checked {
     for var in &container.env {
         let named = !var.name.is_empty() && !var.name.contains('=');
         ensure(named, || format!("{:?} is not the name of an environment variable", var.name))?;
-        ensure(!env::is_reserved(&var.name), || format!("the environment variable {} is set by Longshore itself", var.name))?;
+        ensure(!env::is_reserved(&var.name), || {
+            format!("the environment variable {} is set by Longshore itself", var.name)
+        })?;
     }
     let memory = container.memory_bytes;
     ensure(memory == 0 || memory >= 6 << 20, || {

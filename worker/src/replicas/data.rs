@@ -12,9 +12,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use longshore_proto::v1::{BlobListRef, NamedBlob};
 
 use crate::{
-    cache::{Blob, Cache, FetchBlobs},
-    collect::yard::Yard,
-    lists,
+    cache::{Blob, Cache, FetchBlobs, lists},
+    contract::yard::Yard,
 };
 
 /// Files fetched at once.

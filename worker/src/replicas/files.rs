@@ -17,11 +17,14 @@ use super::{
     keeper::{Place, Room},
 };
 use crate::{
-    collect::{Limits, Outbox, Tray, yard::Yard},
-    placeholders::{Facts, Template},
+    contract::{
+        failures,
+        inputs::{InputDirs, Staged, Wanted},
+        outputs::{Limits, OutputDirs, Tray},
+        placeholders::{Facts, Template},
+        yard::Yard,
+    },
     runtime::{Control, Paths, Shim, ShimLost},
-    slot::failures,
-    stage_in::{Inbox, Staged, Wanted},
     work::Content,
 };
 
@@ -76,8 +79,8 @@ struct Bench<'a> {
     paths: &'a Paths,
     place: &'a Place,
     template: Template,
-    inbox: Inbox,
-    outbox: Outbox,
+    inputs: InputDirs,
+    outputs: OutputDirs,
     calls: Arc<Mutex<mpsc::Receiver<Call>>>,
     runs: u64,
 }
@@ -126,8 +129,8 @@ impl<'a> Bench<'a> {
             paths,
             place,
             template: Template::new(&argv, env),
-            inbox: Inbox::open(&paths.host_in, &paths.inside_in, read_only_inputs).map_err(directories)?,
-            outbox: Outbox::open(&paths.host_out, &paths.inside_out, Arc::clone(yard)).map_err(directories)?,
+            inputs: InputDirs::open(&paths.host_in, &paths.inside_in, read_only_inputs).map_err(directories)?,
+            outputs: OutputDirs::open(&paths.host_out, &paths.inside_out, Arc::clone(yard)).map_err(directories)?,
             calls,
             runs: 0,
         })
@@ -192,8 +195,8 @@ impl<'a> Bench<'a> {
             true => Err(Unanswered::Failed("it left what cannot be ended or removed".to_owned())),
             false => self.judge(&mut tray, done),
         };
-        self.inbox.clear(staged);
-        let cleared = self.outbox.clear(tray);
+        self.inputs.clear(staged);
+        let cleared = self.outputs.clear(tray);
         // The caller may have gone.
         let _ = answer.send(outcome);
         match (dirty, cleared) {
@@ -215,7 +218,7 @@ impl<'a> Bench<'a> {
     /// Puts a call's input in place; answers it, where the answer goes, and the file of standard output.
     fn furnish(&mut self, ask: Ask) -> std::io::Result<(Staged, Tray, Option<OwnedFd>)> {
         let staged = self.stage(ask)?;
-        let (tray, stdout) = self.outbox.lay(self.spools_stdout())?;
+        let (tray, stdout) = self.outputs.lay(self.spools_stdout())?;
         Ok((staged, tray, stdout))
     }
 
@@ -246,7 +249,7 @@ impl<'a> Bench<'a> {
         let uses = self.template.uses();
         let joined = gather && !uses.input && !uses.manifest;
         let wanted = Wanted { inputs: &inputs, name: QUERY, gather, joined };
-        self.inbox.stage_small(&wanted).unwrap_or_else(|| Err(std::io::Error::other("a part without bytes")))
+        self.inputs.stage_small(&wanted).unwrap_or_else(|| Err(std::io::Error::other("a part without bytes")))
     }
 
     fn run(&self, seq: u64, staged: &Staged, tray: &Tray, within: Duration) -> Run {
@@ -294,7 +297,7 @@ impl<'a> Bench<'a> {
             return Err(Unanswered::Failed(why));
         }
         let limits = Limits { file_bytes: ANSWER_BYTES, total_bytes: ANSWER_BYTES };
-        let outputs = self.outbox.collect(tray, ANSWER, limits);
+        let outputs = self.outputs.collect(tray, ANSWER, limits);
         let mut outputs = outputs.map_err(|error| Unanswered::Failed(error.to_string()))?;
         match (outputs.pop(), outputs.len()) {
             (Some(only), 0) => match only.content {

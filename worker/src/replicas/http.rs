@@ -16,12 +16,12 @@ use super::{
     keeper::{Place, Room},
 };
 use crate::{
-    placeholders::{Facts, Template},
-    runtime::Control,
-    slot::{
+    contract::{
         failures,
         http::{Body, HttpServer, NotReady, ServerEnd},
+        placeholders::{Facts, Template},
     },
+    runtime::Control,
 };
 
 /// How long a server may take to be ready: models are large.

@@ -35,7 +35,7 @@ pub use self::{engine::EngineError, info::EngineInfo};
 use super::{
     Control, Image, ImageError, Paths, PostMortem, Runtime, RuntimeError, Sandbox, SandboxSpec, StartError,
     layout::Layout,
-    link::{MeetError, ShimLink, ShimListener},
+    shim_link::{MeetError, ShimLink, ShimListener},
 };
 use crate::shim_binary;
 

@@ -29,7 +29,7 @@ use self::{control::ProcessControl, marked::MARK_ENV};
 use super::{
     Image, ImageError, Paths, Runtime, RuntimeError, Sandbox, SandboxSpec, StartError,
     layout::{Layout, directory},
-    link::{ReachableDirectory, ShimListener},
+    shim_link::{ReachableDirectory, ShimListener},
 };
 use crate::shim_binary;
 

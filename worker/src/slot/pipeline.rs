@@ -19,16 +19,14 @@ use longshore_shim::{FromShim, Run, ToShim};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
-    failures,
     plan::Plan,
     queue::Offer,
     shared::{Command, Shared},
     warm::{Verdict, Warm},
 };
 use crate::{
-    collect::Tray,
+    contract::{failures, inputs::Staged, outputs::Tray},
     runtime::ShimLost,
-    stage_in::Staged,
     work::{Work, WorkId},
 };
 
@@ -182,20 +180,20 @@ impl Pipeline<'_> {
     async fn launch(&mut self) -> Result<(), Broken> {
         let Some(Ahead { offer, plan, staged }) = self.ahead.take() else { return Ok(()) };
         if !self.shared.queue().claim(self.seat, &offer) {
-            self.warm.inbox.clear(staged);
+            self.warm.inputs.clear(staged);
             return Ok(());
         }
         let seq = self.warm.begin();
         let (run, tray, stdout) = match self.furnish(seq, &offer.work, &plan, &staged) {
             Ok(furnished) => furnished,
             Err(failure) => {
-                self.warm.inbox.clear(staged);
+                self.warm.inputs.clear(staged);
                 self.report_unstarted(&offer, failure).await;
                 return Ok(());
             }
         };
         if let Err(lost) = self.warm.shim.send_with(&ToShim::Run(run), stdout.as_ref()).await {
-            self.warm.inbox.clear(staged);
+            self.warm.inputs.clear(staged);
             self.had_no_chance(offer, &lost).await;
             return Err(lost.into());
         }
@@ -213,14 +211,14 @@ impl Pipeline<'_> {
         plan: &Plan,
         staged: &Staged,
     ) -> Result<(Run, Tray, Option<OwnedFd>), Failure> {
-        self.warm.outbox.turn_to(work.job);
-        let laid = self.warm.outbox.lay(plan.spools_stdout());
+        self.warm.outputs.turn_to(work.job);
+        let laid = self.warm.outputs.lay(plan.spools_stdout());
         let (tray, stdout) = laid.map_err(|cause| failures::of_disk("its outputs have no place", &cause))?;
         match plan.run(seq, work, staged, tray.path()) {
             Ok(run) => Ok((run, tray, stdout)),
             Err(failure) => {
                 // What cannot be removed now goes with the sandbox.
-                let _ = self.warm.outbox.clear(tray);
+                let _ = self.warm.outputs.clear(tray);
                 Err(failure)
             }
         }

@@ -6,15 +6,18 @@ use longshore_proto::v1::{Failure, FailureClass, Stage};
 use longshore_shim::{MAX_FRAME_BYTES, Run, Stdin, Stdout};
 
 use super::{
-    failures::{Bounds, failure},
     key::{container, max_output_bytes},
     shared::Options,
 };
 use crate::{
-    collect::Limits,
-    placeholders::{Facts, Template},
+    contract::{
+        failures::{Bounds, failure},
+        inputs::{Staged, Wanted},
+        names::base_name,
+        outputs::Limits,
+        placeholders::{Facts, Template},
+    },
     runtime::Image,
-    stage_in::{Staged, Wanted, base_name},
     work::Work,
 };
 

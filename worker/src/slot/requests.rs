@@ -16,15 +16,19 @@ use longshore_shim::{End, Serve};
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
-    failures::{self, failure},
-    http::{CallError, HttpServer, NotReady, ServerEnd},
     key,
     plan::Plan,
     queue::Offer,
     shared::{Command, Shared},
     warm::{Verdict, Warm},
 };
-use crate::work::Ended;
+use crate::{
+    contract::{
+        failures::{self, failure},
+        http::{CallError, HttpServer, NotReady, ServerEnd},
+    },
+    work::Ended,
+};
 
 mod answer;
 mod question;

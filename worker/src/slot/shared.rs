@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cache::FetchBlobs,
-    collect::yard::Yard,
+    contract::yard::Yard,
     runtime::Runtime,
     work::{Finished, WorkId},
 };

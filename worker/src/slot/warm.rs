@@ -9,11 +9,10 @@ use std::{
 
 use tracing::warn;
 
-use super::{http::HttpServer, key, pace::Pace, plan::Plan, queue::Offer, shared::Shared};
+use super::{key, pace::Pace, plan::Plan, queue::Offer, shared::Shared};
 use crate::{
-    collect::Outbox,
+    contract::{http::HttpServer, inputs::InputDirs, outputs::OutputDirs},
     runtime::{Control, Image, Paths, Runtime, Sandbox, SandboxSpec, Shim, StartError},
-    stage_in::Inbox,
 };
 
 /// Jobs a container remembers to have the image of.
@@ -35,8 +34,8 @@ pub(crate) struct Warm {
     pub(crate) shim: Arc<dyn Shim>,
     pub(crate) control: Box<dyn Control>,
     pub(crate) paths: Paths,
-    pub(crate) inbox: Inbox,
-    pub(crate) outbox: Outbox,
+    pub(crate) inputs: InputDirs,
+    pub(crate) outputs: OutputDirs,
     pub(crate) pace: Pace,
     /// The server inside, once it was started.
     pub(crate) server: Option<HttpServer>,
@@ -80,9 +79,10 @@ impl Warm {
     ) -> Result<Self, StartError> {
         let Sandbox { shim, paths, control } = sandbox;
         let read_only = has_read_only_inputs(&*shared.runtime);
-        let opened = Inbox::open(&paths.host_in, &paths.inside_in, read_only)
-            .and_then(|inbox| Ok((inbox, Outbox::open(&paths.host_out, &paths.inside_out, Arc::clone(&shared.yard))?)));
-        let (inbox, outbox) = match opened {
+        let opened = InputDirs::open(&paths.host_in, &paths.inside_in, read_only).and_then(|inputs| {
+            Ok((inputs, OutputDirs::open(&paths.host_out, &paths.inside_out, Arc::clone(&shared.yard))?))
+        });
+        let (inputs, outputs) = match opened {
             Ok(opened) => opened,
             Err(cause) => {
                 remove(&*control, &spec.dir, shared).await;
@@ -97,8 +97,8 @@ impl Warm {
             shim: Arc::from(shim),
             control,
             paths,
-            inbox,
-            outbox,
+            inputs,
+            outputs,
             pace: Pace::default(),
             server: None,
             plan: None,

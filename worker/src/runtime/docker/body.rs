@@ -13,7 +13,7 @@ use bollard::models::{
 use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SOCKET_ENV};
 
 use super::DockerOptions;
-use crate::runtime::{SandboxSpec, StartError, layout::Layout, link::SOCKET_NAME};
+use crate::runtime::{SandboxSpec, StartError, layout::Layout, shim_link::SOCKET_NAME};
 
 /// Label key that everything we start carries.
 pub(super) const LABEL: &str = "longshore";

@@ -17,7 +17,7 @@ use tokio::{process::Child, sync::Mutex, time::timeout};
 use super::marked;
 use crate::runtime::{
     Control, PostMortem, RuntimeError,
-    link::{ReachableDirectory, ShimLink},
+    shim_link::{ReachableDirectory, ShimLink},
 };
 
 /// How long a shim may take to end its descendants and itself; it gives up on them earlier.

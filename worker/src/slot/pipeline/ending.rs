@@ -8,9 +8,9 @@ use tracing::{debug, warn};
 
 use super::{Broken, Fate, Pipeline, Running};
 use crate::{
-    collect::Tray,
+    contract::{failures, outputs::Tray},
     runtime::ShimLost,
-    slot::{failures, plan::Plan, queue::Offer},
+    slot::{plan::Plan, queue::Offer},
     work::{Ended, Output},
 };
 
@@ -31,7 +31,7 @@ impl Pipeline<'_> {
             }
             _ => Some(self.judge(&mut tray, &offer, &plan, &done)),
         };
-        self.warm.inbox.clear(staged);
+        self.warm.inputs.clear(staged);
         let clean = self.clear(tray);
         if let Some(ended) = ended {
             self.report(&offer, ended, done).await;
@@ -53,7 +53,7 @@ impl Pipeline<'_> {
         if let Some(failure) = failures::of_end(&done.end, &plan.program, plan.bounds) {
             return Ended::Failure(failure);
         }
-        match self.warm.outbox.collect(tray, &offer.work.path, plan.limits) {
+        match self.warm.outputs.collect(tray, &offer.work.path, plan.limits) {
             Ok(outputs) => complete(outputs, offer, plan),
             Err(error) => Ended::Failure(failures::of_collecting(&error)),
         }
@@ -75,7 +75,7 @@ impl Pipeline<'_> {
     }
 
     fn clear(&mut self, tray: Tray) -> bool {
-        let cleared = self.warm.outbox.clear(tray);
+        let cleared = self.warm.outputs.clear(tray);
         if let Err(cause) = &cleared {
             warn!(seat = self.seat, container = self.warm.control.id(), %cause, "a run's directory cannot be removed");
         }

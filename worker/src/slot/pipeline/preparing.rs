@@ -8,8 +8,11 @@ use longshore_proto::v1::{Failure, NamedBlob};
 use super::{Ahead, Pipeline};
 use crate::{
     cache::{Blob, FetchBlobs},
-    slot::{failures, plan::Plan, queue::Offer},
-    stage_in::{Staged, Wanted},
+    contract::{
+        failures,
+        inputs::{Staged, Wanted},
+    },
+    slot::{plan::Plan, queue::Offer},
     work::{Ended, Work},
 };
 
@@ -39,10 +42,10 @@ impl Pipeline<'_> {
     pub(super) async fn prepare(&mut self, offer: Offer) {
         let plan = self.warm.plan(&offer, self.shared);
         let wanted = plan.wanted(&offer.work);
-        self.warm.inbox.turn_to(offer.work.job);
-        let staged = match self.warm.inbox.stage_small(&wanted) {
+        self.warm.inputs.turn_to(offer.work.job);
+        let staged = match self.warm.inputs.stage_small(&wanted) {
             Some(staged) => staged,
-            None => match self.warm.inbox.stager() {
+            None => match self.warm.inputs.stager() {
                 Ok(stager) => {
                     let arriving = fetch_and_stage(
                         Arc::clone(&offer.work),
@@ -90,7 +93,7 @@ impl Pipeline<'_> {
     /// What was prepared and will not run here is left to others.
     pub(super) fn leave(&mut self) {
         let prepared = self.ahead.take().map(|ahead| {
-            self.warm.inbox.clear(ahead.staged);
+            self.warm.inputs.clear(ahead.staged);
             ahead.offer
         });
         for offer in prepared.into_iter().chain(self.staging.take().map(|(offer, ..)| offer)) {

@@ -11,9 +11,8 @@ use longshore_proto::{
 };
 
 use crate::{
-    amount,
-    collect::yard::Yard,
-    slot::{failures, http::Answer, plan::Plan},
+    contract::{amount, failures, http::Answer, yard::Yard},
+    slot::plan::Plan,
     work::{Content, Ended, Output, OwnedFile, Work},
 };
 

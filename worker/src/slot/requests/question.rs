@@ -12,8 +12,7 @@ use longshore_proto::CHUNK_BYTES;
 
 use crate::{
     cache::{Blob, CachedFile},
-    slot::http::Body,
-    stage_in::base_name,
+    contract::{http::Body, names::base_name},
     work::Work,
 };
 

@@ -29,10 +29,8 @@ use rustix::{
     io::Errno,
 };
 
-use crate::{cache::Blob, collect::open_directory};
-
-/// Longest file name, in bytes, of the file systems we know.
-const NAME_BYTES: usize = 255;
+use super::names::{NAME_BYTES, base_name, open_directory, shortened};
+use crate::cache::Blob;
 
 const PARTS: &str = "parts";
 const MANIFEST: &str = "manifest.json";
@@ -41,16 +39,16 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o444);
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// The input directories of one sandbox.
-pub(crate) struct Inbox {
-    desk: Arc<Desk>,
+pub(crate) struct InputDirs {
+    parent: Arc<Parent>,
     inside: String,
-    free: Vec<Place>,
-    /// Whose places those are.
+    free: Vec<RunDir>,
+    /// Whose those are.
     job: [u8; 16],
 }
 
-/// What staging needs, shared with the thread that stages large inputs.
-struct Desk {
+/// The directory of all of them, shared with the thread that stages large inputs.
+struct Parent {
     dir: OwnedFd,
     /// The inside cannot write here, so a hard link to a cached file is safe.
     read_only: bool,
@@ -58,7 +56,7 @@ struct Desk {
 
 /// A directory for one run at a time.
 #[derive(Debug)]
-struct Place {
+struct RunDir {
     name: String,
     /// The only thing in it between runs.
     kept: Option<Kept>,
@@ -88,8 +86,8 @@ pub(crate) struct Wanted<'a> {
 /// Inputs that are in place.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    place: Place,
-    /// Files to remove after the run, below the place.
+    dir: RunDir,
+    /// Files to remove after the run, below the directory.
     files: Vec<String>,
     parts: bool,
     /// The inside's path of `{in}`.
@@ -100,21 +98,21 @@ pub(crate) struct Staged {
     pub(crate) stdin: String,
 }
 
-impl Inbox {
+impl InputDirs {
     /// Opens a sandbox's input directory.
     pub(crate) fn open(host: &Path, inside: &str, read_only: bool) -> io::Result<Self> {
-        let desk = Desk { dir: open_directory(host)?, read_only };
-        Ok(Self { desk: Arc::new(desk), inside: inside.to_owned(), free: Vec::new(), job: [0; 16] })
+        let parent = Parent { dir: open_directory(host)?, read_only };
+        Ok(Self { parent: Arc::new(parent), inside: inside.to_owned(), free: Vec::new(), job: [0; 16] })
     }
 
-    /// What follows is of this job. Places that another job's runs have seen are not used again: those may know the names.
+    /// What follows is of this job. Directories that another job's runs have seen are not used again: those may know the names.
     pub(crate) fn turn_to(&mut self, job: [u8; 16]) {
         if self.job != job {
             self.job = job;
-            for mut place in std::mem::take(&mut self.free) {
+            for mut dir in std::mem::take(&mut self.free) {
                 // What cannot be removed now goes with the sandbox.
-                let _ = self.desk.remove_kept(&mut place);
-                let _ = unlinkat(&self.desk.dir, &place.name, AtFlags::REMOVEDIR);
+                let _ = self.parent.remove_kept(&mut dir);
+                let _ = unlinkat(&self.parent.dir, &dir.name, AtFlags::REMOVEDIR);
             }
         }
     }
@@ -127,52 +125,52 @@ impl Inbox {
     }
 
     fn stage(&mut self, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
-        let place = self.take()?;
-        self.desk.stage(&self.inside, place, wanted, blobs)
+        let dir = self.take()?;
+        self.parent.stage(&self.inside, dir, wanted, blobs)
     }
 
     /// Takes a directory, and what to stage into it with on another thread.
     pub(crate) fn stager(
         &mut self,
     ) -> io::Result<impl FnOnce(&Wanted<'_>, &[Blob]) -> io::Result<Staged> + Send + 'static> {
-        let place = self.take()?;
-        let (desk, inside) = (Arc::clone(&self.desk), self.inside.clone());
-        Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| desk.stage(&inside, place, wanted, blobs))
+        let dir = self.take()?;
+        let (parent, inside) = (Arc::clone(&self.parent), self.inside.clone());
+        Ok(move |wanted: &Wanted<'_>, blobs: &[Blob]| parent.stage(&inside, dir, wanted, blobs))
     }
 
     /// Removes a run's inputs, or leaves the file of a small one to be used again. A directory that cannot be emptied is
     /// not used again.
     pub(crate) fn clear(&mut self, staged: Staged) {
-        if self.desk.clear(&staged).is_ok() {
-            self.free.push(staged.place);
+        if self.parent.clear(&staged).is_ok() {
+            self.free.push(staged.dir);
         }
     }
 
-    fn take(&mut self) -> io::Result<Place> {
-        if let Some(place) = self.free.pop() {
-            return Ok(place);
+    fn take(&mut self) -> io::Result<RunDir> {
+        if let Some(dir) = self.free.pop() {
+            return Ok(dir);
         }
         let name = uuid::Uuid::new_v4().simple().to_string();
-        self.desk.make_dir(&name)?;
-        Ok(Place { name, kept: None })
+        self.parent.make_dir(&name)?;
+        Ok(RunDir { name, kept: None })
     }
 }
 
-impl Desk {
-    fn stage(&self, inside: &str, place: Place, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
-        let base = format!("{inside}/{}", place.name);
+impl Parent {
+    fn stage(&self, inside: &str, dir: RunDir, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<Staged> {
+        let base = format!("{inside}/{}", dir.name);
         let input = format!("{base}/{}", if wanted.gather { PARTS } else { wanted.name });
         let mut staged = Staged {
             files: Vec::new(),
             parts: wanted.gather,
             manifest: wanted.gather.then(|| format!("{base}/{MANIFEST}")),
-            stdin: format!("{}/{}", place.name, if wanted.gather { JOINED } else { wanted.name }),
+            stdin: format!("{}/{}", dir.name, if wanted.gather { JOINED } else { wanted.name }),
             input,
-            place,
+            dir,
         };
         let done = match blobs {
             _ if wanted.gather => self.put_parts(&mut staged, wanted, blobs),
-            [Blob::Bytes(bytes)] => self.put_small(&mut staged.place, wanted.name, bytes),
+            [Blob::Bytes(bytes)] => self.put_small(&mut staged.dir, wanted.name, bytes),
             [blob] => self.put(&mut staged, wanted.name.to_owned(), blob),
             _ => Err(io::Error::other("an item has exactly one input")),
         };
@@ -184,14 +182,14 @@ impl Desk {
         Ok(staged)
     }
 
-    /// Writes a small input into the place's file, new or used.
-    fn put_small(&self, place: &mut Place, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut kept = match place.kept.take() {
+    /// Writes a small input into the directory's file, new or used.
+    fn put_small(&self, dir: &mut RunDir, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut kept = match dir.kept.take() {
             Some(kept) => kept,
-            None => Kept { file: self.create(&place.name, name)?, name: name.to_owned(), size: 0 },
+            None => Kept { file: self.create(&dir.name, name)?, name: name.to_owned(), size: 0 },
         };
         if kept.name != name {
-            let path = |name: &str| format!("{}/{name}", place.name);
+            let path = |name: &str| format!("{}/{name}", dir.name);
             renameat(&self.dir, path(&kept.name), &self.dir, path(name))?;
             name.clone_into(&mut kept.name);
         }
@@ -200,20 +198,20 @@ impl Desk {
             kept.file.set_len(bytes.len() as u64)?;
         }
         kept.size = bytes.len();
-        place.kept = Some(kept);
+        dir.kept = Some(kept);
         Ok(())
     }
 
-    fn remove_kept(&self, place: &mut Place) -> io::Result<()> {
-        if let Some(kept) = place.kept.take() {
-            unlinkat(&self.dir, format!("{}/{}", place.name, kept.name), AtFlags::empty())?;
+    fn remove_kept(&self, dir: &mut RunDir) -> io::Result<()> {
+        if let Some(kept) = dir.kept.take() {
+            unlinkat(&self.dir, format!("{}/{}", dir.name, kept.name), AtFlags::empty())?;
         }
         Ok(())
     }
 
     fn put_parts(&self, staged: &mut Staged, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<()> {
-        self.remove_kept(&mut staged.place)?;
-        self.make_dir(&format!("{}/{PARTS}", staged.place.name))?;
+        self.remove_kept(&mut staged.dir)?;
+        self.make_dir(&format!("{}/{PARTS}", staged.dir.name))?;
         let names = part_names(wanted.inputs);
         let manifest = manifest(wanted.inputs, &names)?;
         for (name, blob) in names.iter().zip(blobs) {
@@ -222,7 +220,7 @@ impl Desk {
         self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()))?;
         if wanted.joined {
             staged.files.push(JOINED.to_owned());
-            let mut file = self.create(&staged.place.name, JOINED)?;
+            let mut file = self.create(&staged.dir.name, JOINED)?;
             for blob in blobs {
                 append(&mut file, blob)?;
             }
@@ -231,30 +229,30 @@ impl Desk {
     }
 
     fn put(&self, staged: &mut Staged, name: String, blob: &Blob) -> io::Result<()> {
-        self.remove_kept(&mut staged.place)?;
+        self.remove_kept(&mut staged.dir)?;
         let linked = match blob {
-            Blob::File(cached) if self.read_only => self.link(cached.path(), &staged.place.name, &name)?,
+            Blob::File(cached) if self.read_only => self.link(cached.path(), &staged.dir.name, &name)?,
             _ => false,
         };
         if !linked {
-            append(&mut self.create(&staged.place.name, &name)?, blob)?;
+            append(&mut self.create(&staged.dir.name, &name)?, blob)?;
         }
         staged.files.push(name);
         Ok(())
     }
 
     /// False when the file system does not want another link here: then a copy it is.
-    fn link(&self, from: &Path, place: &str, name: &str) -> io::Result<bool> {
-        match linkat(CWD, from, &self.dir, format!("{place}/{name}"), AtFlags::empty()) {
+    fn link(&self, from: &Path, dir: &str, name: &str) -> io::Result<bool> {
+        match linkat(CWD, from, &self.dir, format!("{dir}/{name}"), AtFlags::empty()) {
             Ok(()) => Ok(true),
             Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::OPNOTSUPP) => Ok(false),
             Err(cause) => Err(cause.into()),
         }
     }
 
-    fn create(&self, place: &str, name: &str) -> io::Result<File> {
+    fn create(&self, dir: &str, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.dir, format!("{place}/{name}"), flags, FILE_MODE)?;
+        let file = openat(&self.dir, format!("{dir}/{name}"), flags, FILE_MODE)?;
         // Whatever our umask is, the inside may run as anybody and must be able to read it.
         fchmod(&file, FILE_MODE)?;
         Ok(file.into())
@@ -269,12 +267,12 @@ impl Desk {
     }
 
     fn clear(&self, staged: &Staged) -> io::Result<()> {
-        let place = &staged.place.name;
+        let dir = &staged.dir.name;
         for file in &staged.files {
-            unlinkat(&self.dir, format!("{place}/{file}"), AtFlags::empty())?;
+            unlinkat(&self.dir, format!("{dir}/{file}"), AtFlags::empty())?;
         }
         if staged.parts {
-            unlinkat(&self.dir, format!("{place}/{PARTS}"), AtFlags::REMOVEDIR)?;
+            unlinkat(&self.dir, format!("{dir}/{PARTS}"), AtFlags::REMOVEDIR)?;
         }
         Ok(())
     }
@@ -288,14 +286,6 @@ fn append(file: &mut File, blob: &Blob) -> io::Result<()> {
     }
 }
 
-/// The last component of an item's path. Paths were checked where they came in; what is no name becomes one.
-pub(crate) fn base_name(path: &str) -> &str {
-    match path.rsplit('/').next() {
-        Some(name) if !matches!(name, "" | "." | "..") => shortened(name, NAME_BYTES),
-        _ => "input",
-    }
-}
-
 /// Names of parts: sorted by name they are in order, however many there are.
 fn part_names(parts: &[NamedBlob]) -> Vec<String> {
     let digits = parts.len().saturating_sub(1).to_string().len().max(6);
@@ -304,10 +294,6 @@ fn part_names(parts: &[NamedBlob]) -> Vec<String> {
         format!("{index:0digits$}-{base}")
     };
     parts.iter().enumerate().map(name).collect()
-}
-
-fn shortened(name: &str, bytes: usize) -> &str {
-    &name[..name.floor_char_boundary(bytes)]
 }
 
 /// One part, as the manifest tells of it.

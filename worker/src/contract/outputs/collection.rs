@@ -1,61 +1,40 @@
-//! Outputs on their way out: what a run left in its output directory, which must be taken for hostile.
-//!
-//! The directory is only reached through a descriptor opened before anything ran, and resolved beneath it: no symbolic
-//! link is followed and no mount entered. Only a regular file with one name is an output; it is judged by its open
-//! descriptor, not by its path, and read through the same. A symbolic link, hard link, FIFO, socket or device refuses the
-//! attempt, and so does a name that is not UTF-8 or has control characters, or more than the bounds below allow.
-//!
-//! Nothing of the run lives any more when its outputs are collected. In a warm slot the *next* run may: everything here
-//! also holds when somebody changes the directory meanwhile. To find the directory of another run at all it takes a run of
-//! the same job that was told its name, or an inside that runs as our own user; even those cannot make us read, move or
-//! remove anything else, nor make us hang.
+//! The walk over what a run left: everything is opened, judged, and taken out.
 
 use std::{
     collections::HashSet,
     ffi::CStr,
-    io,
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
     sync::Arc,
 };
 
 use bytes::Bytes;
 use longshore_proto::SMALL_BLOB_BYTES;
-use rustix::{
-    fs::{
-        AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, fstat, openat, openat2, seek,
-        statat, unlinkat,
-    },
-    io::Errno,
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, fstat, openat2, seek, statat, unlinkat,
 };
+use rustix::io::Errno;
 
+use super::{
+    error::{CollectError, io_trouble, kind_name, refused, shown, trouble, unreadable},
+    tray::Tray,
+};
 use crate::{
-    amount,
-    stage_in::base_name,
+    contract::{amount, names::base_name, yard::Yard},
     work::{Content, Output, OwnedFile},
 };
 
-mod tray;
-pub(crate) mod yard;
-
-pub(crate) use tray::Tray;
-use yard::Yard;
-
 /// Most files of one attempt, and most directories.
-const ENTRIES: usize = 10_000;
+pub(super) const ENTRIES: usize = 10_000;
 
 /// Most directories above a file, below the run's own.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 
 /// Longest path of an output, in bytes.
 const PATH_BYTES: usize = 1_024;
 
 /// Most bytes of one attempt that stay in memory; further small files stay files.
-const INLINE_BYTES: usize = 2 << 20;
-
-/// Bytes of directory entries read at a time.
-const ENTRIES_BUFFER: usize = 8 << 10;
+pub(super) const INLINE_BYTES: usize = 2 << 20;
 
 /// No `..` out of the directory, no symbolic link of any kind, no other file system.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
@@ -70,34 +49,6 @@ pub(crate) struct Limits {
     pub file_bytes: u64,
     /// All files together, in bytes.
     pub total_bytes: u64,
-}
-
-/// Why there are no outputs.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CollectError {
-    /// The run left what is not allowed. The text names it, escaped.
-    #[error("{0}")]
-    Refused(String),
-    /// Our own trouble.
-    #[error("outputs cannot be collected ({doing})")]
-    Io {
-        /// What was being done.
-        doing: &'static str,
-        /// The operating system's error.
-        #[source]
-        cause: io::Error,
-    },
-}
-
-/// The outputs directory of one sandbox.
-pub(crate) struct Outbox {
-    dir: OwnedFd,
-    inside: String,
-    free: Vec<Tray>,
-    /// Whose trays those are.
-    job: [u8; 16],
-    yard: Arc<Yard>,
-    entries: Vec<MaybeUninit<u8>>,
 }
 
 /// What is being collected of one run.
@@ -115,96 +66,38 @@ struct Collection<'a> {
     emptied: bool,
 }
 
-impl Outbox {
-    /// Opens a sandbox's output directory, `inside` as the inside calls it. To be called before anything runs inside.
-    pub(crate) fn open(host: &Path, inside: &str, yard: Arc<Yard>) -> io::Result<Self> {
-        Ok(Self {
-            dir: open_directory(host)?,
-            inside: inside.to_owned(),
-            free: Vec::new(),
-            job: [0; 16],
-            yard,
-            entries: vec![MaybeUninit::uninit(); ENTRIES_BUFFER],
-        })
+/// Takes everything a run left in its tray, sorted by path; see [`OutputDirs::collect`](super::OutputDirs::collect).
+pub(super) fn collect(
+    tray: &mut Tray,
+    item: &str,
+    limits: Limits,
+    yard: &Yard,
+    buffer: &mut [MaybeUninit<u8>],
+) -> Result<Vec<Output>, CollectError> {
+    tray.emptied = false;
+    let mut collection = Collection {
+        yard,
+        limits,
+        prefix: item.rfind('/').map_or("", |slash| &item[..=slash]),
+        dirs: Vec::new(),
+        outputs: Vec::new(),
+        inline_bytes: 0,
+        total_bytes: 0,
+        emptied: true,
+    };
+    if tray.spooled {
+        collection.take_spool(tray, base_name(item))?;
     }
-
-    /// What follows is of this job. Trays that another job's runs have seen are not used again: those may know the names.
-    pub(crate) fn turn_to(&mut self, job: [u8; 16]) {
-        if self.job != job {
-            self.job = job;
-            for tray in std::mem::take(&mut self.free) {
-                // What cannot be removed now goes with the sandbox.
-                let _ = self.remove(&tray);
-            }
-        }
+    collection.walk(&tray.dir, buffer)?;
+    let Collection { dirs, mut outputs, emptied, .. } = collection;
+    outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    if let Some(twice) = outputs.windows(2).find(|pair| pair[0].path == pair[1].path) {
+        let name = shown(&twice[0].path);
+        return Err(refused(format!("{name} is both a file and where standard output goes")));
     }
-
-    /// A tray for a run's outputs. With `spooled`, standard output is one of them, and goes to the descriptor.
-    pub(crate) fn lay(&mut self, spooled: bool) -> io::Result<(Tray, Option<OwnedFd>)> {
-        let mut tray = match self.free.pop() {
-            Some(tray) => tray,
-            None => Tray::make(&self.dir, &self.inside)?,
-        };
-        match tray.begin(spooled, &self.yard) {
-            Ok(stdout) => Ok((tray, stdout)),
-            Err(cause) => {
-                // What cannot be removed now goes with the sandbox.
-                let _ = self.remove(&tray);
-                Err(cause)
-            }
-        }
-    }
-
-    /// Takes everything a run left, sorted by path. `item` is the path of the item: its directory is where the outputs
-    /// go, and its name is that of standard output.
-    ///
-    /// # Errors
-    /// When there is anything that is not allowed: then nothing is an output.
-    pub(crate) fn collect(&mut self, tray: &mut Tray, item: &str, limits: Limits) -> Result<Vec<Output>, CollectError> {
-        tray.emptied = false;
-        let mut collection = Collection {
-            yard: &self.yard,
-            limits,
-            prefix: item.rfind('/').map_or("", |slash| &item[..=slash]),
-            dirs: Vec::new(),
-            outputs: Vec::new(),
-            inline_bytes: 0,
-            total_bytes: 0,
-            emptied: true,
-        };
-        if tray.spooled {
-            collection.take_spool(tray, base_name(item))?;
-        }
-        collection.walk(&tray.dir, &mut self.entries)?;
-        let Collection { dirs, mut outputs, emptied, .. } = collection;
-        outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        if let Some(twice) = outputs.windows(2).find(|pair| pair[0].path == pair[1].path) {
-            let name = shown(&twice[0].path);
-            return Err(refused(format!("{name} is both a file and where standard output goes")));
-        }
-        let gone = dirs.iter().rev().all(|below| remove_dir(&tray.dir, below).is_ok());
-        tray.emptied = emptied && gone;
-        Ok(outputs)
-    }
-
-    /// Takes a tray back after its run. What is left in one goes with it: much of that is moved aside and removed later.
-    ///
-    /// # Errors
-    /// When that cannot be done: then the sandbox must not be used again.
-    pub(crate) fn clear(&mut self, tray: Tray) -> io::Result<()> {
-        if tray.is_as_made(&self.dir) {
-            self.free.push(tray);
-            return Ok(());
-        }
-        self.remove(&tray)
-    }
-
-    fn remove(&self, tray: &Tray) -> io::Result<()> {
-        match unlinkat(&self.dir, &tray.name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(_) => self.yard.throw_away(&self.dir, &tray.name),
-        }
-    }
+    let gone = dirs.iter().rev().all(|below| remove_dir(&tray.dir, below).is_ok());
+    tray.emptied = emptied && gone;
+    Ok(outputs)
 }
 
 impl Collection<'_> {
@@ -373,12 +266,6 @@ impl Collection<'_> {
     }
 }
 
-/// Opens a directory of ours.
-pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(CWD, path, flags, Mode::empty())?)
-}
-
 fn open_beneath(dir: &OwnedFd, path: impl rustix::path::Arg, more: OFlags) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | more;
     openat2(dir, path, flags, Mode::empty(), BENEATH)
@@ -413,49 +300,3 @@ fn kind_of(dir: &OwnedFd, name: &CStr, path: &str) -> Result<FileType, CollectEr
     let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| unreadable(path, errno))?;
     Ok(FileType::from_raw_mode(stat.st_mode))
 }
-
-fn unreadable(path: &str, errno: Errno) -> CollectError {
-    match errno {
-        Errno::LOOP => refused(format!("{} is a symlink", shown(path))),
-        Errno::XDEV => refused(format!("{} is on another file system", shown(path))),
-        Errno::NXIO => refused(format!("{} is a socket", shown(path))),
-        Errno::ACCESS | Errno::PERM => refused(format!("{} cannot be read: {errno}", shown(path))),
-        Errno::NOENT | Errno::NOTDIR => refused(format!("{} was removed after the run", shown(path))),
-        errno => trouble("opening an output", errno),
-    }
-}
-
-fn kind_name(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Symlink => "a symlink",
-        FileType::Fifo => "a FIFO",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        FileType::Directory => "a directory",
-        _ => "not a regular file",
-    }
-}
-
-/// A path for people: quoted, escaped, and cut where it is very long.
-fn shown(path: &str) -> String {
-    const CHARACTERS: usize = 200;
-    match path.char_indices().nth(CHARACTERS) {
-        Some((at, _)) => format!("\"{}…\"", path[..at].escape_debug()),
-        None => format!("\"{}\"", path.escape_debug()),
-    }
-}
-
-fn refused(what: impl Into<String>) -> CollectError {
-    CollectError::Refused(what.into())
-}
-
-fn trouble(doing: &'static str, errno: Errno) -> CollectError {
-    io_trouble(doing, errno.into())
-}
-
-fn io_trouble(doing: &'static str, cause: io::Error) -> CollectError {
-    CollectError::Io { doing, cause }
-}
-
-#[cfg(test)]
-mod tests;

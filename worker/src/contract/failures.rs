@@ -5,10 +5,9 @@ use longshore_proto::v1::{Failure, FailureClass};
 use longshore_shim::{End, Log};
 use rustix::io::Errno;
 
+use super::{amount, outputs::CollectError};
 use crate::{
-    amount,
     cache::FetchError,
-    collect::CollectError,
     runtime::{ImageError, PostMortem, StartError},
 };
 

@@ -16,7 +16,7 @@ fn named(path: &str, bytes: &'static [u8]) -> NamedBlob {
 
 struct World {
     base: tempfile::TempDir,
-    inbox: Inbox,
+    inputs: InputDirs,
 }
 
 impl World {
@@ -24,12 +24,12 @@ impl World {
         let base = tempfile::tempdir().unwrap();
         let inputs = base.path().join("in");
         fs::create_dir(&inputs).unwrap();
-        let inbox = Inbox::open(&inputs, "/in", read_only).unwrap();
-        Self { base, inbox }
+        let inputs = InputDirs::open(&inputs, "/in", read_only).unwrap();
+        Self { base, inputs }
     }
 
     fn stage(&mut self, wanted: &Wanted<'_>) -> Staged {
-        self.inbox.stage_small(wanted).unwrap().unwrap()
+        self.inputs.stage_small(wanted).unwrap().unwrap()
     }
 
     /// What a run reads as its standard input.
@@ -68,15 +68,15 @@ fn one_input_lies_under_its_own_name_readable_by_all() {
     let file = world.outside(&staged.input);
     assert_eq!(fs::read(&file).unwrap(), b"pixels");
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o444);
-    world.inbox.clear(staged);
+    world.inputs.clear(staged);
     let inputs = [named("x", b"p")];
     let next = world.stage(&one(&inputs, "x"));
     assert_eq!(fs::read(world.outside(&next.input)).unwrap(), b"p", "nothing of the one before");
     assert!(!file.exists());
-    world.inbox.clear(next);
+    world.inputs.clear(next);
     let parts = world.stage(&Wanted { inputs: &inputs, name: "x", gather: true, joined: false });
-    let place = world.outside(&parts.input).parent().unwrap().to_path_buf();
-    assert_eq!(fs::read_dir(place).unwrap().count(), 2, "the parts and the manifest, nothing else");
+    let dir = world.outside(&parts.input).parent().unwrap().to_path_buf();
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 2, "the parts and the manifest, nothing else");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn directories_are_used_again_but_never_shared() {
     let second = world.stage(&one(&inputs, "x"));
     assert_ne!(first.input, second.input);
     let again = first.input.clone();
-    world.inbox.clear(first);
+    world.inputs.clear(first);
     assert_eq!(world.stage(&one(&inputs, "x")).input, again);
 }
 
@@ -110,9 +110,9 @@ fn parts_lie_in_order_with_nothing_beside_them() {
     assert_eq!(manifest[1]["index"], 1);
     assert_eq!(manifest[1]["size"], 2);
     assert_eq!(manifest[1]["digest"], blake3::hash(b"22").to_hex().as_str());
-    let place = dir.parent().unwrap().to_path_buf();
-    world.inbox.clear(staged);
-    assert_eq!(fs::read_dir(place).unwrap().count(), 0);
+    let dir = dir.parent().unwrap().to_path_buf();
+    world.inputs.clear(staged);
+    assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
 }
 
 #[test]
@@ -149,12 +149,12 @@ async fn a_cached_file_is_linked_where_the_inside_cannot_write_and_copied_where_
         let Blob::File(cached) = &blob else { panic!("not a file") };
         let inputs = [NamedBlob { path: "big".into(), size: 100_000, ..NamedBlob::default() }];
         let wanted = one(&inputs, "big");
-        assert!(world.inbox.stage_small(&wanted).is_none(), "nothing travelled along");
-        let staged = world.inbox.stager().unwrap()(&wanted, std::slice::from_ref(&blob)).unwrap();
+        assert!(world.inputs.stage_small(&wanted).is_none(), "nothing travelled along");
+        let staged = world.inputs.stager().unwrap()(&wanted, std::slice::from_ref(&blob)).unwrap();
         let file = fs::metadata(world.outside(&staged.input)).unwrap();
         let same = file.ino() == fs::metadata(cached.path()).unwrap().ino();
         assert_eq!((same, file.len(), file.mode() & 0o7777), (read_only, 100_000, 0o444));
-        world.inbox.clear(staged);
+        world.inputs.clear(staged);
         assert!(cached.path().exists());
     }
 }

@@ -12,16 +12,21 @@ use std::{
     path::PathBuf,
 };
 
-use rustix::fs::mknodat;
+use longshore_proto::SMALL_BLOB_BYTES;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat};
 
-use super::*;
+use super::{
+    collection::{DEPTH, ENTRIES, INLINE_BYTES},
+    *,
+};
+use crate::work::Content;
 
 const LIMITS: Limits = Limits { file_bytes: 1 << 30, total_bytes: 1 << 40 };
 
 /// A sandbox's output directory with one run's tray in it.
 struct World {
     base: tempfile::TempDir,
-    outbox: Outbox,
+    outputs: OutputDirs,
     tray: Option<Tray>,
 }
 
@@ -31,14 +36,14 @@ impl World {
         fs::create_dir_all(base.path().join("out")).unwrap();
         let yard = Arc::new(Yard::open(&base.path().join("yard")).unwrap());
         let inside = base.path().join("out");
-        let mut outbox = Outbox::open(&inside, inside.to_str().unwrap(), yard).unwrap();
-        let (tray, _) = outbox.lay(false).unwrap();
-        Self { base, outbox, tray: Some(tray) }
+        let mut outputs = OutputDirs::open(&inside, inside.to_str().unwrap(), yard).unwrap();
+        let (tray, _) = outputs.lay(false).unwrap();
+        Self { base, outputs, tray: Some(tray) }
     }
 
     /// Begins another run, and answers where its standard output goes.
     fn lay(&mut self) -> fs::File {
-        let (tray, stdout) = self.outbox.lay(true).unwrap();
+        let (tray, stdout) = self.outputs.lay(true).unwrap();
         self.tray = Some(tray);
         stdout.unwrap().into()
     }
@@ -55,7 +60,7 @@ impl World {
     }
 
     fn collect(&mut self) -> Vec<Output> {
-        self.outbox.collect(self.tray.as_mut().unwrap(), "texts/a.txt", LIMITS).unwrap()
+        self.outputs.collect(self.tray.as_mut().unwrap(), "texts/a.txt", LIMITS).unwrap()
     }
 
     fn refusal(&mut self) -> String {
@@ -63,14 +68,14 @@ impl World {
     }
 
     fn refusal_within(&mut self, limits: Limits) -> String {
-        match self.outbox.collect(self.tray.as_mut().unwrap(), "a.txt", limits) {
+        match self.outputs.collect(self.tray.as_mut().unwrap(), "a.txt", limits) {
             Err(CollectError::Refused(what)) => what,
             other => panic!("not refused: {other:?}"),
         }
     }
 
     fn clear(&mut self) {
-        self.outbox.clear(self.tray.take().unwrap()).unwrap();
+        self.outputs.clear(self.tray.take().unwrap()).unwrap();
     }
 
     /// Clears after a run whose directory must be gone at once, whatever is in it.
@@ -187,7 +192,7 @@ fn a_directory_that_is_not_as_it_was_made_is_not_used_again() {
 #[test]
 fn directories_of_runs_cannot_be_guessed() {
     let mut world = World::new();
-    let (first, _) = world.outbox.lay(false).unwrap();
+    let (first, _) = world.outputs.lay(false).unwrap();
     let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
     assert!(name(first.path()).len() >= 32);
     assert_ne!(name(first.path()), name(world.tray.as_ref().unwrap().path()));
@@ -398,7 +403,7 @@ fn odd_but_harmless_names_stay_as_they_are() {
         world.put(name, "");
     }
     names.sort_unstable();
-    let outputs = world.outbox.collect(world.tray.as_mut().unwrap(), "x", LIMITS).unwrap();
+    let outputs = world.outputs.collect(world.tray.as_mut().unwrap(), "x", LIMITS).unwrap();
     assert_eq!(outputs.iter().map(|output| output.path.as_str()).collect::<Vec<_>>(), names);
 }
 
@@ -414,7 +419,7 @@ fn a_path_longer_than_a_kibibyte_is_refused() {
     let mut world = World::new();
     world.put(&"n".repeat(255), "");
     let item = format!("{}item", component.repeat(4));
-    let outputs = world.outbox.collect(world.tray.as_mut().unwrap(), &item, LIMITS);
+    let outputs = world.outputs.collect(world.tray.as_mut().unwrap(), &item, LIMITS);
     assert!(outputs.is_err(), "the item's directory counts");
 }
 

@@ -18,8 +18,7 @@ use std::{
 use bytes::Bytes;
 use rustix::fs::{AtFlags, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, statat};
 
-use super::yard::Yard;
-use crate::work::OwnedFile;
+use crate::{contract::yard::Yard, work::OwnedFile};
 
 /// Whoever the inside runs as shall be able to write.
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);

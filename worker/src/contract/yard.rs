@@ -38,7 +38,7 @@ use rustix::{
 };
 use tracing::warn;
 
-use super::open_directory;
+use super::names::open_directory;
 use crate::work::OwnedFile;
 
 /// Bytes of directory entries read at a time while removing.
@@ -127,7 +127,7 @@ impl Yard {
     }
 
     /// Moves a file in, and tells what was moved.
-    pub(super) fn take_in(&self, dir: &OwnedFd, name: &CStr) -> io::Result<(OwnedFile, Stat)> {
+    pub(in crate::contract) fn take_in(&self, dir: &OwnedFd, name: &CStr) -> io::Result<(OwnedFile, Stat)> {
         let number = self.number().to_string();
         renameat_with(dir, name, &self.staging, &number, RenameFlags::NOREPLACE)?;
         let owned = OwnedFile::new(self.staging_path.join(&number));
@@ -144,7 +144,7 @@ impl Yard {
     }
 
     /// Moves a directory or file aside, to be removed later.
-    pub(super) fn throw_away(&self, dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<()> {
+    pub(in crate::contract) fn throw_away(&self, dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<()> {
         let number = self.number();
         renameat_with(dir, name, &*self.trash, number.to_string(), RenameFlags::NOREPLACE)?;
         if let Some(sweeper) = &*self.sweeper.lock().unwrap_or_else(PoisonError::into_inner) {

@@ -3,7 +3,7 @@
 use longshore_proto::v1::{BlobList, BlobListRef, NamedBlob};
 use prost::Message;
 
-use crate::cache::{Blob, Cache, FetchBlobs};
+use super::{Blob, Cache, FetchBlobs};
 
 /// All entries, list after list.
 pub(crate) async fn entries(blobs: &Cache, lists: &[BlobListRef]) -> Result<Vec<NamedBlob>, String> {

@@ -1,0 +1,14 @@
+//! The container contract as the worker keeps it: one run or one request is made, bounded and judged here, for stages,
+//! gathers, leaves and merges alike.
+//!
+//! `slot` and `replicas` decide only when something runs. What a process or server is told, how bytes reach it and come
+//! back, how much there may be, and what its end means, is the same for all of them.
+
+pub(crate) mod amount;
+pub(crate) mod failures;
+pub(crate) mod http;
+pub(crate) mod inputs;
+pub(crate) mod names;
+pub(crate) mod outputs;
+pub(crate) mod placeholders;
+pub(crate) mod yard;
