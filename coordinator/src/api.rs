@@ -1,5 +1,10 @@
-//! The use cases: what clients and people can ask of a coordinator, whatever the transport.
+//! The use cases: what clients, people and workers can ask of a coordinator, whatever the transport. Each is handed who calls.
 
-pub mod items;
+pub mod blobs;
+pub mod caller;
+mod items;
+pub mod jobs;
+pub mod services;
+mod submission;
 pub mod validate;
 pub mod views;

@@ -1,6 +1,13 @@
 //! The loop around the core, and what it shows.
 
+mod clock;
 pub mod deployed;
 mod driver;
+mod handle;
+mod watchers;
 
-pub use self::driver::{Clock, Handle, Stopped, start};
+pub use self::{
+    clock::Clock,
+    driver::{Surroundings, start},
+    handle::{Handle, Unanswered, Views},
+};

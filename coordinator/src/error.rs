@@ -1,7 +1,182 @@
-//! Errors in words.
+//! Why something that was asked for cannot be done, whatever the transport. Each transport says it in its own words, in one place.
+
+use std::error::Error as StdError;
+
+use longshore_blobs::{GetError, PutError};
+use longshore_core::{Refusal, Reply};
+
+use crate::{api::validate::Invalid, drive::Unanswered, kept::catalog::CatalogError, workers::sessions::Ending};
+
+/// What cannot be done, and whose business that is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The caller's: what is asked for cannot be had like this.
+    #[error("{1}")]
+    Refused(Refused, String),
+    /// Nobody's: it can be had at another time.
+    #[error("{1}")]
+    Unavailable(Unavailable, String),
+    /// The coordinator's: something is damaged, or works not as it should.
+    #[error("{1}")]
+    Broken(Broken, String),
+}
+
+/// How it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// It makes no sense, or goes beyond a bound.
+    Invalid,
+    /// There is no such thing.
+    NotFound,
+    /// There is one already.
+    Exists,
+    /// Not as things are now.
+    NotNow,
+    /// This caller may not.
+    Denied,
+    /// It is not known who calls.
+    Stranger,
+}
+
+/// Why it is not available.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// There is no room, or as much is under way as may be.
+    Full,
+    /// The coordinator is stopping.
+    Stopping,
+    /// It has to begin anew.
+    Ended,
+}
+
+/// What is broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// Something that was kept is lost or damaged.
+    Data,
+    /// Anything else.
+    Internal,
+}
+
+impl Error {
+    /// It makes no sense, or goes beyond a bound.
+    pub fn invalid(why: impl Into<String>) -> Self {
+        Self::Refused(Refused::Invalid, why.into())
+    }
+
+    /// There is no such thing.
+    pub fn not_found(why: impl Into<String>) -> Self {
+        Self::Refused(Refused::NotFound, why.into())
+    }
+
+    /// Not as things are now.
+    pub fn not_now(why: impl Into<String>) -> Self {
+        Self::Refused(Refused::NotNow, why.into())
+    }
+
+    /// This caller may not.
+    pub fn denied(why: impl Into<String>) -> Self {
+        Self::Refused(Refused::Denied, why.into())
+    }
+
+    /// There is no room, or as much is under way as may be.
+    pub fn full(why: impl Into<String>) -> Self {
+        Self::Unavailable(Unavailable::Full, why.into())
+    }
+
+    /// Something works not as it should.
+    pub fn internal(why: impl Into<String>) -> Self {
+        Self::Broken(Broken::Internal, why.into())
+    }
+
+    /// The core has refused, or has answered something else, which would be a bug.
+    pub fn of_reply(reply: Reply) -> Self {
+        match reply {
+            Reply::Refused(refusal) => refusal.into(),
+            other => Self::internal(format!("unexpected reply {other:?}")),
+        }
+    }
+}
+
+impl From<Unanswered> for Error {
+    fn from(unanswered: Unanswered) -> Self {
+        let kind = match unanswered {
+            Unanswered::Stopping => Unavailable::Stopping,
+            Unanswered::NoRoom | Unanswered::Undecided => Unavailable::Full,
+        };
+        Self::Unavailable(kind, unanswered.to_string())
+    }
+}
+
+impl From<Ending> for Error {
+    fn from(ending: Ending) -> Self {
+        Self::Unavailable(Unavailable::Ended, ending.to_string())
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid(invalid.to_string())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal {
+            Refusal::NoSuchJob(_) | Refusal::NoSuchService(_) => Refused::NotFound,
+            Refusal::ServiceExists(_) => Refused::Exists,
+            Refusal::JobHasEnded(_) | Refusal::JobIsRunning(_) | Refusal::NothingFailed(_) => Refused::NotNow,
+        };
+        Self::Refused(kind, refusal.to_string())
+    }
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        tracing::error!(error = chain(&error), "something kept cannot be read");
+        Self::Broken(Broken::Data, chain(&error))
+    }
+}
+
+/// Room on the disk is the client's business too: it can try again later.
+impl From<PutError> for Error {
+    fn from(error: PutError) -> Self {
+        let why = chain(&error);
+        match error {
+            PutError::Full { .. } => Self::full(why),
+            PutError::Mismatch { .. } => Self::invalid(why),
+            _ => Self::internal(why),
+        }
+    }
+}
+
+/// A blob that is missing is the client's business, one that is damaged is ours.
+impl From<GetError> for Error {
+    fn from(error: GetError) -> Self {
+        let why = chain(&error);
+        match error {
+            GetError::NotFound { .. } => Self::not_found(why),
+            _ => Self::Broken(Broken::Data, why),
+        }
+    }
+}
+
+/// Does something that may wait for the disk, off the threads that serve.
+///
+/// # Errors
+/// What it answers, or that it has panicked.
+pub async fn blocking<T: Send + 'static>(
+    doing: &'static str,
+    act: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(act).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::internal(format!("{doing} has panicked"))),
+    }
+}
 
 /// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -10,4 +185,42 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::JobId;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_core_keeps_its_words_and_its_kind() {
+        let job = JobId([1; 16]);
+        for (refusal, kind) in [
+            (Refusal::NoSuchJob(job), Refused::NotFound),
+            (Refusal::NoSuchService("a".to_owned()), Refused::NotFound),
+            (Refusal::ServiceExists("a".to_owned()), Refused::Exists),
+            (Refusal::JobHasEnded(job), Refused::NotNow),
+            (Refusal::JobIsRunning(job), Refused::NotNow),
+            (Refusal::NothingFailed(job), Refused::NotNow),
+        ] {
+            let words = refusal.to_string();
+            assert_eq!(Error::of_reply(Reply::Refused(refusal)), Error::Refused(kind, words));
+        }
+        assert!(matches!(Error::of_reply(Reply::Cancelled), Error::Broken(Broken::Internal, _)));
+    }
+
+    #[test]
+    fn every_cause_is_said() {
+        let inner = std::io::Error::other("no such luck");
+        let error = GetError::Io { path: "a/pack".into(), source: inner };
+        let said = chain(&error);
+        assert!(said.contains("a/pack") && said.ends_with("no such luck"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_aside_is_an_error_here() {
+        let done = blocking("thinking", || -> Result<(), Error> { panic!("oh") }).await;
+        assert_eq!(done, Err(Error::internal("thinking has panicked")));
+    }
 }

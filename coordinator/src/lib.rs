@@ -22,6 +22,7 @@ mod kept;
 pub mod limits;
 mod net;
 mod open;
+mod room;
 mod workers;
 
 pub use longshore_root::{Call, CallError, Target, Transport};

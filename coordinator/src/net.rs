@@ -1,5 +1,6 @@
 //! The transports: one port and a socket beside it for gRPC and HTTP, the gate before them, and the door for descriptors.
 
+mod codes;
 pub mod door;
 mod gate;
 pub mod grpc;

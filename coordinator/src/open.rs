@@ -1,30 +1,25 @@
 //! From a data directory to a coordinator that serves.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{io, path::PathBuf, sync::Arc};
 
-use longshore_blobs::Blobs;
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{Entrance, PrivateDir, PrivateDirError};
 use longshore_root::{Engine, Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Options, Reader, SledStore, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tonic::Status;
 
 use crate::{
-    drive::deployed::Services,
-    drive::{self, Clock, Handle},
+    api::{blobs::Blobs, jobs::Jobs, services::Services},
+    drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
     kept::{catalog::Catalog, error::LoadError, format, keys, records},
     limits,
-    net::door::Door,
-    net::grpc::{AgentService, BlobsService, JobsService, ServicesService},
-    net::server::{self, Entrances, ServeError, Served},
-    workers::links::Links,
-    workers::results::RecentFailures,
-    workers::tunnels::Tunnels,
+    net::{
+        door::Door,
+        grpc::BlobsService,
+        server::{self, Entrances, ServeError, Served},
+    },
+    room::DiskRoom,
+    workers::{results::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
 };
 
 /// What a coordinator is told at its start.
@@ -68,52 +63,16 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// Refuses new work while the disk is nearly full, so that running work can still be kept.
-#[derive(Debug, Clone)]
-pub struct Room {
-    dir: Arc<Path>,
-}
-
-impl Room {
-    /// Of the file system that `dir` is on.
-    pub(crate) fn of(dir: &Path) -> Self {
-        Self { dir: dir.into() }
-    }
-
-    /// Answers whether there is room for new work.
-    pub fn ensure(&self) -> Result<(), Status> {
-        self.ensure_free(limits::FREE_BYTES)
-    }
-
-    /// Answers whether there is room for what comes of work that was accepted.
-    pub fn ensure_for_outputs(&self) -> Result<(), Status> {
-        self.ensure_free(limits::FREE_FOR_OUTPUTS_BYTES)
-    }
-
-    fn ensure_free(&self, needed: u64) -> Result<(), Status> {
-        let stat = rustix::fs::statvfs(&*self.dir)
-            .map_err(|error| Status::internal(format!("{}: {error}", self.dir.display())))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        if free < needed {
-            return Err(Status::resource_exhausted(format!(
-                "the coordinator's disk is nearly full: {free} bytes are free at {}, {needed} are needed",
-                self.dir.display(),
-            )));
-        }
-        Ok(())
-    }
-}
-
 /// A coordinator that knows what it kept and is ready to serve.
 pub struct Coordinator {
     driver: Handle,
     catalog: Arc<Catalog>,
-    services: Arc<Services>,
-    links: Arc<Links>,
+    deployed: Arc<Deployed>,
+    sessions: Arc<Sessions>,
     tunnels: Arc<Tunnels>,
     epoch: u64,
     lease_ms: u32,
-    room: Room,
+    room: DiskRoom,
 }
 
 impl Coordinator {
@@ -129,7 +88,7 @@ impl Coordinator {
             tracing::warn!(dir = %dir.display(), "others could look into the data directory (mode {mode:o}): closed to them");
         }
         let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
-        let blobs = Arc::new(Blobs::open(dir.join("blobs"))?);
+        let blobs = Arc::new(longshore_blobs::Blobs::open(dir.join("blobs"))?);
         let reader = store.reader();
         format::check(&*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
@@ -139,18 +98,19 @@ impl Coordinator {
         // Blobs that records name become durable before the records.
         let committer = Committer::start(store, Some(Box::new(move || synced.sync()))).map_err(OpenError::Thread)?;
         let catalog = Arc::new(Catalog::new(reader, blobs));
-        let services = Arc::new(Services::new(Arc::clone(&catalog)));
-        let links = Arc::new(Links::default());
-        let driver = drive::start(core, clock, committer, Arc::clone(&links), Arc::clone(&services));
+        let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
+        let sessions = Arc::new(Sessions::default());
+        let around = Surroundings { committer, sessions: Arc::clone(&sessions), deployed: Arc::clone(&deployed) };
+        let driver = drive::start(core, clock, around);
         Ok(Self {
             driver,
             catalog,
-            services,
-            links,
+            deployed,
+            sessions,
             tunnels: Arc::new(Tunnels::default()),
             epoch,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
-            room: Room::of(dir),
+            room: DiskRoom::of(dir),
         })
     }
 
@@ -183,7 +143,7 @@ impl Coordinator {
         let router = self.served(door.clone()).routes()?;
         let served = server::serve(Entrances { port: listener, own: entrance, door }, router, stop).await;
         self.tunnels.close();
-        self.links.close();
+        self.sessions.close();
         self.driver.stop().await;
         served
     }
@@ -192,34 +152,30 @@ impl Coordinator {
         let failures = Arc::new(RecentFailures::default());
         let transport: Arc<Tunnels> = Arc::clone(&self.tunnels);
         Served {
-            jobs: JobsService {
+            jobs: Jobs {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
                 failures: Arc::clone(&failures),
                 room: self.room.clone(),
             },
             blobs: BlobsService {
-                blobs: Arc::clone(self.catalog.blobs()),
-                room: self.room.clone(),
+                blobs: Blobs { store: Arc::clone(self.catalog.blobs()), room: self.room.clone() },
                 door,
-                links: Arc::clone(&self.links),
+                sessions: Arc::clone(&self.sessions),
             },
-            services: ServicesService {
+            services: Services {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
-                services: Arc::clone(&self.services),
-                engine: Arc::new(Engine::new(
-                    transport,
-                    Limits { parts_bytes: limits::PARTS_BYTES, ..Limits::default() },
-                )),
+                deployed: Arc::clone(&self.deployed),
+                engine: Arc::new(Engine::new(transport, Limits::default())),
                 queries: Arc::new(Semaphore::new(limits::QUERIES)),
                 room: self.room.clone(),
             },
-            agent: AgentService {
+            agents: Agents {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
-                services: Arc::clone(&self.services),
-                links: Arc::clone(&self.links),
+                deployed: Arc::clone(&self.deployed),
+                sessions: Arc::clone(&self.sessions),
                 tunnels: Arc::clone(&self.tunnels),
                 failures,
                 epoch: self.epoch,

@@ -18,7 +18,7 @@ const LINES: usize = 600;
 ///
 /// Arrows run one way (ARCHITECTURE.md): the pure parts know nothing of ours, adapters know the pure parts, programs know
 /// adapters.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("longshore-core", &[]),
     ("longshore-drive", &["longshore-core"]),
     ("longshore-shim", &[]),

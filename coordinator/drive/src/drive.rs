@@ -172,8 +172,8 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     }
 
     /// What can be done next; asked again and again until it is [`Next::Wait`].
-    pub fn next(&mut self) -> Next<'_, P::Batch, X> {
-        self.law.next(&self.links)
+    pub fn advance(&mut self) -> Next<'_, P::Batch, X> {
+        self.law.advance(&self.links)
     }
 
     /// The batch that was on its way is durable: this may leave.

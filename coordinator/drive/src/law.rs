@@ -110,7 +110,7 @@ impl<P: Page + Clone, X> Law<P, X> {
     }
 
     /// What can be done next. Whoever drives asks again and again until it has to wait.
-    pub fn next(&mut self, links: &Links) -> Next<'_, P::Batch, X> {
+    pub fn advance(&mut self, links: &Links) -> Next<'_, P::Batch, X> {
         let hasty = self.hasty();
         if !hasty.is_empty() {
             return Next::Release(self.release(hasty, links));

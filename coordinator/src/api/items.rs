@@ -10,11 +10,10 @@ use longshore_core::{ItemKey, ItemState, JobId, Source};
 use longshore_proto::v1::{self, NamedBlob};
 use prost::Message;
 use tokio::sync::mpsc;
-use tonic::Status;
 
-use crate::error::chain;
 use crate::{
     drive::Handle,
+    error::{Error, blocking},
     kept::catalog::{Catalog, CatalogError, Sheet},
 };
 
@@ -37,10 +36,10 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads a request.
-    pub fn new(request: &v1::ItemsRequest, sheet: &Sheet) -> Result<Self, Status> {
+    pub fn new(request: &v1::ItemsRequest, sheet: &Sheet) -> Result<Self, Error> {
         let names: Vec<&str> = sheet.stages().iter().map(|stage| stage.name.as_str()).collect();
         if let Some(unknown) = request.stages.iter().find(|name| !names.contains(&name.as_str())) {
-            return Err(Status::not_found(format!("the job has no stage {unknown:?}; it has {}", names.join(", "))));
+            return Err(Error::not_found(format!("the job has no stage {unknown:?}; it has {}", names.join(", "))));
         }
         let last = names.len().saturating_sub(1);
         let stages = (0_u16..)
@@ -70,7 +69,7 @@ pub async fn send_all(
     job: JobId,
     sheet: Arc<Sheet>,
     wanted: Wanted,
-    out: mpsc::Sender<Result<v1::ItemsPage, Status>>,
+    out: mpsc::Sender<Result<v1::ItemsPage, Error>>,
 ) {
     let mut room = wanted.inline_bytes;
     for stage in wanted.stages {
@@ -79,26 +78,22 @@ pub async fn send_all(
             let page = driver.read(move |core| find(core, job, stage, from, wanted.state)).await;
             let (next, found) = match page {
                 Ok(page) => page,
-                Err(stopped) => {
-                    let _ = out.send(Err(stopped.into())).await;
+                Err(unanswered) => {
+                    let _ = out.send(Err(unanswered.into())).await;
                     return;
                 }
             };
             let (catalog, sheet) = (Arc::clone(&catalog), Arc::clone(&sheet));
-            let looked_up = tokio::task::spawn_blocking(move || {
-                look_up(&catalog, &sheet, job, stage, found).map(|page| with_outputs(&catalog, page, room))
+            let looked_up = blocking("looking up items", move || {
+                let page = look_up(&catalog, &sheet, job, stage, found)?;
+                Ok(with_outputs(&catalog, page, room))
             });
-            let page = match looked_up.await {
-                Ok(Ok((page, left))) => {
+            let messages = match looked_up.await {
+                Ok((page, left)) => {
                     room = left;
-                    Ok(page)
+                    divide(page).into_iter().map(Ok).collect()
                 }
-                Ok(Err(error)) => Err(Status::data_loss(chain(&error))),
-                Err(_) => Err(Status::internal("looking up items has panicked")),
-            };
-            let messages = match page {
-                Ok(page) => divide(page).into_iter().map(Ok).collect(),
-                Err(status) => vec![Err(status)],
+                Err(error) => vec![Err(error)],
             };
             for message in messages {
                 let failed = message.is_err();

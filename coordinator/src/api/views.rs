@@ -5,7 +5,7 @@ use longshore_proto::v1::{self, PartView};
 use longshore_root::{Answer, Coverage};
 use uuid::Uuid;
 
-use crate::{drive::deployed::Entry, kept::catalog::Sheet, workers::links::About};
+use crate::{drive::deployed::Entry, kept::catalog::Sheet, workers::sessions::About};
 
 /// An id of 16 bytes as people read it.
 pub fn id(bytes: [u8; 16]) -> String {

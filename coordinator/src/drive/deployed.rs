@@ -2,19 +2,31 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use longshore_core::{ReplicaPhase, ReplicaView, Role, ServiceView};
+use longshore_core::{Digest, ReplicaPhase, ReplicaView, Role, ServiceView};
 use longshore_proto::v1::ServiceSpec;
 use longshore_root::{Candidate, Target, Topology};
 
-use crate::kept::catalog::Catalog;
+use crate::{
+    error::chain,
+    kept::catalog::{Catalog, CatalogError},
+};
 
 /// Every deployed service, refreshed by the driver whenever one changes.
-pub struct Services {
+pub struct Deployed {
     catalog: Arc<Catalog>,
-    entries: RwLock<HashMap<String, Arc<Entry>>>,
+    services: RwLock<HashMap<String, Service>>,
+    /// Specifications of deployments under way: the driver shall not wait for a blob.
+    expected: Mutex<HashMap<Digest, Weak<ServiceSpec>>>,
+}
+
+/// What is known of a service.
+struct Service {
+    view: ServiceView,
+    /// `None` as long as its specification is not known.
+    entry: Option<Arc<Entry>>,
 }
 
 /// One deployed service at one moment.
@@ -27,46 +39,92 @@ pub struct Entry {
     pub topology: Topology,
 }
 
-impl Services {
+impl Entry {
+    fn new(spec: Arc<ServiceSpec>, view: ServiceView) -> Arc<Self> {
+        let topology = topology(&view, spec.merge.is_some());
+        Arc::new(Self { spec, view, topology })
+    }
+}
+
+impl Deployed {
+    /// No service is known yet. Specifications are read from `catalog`.
     pub fn new(catalog: Arc<Catalog>) -> Self {
-        Self { catalog, entries: RwLock::new(HashMap::new()) }
+        Self { catalog, services: RwLock::default(), expected: Mutex::default() }
     }
 
     /// The service of that name, as it is now.
     pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.read().get(name)?.entry.clone()
     }
 
     /// All services, by name.
     pub fn all(&self) -> Vec<Arc<Entry>> {
-        let mut all: Vec<_> = self.entries.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut all: Vec<_> = self.read().values().filter_map(|service| service.entry.clone()).collect();
         all.sort_unstable_by(|a, b| a.spec.name.cmp(&b.spec.name));
         all
     }
 
-    /// Takes in a service as it is now; `None` when it is removed.
-    pub fn refresh(&self, name: &str, view: Option<ServiceView>) {
-        let known = self.get(name).filter(|entry| Some(entry.view.detail) == view.as_ref().map(|view| view.detail));
-        let entry = view.and_then(|view| {
-            let spec = match known {
-                Some(known) => Arc::clone(&known.spec),
-                None => match self.catalog.service_spec(&view.detail) {
-                    Ok(spec) => Arc::new(spec),
-                    Err(error) => {
-                        tracing::error!(service = name, %error, "the service cannot be served");
-                        return None;
-                    }
-                },
-            };
-            let topology = topology(&view, spec.merge.is_some());
-            Some(Arc::new(Entry { spec, view, topology }))
-        });
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        match entry {
-            Some(entry) => entries.insert(name.to_owned(), entry),
-            None => entries.remove(name),
-        };
+    /// The service with this specification is about to be deployed. It is remembered as long as the caller holds it.
+    pub fn expect(&self, detail: Digest, spec: &Arc<ServiceSpec>) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected.retain(|_, spec| spec.strong_count() > 0);
+        expected.insert(detail, Arc::downgrade(spec));
     }
+
+    /// Takes in a kept service, before anything is served: its specification is read now.
+    pub fn load(&self, name: &str, view: Option<ServiceView>) {
+        let Some(view) = view else { return };
+        let spec = understood(name, self.catalog.service_spec(&view.detail));
+        let entry = spec.map(|spec| Entry::new(spec, view.clone()));
+        self.write().insert(name.to_owned(), Service { view, entry });
+    }
+
+    /// Takes in a service as it is now; `None` when it is removed. Where its specification is not known, it is read aside, and
+    /// the service is there when that is done.
+    pub fn refresh(self: &Arc<Self>, name: &str, view: Option<ServiceView>) {
+        let mut services = self.write();
+        let Some(view) = view else {
+            services.remove(name);
+            return;
+        };
+        let known = services.get(name).filter(|service| service.view.detail == view.detail);
+        let known = known.and_then(|service| Some(Arc::clone(&service.entry.as_ref()?.spec)));
+        let spec = known.or_else(|| self.expected_spec(&view.detail));
+        if spec.is_none() {
+            self.read_aside(name.to_owned(), view.detail);
+        }
+        let entry = spec.map(|spec| Entry::new(spec, view.clone()));
+        services.insert(name.to_owned(), Service { view, entry });
+    }
+
+    fn expected_spec(&self, detail: &Digest) -> Option<Arc<ServiceSpec>> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(detail)?.upgrade()
+    }
+
+    fn read_aside(self: &Arc<Self>, name: String, detail: Digest) {
+        let deployed = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            let Some(spec) = understood(&name, deployed.catalog.service_spec(&detail)) else { return };
+            // Another may have been deployed under that name meanwhile, or the same have changed.
+            if let Some(service) = deployed.write().get_mut(&name).filter(|service| service.view.detail == detail) {
+                service.entry = Some(Entry::new(spec, service.view.clone()));
+            }
+        });
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Service>> {
+        self.services.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Service>> {
+        self.services.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn understood(name: &str, spec: Result<ServiceSpec, CatalogError>) -> Option<Arc<ServiceSpec>> {
+    spec.map(Arc::new)
+        .inspect_err(|error| tracing::error!(service = name, error = chain(error), "the service cannot be served"))
+        .ok()
 }
 
 fn topology(view: &ServiceView, merges: bool) -> Topology {

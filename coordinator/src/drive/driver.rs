@@ -1,198 +1,84 @@
-//! The loop around the core: inputs in, records to the store, and only then everything that depends on them out.
+//! The loop around the drive: what happened goes in, batches go to the store, and what may leave is carried out.
 //!
-//! While one batch of records is on its way to the disk, the core goes on with further inputs; what they lead to waits
-//! for the batch after. So many inputs share one flush, and nothing leaves before it is true.
+//! What has to wait for what is not decided here, but in `longshore-drive`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use longshore_core::{Core, Input, JobId, JobView, Notice, Now, Order, Outbox, Record, Reply, RequestId};
+use longshore_core::{Core, Notice, Reply, RequestId};
+use longshore_drive::{Drive, Effects, Heard, Next, Rules};
 use longshore_store::{Batch, CommitError, Committer};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::{drive::deployed::Services, kept::records, limits, workers::links::Links};
+use super::{
+    Clock,
+    deployed::Deployed,
+    handle::{Answered, Command, Delivery, Handle, Unanswered},
+    watchers::Watchers,
+};
+use crate::{
+    kept::records,
+    workers::sessions::{Ending, Sessions},
+};
 
 /// Inputs taken in before effects are looked after.
 const BURST: usize = 512;
 
 /// Pause before a batch is tried again that found no room on the disk.
-const LOW_SPACE_PAUSE: Duration = Duration::from_millis(500);
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(500);
 
-/// Bytes of records in one batch, beside one outbox more: well below what a store takes.
-const BATCH_BYTES: usize = 16 << 20;
+type Outcome = Result<(), Arc<CommitError>>;
 
-/// Tells somebody something, once it may be told.
-type Delivery = Box<dyn FnOnce() + Send>;
-
-/// Looks at the core now; what was seen is told when it is durable.
-type Read = Box<dyn FnOnce(&Core) -> Delivery + Send>;
-
-/// Looks at the core and tells at once.
-type Peek = Box<dyn FnOnce(&Core) + Send>;
-
-type Watching = Option<watch::Receiver<Arc<JobView>>>;
-
-enum Command {
-    Input(Input),
-    Request(Box<dyn FnOnce(RequestId) -> Input + Send>, oneshot::Sender<Reply>),
-    Read(Read),
-    Peek(Peek),
-    Watch(JobId, oneshot::Sender<Watching>),
-    Stop(oneshot::Sender<()>),
-}
-
-/// The way to the driver. Cheap to clone.
-#[derive(Clone)]
-pub struct Handle {
-    commands: mpsc::Sender<Command>,
-}
-
-/// The coordinator is stopping.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("the coordinator is stopping")]
-pub struct Stopped;
-
-impl Handle {
-    /// Tells the core that something happened.
-    pub async fn tell(&self, input: Input) -> Result<(), Stopped> {
-        self.commands.send(Command::Input(input)).await.map_err(|_| Stopped)
-    }
-
-    /// Asks the core for something; the reply comes when what it depends on is durable.
-    pub async fn ask(&self, input: impl FnOnce(RequestId) -> Input + Send + 'static) -> Result<Reply, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Request(Box::new(input), reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
-    }
-
-    /// Looks at the core between two inputs, at once: for what is soft anyhow.
-    pub async fn peek<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Stopped> {
-        let (seen, answer) = oneshot::channel();
-        let peek: Peek = Box::new(move |core| {
-            // Whoever asked may have gone.
-            let _ = seen.send(look(core));
-        });
-        self.commands.send(Command::Peek(peek)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
-    }
-
-    /// Looks at the core between two inputs. The answer comes when everything that was seen is durable: nobody is told of
-    /// an end that a crash could undo.
-    pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T, Stopped> {
-        let (seen, answer) = oneshot::channel();
-        let read: Read = Box::new(move |core| {
-            let found = look(core);
-            Box::new(move || {
-                // Whoever asked may have gone.
-                let _ = seen.send(found);
-            })
-        });
-        self.commands.send(Command::Read(read)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
-    }
-
-    /// The job's view, now and whenever it changes; `None` when there is no such job.
-    pub async fn watch(&self, job: JobId) -> Result<Watching, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Watch(job, reply)).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
-    }
-
-    /// Stops the driver once everything it was told before is durable.
-    pub async fn stop(&self) {
-        let (done, stopped) = oneshot::channel();
-        if self.commands.send(Command::Stop(done)).await.is_ok() {
-            let _ = stopped.await;
-        }
-    }
-}
-
-/// The wall and the steady clock.
-#[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    started: Instant,
-}
-
-impl Clock {
-    /// A clock that starts now.
-    pub fn start() -> Self {
-        Self { started: Instant::now() }
-    }
-
-    /// The time.
-    pub fn now(&self) -> Now {
-        let steady_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { steady_ms, wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX) }
-    }
-}
-
-/// What waits for records to be durable.
-#[derive(Default)]
-struct Effects {
-    orders: Vec<Order>,
-    replies: Vec<(RequestId, Reply)>,
-    /// Services that changed.
-    services: BTreeSet<String>,
-    /// Jobs that changed, as they are once the records are durable, for those who watch.
-    views: Vec<(JobId, Arc<JobView>)>,
-    deliveries: Vec<Delivery>,
+/// What the driver works for and with.
+pub struct Surroundings {
+    pub committer: Committer,
+    pub sessions: Arc<Sessions>,
+    pub deployed: Arc<Deployed>,
 }
 
 struct Driver {
-    core: Core,
+    drive: Drive<records::Writer, Delivery>,
     clock: Clock,
-    committer: Committer,
-    links: Arc<Links>,
-    services: Arc<Services>,
-    requests: BTreeMap<RequestId, oneshot::Sender<Reply>>,
+    around: Surroundings,
+    requests: BTreeMap<RequestId, Answered<Reply>>,
     request_count: u64,
-    watchers: HashMap<JobId, watch::Sender<Arc<JobView>>>,
-    changed: BTreeSet<JobId>,
-    told_at: Instant,
-    /// Not handed to the committer yet: one list per outbox, which is kept whole or not at all.
-    records: VecDeque<Vec<Record>>,
-    effects: Effects,
-    /// Waiting for the batch that is on its way.
-    held: Option<Effects>,
-    committed: mpsc::Receiver<Result<(), Arc<CommitError>>>,
-    on_commit: mpsc::Sender<Result<(), Arc<CommitError>>>,
-    batch: Batch,
+    watchers: Watchers,
+    /// Services that changed.
+    services: BTreeSet<String>,
+    committed: mpsc::Receiver<Outcome>,
+    on_commit: mpsc::Sender<Outcome>,
+    /// When the batch that found no room goes again.
+    again_at: Option<Instant>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
 /// Starts the driver on its own task.
-pub fn start(core: Core, clock: Clock, committer: Committer, links: Arc<Links>, services: Arc<Services>) -> Handle {
+pub fn start(core: Core, clock: Clock, around: Surroundings) -> Handle {
     let (commands, inbox) = mpsc::channel(4_096);
     let (on_commit, committed) = mpsc::channel(1);
+    // Before anybody can ask: a service that was kept must not be unknown until the driver's first turn.
+    for service in core.ledger().services() {
+        around.deployed.load(&service.name, core.service_view(&service.name));
+    }
     let driver = Driver {
-        core,
+        drive: Drive::new(core, clock.now(), records::Writer::default(), (), Rules::default()),
         clock,
-        committer,
-        links,
-        services,
+        around,
         requests: BTreeMap::new(),
         request_count: 0,
-        watchers: HashMap::new(),
-        changed: BTreeSet::new(),
-        told_at: Instant::now(),
-        records: VecDeque::new(),
-        effects: Effects::default(),
-        held: None,
+        watchers: Watchers::new(),
+        services: BTreeSet::new(),
         committed,
         on_commit,
-        batch: Batch::new(),
+        again_at: None,
         stopping: None,
     };
-    // Before anybody can ask: a service that was kept must not be unknown until the driver's first turn.
-    for service in driver.core.ledger().services() {
-        driver.services.refresh(&service.name, driver.core.service_view(&service.name));
-    }
     tokio::spawn(driver.run(inbox));
-    Handle { commands }
+    Handle::to(commands)
 }
 
 impl Driver {
@@ -202,22 +88,20 @@ impl Driver {
             let wake = self.next_wake();
             tokio::select! {
                 biased;
-                Some(outcome) = self.committed.recv() => self.batch_done(outcome).await,
+                Some(outcome) = self.committed.recv() => self.batch_done(outcome),
                 count = inbox.recv_many(&mut burst, BURST) => {
                     if count == 0 {
                         return;
                     }
                     burst.drain(..).for_each(|command| self.take(command));
-                    // However much comes in, time passes too.
-                    if wake.is_some_and(|wake| wake <= Instant::now()) {
-                        self.tick();
-                    }
                 }
-                () = sleep_until(wake) => self.tick(),
+                () = sleep_until(wake) => {}
             }
+            // However much comes in, time passes too.
+            self.look_at_the_clock();
             self.advance();
-            if self.held.is_none()
-                && self.records.is_empty()
+            // What waits for room on the disk is known to nobody, so it need not be waited for.
+            if (self.drive.is_idle() || self.drive.has_no_room())
                 && let Some(done) = self.stopping.take()
             {
                 // The store is closed before anybody hears that it is.
@@ -230,98 +114,122 @@ impl Driver {
 
     /// When the clock has to be looked at again; never, when nothing is timed.
     fn next_wake(&self) -> Option<Instant> {
-        let core = self.core.next_deadline_ms().map(|due| {
-            let now = self.clock.now().steady_ms;
-            Instant::now() + Duration::from_millis(due.saturating_sub(now).max(1))
-        });
-        let watchers = (!self.changed.is_empty()).then(|| self.told_at + limits::WATCH_PACE);
-        // Work under way may be worth moving to an idle worker now and then.
-        let balance = self.core.has_running_jobs().then(|| Instant::now() + Duration::from_millis(200));
-        [core, watchers, balance].into_iter().flatten().min()
+        let tick = self.drive.next_tick_ms().map(|due_ms| self.clock.at(due_ms));
+        [tick, self.watchers.due(), self.again_at].into_iter().flatten().min()
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = self.clock.now();
+        if self.drive.next_tick_ms().is_some_and(|due_ms| due_ms <= now.steady_ms) {
+            let notices = self.drive.tick(now);
+            self.note(notices);
+        }
+        if self.again_at.take_if(|at| *at <= Instant::now()).is_some()
+            && let Some(batch) = self.drive.again()
+        {
+            self.commit(batch.clone());
+        }
     }
 
     fn take(&mut self, command: Command) {
-        match command {
-            Command::Input(input) => self.step(input),
+        let now = self.clock.now();
+        let notices = match command {
+            Command::Request(_, reply) if self.drive.has_no_room() => {
+                // Whoever asked may have gone, here and below.
+                let _ = reply.send(Err(Unanswered::NoRoom));
+                return;
+            }
             Command::Request(make, reply) => {
                 self.request_count += 1;
                 let request = RequestId(self.request_count);
                 self.requests.insert(request, reply);
-                self.step(make(request));
+                self.drive.request(now, make(request))
             }
-            Command::Peek(peek) => peek(&self.core),
-            Command::Read(read) => self.effects.deliveries.push(read(&self.core)),
+            Command::Hello(peer, hello, session) => {
+                self.around.sessions.begin(peer, session);
+                self.drive.hello(now, peer, hello)
+            }
+            Command::Word(peer, word) => {
+                let (heard, notices) = self.drive.word(now, peer, word);
+                match heard {
+                    Heard::Told => {}
+                    Heard::Replaced => self.around.sessions.end(peer, Ending::Replaced),
+                    Heard::Unknown => self.around.sessions.end(peer, Ending::Unknown),
+                }
+                notices
+            }
+            Command::Ended(peer) => {
+                self.around.sessions.forget(peer);
+                self.drive.ended(now, peer)
+            }
+            Command::Peek(peek) => return peek(self.drive.core()),
+            Command::Read(read) => {
+                let told = read(self.drive.core());
+                return self.tell(told);
+            }
             Command::Watch(job, reply) => {
-                let receiver = self.core.job_view(job).map(|view| {
-                    let view = Arc::new(view);
-                    let watcher = self.watchers.entry(job).or_insert_with(|| watch::Sender::new(Arc::clone(&view)));
-                    if watcher.receiver_count() == 0 {
-                        // Left by earlier watchers, it may show an end that a retry has undone.
-                        watcher.send_replace(view);
-                    }
-                    watcher.subscribe()
-                });
-                // Whoever asked may have gone.
-                self.effects.deliveries.push(Box::new(move || drop(reply.send(receiver))));
+                let views = self.watchers.watch(self.drive.core(), job);
+                return self.tell(Box::new(move |durable| drop(reply.send(durable.map(|()| views)))));
             }
-            Command::Stop(done) => self.stopping = Some(done),
+            Command::Stop(done) => {
+                self.stopping = Some(done);
+                return;
+            }
+        };
+        self.note(notices);
+    }
+
+    fn tell(&mut self, told: Delivery) {
+        if let Err(refused) = self.drive.tell(told) {
+            refused(Err(Unanswered::NoRoom));
         }
     }
 
-    fn step(&mut self, input: Input) {
-        let Outbox { records, orders, replies, notices } = self.core.step(self.clock.now(), input);
-        if !records.is_empty() {
-            self.records.push_back(records);
-        }
-        self.effects.orders.extend(orders);
-        self.effects.replies.extend(replies);
+    fn note(&mut self, notices: Vec<Notice>) {
         for notice in notices {
             match notice {
-                Notice::Job(job) if self.watchers.contains_key(&job) => {
-                    self.changed.insert(job);
-                }
-                Notice::Job(_) => {}
+                Notice::Job(job) => self.watchers.note(job),
                 Notice::Service(name) => {
-                    self.effects.services.insert(name);
+                    self.services.insert(name);
                 }
             }
         }
     }
 
-    fn tick(&mut self) {
-        self.step(Input::Tick);
-    }
-
-    /// Hands the next batch to the committer, if none is on its way; what needs no batch goes out at once.
+    /// Does whatever can be done.
     fn advance(&mut self) {
-        if self.held.is_some() {
+        if self.drive.is_keeping() {
             return;
         }
-        let mut writer = records::Writer::default();
-        while writer.size_bytes() < BATCH_BYTES
-            && let Some(outbox) = self.records.pop_front()
-        {
-            writer.add(outbox);
-        }
-        self.batch = writer.finish();
-        let mut effects = Effects::default();
-        if self.records.is_empty() {
-            // The core is now exactly as it will be durable with this batch.
-            self.look_for_watchers();
-            effects = std::mem::take(&mut self.effects);
-        }
-        if self.batch.is_empty() {
-            self.release(effects);
-        } else {
-            self.held = Some(effects);
-            self.commit();
+        self.look_at_changes();
+        loop {
+            match self.drive.advance() {
+                Next::Wait => return,
+                Next::Release(effects) => self.carry_out(effects),
+                Next::Keep(batch) => {
+                    let batch = batch.clone();
+                    return self.commit(batch);
+                }
+            }
         }
     }
 
-    fn commit(&self) {
+    /// What is shown of services and jobs that changed is as they are now, once that is durable.
+    fn look_at_changes(&mut self) {
+        for name in std::mem::take(&mut self.services) {
+            let view = self.drive.core().service_view(&name);
+            let deployed = Arc::clone(&self.around.deployed);
+            self.drive.show(Box::new(move |_| deployed.refresh(&name, view)));
+        }
+        for news in self.watchers.look(self.drive.core()) {
+            self.drive.show(Box::new(move |_| news.tell()));
+        }
+    }
+
+    fn commit(&self, batch: Batch) {
         let on_commit = self.on_commit.clone();
-        self.committer.submit(
-            self.batch.clone(),
+        self.around.committer.submit(
+            batch,
             Box::new(move |outcome| {
                 // Nobody listens only when the driver has ended.
                 let _ = on_commit.try_send(outcome);
@@ -329,18 +237,21 @@ impl Driver {
         );
     }
 
-    async fn batch_done(&mut self, outcome: Result<(), Arc<CommitError>>) {
+    fn batch_done(&mut self, outcome: Outcome) {
         match outcome {
             Ok(()) => {
-                if let Some(effects) = self.held.take() {
-                    self.release(effects);
-                }
+                let effects = self.drive.kept();
+                self.carry_out(effects);
             }
             Err(error) if matches!(*error, CommitError::LowSpace { .. }) => {
-                // Nothing was written, and the core has moved on: the same batch has to go in first.
                 tracing::error!(%error, "waiting for room on the disk");
-                tokio::time::sleep(LOW_SPACE_PAUSE).await;
-                self.commit();
+                for told in self.drive.found_no_room() {
+                    told(Err(Unanswered::NoRoom));
+                }
+                for (_, reply) in std::mem::take(&mut self.requests) {
+                    let _ = reply.send(Err(Unanswered::Undecided));
+                }
+                self.again_at = Some(Instant::now() + NO_ROOM_PAUSE);
             }
             Err(error) => {
                 // What the disk holds is unknown; only opening it again can tell.
@@ -352,61 +263,23 @@ impl Driver {
         }
     }
 
-    /// Lets out what depended on records that are durable now. What is shown changes first, then orders go, then replies:
-    /// so whoever has a reply sees what it speaks of.
-    fn release(&mut self, effects: Effects) {
-        for name in effects.services {
-            self.services.refresh(&name, self.core.service_view(&name));
-        }
-        for (job, view) in effects.views {
-            if let Some(watcher) = self.watchers.get(&job) {
-                watcher.send_replace(view);
-            }
-        }
-        let mut by_worker: BTreeMap<_, Vec<Order>> = BTreeMap::new();
-        for order in effects.orders {
-            by_worker.entry(order.worker()).or_default().push(order);
-        }
-        for (worker, orders) in by_worker {
-            self.links.give(worker, orders);
+    fn carry_out(&mut self, effects: Effects<Delivery>) {
+        effects.shown.into_iter().for_each(|show| show(Ok(())));
+        for (link, orders) in effects.orders {
+            self.around.sessions.give(link, orders);
         }
         for (request, reply) in effects.replies {
             if let Some(waiting) = self.requests.remove(&request) {
-                // Whoever asked may have gone.
-                let _ = waiting.send(reply);
+                let _ = waiting.send(Ok(reply));
             }
         }
-        effects.deliveries.into_iter().for_each(|deliver| deliver());
-    }
-
-    /// Looks at jobs that changed, for those who watch: at most ten times a second, but at once when a job has ended.
-    fn look_for_watchers(&mut self) {
-        if self.changed.is_empty() {
-            return;
-        }
-        let due = self.told_at.elapsed() >= limits::WATCH_PACE;
-        let ledger = self.core.ledger();
-        let ended = |job: &JobId| ledger.job(*job).is_some_and(|job| job.record.state.has_ended());
-        let now: Vec<JobId> = self.changed.iter().filter(|job| due || ended(job)).copied().collect();
-        for job in now {
-            self.changed.remove(&job);
-            let watched = self.watchers.get(&job).is_some_and(|watcher| watcher.receiver_count() > 0);
-            match self.core.job_view(job) {
-                Some(view) if watched => self.effects.views.push((job, Arc::new(view))),
-                _ => {
-                    self.watchers.remove(&job);
-                }
-            }
-        }
-        if due {
-            self.told_at = Instant::now();
-        }
+        effects.told.into_iter().for_each(|tell| tell(Ok(())));
     }
 }
 
 async fn sleep_until(wake: Option<Instant>) {
     match wake {
         Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

@@ -4,6 +4,7 @@ use std::vec;
 
 use bytes::Bytes;
 use longshore_core::{ItemKey, JobId, JobRecord, OutcomeRecord, Record, TroubleRecord};
+use longshore_drive::Page;
 use longshore_store::{Batch, Entry, Op, Reader};
 use prost::Message;
 
@@ -23,17 +24,21 @@ const PAGE: usize = 1_000;
 /// Kinds of entries that are loaded, jobs before what belongs to them.
 const KINDS: [u8; 6] = [JOB, BUNDLE, FAILURE, TROUBLE, SERVICE, WORKER];
 
+/// Bytes of records in one batch, beside one outbox more: well below what a store takes.
+const BATCH_BYTES: usize = 16 << 20;
+
 /// Records on their way into one batch.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Writer {
     batch: Batch,
     successes: Vec<OutcomeRecord>,
     bytes: usize,
 }
 
-impl Writer {
-    /// Adds an outbox's records.
-    pub fn add(&mut self, records: Vec<Record>) {
+impl Page for Writer {
+    type Batch = Batch;
+
+    fn add(&mut self, records: Vec<Record>) {
         for record in records {
             let from = self.batch.ops.len();
             match record {
@@ -47,13 +52,11 @@ impl Writer {
         }
     }
 
-    /// Bytes so far, roughly.
-    pub fn size_bytes(&self) -> usize {
-        self.bytes
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH_BYTES
     }
 
-    /// The batch.
-    pub fn finish(mut self) -> Batch {
+    fn finish(mut self) -> Batch {
         outcomes::put(&mut self.batch, self.successes);
         self.batch
     }

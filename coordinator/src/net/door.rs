@@ -26,12 +26,12 @@ use bytes::Bytes;
 use longshore_blobs::Blobs;
 use longshore_local::door::{Connection, Listener};
 use longshore_proto::v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask};
-use tonic::{Code, Status};
 
 use crate::{
+    error::{Error, Refused},
     limits,
-    net::grpc::{get_status, put_status},
-    open::Room,
+    net::codes,
+    room::DiskRoom,
 };
 
 /// Bytes copied and hashed at a time: they stay in the processor's cache between the two.
@@ -87,18 +87,18 @@ impl Tickets {
 /// Listens as long as it lives.
 pub struct Door {
     listener: Mutex<Arc<Listener>>,
-    guest: Guest,
+    session: DoorSession,
 }
 
 impl Door {
     /// Opens a door; `None`, with a warning, where that cannot be done: nobody needs it.
-    pub fn open(listener: io::Result<Listener>, blobs: &Arc<Blobs>, room: Room) -> Option<Self> {
-        let guest = Guest { blobs: Arc::downgrade(blobs), room, tickets: Arc::default() };
-        let opened = listener.and_then(|listener| listen(listener, &guest));
+    pub fn open(listener: io::Result<Listener>, blobs: &Arc<Blobs>, room: DiskRoom) -> Option<Self> {
+        let session = DoorSession { blobs: Arc::downgrade(blobs), room, tickets: Arc::default() };
+        let opened = listener.and_then(|listener| listen(listener, &session));
         let listener = opened.inspect_err(|error| {
             tracing::warn!(%error, "descriptors cannot be handed over: large blobs go through the connection");
         });
-        Some(Self { listener: Mutex::new(listener.ok()?), guest })
+        Some(Self { listener: Mutex::new(listener.ok()?), session })
     }
 
     /// Listens there from now on, and nowhere else.
@@ -106,7 +106,7 @@ impl Door {
     /// # Errors
     /// When a thread cannot be started.
     pub fn move_to(&self, listener: Listener) -> io::Result<()> {
-        let moved = listen(listener, &self.guest)?;
+        let moved = listen(listener, &self.session)?;
         std::mem::replace(&mut *self.listener(), moved).close();
         Ok(())
     }
@@ -118,7 +118,7 @@ impl Door {
 
     /// A ticket for one connection, which may do this; `None` when too many wait to be used.
     pub fn ticket(&self, rights: Rights) -> Option<Bytes> {
-        self.guest.tickets.give(rights).map(|ticket| Bytes::copy_from_slice(&ticket))
+        self.session.tickets.give(rights).map(|ticket| Bytes::copy_from_slice(&ticket))
     }
 
     fn listener(&self) -> MutexGuard<'_, Arc<Listener>> {
@@ -126,11 +126,11 @@ impl Door {
     }
 }
 
-/// Lets guests in until the listener is closed.
-fn listen(listener: Listener, guest: &Guest) -> io::Result<Arc<Listener>> {
+/// Lets sessions in until the listener is closed.
+fn listen(listener: Listener, session: &DoorSession) -> io::Result<Arc<Listener>> {
     let listener = Arc::new(listener);
-    let (accepting, guest) = (Arc::clone(&listener), guest.clone());
-    thread::Builder::new().name("door".to_owned()).spawn(move || accept(&accepting, &guest))?;
+    let (accepting, session) = (Arc::clone(&listener), session.clone());
+    thread::Builder::new().name("door".to_owned()).spawn(move || accept(&accepting, &session))?;
     Ok(listener)
 }
 
@@ -141,7 +141,7 @@ impl Drop for Door {
 }
 
 /// Serves each connection, until the listener is closed, on a thread of its own: they wait for disks.
-fn accept(listener: &Listener, guest: &Guest) {
+fn accept(listener: &Listener, session: &DoorSession) {
     let inside = Arc::new(AtomicUsize::new(0));
     loop {
         let connection = match listener.accept() {
@@ -158,10 +158,10 @@ fn accept(listener: &Listener, guest: &Guest) {
         if inside.fetch_add(1, Ordering::Relaxed) >= limits::DOOR_CONNECTIONS {
             continue;
         }
-        let guest = guest.clone();
-        let served = thread::Builder::new().name("door guest".to_owned()).spawn(move || {
+        let session = session.clone();
+        let served = thread::Builder::new().name("door session".to_owned()).spawn(move || {
             let _leaving = leaving;
-            guest.serve(&connection);
+            session.serve(&connection);
         });
         if let Err(error) = served {
             tracing::warn!(%error, "a thread cannot be started for the door");
@@ -179,14 +179,14 @@ impl Drop for Leaving {
 }
 
 #[derive(Clone)]
-struct Guest {
+struct DoorSession {
     /// Not held while nothing is asked, so that the blobs end with the coordinator.
     blobs: Weak<Blobs>,
-    room: Room,
+    room: DiskRoom,
     tickets: Arc<Tickets>,
 }
 
-impl Guest {
+impl DoorSession {
     /// Until the other end goes, is silent for too long, or makes no sense.
     fn serve(&self, connection: &Connection) {
         if connection.patience(limits::DOOR_SILENCE).is_err() {
@@ -206,8 +206,8 @@ impl Guest {
             drop(blobs);
             let sent = match answered {
                 Ok((answer, file)) => connection.send(&answer, file.as_ref().map(AsFd::as_fd)),
-                Err(status) => {
-                    let (code, message) = (status.code() as u32, short(status.message()));
+                Err(error) => {
+                    let (code, message) = (codes::of(&error) as u32, short(&error.to_string()));
                     connection.send(&DoorAnswer { code, message, ..DoorAnswer::default() }, None)
                 }
             };
@@ -217,8 +217,10 @@ impl Guest {
         }
     }
 
-    fn enter(&self, ticket: &[u8]) -> Result<Rights, Status> {
-        self.tickets.take(ticket).ok_or_else(|| Status::unauthenticated("this is no ticket, or it was used already"))
+    fn enter(&self, ticket: &[u8]) -> Result<Rights, Error> {
+        self.tickets
+            .take(ticket)
+            .ok_or_else(|| Error::Refused(Refused::Stranger, "this is no ticket, or it was used already".to_owned()))
     }
 
     fn answer(
@@ -228,7 +230,7 @@ impl Guest {
         file: Option<File>,
         rights: Rights,
         same_user: bool,
-    ) -> Result<(DoorAnswer, Option<File>), Status> {
+    ) -> Result<(DoorAnswer, Option<File>), Error> {
         let done = DoorAnswer::default();
         match ask.ask {
             Some(Ask::Put(_) | Ask::Adopt(_)) if !rights.put => Err(no_ticket()),
@@ -237,13 +239,13 @@ impl Guest {
             Some(Ask::Get(digest)) => {
                 let digest = checked(&digest)?;
                 let file = if ask.verified { blobs.open_verified(&digest) } else { blobs.open_large(&digest) };
-                Ok((done, Some(file.map_err(|error| get_status(&error))?)))
+                Ok((done, Some(file?)))
             }
             Some(Ask::Adopt(path)) => {
                 let digest = self.adopt(blobs, Path::new(&path), file, rights, same_user)?;
                 Ok((DoorAnswer { digest: Bytes::copy_from_slice(digest.as_bytes()), ..done }, None))
             }
-            Some(Ask::Enter(_)) | None => Err(Status::invalid_argument("nothing is asked")),
+            Some(Ask::Enter(_)) | None => Err(Error::invalid("nothing is asked")),
         }
     }
 
@@ -254,31 +256,31 @@ impl Guest {
         file: Option<File>,
         rights: Rights,
         same_user: bool,
-    ) -> Result<Hash, Status> {
+    ) -> Result<Hash, Error> {
         if !same_user {
-            return Err(Status::permission_denied("files are taken over from the coordinator's own user only"));
+            return Err(Error::denied("files are taken over from the coordinator's own user only"));
         }
-        let file = file.ok_or_else(|| Status::invalid_argument("no descriptor came along"))?;
+        let file = file.ok_or_else(|| Error::invalid("no descriptor came along"))?;
         self.ensure_room(rights)?;
-        blobs.adopt_link(path, &file).map_err(|error| put_status(&error))
+        Ok(blobs.adopt_link(path, &file)?)
     }
 
-    fn ensure_room(&self, rights: Rights) -> Result<(), Status> {
+    fn ensure_room(&self, rights: Rights) -> Result<(), Error> {
         if rights.of_worker { self.room.ensure_for_outputs() } else { self.room.ensure() }
     }
 
-    fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, rights: Rights) -> Result<(), Status> {
+    fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, rights: Rights) -> Result<(), Error> {
         let digest = checked(&start.digest)?;
-        let file = file.ok_or_else(|| Status::invalid_argument("no descriptor came along"))?;
-        let unreadable = |error: io::Error| Status::invalid_argument(format!("the descriptor cannot be read: {error}"));
+        let file = file.ok_or_else(|| Error::invalid("no descriptor came along"))?;
+        let unreadable = |error: io::Error| Error::invalid(format!("the descriptor cannot be read: {error}"));
         let metadata = file.metadata().map_err(unreadable)?;
         if !metadata.is_file() || metadata.len() != start.size {
-            return Err(Status::invalid_argument("the descriptor is not that of a regular file of the size told"));
+            return Err(Error::invalid("the descriptor is not that of a regular file of the size told"));
         }
         if blobs.contains(&digest) {
-            return blobs.sync().map_err(|error| Status::internal(format!("blobs cannot be made durable: {error}")));
+            return blobs.sync().map_err(|error| Error::internal(format!("blobs cannot be made durable: {error}")));
         }
-        let mut writer = blobs.create().map_err(|error| put_status(&error))?;
+        let mut writer = blobs.create()?;
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut unlooked = limits::ROOM_LOOK_BYTES;
         // No more than was told is stored, whatever becomes of the file meanwhile.
@@ -291,24 +293,22 @@ impl Guest {
             let wanted = chunk.len().min(usize::try_from(start.size - at).unwrap_or(usize::MAX));
             let read = file.read_at(&mut chunk[..wanted], at).map_err(unreadable)?;
             if read == 0 {
-                return Err(Status::invalid_argument("the file is shorter than was told"));
+                return Err(Error::invalid("the file is shorter than was told"));
             }
-            writer.write(&chunk[..read]).map_err(|error| put_status(&error))?;
+            writer.write(&chunk[..read])?;
             unlooked += read as u64;
         }
-        writer.finish(Some(digest)).map_err(|error| put_status(&error))?;
+        writer.finish(Some(digest))?;
         Ok(())
     }
 }
 
-fn no_ticket() -> Status {
-    Status::permission_denied(
-        "a ticket that allows this is needed; the coordinator gives one to whoever may ask for it",
-    )
+fn no_ticket() -> Error {
+    Error::denied("a ticket that allows this is needed; the coordinator gives one to whoever may ask for it")
 }
 
-fn checked(digest: &[u8]) -> Result<Hash, Status> {
-    Hash::from_slice(digest).map_err(|_| Status::new(Code::InvalidArgument, "a digest is not 32 bytes"))
+fn checked(digest: &[u8]) -> Result<Hash, Error> {
+    Hash::from_slice(digest).map_err(|_| Error::invalid("a digest is not 32 bytes"))
 }
 
 /// As much of a message as a packet takes.
@@ -319,6 +319,8 @@ fn short(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::{fs, io::Read as _};
+
+    use tonic::Code;
 
     use super::*;
 
@@ -336,16 +338,16 @@ mod tests {
     }
 
     fn open(path: &Path, blobs: &Arc<Blobs>) -> Door {
-        Door::open(Listener::open(path), blobs, Room::of(path.parent().unwrap())).unwrap()
+        Door::open(Listener::open(path), blobs, DiskRoom::of(path.parent().unwrap())).unwrap()
     }
 
     impl World {
         /// The answers to packets of one connection which has no rights of its own.
         fn ask_as_stranger(&self, asks: impl IntoIterator<Item = Ask>) -> Vec<u32> {
-            let guest = Guest {
+            let guest = DoorSession {
                 blobs: Arc::downgrade(&self.blobs),
-                room: Room::of(self.dir.path()),
-                tickets: Arc::clone(&self.door.guest.tickets),
+                room: DiskRoom::of(self.dir.path()),
+                tickets: Arc::clone(&self.door.session.tickets),
             };
             let mut rights = Rights::default();
             let answer = |ask| match ask {
@@ -358,7 +360,7 @@ mod tests {
             };
             asks.into_iter()
                 .map(answer)
-                .map(|answer| answer.map_or_else(|status| status.code() as u32, |()| 0))
+                .map(|answer| answer.map_or_else(|error| codes::of(&error) as u32, |()| 0))
                 .collect()
         }
 

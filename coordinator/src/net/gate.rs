@@ -12,7 +12,6 @@ mod rights;
 
 use std::{
     convert::Infallible,
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -30,8 +29,12 @@ use longshore_local::{Entrance, TokenDigest, User};
 use tonic::Status;
 use tower::{Layer, Service};
 
-pub use self::rights::{Role, Verdict, decide};
-use crate::{limits, net::problem::problem};
+pub use self::rights::{Verdict, decide};
+use crate::{
+    api::caller::{Caller, Principal, Role},
+    limits,
+    net::problem::problem,
+};
 
 /// How a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,46 +69,9 @@ impl Peer {
     }
 }
 
-/// Who calls, as far as the gate has found out: every method finds it among its request's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// What it may do.
-    pub role: Role,
-    /// How that is known.
-    pub principal: Principal,
-}
-
-/// How it is known who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Principal {
-    /// The kernel says so.
-    User(User),
-    /// It has the coordinator's token.
-    Token,
-}
-
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.principal {
-            Principal::User(user) => user.fmt(f),
-            Principal::Token => f.write_str("whoever has the token"),
-        }
-    }
-}
-
-impl Caller {
-    /// Who makes this request. Behind the gate there is always somebody.
-    ///
-    /// # Errors
-    /// When the request did not pass the gate.
-    pub fn of(extensions: &http::Extensions) -> Result<Self, Status> {
-        extensions.get().copied().ok_or_else(|| Status::unauthenticated("it is not known who calls"))
-    }
-
-    /// Whether it may call this gRPC method.
-    pub fn may(self, path: &str) -> bool {
-        decide(Some(self.role), "POST", path) == Verdict::Allowed
-    }
+/// Whether a caller may call this gRPC method.
+pub fn may(caller: &Caller, path: &str) -> bool {
+    decide(Some(caller.role), "POST", path) == Verdict::Allowed
 }
 
 /// Who is known here. As a layer, it lets nobody else through.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -15,12 +15,15 @@ use longshore_proto::v1::{self, require::Rule};
 use longshore_root::{Coverage, QueryError};
 use serde::Deserialize;
 use tokio::time::timeout;
-use tonic::{Code, Status};
 use tower_http::timeout::TimeoutError;
 
 use crate::{
+    api::{
+        caller::Caller,
+        services::{Asked, QueryFailure, Services},
+    },
+    error::{Broken, Error, Refused, Unavailable},
     limits,
-    net::grpc::{Asked, QueryFailure, ServicesService},
     net::problem::problem,
 };
 
@@ -30,7 +33,7 @@ const COVERAGE: HeaderName = HeaderName::from_static(contract_header::COVERAGE);
 const MISSING: HeaderName = HeaderName::from_static(contract_header::MISSING);
 
 /// The routes.
-pub fn routes(services: ServicesService) -> Router {
+pub fn routes(services: Services) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/v1/services/{name}/query", post(query))
@@ -46,7 +49,8 @@ struct Options {
 }
 
 async fn query(
-    State(services): State<ServicesService>,
+    State(services): State<Services>,
+    Extension(caller): Extension<Caller>,
     Path(service): Path<String>,
     Query(options): Query<Options>,
     request: Request,
@@ -62,13 +66,13 @@ async fn query(
         Err(_) => return late(),
     };
     let deadline = options.deadline_ms.filter(|ms| *ms > 0).map(Duration::from_millis);
-    match services.ask(Asked { service, body, deadline, require }).await {
+    match services.ask(&caller, Asked { service, body, deadline, require }).await {
         Ok(answer) => {
             let complete = answer.coverage.is_complete();
             let status = if complete { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
             (status, coverage_headers(&answer.coverage), answer.body).into_response()
         }
-        Err(QueryFailure::Status(status)) => refused(&status),
+        Err(QueryFailure::Unasked(error)) => unasked(&error),
         Err(QueryFailure::Failed(error)) => failed(&error),
     }
 }
@@ -121,15 +125,27 @@ fn coverage_headers(coverage: &Coverage) -> HeaderMap {
     headers
 }
 
-fn refused(status: &Status) -> Response {
-    let (code, name) = match status.code() {
-        Code::NotFound => (StatusCode::NOT_FOUND, "not_found"),
-        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_argument"),
-        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),
-        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-        _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+/// The one place where errors become HTTP's statuses.
+fn unasked(error: &Error) -> Response {
+    let (code, name) = match error {
+        Error::Refused(refused, _) => match refused {
+            Refused::Invalid => (StatusCode::BAD_REQUEST, "invalid_argument"),
+            Refused::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Refused::Exists => (StatusCode::CONFLICT, "already_exists"),
+            Refused::NotNow => (StatusCode::CONFLICT, "failed_precondition"),
+            Refused::Denied => (StatusCode::FORBIDDEN, "permission_denied"),
+            Refused::Stranger => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        },
+        Error::Unavailable(unavailable, _) => match unavailable {
+            Unavailable::Full => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),
+            Unavailable::Stopping | Unavailable::Ended => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        },
+        Error::Broken(broken, _) => match broken {
+            Broken::Data => (StatusCode::INTERNAL_SERVER_ERROR, "data_loss"),
+            Broken::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        },
     };
-    problem(code, name, status.message(), None)
+    problem(code, name, &error.to_string(), None)
 }
 
 fn failed(error: &QueryError) -> Response {

@@ -30,12 +30,16 @@ use tower::ServiceBuilder;
 use tower_http::timeout::TimeoutBody;
 
 use crate::{
+    api::{jobs::Jobs, services::Services},
     error::chain,
     limits,
-    net::door::Door,
-    net::gate::{Gate, Peer, Via},
-    net::grpc::{AgentService, BlobsService, JobsService, ServicesService},
-    net::http as gateway,
+    net::{
+        door::Door,
+        gate::{Gate, Peer, Via},
+        grpc::{AgentService, BlobsService, JobsService, ServicesService},
+        http as gateway,
+    },
+    workers::session::Agents,
 };
 
 /// Pause after an accept that failed (descriptors may have run out), so that the loop does not spin.
@@ -62,10 +66,10 @@ pub enum ServeError {
 
 /// Everything that is served.
 pub(crate) struct Served {
-    pub jobs: JobsService,
+    pub jobs: Jobs,
     pub blobs: BlobsService,
-    pub services: ServicesService,
-    pub agent: AgentService,
+    pub services: Services,
+    pub agents: Agents,
 }
 
 impl Served {
@@ -79,7 +83,7 @@ impl Served {
         let grpc = Routes::new(reflection)
             .add_service(health)
             .add_service(
-                JobsServer::new(self.jobs)
+                JobsServer::new(JobsService(self.jobs))
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     // One item's outputs may take what a worker may report of them.
                     .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
@@ -90,12 +94,12 @@ impl Served {
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .add_service(
-                ServicesServer::new(self.services)
+                ServicesServer::new(ServicesService(self.services))
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(limits::ANSWER_BYTES + MAX_MESSAGE_BYTES),
             )
             .add_service(
-                AgentServer::new(self.agent)
+                AgentServer::new(AgentService(self.agents))
                     .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
             );

@@ -6,12 +6,11 @@ use bytes::Bytes;
 use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Order, ReplicaKey, Role, Source};
 use longshore_proto::v1::{self, NamedBlob, to_worker};
 
-use crate::error::chain;
 use crate::{
-    drive::deployed::Services,
+    drive::deployed::Deployed,
+    error::chain,
     kept::catalog::{Catalog, CatalogError, Inputs, hash},
-    workers::links::Proof,
-    workers::tunnels::replica_id,
+    workers::{sessions::Proof, tunnels::replica_id},
 };
 
 /// Bytes of inputs that travel in one message, beside one input that is larger.
@@ -47,18 +46,18 @@ impl OpenJob {
 }
 
 /// What a link has told its worker already.
-pub struct Scribe {
+pub struct OrderWriter {
     pub catalog: Arc<Catalog>,
-    pub services: Arc<Services>,
+    pub deployed: Arc<Deployed>,
     pub epoch: u64,
     pub lease_ms: u32,
     proof: Proof,
     told: HashSet<(JobId, u16)>,
 }
 
-impl Scribe {
-    pub fn new(catalog: Arc<Catalog>, services: Arc<Services>, epoch: u64, lease_ms: u32, proof: Proof) -> Self {
-        Self { catalog, services, epoch, lease_ms, proof, told: HashSet::new() }
+impl OrderWriter {
+    pub fn new(catalog: Arc<Catalog>, deployed: Arc<Deployed>, epoch: u64, lease_ms: u32, proof: Proof) -> Self {
+        Self { catalog, deployed, epoch, lease_ms, proof, told: HashSet::new() }
     }
 
     /// The messages for some orders, in order, and the attempts that cannot be sent.
@@ -192,7 +191,7 @@ impl Scribe {
     }
 
     fn replica(&self, key: &ReplicaKey) -> Option<v1::DesiredReplica> {
-        let entry = self.services.get(&key.service)?;
+        let entry = self.deployed.get(&key.service)?;
         let leaf = entry.spec.leaf.as_ref()?;
         let id = Some(replica_id(key));
         Some(match key.role {
@@ -217,7 +216,7 @@ impl Scribe {
     }
 }
 
-impl Scribe {
+impl OrderWriter {
     /// A client's list with its size, which a worker needs to fetch it.
     fn sized(&self, list: &v1::BlobListRef) -> v1::BlobListRef {
         let size = self.catalog.blobs().size(&hash(&list.digest)).unwrap_or_default();

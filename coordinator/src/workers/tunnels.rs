@@ -21,6 +21,9 @@ use crate::limits;
 
 type Answer = Result<Bytes, CallError>;
 
+/// Where what a worker shall be told goes.
+pub type Down = mpsc::Sender<Result<ToLeaves, Status>>;
+
 /// All tunnels that are up.
 #[derive(Default)]
 pub struct Tunnels {
@@ -36,7 +39,7 @@ struct Nearby {
 
 /// One stream to one worker.
 pub struct Tunnel {
-    down: mpsc::Sender<Result<ToLeaves, Status>>,
+    down: Down,
     calls: Mutex<Calls>,
 }
 
@@ -60,7 +63,7 @@ impl Tunnels {
     }
 
     /// Registers a tunnel; an earlier one of the same worker ends.
-    pub fn register(&self, worker: WorkerId, down: mpsc::Sender<Result<ToLeaves, Status>>) -> Arc<Tunnel> {
+    pub fn register(&self, worker: WorkerId, down: Down) -> Arc<Tunnel> {
         let tunnel = Arc::new(Tunnel { down, calls: Mutex::default() });
         let before = self.lock().insert(worker, Arc::clone(&tunnel));
         if let Some(before) = before {

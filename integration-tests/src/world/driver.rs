@@ -144,7 +144,7 @@ impl World {
     /// Does whatever the drive says can be done.
     fn goes_on(&mut self) -> Check {
         while let Some(coordinator) = &mut self.coordinator {
-            match coordinator.drive.next() {
+            match coordinator.drive.advance() {
                 Next::Wait => return Ok(()),
                 Next::Release(effects) => self.carry_out(effects)?,
                 Next::Keep(page) => {
@@ -245,7 +245,7 @@ impl World {
     }
 
     pub(super) fn pulses(&mut self, epoch: u64) -> Check {
-        if !self.coordinator.as_ref().is_some_and(|coordinator| coordinator.epoch == epoch) {
+        if self.coordinator.as_ref().is_none_or(|coordinator| coordinator.epoch != epoch) {
             return Ok(());
         }
         self.agenda.plan(self.now_ms + self.profile.tick_ms, Event::Pulse(epoch));

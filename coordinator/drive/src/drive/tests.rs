@@ -61,7 +61,7 @@ fn hello() -> Hello {
 fn settle(drive: &mut TestDrive) -> Vec<Effects<()>> {
     let mut left = Vec::new();
     loop {
-        match drive.next() {
+        match drive.advance() {
             Next::Wait => return left,
             Next::Release(effects) => left.push(effects),
             Next::Keep(_) => {
@@ -159,8 +159,8 @@ fn time_passes_while_jobs_run_and_when_the_core_asks_for_it() {
 fn a_reply_leaves_when_what_it_speaks_of_is_durable() {
     let mut drive = drive();
     submit(&mut drive, at(1));
-    assert!(matches!(drive.next(), Next::Keep(records) if matches!(records[..], [Record::Job(_)])));
-    assert!(matches!(drive.next(), Next::Wait));
+    assert!(matches!(drive.advance(), Next::Keep(records) if matches!(records[..], [Record::Job(_)])));
+    assert!(matches!(drive.advance(), Next::Wait));
     let replies = drive.kept().replies;
     assert!(matches!(replies[..], [(RequestId(1), Reply::Submitted { existed: false, .. })]), "{replies:?}");
 }

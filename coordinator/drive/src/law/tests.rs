@@ -67,7 +67,7 @@ fn kept(next: Next<'_, Vec<Vec<Record>>, &'static str>) -> Vec<Vec<Record>> {
 }
 
 fn waits(law: &mut TestLaw, links: &Links) -> bool {
-    matches!(law.next(links), Next::Wait)
+    matches!(law.advance(links), Next::Wait)
 }
 
 fn requests(effects: &Effects<&'static str>) -> Vec<u64> {
@@ -80,7 +80,7 @@ fn what_needs_no_record_leaves_at_once_and_once() {
     law.take(outbox(1, 0), &links);
     law.show("a change");
     law.tell("a look").unwrap();
-    let effects = released(law.next(&links));
+    let effects = released(law.advance(&links));
     assert_eq!(requests(&effects), [1]);
     assert_eq!((effects.shown, effects.told), (vec!["a change"], vec!["a look"]));
     assert_eq!(effects.orders[&LinkId(1)].len(), 1);
@@ -92,7 +92,7 @@ fn effects_wait_for_their_records_and_so_does_whoever_looks_meanwhile() {
     let (mut law, links) = (law(), linked());
     law.take(outbox(1, 1), &links);
     law.tell("a look").unwrap();
-    assert_eq!(kept(law.next(&links)), [[record(10)]]);
+    assert_eq!(kept(law.advance(&links)), [[record(10)]]);
     law.take(outbox(2, 0), &links);
     law.tell("a later look").unwrap();
     law.show("a later change");
@@ -100,7 +100,7 @@ fn effects_wait_for_their_records_and_so_does_whoever_looks_meanwhile() {
     let first = law.kept(&links);
     assert_eq!((requests(&first), first.told), (vec![1], vec!["a look"]));
     // What was decided while the batch was on its way had no record of its own, but may speak of the batch.
-    let second = released(law.next(&links));
+    let second = released(law.advance(&links));
     assert_eq!((requests(&second), second.told, second.shown), (vec![2], vec!["a later look"], vec!["a later change"]));
     assert!(law.is_idle());
 }
@@ -109,10 +109,10 @@ fn effects_wait_for_their_records_and_so_does_whoever_looks_meanwhile() {
 fn many_outboxes_share_batches_in_order_and_all_effects_wait_for_the_last() {
     let (mut law, links) = (law(), linked());
     (1..=3).for_each(|number| law.take(outbox(number, 3), &links));
-    let first = kept(law.next(&links));
+    let first = kept(law.advance(&links));
     assert_eq!(first, [[record(10), record(11), record(12)], [record(20), record(21), record(22)]]);
     assert_eq!(requests(&law.kept(&links)), [0_u64; 0], "a third outbox is not durable");
-    let second = kept(law.next(&links));
+    let second = kept(law.advance(&links));
     assert_eq!(second, [[record(30), record(31), record(32)]]);
     assert_eq!(requests(&law.kept(&links)), [1, 2, 3]);
     assert!(waits(&mut law, &links) && law.is_idle());
@@ -122,11 +122,11 @@ fn many_outboxes_share_batches_in_order_and_all_effects_wait_for_the_last() {
 fn one_batch_is_on_its_way_at_a_time() {
     let (mut law, links) = (law(), linked());
     law.take(outbox(1, 1), &links);
-    assert_eq!(kept(law.next(&links)).len(), 1);
+    assert_eq!(kept(law.advance(&links)).len(), 1);
     law.take(outbox(2, 1), &links);
     assert!(waits(&mut law, &links));
     assert_eq!(requests(&law.kept(&links)), [1]);
-    assert_eq!(kept(law.next(&links)), [[record(20)]]);
+    assert_eq!(kept(law.advance(&links)), [[record(20)]]);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_batch_without_room_goes_again_first_and_nobody_waits_to_look() {
     let (mut law, links) = (law(), linked());
     law.take(outbox(1, 1), &links);
     law.tell("before").unwrap();
-    let batch = kept(law.next(&links));
+    let batch = kept(law.advance(&links));
     law.take(outbox(2, 1), &links);
     law.tell("meanwhile").unwrap();
     assert!(!law.has_no_room() && law.again().is_none(), "it is not known yet");
@@ -150,7 +150,7 @@ fn a_batch_without_room_goes_again_first_and_nobody_waits_to_look() {
     let effects = law.kept(&links);
     assert_eq!((requests(&effects), effects.told, effects.shown.len()), (vec![1], vec![], 0));
     assert!(!law.has_no_room() && law.tell("at last").is_ok());
-    assert_eq!(kept(law.next(&links)), [[record(20)]]);
+    assert_eq!(kept(law.advance(&links)), [[record(20)]]);
     let effects = law.kept(&links);
     assert_eq!((requests(&effects), effects.told, effects.shown), (vec![2], vec!["at last"], vec!["a change"]));
 }
@@ -159,13 +159,13 @@ fn a_batch_without_room_goes_again_first_and_nobody_waits_to_look() {
 fn an_order_goes_to_the_link_it_was_given_for_or_nowhere() {
     let (mut law, mut links) = (law(), linked());
     law.take(outbox(1, 1), &links);
-    assert_eq!(kept(law.next(&links)).len(), 1);
+    assert_eq!(kept(law.advance(&links)).len(), 1);
     links.hello(WORKER, LinkId(2));
     law.take(outbox(2, 0), &links);
     let first = law.kept(&links);
     assert_eq!((first.orders.len(), first.dropped), (0, 1));
-    assert_eq!(released(law.next(&links)).orders[&LinkId(2)].len(), 1);
+    assert_eq!(released(law.advance(&links)).orders[&LinkId(2)].len(), 1);
     assert!(links.end(WORKER, LinkId(2)));
     law.take(outbox(3, 0), &links);
-    assert!(released(law.next(&links)).orders.is_empty(), "nobody is there to be given it");
+    assert!(released(law.advance(&links)).orders.is_empty(), "nobody is there to be given it");
 }

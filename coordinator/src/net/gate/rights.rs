@@ -1,21 +1,6 @@
 //! Which role may call what: one table, and nothing that is not in it.
 
-use self::Role::{Admin, Query, Read, Submit, Worker};
-
-/// What somebody may do here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Everything: the coordinator's own user, root, and whoever has its token.
-    Admin,
-    /// Submit work, deploy services, and read.
-    Submit,
-    /// Look at everything, change nothing.
-    Read,
-    /// Ask services.
-    Query,
-    /// Run what it is given.
-    Worker,
-}
+use crate::api::caller::Role::{self, Admin, Query, Read, Submit, Worker};
 
 /// What is said to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,7 @@ fn world() -> World {
     let run = RuntimeDir::make_at(&dir.path().join("run")).unwrap();
     let entrance = Entrance::open_in(run, ([127, 0, 0, 1], 7).into()).unwrap();
     let who = |request: Request<Body>| async move {
-        Caller::of(request.extensions()).map_or_else(|_| "nobody".to_owned(), |caller| caller.to_string())
+        request.extensions().get::<Caller>().map_or_else(|| "nobody".to_owned(), Caller::to_string)
     };
     let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance));
     World { dir, entrance, router }

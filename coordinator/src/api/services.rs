@@ -1,0 +1,162 @@
+//! Services: deployments and queries.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use longshore_core::{Input, Refusal, Reply};
+use longshore_proto::{DIGEST_BYTES, v1};
+use longshore_root::{Answer, Engine, QueryError, Request as Query};
+use tokio::sync::Semaphore;
+
+use super::{caller::Caller, validate, views};
+use crate::{
+    drive::{Handle, deployed::Deployed},
+    error::{Error, blocking},
+    kept::catalog::{Catalog, hash},
+    limits,
+    room::DiskRoom,
+};
+
+/// A query's time when its service says nothing.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What can be asked of services.
+#[derive(Clone)]
+pub struct Services {
+    pub driver: Handle,
+    pub catalog: Arc<Catalog>,
+    pub deployed: Arc<Deployed>,
+    pub engine: Arc<Engine>,
+    pub queries: Arc<Semaphore>,
+    pub room: DiskRoom,
+}
+
+/// A query as a client asks it.
+pub struct Asked {
+    pub service: String,
+    pub body: Bytes,
+    pub deadline: Option<Duration>,
+    pub require: Option<v1::Require>,
+}
+
+/// Why a query has no answer.
+pub enum QueryFailure {
+    /// It cannot be asked like this, or not now.
+    Unasked(Error),
+    /// It was asked and failed.
+    Failed(QueryError),
+}
+
+impl<E: Into<Error>> From<E> for QueryFailure {
+    fn from(error: E) -> Self {
+        Self::Unasked(error.into())
+    }
+}
+
+impl Services {
+    /// Deploys a service, whose data are here.
+    pub async fn deploy(&self, caller: &Caller, spec: v1::ServiceSpec) -> Result<v1::ServiceView, Error> {
+        self.room.ensure()?;
+        let plan = validate::service(&spec)?;
+        let spec = Arc::new(spec);
+        let (catalog, checked) = (Arc::clone(&self.catalog), Arc::clone(&spec));
+        let detail = blocking("checking the service", move || {
+            check_data(&catalog, &checked)?;
+            Ok(catalog.put(&*checked)?)
+        })
+        .await?;
+        self.deployed.expect(detail, &spec);
+        let name = spec.name.clone();
+        tracing::debug!(%caller, name, "a service is to be deployed");
+        match self.driver.ask(move |request| Input::Deploy { request, name, plan, detail }).await? {
+            Reply::Deployed { .. } => self.view(&spec.name),
+            other => Err(Error::of_reply(other)),
+        }
+    }
+
+    /// All services, by name.
+    pub fn list(&self, _: &Caller) -> Vec<v1::ServiceView> {
+        self.deployed.all().iter().map(|entry| views::service(entry)).collect()
+    }
+
+    /// One service.
+    pub fn get(&self, _: &Caller, name: &str) -> Result<v1::ServiceView, Error> {
+        self.view(name)
+    }
+
+    /// Removes a service.
+    pub async fn remove(&self, caller: &Caller, name: String) -> Result<(), Error> {
+        tracing::debug!(%caller, name, "a service is to be removed");
+        match self.driver.ask(move |request| Input::Remove { request, name }).await? {
+            Reply::Removed => {
+                self.engine.forget_replicas(|key| self.deployed.get(&key.service).is_some());
+                Ok(())
+            }
+            other => Err(Error::of_reply(other)),
+        }
+    }
+
+    /// Asks a service.
+    pub async fn ask(&self, _: &Caller, asked: Asked) -> Result<Answer, QueryFailure> {
+        let Some(entry) = self.deployed.get(&asked.service) else {
+            return Err(Refusal::NoSuchService(asked.service).into());
+        };
+        if asked.body.len() > limits::QUERY_BYTES {
+            let (most, has) = (limits::QUERY_BYTES, asked.body.len());
+            return Err(Error::invalid(format!("a query has at most {most} bytes, not {has}")).into());
+        }
+        let Ok(_permit) = self.queries.try_acquire() else {
+            return Err(Error::full(format!("{} queries are under way already", limits::QUERIES)).into());
+        };
+        let spec = entry.spec.request.unwrap_or_default();
+        let own = if spec.deadline_ms == 0 { DEFAULT_DEADLINE } else { Duration::from_millis(spec.deadline_ms) };
+        let deadline = asked.deadline.map_or(own, |asked| asked.min(own)).min(limits::QUERY_DEADLINE);
+        let shards = u32::try_from(entry.topology.shards.len()).unwrap_or(u32::MAX);
+        let rule = asked.require.or(spec.require).unwrap_or_default();
+        let require = validate::require(&rule, shards)?;
+        let query = Query { body: asked.body, deadline, require };
+        self.engine.query(&entry.topology, query).await.map_err(QueryFailure::Failed)
+    }
+
+    fn view(&self, name: &str) -> Result<v1::ServiceView, Error> {
+        let entry = self.deployed.get(name).ok_or_else(|| Refusal::NoSuchService(name.to_owned()))?;
+        Ok(views::service(&entry))
+    }
+}
+
+/// All data a service names is there, under paths that can be made beside one another.
+fn check_data(catalog: &Catalog, spec: &v1::ServiceSpec) -> Result<(), Error> {
+    for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
+        let size = (list.digest.len() == DIGEST_BYTES).then(|| catalog.blobs().size(&hash(&list.digest))).flatten();
+        if size.is_none_or(|size| size > limits::DATA_LIST_BYTES) {
+            return Err(Error::not_now("a list of data was not uploaded, or is too large"));
+        }
+        let mut files = catalog.list(&list.digest)?.blobs;
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        for file in &files {
+            validate::path(&file.path)?;
+            let here =
+                file.digest.len() == DIGEST_BYTES && catalog.blobs().size(&hash(&file.digest)) == Some(file.size);
+            if !here {
+                return Err(Error::not_now(format!("data file {:?} was not uploaded", file.path)));
+            }
+        }
+        check_paths(&files)?;
+    }
+    Ok(())
+}
+
+/// No file stands where another needs a directory.
+fn check_paths(files: &[v1::NamedBlob]) -> Result<(), Error> {
+    let paths: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    if paths.len() < files.len() {
+        return Err(Error::invalid("two data files of a shard have the same path"));
+    }
+    for file in files {
+        let above = file.path.match_indices('/').map(|(slash, _)| &file.path[..slash]);
+        if let Some(taken) = above.into_iter().find(|above| paths.contains(above)) {
+            return Err(Error::invalid(format!("data file {taken:?} stands where {:?} needs a directory", file.path)));
+        }
+    }
+    Ok(())
+}

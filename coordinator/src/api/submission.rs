@@ -1,0 +1,108 @@
+//! A submission, checked before the core hears of it: everything it names is there, and makes sense.
+
+use longshore_core::JobSpec;
+use longshore_proto::{DIGEST_BYTES, v1};
+
+use super::validate;
+use crate::{
+    error::Error,
+    kept::catalog::{Catalog, hash},
+    limits,
+};
+
+/// A submission that was checked and is kept.
+pub struct Checked {
+    pub key: String,
+    pub spec: JobSpec,
+    pub inputs: u64,
+    pub detail: [u8; 32],
+}
+
+/// Everything a submission names is there, and makes sense.
+pub fn check(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<Checked, Error> {
+    if submission.idempotency_key.len() > limits::KEY_BYTES {
+        return Err(Error::invalid(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES)));
+    }
+    let spec = submission.spec.as_ref().ok_or_else(|| Error::invalid("no specification is given"))?;
+    let spec = validate::job(spec)?;
+    let inputs = check_inputs(catalog, submission)?;
+    let detail = catalog.put(submission)?;
+    Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, detail })
+}
+
+fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64, Error> {
+    let mut inputs = 0_u64;
+    for list in &submission.inputs {
+        if list.digest.len() != DIGEST_BYTES || list.count == 0 || list.count > limits::LIST_ENTRIES {
+            return Err(Error::invalid(format!(
+                "a list of inputs has 1 to {} entries and a digest of {DIGEST_BYTES} bytes",
+                limits::LIST_ENTRIES
+            )));
+        }
+        inputs += list.count;
+        if inputs > limits::ITEMS {
+            return Err(Error::invalid(format!("a job has at most {} items", limits::ITEMS)));
+        }
+    }
+    if inputs == 0 {
+        return Err(Error::invalid("the job has no inputs"));
+    }
+    let mut names = Vec::new();
+    for list in &submission.inputs {
+        for entry in read_list(catalog, list)? {
+            check_input(catalog, &entry)?;
+            names.push(name_of(&entry.path));
+        }
+    }
+    ensure_unique(catalog, submission, names)?;
+    Ok(inputs)
+}
+
+fn read_list(catalog: &Catalog, list: &v1::BlobListRef) -> Result<Vec<v1::NamedBlob>, Error> {
+    let size = catalog.blobs().size(&hash(&list.digest));
+    if size.is_none_or(|size| size > limits::LIST_BYTES) {
+        return Err(Error::not_now("a list of inputs was not uploaded, or is too large"));
+    }
+    let entries = catalog.list(&list.digest)?.blobs;
+    if entries.len() as u64 != list.count {
+        let (has, told) = (entries.len(), list.count);
+        return Err(Error::invalid(format!("a list of inputs has {has} entries, not {told}")));
+    }
+    Ok(entries)
+}
+
+/// Sixteen bytes that stand for a path, however long it is: millions of paths are compared.
+type Name = [u8; 16];
+
+fn name_of(path: &str) -> Name {
+    let mut name = Name::default();
+    name.copy_from_slice(&blake3::hash(path.as_bytes()).as_bytes()[..16]);
+    name
+}
+
+/// No two inputs have the same path.
+fn ensure_unique(catalog: &Catalog, submission: &v1::SubmitRequest, mut names: Vec<Name>) -> Result<(), Error> {
+    names.sort_unstable();
+    let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
+        return Ok(());
+    };
+    drop(names);
+    for list in &submission.inputs {
+        if let Some(entry) = read_list(catalog, list)?.iter().find(|entry| name_of(&entry.path) == twice) {
+            return Err(Error::invalid(format!("two inputs have the path {:?}", entry.path)));
+        }
+    }
+    Err(Error::internal("the lists of inputs have changed"))
+}
+
+fn check_input(catalog: &Catalog, entry: &v1::NamedBlob) -> Result<(), Error> {
+    validate::path(&entry.path)?;
+    if entry.digest.len() != DIGEST_BYTES || entry.inline.is_some() {
+        return Err(Error::invalid(format!("input {:?} is not named by its digest", entry.path)));
+    }
+    match catalog.blobs().size(&hash(&entry.digest)) {
+        Some(size) if size == entry.size => Ok(()),
+        Some(size) => Err(Error::invalid(format!("input {:?} has {size} bytes, not {}", entry.path, entry.size))),
+        None => Err(Error::not_now(format!("input {:?} was not uploaded", entry.path))),
+    }
+}

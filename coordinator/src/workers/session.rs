@@ -1,0 +1,239 @@
+//! A worker's link, at the coordinator's end: what the worker says goes to the driver, what the driver gives goes to the worker.
+
+use std::{fmt::Display, sync::Arc};
+
+use futures_util::{Stream, StreamExt as _};
+use longshore_core::{AttemptId, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId};
+use longshore_drive::{Hello, Peer, Word};
+use longshore_proto::v1::{self, from_worker};
+use tokio::sync::mpsc;
+
+use super::{
+    orders::{OrderWriter, Unreadable},
+    results::{self, RecentFailures},
+    sessions::{About, Given, Orders, Session, Sessions},
+    tunnels::{Tunnel, Tunnels, replica_key},
+};
+use crate::{
+    api::{caller::Caller, views},
+    drive::{Handle, deployed::Deployed},
+    error::Error,
+    kept::catalog::Catalog,
+    limits,
+};
+
+/// What workers can ask, and people of workers.
+#[derive(Clone)]
+pub struct Agents {
+    pub driver: Handle,
+    pub catalog: Arc<Catalog>,
+    pub deployed: Arc<Deployed>,
+    pub sessions: Arc<Sessions>,
+    pub tunnels: Arc<Tunnels>,
+    pub failures: Arc<RecentFailures>,
+    pub epoch: u64,
+    pub lease_ms: u32,
+}
+
+type Down = mpsc::Sender<Result<v1::ToWorker, Error>>;
+
+impl Agents {
+    /// Takes in a worker's hello. What it shall be told comes out of the channel; what it says is for [`Link::listen`].
+    pub async fn open(
+        &self,
+        _: &Caller,
+        hello: v1::Hello,
+    ) -> Result<(Link, mpsc::Receiver<Result<v1::ToWorker, Error>>), Error> {
+        let peer = Peer {
+            link: self.sessions.next_link(),
+            worker: WorkerId(sixteen(&hello.worker_id, "worker_id")?),
+            incarnation: Incarnation(sixteen(&hello.incarnation, "incarnation")?),
+        };
+        let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
+        let hello = said(hello)?;
+        let name = hello.name.clone();
+        let (session, proof, orders) = Session::new(peer.worker, about);
+        self.driver.hello(peer, hello, session).await?;
+        let (catalog, deployed) = (Arc::clone(&self.catalog), Arc::clone(&self.deployed));
+        let writer = OrderWriter::new(catalog, deployed, self.epoch, self.lease_ms, proof);
+        let (down, told) = mpsc::channel(64);
+        tokio::spawn(carry_orders(self.driver.clone(), peer, writer, orders, down.clone()));
+        Ok((Link { agents: self.clone(), peer, name, down }, told))
+    }
+
+    /// Takes in a worker's stream for calls to its replicas.
+    pub fn open_tunnel(
+        &self,
+        _: &Caller,
+        hello: &v1::LeavesHello,
+        down: super::tunnels::Down,
+    ) -> Result<(WorkerId, Arc<Tunnel>), Error> {
+        let worker = WorkerId(sixteen(&hello.worker_id, "worker_id")?);
+        Ok((worker, self.tunnels.register(worker, down)))
+    }
+
+    /// All workers.
+    pub async fn list(&self, _: &Caller) -> Result<Vec<v1::WorkerView>, Error> {
+        let workers = self.driver.read(longshore_core::Core::worker_views).await?;
+        Ok(workers.into_iter().map(|worker| views::worker(self.sessions.about(worker.id), worker)).collect())
+    }
+}
+
+/// A link that is up.
+pub struct Link {
+    agents: Agents,
+    peer: Peer,
+    name: String,
+    down: Down,
+}
+
+impl Link {
+    /// Takes in what the worker says until its link ends.
+    pub async fn listen<E: Display>(self, up: impl Stream<Item = Result<v1::FromWorker, E>> + Unpin) {
+        if let Err(error) = self.hear(up).await {
+            tracing::info!(worker = self.name, %error, "a worker's link has ended");
+            // It may have been told why already.
+            let _ = self.down.try_send(Err(error));
+        }
+        self.agents.driver.ended(self.peer).await;
+    }
+
+    async fn hear<E: Display>(
+        &self,
+        mut up: impl Stream<Item = Result<v1::FromWorker, E>> + Unpin,
+    ) -> Result<(), Error> {
+        loop {
+            let message = tokio::select! {
+                message = up.next() => message,
+                () = self.down.closed() => return Ok(()),
+            };
+            let Some(message) = message else {
+                return Ok(());
+            };
+            let message = message.map_err(|error| Error::internal(error.to_string()))?;
+            let word = match message.message {
+                Some(from_worker::Message::Heartbeat(_)) => Word::Heartbeat,
+                Some(from_worker::Message::Results(results)) => {
+                    let results = results.results;
+                    let writes = results.iter().any(results::has_bytes);
+                    Word::Finished(leave_runtime_if(writes, || self.take_in(results)).map_err(Error::invalid)?)
+                }
+                Some(from_worker::Message::Replicas(reports)) => {
+                    Word::Replicas(reports.reports.into_iter().filter_map(replica_status).collect())
+                }
+                Some(from_worker::Message::Goodbye(_)) => Word::Goodbye,
+                Some(from_worker::Message::Hello(_)) => {
+                    return Err(Error::invalid("a second hello on one link"));
+                }
+                None => continue,
+            };
+            self.agents.driver.word(self.peer, word).await?;
+        }
+    }
+
+    fn take_in(&self, results: Vec<v1::Result>) -> Result<Vec<Finished>, String> {
+        let take_in = |result| {
+            self.agents.failures.note(&result);
+            results::take_in(&self.agents.catalog, &self.name, result)
+        };
+        results.into_iter().map(take_in).collect()
+    }
+}
+
+/// A word of a worker's, for people.
+fn shown(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect()
+}
+
+fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], Error> {
+    bytes.try_into().map_err(|_| Error::invalid(format!("{field} is not 16 bytes")))
+}
+
+fn said(hello: v1::Hello) -> Result<Hello, Error> {
+    if !(1..=limits::SLOTS).contains(&hello.slots) {
+        return Err(Error::invalid(format!("a worker has 1 to {} slots", limits::SLOTS)));
+    }
+    let held = hello
+        .held
+        .into_iter()
+        .map(|held| {
+            let id = held.id.ok_or("an attempt without an id")?;
+            let item = results::item_of(&held.job_id, held.stage, held.index)?;
+            Ok(Held { id: AttemptId { epoch: id.epoch, number: id.number }, item })
+        })
+        .collect::<Result<Vec<_>, String>>()
+        .map_err(Error::invalid)?;
+    Ok(Hello {
+        name: shown(&hello.name),
+        slots: hello.slots,
+        held,
+        replicas: hello.replicas.into_iter().filter_map(replica_status).collect(),
+    })
+}
+
+fn replica_status(report: v1::ReplicaReport) -> Option<ReplicaStatus> {
+    let phase = match report.phase() {
+        v1::ReplicaPhase::Ready => ReplicaPhase::Ready,
+        v1::ReplicaPhase::Failed => ReplicaPhase::Failed,
+        v1::ReplicaPhase::Starting | v1::ReplicaPhase::Unspecified => ReplicaPhase::Starting,
+    };
+    let message = report.message.chars().filter(|c| !c.is_control()).take(512).collect();
+    Some(ReplicaStatus { key: replica_key(report.id?), phase, message })
+}
+
+/// Carries what the driver gives to the worker, until one of them ends the link.
+async fn carry_orders(driver: Handle, peer: Peer, mut writer: OrderWriter, mut orders: Orders, down: Down) {
+    loop {
+        let given = tokio::select! {
+            given = orders.recv() => given,
+            () = down.closed() => return,
+        };
+        let batch = match given {
+            Some(Given::Orders(batch)) => batch,
+            Some(Given::End(why)) => {
+                let _ = down.send(Err(why.into())).await;
+                return;
+            }
+            None => return,
+        };
+        let reads = batch.iter().any(|order| matches!(order, Order::Assign { .. } | Order::Replicas { .. }));
+        let (messages, unreadable) = leave_runtime_if(reads, || writer.write(batch));
+        for message in messages {
+            if down.send(Ok(message)).await.is_err() {
+                return;
+            }
+        }
+        if !unreadable.is_empty() {
+            let results = unreadable.into_iter().map(unreadable_result).collect();
+            let _ = driver.word(peer, Word::Finished(results)).await;
+        }
+    }
+}
+
+/// Small blobs are read from and written to the page cache: quick enough to do here, but not while others wait for this
+/// thread. What needs no disk at all is spared the change of threads.
+fn leave_runtime_if<T>(blocks: bool, act: impl FnOnce() -> T) -> T {
+    if blocks { tokio::task::block_in_place(act) } else { act() }
+}
+
+/// An attempt that ended before it was sent.
+fn unreadable_result(unreadable: Unreadable) -> Finished {
+    let Unreadable { assignment, why } = unreadable;
+    tracing::error!(item = ?assignment.item, why, "an item's input cannot be read");
+    let failure = v1::Failure {
+        class: v1::FailureClass::Infrastructure.into(),
+        message: format!("its input cannot be read: {why}"),
+        ..v1::Failure::default()
+    };
+    let result = v1::Result {
+        id: Some(v1::AttemptId { epoch: assignment.id.epoch, number: assignment.id.number }),
+        end: Some(v1::result::End::Failure(failure.clone())),
+        ..v1::Result::default()
+    };
+    Finished {
+        id: assignment.id,
+        item: assignment.item,
+        end: End::Failed { blame: longshore_core::Blame::Infrastructure, detail: results::detail(&result, failure) },
+        run_us: 0,
+    }
+}
