@@ -1,6 +1,6 @@
 //! The names of things, and the time.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 macro_rules! sixteen_bytes {
     ($(#[$doc:meta])* $name:ident) => {
@@ -33,6 +33,25 @@ sixteen_bytes!(
     /// A job. Made outside the core; ids that sort by time list jobs in order.
     JobId
 );
+impl JobId {
+    /// All ids that begin with these hexadecimal digits, of which there are 1 to 32, in either case and with dashes or
+    /// without; `None` when they are none.
+    #[must_use]
+    pub fn starting_with(text: &str) -> Option<RangeInclusive<Self>> {
+        let (mut first, mut last) = ([0x00; 16], [0xff; 16]);
+        let mut digits = 0;
+        for char in text.chars().filter(|char| *char != '-') {
+            let digit = u8::try_from(char.to_digit(16)?).ok()?;
+            let (shift, mask) = if digits % 2 == 0 { (4, 0x0f) } else { (0, 0xf0) };
+            let (low, high) = (first.get_mut(digits / 2)?, last.get_mut(digits / 2)?);
+            *low |= digit << shift;
+            *high &= (digit << shift) | mask;
+            digits += 1;
+        }
+        (digits > 0).then_some(Self(first)..=Self(last))
+    }
+}
+
 sixteen_bytes!(
     /// A worker, for as long as its data directory lives.
     WorkerId
@@ -77,4 +96,36 @@ pub struct Now {
     pub steady_ms: u64,
     /// Milliseconds since the Unix epoch: only shown, never compared.
     pub wall_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JobId;
+
+    fn range(text: &str) -> Option<(String, String)> {
+        JobId::starting_with(text).map(|ids| (ids.start().to_string(), ids.end().to_string()))
+    }
+
+    #[test]
+    fn a_whole_id_starts_only_itself() {
+        let id =
+            JobId([0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10]);
+        assert_eq!(JobId::starting_with(&id.to_string()), Some(id..=id));
+        assert_eq!(JobId::starting_with(&id.to_string().replace('-', "").to_uppercase()), Some(id..=id));
+    }
+
+    #[test]
+    fn digits_may_be_odd_in_number() {
+        let (first, last) = ("abc00000-0000-0000-0000-000000000000", "abcfffff-ffff-ffff-ffff-ffffffffffff");
+        assert_eq!(range("aBc"), Some((first.to_owned(), last.to_owned())));
+        let (first, last) = ("01234567-8a00-0000-0000-000000000000", "01234567-8aff-ffff-ffff-ffffffffffff");
+        assert_eq!(range("01234567-8a"), Some((first.to_owned(), last.to_owned())));
+    }
+
+    #[test]
+    fn what_is_no_beginning_of_an_id_starts_none() {
+        for text in ["", "-", "x", "0g", "last", "é", &"0".repeat(33)] {
+            assert_eq!(range(text), None, "{text:?}");
+        }
+    }
 }

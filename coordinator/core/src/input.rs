@@ -2,8 +2,8 @@
 
 use crate::{
     ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, RequestId, WorkerId},
-    job::JobSpec,
-    service::{ReplicaKey, ServicePlan},
+    jobs::JobSpec,
+    services::{ReplicaKey, ServicePlan},
 };
 
 /// One thing that happened. Every pair of state and input is defined; what makes no sense is refused or ignored.

@@ -16,29 +16,35 @@
 //! **Exactly one commit.** An attempt may run more than once, anywhere. The first valid completion of an item becomes
 //! its outcome, in one record; every other one is settled without effect.
 
+mod attempts;
 mod core;
-mod dispatch;
-mod fleet;
 mod ids;
 mod input;
-mod job;
+mod invariants;
+mod jobs;
 mod ledger;
 mod outbox;
-mod placement;
-mod queue;
 mod record;
-mod service;
-mod turns;
+mod schedule;
+mod services;
+mod settings;
+mod stages;
+mod state;
+mod tick;
 mod view;
+mod workers;
 
 pub use crate::{
-    core::{Core, Settings},
+    core::Core,
     ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Now, RequestId, WorkerId},
     input::{Blame, End, Finished, Held, Input, ReplicaPhase, ReplicaStatus},
-    job::{JobSpec, JobState, StageSpec},
-    ledger::{ItemState, Job, Ledger, Stage},
-    outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply, Source},
+    invariants::Violation,
+    jobs::{Job, JobSpec, JobState},
+    ledger::Ledger,
+    outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply},
     record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerRecord},
-    service::{ReplicaKey, Role, ServicePlan},
+    services::{ReplicaKey, Role, ServicePlan},
+    settings::Settings,
+    stages::{ItemState, Source, Stage, StageKind, StageSpec},
     view::{JobView, ReplicaView, ServiceView, StageView, WorkerView},
 };

@@ -3,7 +3,8 @@
 use crate::{
     ids::{AttemptId, Incarnation, ItemKey, JobId, RequestId, WorkerId},
     record::Record,
-    service::ReplicaKey,
+    services::ReplicaKey,
+    stages::Source,
 };
 
 /// The answer to one input. Records first: nothing else leaves before they are durable.
@@ -110,22 +111,6 @@ pub struct Assignment {
     pub attempt: u32,
     /// Where the item's input is.
     pub source: Source,
-}
-
-/// Where an item's input is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The job's input of the item's index.
-    Input,
-    /// One output of an item of the stage before.
-    Output {
-        /// That item's index.
-        parent: u64,
-        /// Which of its outputs.
-        ordinal: u64,
-    },
-    /// All outputs of the stage before, in the order of its items.
-    Everything,
 }
 
 /// The answer to a request.

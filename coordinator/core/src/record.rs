@@ -1,9 +1,9 @@
 //! The facts that are kept. Each is the new value of one entity; `…Gone` says that there is none any more.
 
 use crate::{
-    ids::{Digest, ItemKey, JobId, WorkerId},
-    job::{JobSpec, JobState},
-    service::ServicePlan,
+    ids::{Digest, ItemKey, JobId, Now, WorkerId},
+    jobs::{JobSpec, JobState},
+    services::ServicePlan,
 };
 
 /// One fact.
@@ -48,6 +48,14 @@ pub struct JobRecord {
     pub submitted_ms: u64,
     /// Unix milliseconds; 0 while it runs.
     pub ended_ms: u64,
+}
+
+impl JobRecord {
+    /// A job that is submitted now.
+    pub(crate) fn submitted(now: Now, (id, key): (JobId, String), spec: JobSpec, inputs: u64, detail: Digest) -> Self {
+        let (state, submitted_ms) = (JobState::Running, now.wall_ms);
+        Self { id, key, spec, inputs, detail, state, reason: String::new(), submitted_ms, ended_ms: 0 }
+    }
 }
 
 /// How an item ended.

@@ -1,13 +1,13 @@
 //! What people are shown.
 
 use crate::{
-    core::Core,
-    ids::{ItemKey, JobId, WorkerId},
+    ids::{JobId, WorkerId},
     input::ReplicaPhase,
-    job::JobState,
-    outbox::Source,
+    jobs::Job,
     record::JobRecord,
-    service::ReplicaKey,
+    services::ReplicaKey,
+    state::State,
+    workers::Worker,
 };
 
 /// A job.
@@ -85,104 +85,75 @@ pub struct WorkerView {
     pub replicas: u64,
 }
 
-impl Core {
-    /// A job as it stands.
-    #[must_use]
-    pub fn job_view(&self, id: JobId) -> Option<JobView> {
-        let job = self.ledger.job(id)?;
-        let queues = self.queues.get(&id);
-        let stages: Vec<StageView> = (0..job.stage_count())
-            .filter_map(|at| {
-                let stage = job.stage(at)?;
-                let queue = queues.and_then(|queues| queues.get(at));
-                let items = job.items(at);
-                let running = queue.map_or(0, crate::queue::Queue::live);
-                let backing_off = queue.map_or(0, crate::queue::Queue::waiting);
-                let (succeeded, failed) = (stage.succeeded(), stage.failed());
-                Some(StageView {
-                    items,
-                    is_final: job.is_final(at),
-                    queued: items.saturating_sub(succeeded + failed + running + backing_off),
-                    running,
-                    succeeded,
-                    failed,
-                    backing_off,
-                    failed_attempts: queue.map_or(failed, |queue| queue.failed_attempts.max(failed)),
-                })
-            })
-            .collect();
-        let idle = job.record.state == JobState::Running && stages.iter().all(|stage| stage.running == 0);
-        let idle_because = idle.then(|| self.why_idle(&stages));
-        Some(JobView { record: job.record.clone(), stages, idle_because })
-    }
+/// A job as it stands.
+pub(crate) fn job(state: &State, id: JobId) -> Option<JobView> {
+    let job = state.ledger.job(id)?;
+    let stages: Vec<StageView> = (0..job.stage_count()).filter_map(|at| stage(state, job, at)).collect();
+    let idle = job.record.state.may_dispatch() && stages.iter().all(|stage| stage.running == 0);
+    let idle_because = idle.then(|| why_idle(state, &stages));
+    Some(JobView { record: job.record.clone(), stages, idle_because })
+}
 
-    fn why_idle(&self, stages: &[StageView]) -> &'static str {
-        if !self.fleet.workers.values().any(|worker| worker.connected) {
-            "no worker is connected"
-        } else if !self.missed.is_empty() {
-            "waiting for workers that were here before the coordinator's restart"
-        } else if stages.iter().any(|stage| stage.backing_off > 0) && stages.iter().all(|stage| stage.queued == 0) {
-            "failed items wait for their next try"
-        } else {
-            "all slots are taken"
-        }
-    }
+fn stage(state: &State, job: &Job, at: usize) -> Option<StageView> {
+    let stage = job.stage(at)?;
+    let queue = state.queues.of(job.record.id, at);
+    let items = job.items(at);
+    let (running, backing_off) = queue.map_or((0, 0), |queue| (queue.live(), queue.waiting()));
+    let (succeeded, failed) = (stage.succeeded(), stage.failed());
+    Some(StageView {
+        items,
+        is_final: job.is_final(at),
+        queued: items.saturating_sub(succeeded + failed + running + backing_off),
+        running,
+        succeeded,
+        failed,
+        backing_off,
+        failed_attempts: queue.map_or(failed, |queue| queue.failed_attempts().max(failed)),
+    })
+}
 
-    /// Whether some job has not ended.
-    #[must_use]
-    pub fn has_running_jobs(&self) -> bool {
-        !self.queues.is_empty()
+fn why_idle(state: &State, stages: &[StageView]) -> &'static str {
+    if state.fleet.connected().next().is_none() {
+        "no worker is connected"
+    } else if state.reunion.misses_somebody() {
+        "waiting for workers that were here before the coordinator's restart"
+    } else if stages.iter().any(|stage| stage.backing_off > 0) && stages.iter().all(|stage| stage.queued == 0) {
+        "failed items wait for their next try"
+    } else {
+        "all slots are taken"
     }
+}
 
-    /// Where the input of an existing item is.
-    #[must_use]
-    pub fn source(&self, item: &ItemKey) -> Option<Source> {
-        let job = self.ledger.job(item.job)?;
-        let at = usize::from(item.stage);
-        if job.spec(at)?.gather {
-            return Some(Source::Everything);
-        }
-        Some(match job.stage(at)?.parent(item.index) {
-            Some((parent, ordinal)) => Source::Output { parent, ordinal },
-            None => Source::Input,
-        })
-    }
+/// A deployed service as it stands.
+pub(crate) fn service(state: &State, name: &str) -> Option<ServiceView> {
+    let service = state.ledger.service(name)?;
+    let plan = service.plan.as_ref()?;
+    let replicas = plan.replicas_of(name, service.generation).map(|key| replica(state, key)).collect();
+    Some(ServiceView { generation: service.generation, detail: service.detail, replicas })
+}
 
-    /// A deployed service as it stands.
-    #[must_use]
-    pub fn service_view(&self, name: &str) -> Option<ServiceView> {
-        let service = self.ledger.service(name)?;
-        let plan = service.plan.as_ref()?;
-        let replicas = plan
-            .replicas_of(name, service.generation)
-            .map(|key| {
-                let placed = self.placement.get(&key);
-                let worker = placed.map(|placed| placed.worker);
-                let life = worker.and_then(|worker| self.fleet.workers.get(&worker));
-                ReplicaView {
-                    worker: worker.map(|worker| (worker, life.map_or(String::new(), |life| life.name.clone()))),
-                    phase: placed.map_or(ReplicaPhase::Starting, |placed| placed.phase),
-                    reachable: life.is_some_and(|life| life.connected),
-                    message: placed
-                        .map_or_else(|| "no worker is connected".to_owned(), |placed| placed.message.clone()),
-                    key,
-                }
-            })
-            .collect();
-        Some(ServiceView { generation: service.generation, detail: service.detail, replicas })
+fn replica(state: &State, key: ReplicaKey) -> ReplicaView {
+    let placed = state.placement.get(&key);
+    let worker = placed.map(|placed| placed.worker);
+    let life = worker.and_then(|worker| state.fleet.worker(worker));
+    ReplicaView {
+        worker: worker.map(|worker| (worker, life.map_or(String::new(), |life| life.name.clone()))),
+        phase: placed.map_or(ReplicaPhase::Starting, |placed| placed.phase),
+        reachable: life.is_some_and(|life| life.connected),
+        message: placed.map_or_else(|| "no worker is connected".to_owned(), |placed| placed.message.clone()),
+        key,
     }
+}
 
-    /// Every worker whose lease runs.
-    #[must_use]
-    pub fn worker_views(&self) -> Vec<WorkerView> {
-        let view = |(id, worker): (&WorkerId, &crate::fleet::Worker)| WorkerView {
-            id: *id,
-            name: worker.name.clone(),
-            connected: worker.connected,
-            slots: worker.slots,
-            attempts: worker.attempts.len() as u64,
-            replicas: self.placement.on(*id).count() as u64,
-        };
-        self.fleet.workers.iter().map(view).collect()
-    }
+/// Every worker whose lease runs.
+pub(crate) fn workers(state: &State) -> Vec<WorkerView> {
+    let view = |(id, worker): (WorkerId, &Worker)| WorkerView {
+        id,
+        name: worker.name.clone(),
+        connected: worker.connected,
+        slots: worker.slots,
+        attempts: worker.attempts.len() as u64,
+        replicas: state.placement.on(id).len() as u64,
+    };
+    state.fleet.workers().map(view).collect()
 }

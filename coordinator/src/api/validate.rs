@@ -58,7 +58,10 @@ fn stage(stage: &v1::Stage) -> Checked<StageSpec> {
         || "a stage's name is made of letters, digits, '-', '_' and '.', and does not begin with '.'".to_owned(),
     )?;
     container(stage.container.as_ref())?;
-    let gather = stage.kind() == StageKind::Gather;
+    let kind = match stage.kind() {
+        StageKind::Unspecified | StageKind::Map => longshore_core::StageKind::Map,
+        StageKind::Gather => longshore_core::StageKind::Gather,
+    };
     let http = stage.container.as_ref().is_some_and(|container| container.interface() == Interface::Http);
     let fresh = stage.isolation() == v1::Isolation::Container;
     ensure(!(http && fresh), || {
@@ -67,7 +70,7 @@ fn stage(stage: &v1::Stage) -> Checked<StageSpec> {
     let retry = stage.retry.unwrap_or_default();
     let or = |value: u64, default: u64| if value == 0 { default } else { value };
     Ok(StageSpec {
-        gather,
+        kind,
         attempts: retry.attempts.max(1),
         backoff_ms: or(retry.backoff_ms, 1_000),
         max_backoff_ms: or(retry.max_backoff_ms, 300_000),

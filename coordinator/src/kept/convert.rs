@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use longshore_core::{
-    Digest, ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, ServicePlan, ServiceRecord, StageSpec,
-    TroubleRecord, WorkerId, WorkerRecord,
+    Digest, ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, ServicePlan, ServiceRecord, StageKind,
+    StageSpec, TroubleRecord, WorkerId, WorkerRecord,
 };
 use prost::Message;
 
@@ -79,23 +79,26 @@ fn state_from_kept(state: i32) -> Result<JobState, Malformed> {
 }
 
 fn stage_to_kept(stage: StageSpec) -> v1::Stage {
-    let StageSpec { gather, attempts, backoff_ms, max_backoff_ms, max_parallel } = stage;
-    let kind = if gather { v1::StageKind::Gather } else { v1::StageKind::Map };
+    let StageSpec { kind, attempts, backoff_ms, max_backoff_ms, max_parallel } = stage;
+    let kind = match kind {
+        StageKind::Map => v1::StageKind::Map,
+        StageKind::Gather => v1::StageKind::Gather,
+    };
     v1::Stage { kind: kind.into(), attempts, backoff_ms, max_backoff_ms, max_parallel }
 }
 
 fn stage_from_kept(stage: v1::Stage) -> Result<StageSpec, Malformed> {
     let v1::Stage { kind, attempts, backoff_ms, max_backoff_ms, max_parallel } = stage;
-    let gather = match v1::StageKind::try_from(kind) {
-        Ok(v1::StageKind::Map) => false,
-        Ok(v1::StageKind::Gather) => true,
+    let kind = match v1::StageKind::try_from(kind) {
+        Ok(v1::StageKind::Map) => StageKind::Map,
+        Ok(v1::StageKind::Gather) => StageKind::Gather,
         Ok(v1::StageKind::Unspecified) => return Err(Malformed::Missing { field: "stage's kind" }),
         Err(_) => return Err(Malformed::Unknown { field: "stage's kind", value: kind }),
     };
     if attempts == 0 {
         return Err(Malformed::Missing { field: "stage's attempts" });
     }
-    Ok(StageSpec { gather, attempts, backoff_ms, max_backoff_ms, max_parallel })
+    Ok(StageSpec { kind, attempts, backoff_ms, max_backoff_ms, max_parallel })
 }
 
 /// An outcome, but for its item and whether it is a success: the key says both. `skipped` is for bundles.

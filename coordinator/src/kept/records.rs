@@ -165,7 +165,7 @@ pub fn trouble(reader: &dyn Reader, item: &ItemKey) -> Result<Option<TroubleReco
 mod tests {
     use std::collections::BTreeMap;
 
-    use longshore_core::{JobSpec, JobState, Ledger, StageSpec};
+    use longshore_core::{JobSpec, JobState, Ledger, StageKind, StageSpec};
     use longshore_store::{MemoryDisk, Store};
     use proptest::{collection::vec, prelude::*};
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn job() -> Record {
-        let stage = StageSpec { gather: false, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
+        let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
         Record::Job(JobRecord {
             id: JobId([1; 16]),
             key: String::new(),

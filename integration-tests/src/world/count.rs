@@ -1,7 +1,7 @@
 //! How many items a job has and where they stand, counted from its kept outcomes alone: the core's own way of counting
 //! is what is being checked, so it is not used here.
 
-use longshore_core::{ItemKey, JobId};
+use longshore_core::{ItemKey, JobId, StageKind};
 
 use super::kept::Kept;
 
@@ -27,7 +27,10 @@ pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
     for (stage, spec) in (0_u16..).zip(&record.spec.stages) {
         let all_before_succeeded = counts.iter().all(|count| count.succeeded == count.items);
         let mut count = Count {
-            items: if spec.gather { u64::from(all_before_succeeded) } else { outputs_before },
+            items: match spec.kind {
+                StageKind::Gather => u64::from(all_before_succeeded),
+                StageKind::Map => outputs_before,
+            },
             ..Count::default()
         };
         outputs_before = 0;
@@ -56,7 +59,7 @@ pub fn next_first_child(kept: &Kept, item: &ItemKey) -> u64 {
     let maps = kept
         .job(item.job)
         .and_then(|job| job.spec.stages.get(usize::from(item.stage) + 1))
-        .is_some_and(|next| !next.gather);
+        .is_some_and(|next| next.kind == StageKind::Map);
     if !maps {
         return 0;
     }

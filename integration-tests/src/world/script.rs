@@ -1,7 +1,7 @@
 //! What items do when they run, and what jobs and services look like: decided by the seed and the item's own numbers,
 //! so that every attempt of an item meets the same fate wherever it runs.
 
-use longshore_core::{Blame, ItemKey, JobSpec, ServicePlan, StageSpec};
+use longshore_core::{Blame, ItemKey, JobSpec, ServicePlan, StageKind, StageSpec};
 
 use super::{dice::Dice, profile::Profile};
 
@@ -62,7 +62,7 @@ fn nasty_course(dice: &mut Dice) -> Course {
 pub fn job(dice: &mut Dice) -> (JobSpec, u64) {
     let stages = (0..dice.between(1, 3))
         .map(|at| StageSpec {
-            gather: at > 0 && dice.chance(40),
+            kind: if at > 0 && dice.chance(40) { StageKind::Gather } else { StageKind::Map },
             attempts: u32::try_from(dice.between(1, 4)).unwrap_or(1),
             backoff_ms: dice.between(1, 300),
             max_backoff_ms: dice.between(1, 2_000),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, Order, Record, ServicePlan, StageSpec,
-    WorkerId,
+    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, Order, Record, ServicePlan, StageKind,
+    StageSpec, WorkerId,
 };
 use proptest::prelude::*;
 
@@ -67,8 +67,9 @@ enum Deed {
 }
 
 fn stage_spec() -> impl Strategy<Value = StageSpec> {
-    (any::<bool>(), 1..4_u32, 0..300_u64, 0..3_u32).prop_map(|(gather, attempts, backoff_ms, max_parallel)| StageSpec {
-        gather,
+    let kind = prop_oneof![Just(StageKind::Map), Just(StageKind::Gather)];
+    (kind, 1..4_u32, 0..300_u64, 0..3_u32).prop_map(|(kind, attempts, backoff_ms, max_parallel)| StageSpec {
+        kind,
         attempts,
         backoff_ms,
         max_backoff_ms: 500,
@@ -78,7 +79,7 @@ fn stage_spec() -> impl Strategy<Value = StageSpec> {
 
 fn stages() -> impl Strategy<Value = Vec<StageSpec>> {
     prop::collection::vec(stage_spec(), 1..4).prop_map(|mut stages| {
-        stages[0].gather = false;
+        stages[0].kind = StageKind::Map;
         stages
     })
 }

@@ -3,7 +3,7 @@
 use longshore_core::{
     Assignment, AttemptId, Blame, Core, End, Finished, Held, Incarnation, Input, ItemKey, JobId, JobSpec, JobState,
     JobView, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Reply, RequestId, ServicePlan,
-    Settings, StageSpec, StageView, WorkerId,
+    Settings, StageKind, StageSpec, StageView, WorkerId,
 };
 
 /// Terms with round numbers.
@@ -40,12 +40,12 @@ pub fn item(job: u8, stage: u16, index: u64) -> ItemKey {
 
 /// A stage whose items are tried twice, half a second apart.
 pub fn map() -> StageSpec {
-    StageSpec { gather: false, attempts: 2, backoff_ms: 400, max_backoff_ms: 400, max_parallel: 0 }
+    StageSpec { kind: StageKind::Map, attempts: 2, backoff_ms: 400, max_backoff_ms: 400, max_parallel: 0 }
 }
 
 /// The same, over all outputs before it.
 pub fn gather() -> StageSpec {
-    StageSpec { gather: true, ..map() }
+    StageSpec { kind: StageKind::Gather, ..map() }
 }
 
 pub fn spec(stages: &[StageSpec]) -> JobSpec {
@@ -73,6 +73,7 @@ impl Stage {
     pub fn step(&mut self, input: Input) -> Outbox {
         let now = Now { steady_ms: self.now_ms, wall_ms: WALL_MS + self.now_ms };
         let out = self.core.step(now, input);
+        self.core.check().expect("every step leaves the parts of the core in agreement");
         self.records.extend(out.records.iter().cloned());
         out
     }

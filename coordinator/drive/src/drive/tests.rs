@@ -1,6 +1,6 @@
 //! One link speaks for a worker, and time passes.
 
-use longshore_core::{AttemptId, JobId, JobSpec, Order, Record, Reply, RequestId, Settings, StageSpec};
+use longshore_core::{AttemptId, JobId, JobSpec, Order, Record, Reply, RequestId, Settings, StageKind, StageSpec};
 
 use super::*;
 
@@ -77,7 +77,7 @@ fn orders_of(left: &[Effects<()>], link: u64) -> Vec<Order> {
 }
 
 fn submit(drive: &mut TestDrive, now: Now) {
-    let stage = StageSpec { attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0, gather: false };
+    let stage = StageSpec { attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0, kind: StageKind::Map };
     let spec = JobSpec { priority: 0, stages: vec![stage] };
     let job = JobId([9; 16]);
     let request = RequestId(1);

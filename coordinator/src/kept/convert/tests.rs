@@ -25,9 +25,10 @@ pub fn jobs() -> impl Strategy<Value = JobRecord> {
 
 fn stages() -> impl Strategy<Value = StageSpec> {
     let pauses = (any::<u64>(), any::<u64>());
-    (any::<bool>(), 1..=u32::MAX, pauses, any::<u32>()).prop_map(|(gather, attempts, pauses, max_parallel)| {
+    let kind = prop_oneof![Just(StageKind::Map), Just(StageKind::Gather)];
+    (kind, 1..=u32::MAX, pauses, any::<u32>()).prop_map(|(kind, attempts, pauses, max_parallel)| {
         let (backoff_ms, max_backoff_ms) = pauses;
-        StageSpec { gather, attempts, backoff_ms, max_backoff_ms, max_parallel }
+        StageSpec { kind, attempts, backoff_ms, max_backoff_ms, max_parallel }
     })
 }
 
@@ -170,7 +171,7 @@ fn an_entry_that_is_no_message_is_named_by_its_key() {
 fn the_largest_job_fits_into_an_entry() {
     use crate::limits;
     let stage = StageSpec {
-        gather: true,
+        kind: StageKind::Gather,
         attempts: u32::MAX,
         backoff_ms: u64::MAX,
         max_backoff_ms: u64::MAX,

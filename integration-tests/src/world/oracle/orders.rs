@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use longshore_core::{Assignment, AttemptId, Input, Order, ReplicaKey, Source, WorkerId};
+use longshore_core::{Assignment, AttemptId, Input, Order, ReplicaKey, Source, StageKind, WorkerId};
 
 use super::{Check, Known, Oracle, Seen, demand, facts::Stops};
 use crate::world::{count, coverage::Coverage};
@@ -145,7 +145,7 @@ impl Oracle {
             .live
             .job(item.job)
             .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
-            .is_some_and(|stage| stage.gather);
+            .is_some_and(|stage| stage.kind == StageKind::Gather);
         let right = if gathers {
             coverage.saw("a gather item given out");
             Source::Everything

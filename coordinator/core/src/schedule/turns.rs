@@ -38,6 +38,11 @@ impl Turns {
         }
     }
 
+    /// Whether the job has a place in the order, waits for one, or is to be given one.
+    pub fn knows(&self, job: JobId) -> bool {
+        self.places.contains_key(&job) || self.stale.contains(&job)
+    }
+
     /// The jobs that have changed since this was last asked; each is to be ranked anew, or to be removed.
     pub fn stale(&mut self) -> Vec<JobId> {
         let mut stale = std::mem::take(&mut self.stale);

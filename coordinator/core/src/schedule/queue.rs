@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ids::AttemptId,
-    ledger::{ItemState, Job},
+    jobs::Job,
+    stages::{ItemState, Stage},
 };
 
 /// The pending items of one stage. Fresh ones are not listed: a cursor passes over them, so a queued item costs nothing.
@@ -20,10 +21,8 @@ pub(crate) struct Queue {
     paused: BTreeSet<u64>,
     /// Taken, and not ended.
     live: BTreeMap<u64, AttemptId>,
-    /// Average run time in microseconds, recent ones weighing more; 0 until the first.
-    pub average_us: u64,
-    /// Attempts that failed since the coordinator started.
-    pub failed_attempts: u64,
+    average_us: u64,
+    failed_attempts: u64,
 }
 
 impl Queue {
@@ -108,6 +107,12 @@ impl Queue {
         self.live.contains_key(&index)
     }
 
+    /// The attempt at the item that is under way.
+    pub fn attempt(&self, index: u64) -> Option<AttemptId> {
+        self.live.get(&index).copied()
+    }
+
+    /// How many attempts are under way.
     pub fn live(&self) -> u64 {
         self.live.len() as u64
     }
@@ -118,12 +123,28 @@ impl Queue {
 
     /// How many items could be taken now, had anybody room for them.
     pub fn pending(&self, job: &Job, at: usize) -> u64 {
-        let ended = job.stage(at).map_or(0, |stage| stage.succeeded() + stage.failed());
+        let ended = job.stage(at).map_or(0, Stage::ended);
         job.items(at).saturating_sub(ended + self.live() + self.waiting())
     }
 
+    /// How many items wait for a pause to end.
     pub fn waiting(&self) -> u64 {
         self.later.len() as u64
+    }
+
+    /// Attempts that failed since the coordinator started.
+    pub fn failed_attempts(&self) -> u64 {
+        self.failed_attempts
+    }
+
+    /// One more attempt failed.
+    pub fn count_failure(&mut self) {
+        self.failed_attempts += 1;
+    }
+
+    /// Average run time in microseconds, recent ones weighing more; 0 until the first.
+    pub fn average_us(&self) -> u64 {
+        self.average_us
     }
 
     /// Learns from one run.

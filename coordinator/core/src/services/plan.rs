@@ -1,4 +1,4 @@
-//! What the core needs to know of a service.
+//! What the core needs to know of a service, and the names of its replicas.
 
 use std::fmt;
 
@@ -36,6 +36,13 @@ pub struct ReplicaKey {
     pub role: Role,
     /// Which of the replicas with that role, from 0.
     pub number: u32,
+}
+
+impl ReplicaKey {
+    /// A key that is not behind any other of that service.
+    pub(crate) fn first_of(service: &str) -> Self {
+        Self { service: service.to_owned(), generation: 0, role: Role::Leaf { shard: 0 }, number: 0 }
+    }
 }
 
 impl fmt::Display for ReplicaKey {

@@ -1,0 +1,111 @@
+//! What must hold between the parts after every step, whatever happened. Tests and simulated worlds look at it.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ids::{AttemptId, ItemKey, JobId, WorkerId},
+    services::ReplicaKey,
+    stages::ItemState,
+    state::State,
+};
+
+/// Something that does not hold: a mistake in the core.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// A job has queues exactly while it has not ended.
+    #[error("job {0} has ended and has queues, or has not ended and has none")]
+    Queues(JobId),
+    /// A job ends with its last item.
+    #[error("nothing of job {0} is left to run, but it has not ended")]
+    Spent(JobId),
+    /// A job that has something to give out has a turn, or waits for an emptier worker.
+    #[error("job {0} has items to give out, but no turn")]
+    Turn(JobId),
+    /// An attempt is under way for its worker, for its item's queue, and for a pending item, or for none of them.
+    #[error("{id:?} of {item:?} is not under way for its worker, its queue and the ledger alike")]
+    Attempt {
+        /// The attempt.
+        id: AttemptId,
+        /// Its item.
+        item: ItemKey,
+    },
+    /// Queues and workers know of no attempts but those.
+    #[error("{held} attempts are held, {queued} are under way for queues, {listed} for workers")]
+    Attempts {
+        /// Attempts whose holder is known.
+        held: u64,
+        /// Attempts that queues take for under way.
+        queued: u64,
+        /// Attempts on workers' lists.
+        listed: u64,
+    },
+    /// The replicas that are placed or to be placed are those that deployed services should have.
+    #[error("{0} is wanted but neither placed nor to be placed, or the other way round")]
+    Wanted(ReplicaKey),
+    /// A replica is placed on a worker that is here, and that is told to keep it.
+    #[error("{0} is placed on a worker that has gone, or that does not know")]
+    Placed(ReplicaKey),
+}
+
+/// The first thing that does not hold.
+pub(crate) fn check(state: &State) -> Result<(), Violation> {
+    jobs(state)?;
+    attempts(state)?;
+    replicas(state)
+}
+
+fn jobs(state: &State) -> Result<(), Violation> {
+    for job in state.ledger.jobs() {
+        let id = job.record.id;
+        let ended = job.record.state.has_ended();
+        let queues = (0..job.stage_count()).filter(|at| state.queues.of(id, *at).is_some()).count();
+        if queues != if ended { 0 } else { job.stage_count() } {
+            return Err(Violation::Queues(id));
+        }
+        if !ended && job.is_spent() {
+            return Err(Violation::Spent(id));
+        }
+        if job.record.state.may_dispatch() && state.queues.is_overlooked(job) {
+            return Err(Violation::Turn(id));
+        }
+    }
+    Ok(())
+}
+
+fn attempts(state: &State) -> Result<(), Violation> {
+    let mut held = 0;
+    for (id, item, worker) in state.fleet.attempts() {
+        held += 1;
+        let listed = state.fleet.worker(worker).is_some_and(|known| known.attempts.contains(&id));
+        let queued = state.queues.of(item.job, item.stage.into()).and_then(|queue| queue.attempt(item.index));
+        let pending = state.ledger.job(item.job).and_then(|job| job.state(&item)) == Some(ItemState::Pending);
+        if !listed || queued != Some(id) || !pending {
+            return Err(Violation::Attempt { id, item });
+        }
+    }
+    let queued = state.queues.live();
+    let listed = state.fleet.workers().map(|(_, worker)| worker.attempts.len() as u64).sum();
+    if held == queued && held == listed { Ok(()) } else { Err(Violation::Attempts { held, queued, listed }) }
+}
+
+fn replicas(state: &State) -> Result<(), Violation> {
+    let known: BTreeMap<&ReplicaKey, Option<WorkerId>> = state.placement.wanted().collect();
+    let mut surplus = known.clone();
+    for service in state.ledger.services() {
+        let plan = service.plan.iter();
+        for key in plan.flat_map(|plan| plan.replicas_of(&service.name, service.generation)) {
+            if surplus.remove(&key).is_none() {
+                return Err(Violation::Wanted(key));
+            }
+        }
+    }
+    if let Some((key, _)) = surplus.pop_first() {
+        return Err(Violation::Wanted(key.clone()));
+    }
+    for (key, worker) in known.into_iter().filter_map(|(key, worker)| Some((key, worker?))) {
+        if state.fleet.worker(worker).is_none() || !state.placement.on(worker).any(|on| on == key) {
+            return Err(Violation::Placed(key.clone()));
+        }
+    }
+    Ok(())
+}

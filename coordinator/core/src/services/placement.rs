@@ -1,0 +1,205 @@
+//! Which worker keeps which replica: soft state, found again from what workers report.
+//!
+//! Every replica that a deployed service should have is either placed on one worker or unplaced. What is placed is indexed
+//! by worker, and by what the replica is for (its key begins with that), so that a change costs what it changes, however many
+//! workers and replicas there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    ids::WorkerId,
+    input::{ReplicaPhase, ReplicaStatus},
+    record::ServiceRecord,
+    services::plan::ReplicaKey,
+};
+
+/// Where replicas are.
+#[derive(Debug, Default)]
+pub(crate) struct Placement {
+    placed: BTreeMap<ReplicaKey, Placed>,
+    /// The keys of `placed` by worker; none of the lists is empty.
+    by_worker: BTreeMap<WorkerId, BTreeSet<ReplicaKey>>,
+    /// Wanted, and on no worker.
+    unplaced: BTreeSet<ReplicaKey>,
+    /// Workers whose replicas have changed since they were told what to keep, or that have forgotten it.
+    untold: BTreeSet<WorkerId>,
+}
+
+/// A replica that is placed.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub worker: WorkerId,
+    pub phase: ReplicaPhase,
+    pub message: String,
+}
+
+impl Placement {
+    /// Nothing is placed of what these services should have.
+    pub fn of<'a>(services: impl Iterator<Item = &'a ServiceRecord>) -> Self {
+        let mut placement = Self::default();
+        for service in services {
+            let plan = service.plan.iter();
+            placement.unplaced.extend(plan.flat_map(|plan| plan.replicas_of(&service.name, service.generation)));
+        }
+        placement
+    }
+
+    /// Where the replica is.
+    pub fn get(&self, key: &ReplicaKey) -> Option<&Placed> {
+        self.placed.get(key)
+    }
+
+    /// What the worker keeps.
+    pub fn on(&self, worker: WorkerId) -> impl ExactSizeIterator<Item = &ReplicaKey> {
+        static NONE: BTreeSet<ReplicaKey> = BTreeSet::new();
+        self.by_worker.get(&worker).unwrap_or(&NONE).iter()
+    }
+
+    /// The services of which the worker keeps something.
+    pub fn services_on(&self, worker: WorkerId) -> BTreeSet<String> {
+        self.on(worker).map(|key| key.service.clone()).collect()
+    }
+
+    /// Every replica that is wanted, and where it is.
+    pub fn wanted(&self) -> impl Iterator<Item = (&ReplicaKey, Option<WorkerId>)> {
+        let placed = self.placed.iter().map(|(key, placed)| (key, Some(placed.worker)));
+        placed.chain(self.unplaced.iter().map(|key| (key, None)))
+    }
+
+    /// These are wanted from now on.
+    pub fn want(&mut self, keys: impl Iterator<Item = ReplicaKey>) {
+        self.unplaced.extend(keys);
+    }
+
+    /// Nothing of the service is wanted any more.
+    pub fn unwant(&mut self, service: &str) {
+        self.unplaced.retain(|key| key.service != service);
+        let first = ReplicaKey::first_of(service);
+        let placed = self.placed.range(first..).take_while(|(key, _)| key.service == service);
+        let gone: Vec<ReplicaKey> = placed.map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.displace(&key);
+        }
+    }
+
+    fn displace(&mut self, key: &ReplicaKey) {
+        let Some(Placed { worker, .. }) = self.placed.remove(key) else {
+            return;
+        };
+        self.untold.insert(worker);
+        if let Some(keys) = self.by_worker.get_mut(&worker) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.by_worker.remove(&worker);
+            }
+        }
+    }
+
+    fn put(&mut self, key: ReplicaKey, worker: WorkerId) {
+        self.untold.insert(worker);
+        self.by_worker.entry(worker).or_default().insert(key.clone());
+        self.placed.insert(key, Placed { worker, phase: ReplicaPhase::Starting, message: String::new() });
+    }
+
+    /// Takes in what a worker says it has, as far as it is wanted and not placed elsewhere. Answers the services that
+    /// changed.
+    pub fn report(&mut self, worker: WorkerId, statuses: &[ReplicaStatus]) -> BTreeSet<String> {
+        let mut changed = BTreeSet::new();
+        for status in statuses {
+            if self.unplaced.remove(&status.key) {
+                self.put(status.key.clone(), worker);
+                changed.insert(status.key.service.clone());
+            }
+            let placed = self.placed.get_mut(&status.key).filter(|placed| placed.worker == worker);
+            if let Some(placed) = placed
+                && (placed.phase != status.phase || placed.message != status.message)
+            {
+                placed.phase = status.phase;
+                placed.message.clone_from(&status.message);
+                changed.insert(status.key.service.clone());
+            }
+        }
+        changed
+    }
+
+    /// Replicas that the worker does not have count as starting until it says otherwise. Answers the services that changed.
+    pub fn restarting(&mut self, worker: WorkerId, has: &BTreeSet<&ReplicaKey>) -> BTreeSet<String> {
+        let mut changed = BTreeSet::new();
+        for key in self.by_worker.get(&worker).into_iter().flatten().filter(|key| !has.contains(key)) {
+            if let Some(placed) = self.placed.get_mut(key)
+                && placed.phase != ReplicaPhase::Starting
+            {
+                placed.phase = ReplicaPhase::Starting;
+                changed.insert(key.service.clone());
+            }
+        }
+        changed
+    }
+
+    /// The worker's replicas have to go elsewhere. Answers the services that changed.
+    pub fn lose(&mut self, worker: WorkerId) -> BTreeSet<String> {
+        let changed = self.services_on(worker);
+        for key in self.by_worker.remove(&worker).unwrap_or_default() {
+            self.placed.remove(&key);
+            self.unplaced.insert(key);
+        }
+        changed
+    }
+
+    /// Nothing the worker was told counts any more.
+    pub fn tell_anew(&mut self, worker: WorkerId) {
+        self.untold.insert(worker);
+    }
+
+    /// Whether nothing is left to place or to tell.
+    pub fn is_settled(&self) -> bool {
+        self.unplaced.is_empty() && self.untold.is_empty()
+    }
+
+    /// Places what is not placed on the worker with the fewest replicas of the same shard, then the fewest of all. Answers the
+    /// services that changed.
+    pub fn settle(&mut self, workers: &[WorkerId]) -> BTreeSet<String> {
+        let mut changed = BTreeSet::new();
+        if self.unplaced.is_empty() || workers.is_empty() {
+            return changed;
+        }
+        let mut emptiest: BTreeSet<(usize, WorkerId)> =
+            workers.iter().map(|worker| (self.on(*worker).len(), *worker)).collect();
+        for key in std::mem::take(&mut self.unplaced) {
+            let Some((count, worker)) = best(&emptiest, &self.twins(&key)) else {
+                continue;
+            };
+            emptiest.remove(&(count, worker));
+            emptiest.insert((count + 1, worker));
+            changed.insert(key.service.clone());
+            self.put(key, worker);
+        }
+        changed
+    }
+
+    /// How many replicas with the same charge each worker keeps, of those that keep any.
+    fn twins(&self, key: &ReplicaKey) -> BTreeMap<WorkerId, usize> {
+        let mut twins = BTreeMap::new();
+        let (first, last) = (ReplicaKey { number: 0, ..key.clone() }, ReplicaKey { number: u32::MAX, ..key.clone() });
+        for placed in self.placed.range(first..=last).map(|(_, placed)| placed) {
+            *twins.entry(placed.worker).or_default() += 1;
+        }
+        twins
+    }
+
+    /// The workers that are to be told what to keep; they count as told.
+    pub fn untold(&mut self) -> BTreeSet<WorkerId> {
+        std::mem::take(&mut self.untold)
+    }
+}
+
+/// The emptiest worker without twins; when there is none, the one with the fewest. So it looks at no more workers than have
+/// twins, and one.
+fn best(emptiest: &BTreeSet<(usize, WorkerId)>, twins: &BTreeMap<WorkerId, usize>) -> Option<(usize, WorkerId)> {
+    let without = emptiest.iter().find(|(_, worker)| !twins.contains_key(worker));
+    let fewest = || emptiest.iter().min_by_key(|(count, worker)| (twins.get(worker), *count, *worker));
+    without.or_else(fewest).copied()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Workers and who holds which attempt: soft state, rebuilt from what workers say when they connect.
+//!
+//! Here alone attempts are numbered, given and taken, so a worker's list of attempts and an attempt's worker always agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{AttemptId, Incarnation, ItemKey, WorkerId};
+
+/// Who says hello.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub worker: WorkerId,
+    pub incarnation: Incarnation,
+    pub name: String,
+    pub slots: u32,
+}
+
+/// A worker that has said hello and whose lease runs.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub incarnation: Incarnation,
+    pub name: String,
+    pub slots: u32,
+    pub connected: bool,
+    /// When it was last heard, steady milliseconds.
+    pub heard_ms: u64,
+    /// In the order they were given out.
+    pub attempts: BTreeSet<AttemptId>,
+}
+
+impl Worker {
+    /// How full it is, in 1/1024 of its slots.
+    fn load(&self) -> u64 {
+        self.attempts.len() as u64 * 1024 / u64::from(self.slots.max(1))
+    }
+
+    /// What it holds beyond its slots, the newest first.
+    fn queued(&self) -> impl Iterator<Item = AttemptId> {
+        self.attempts.iter().skip(self.slots as usize).rev().copied()
+    }
+}
+
+/// An attempt that some worker holds.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    item: ItemKey,
+    worker: WorkerId,
+}
+
+/// A worker that has gone.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    pub incarnation: Incarnation,
+    pub slots: u32,
+    /// What it held, in the order it was given out.
+    pub held: Vec<(AttemptId, ItemKey)>,
+}
+
+/// All workers and attempts.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    workers: BTreeMap<WorkerId, Worker>,
+    attempts: BTreeMap<AttemptId, Held>,
+    /// Of the attempts those that were asked back.
+    returning: BTreeSet<AttemptId>,
+    /// The newest attempt that was given out.
+    newest: AttemptId,
+    /// Connected workers, the emptiest first; up to date but for those in `stale`.
+    ranking: BTreeSet<(u64, WorkerId)>,
+    /// What the ranking knows of each: its load and its slots.
+    ranked: BTreeMap<WorkerId, (u64, u32)>,
+    /// Slots of all ranked workers.
+    slots: u64,
+    stale: BTreeSet<WorkerId>,
+    /// No worker was heard before that.
+    heard_ms: Option<u64>,
+}
+
+impl Fleet {
+    /// Nobody, in an epoch in which nothing was given out.
+    pub fn new(epoch: u64) -> Self {
+        Self {
+            workers: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            returning: BTreeSet::new(),
+            newest: AttemptId { epoch, number: 0 },
+            ranking: BTreeSet::new(),
+            ranked: BTreeMap::new(),
+            slots: 0,
+            stale: BTreeSet::new(),
+            heard_ms: None,
+        }
+    }
+
+    /// The worker, if its lease runs.
+    pub fn worker(&self, id: WorkerId) -> Option<&Worker> {
+        self.workers.get(&id)
+    }
+
+    /// Every worker whose lease runs.
+    pub fn workers(&self) -> impl Iterator<Item = (WorkerId, &Worker)> {
+        self.workers.iter().map(|(id, worker)| (*id, worker))
+    }
+
+    /// Every worker that can be reached.
+    pub fn connected(&self) -> impl Iterator<Item = WorkerId> {
+        self.workers.iter().filter(|(_, worker)| worker.connected).map(|(id, _)| *id)
+    }
+
+    /// Whether this is the life of the worker that is known.
+    pub fn is_life(&self, worker: WorkerId, incarnation: Incarnation) -> bool {
+        self.workers.get(&worker).is_some_and(|known| known.incarnation == incarnation)
+    }
+
+    fn life(&mut self, worker: WorkerId, incarnation: Incarnation) -> Option<&mut Worker> {
+        self.workers.get_mut(&worker).filter(|known| known.incarnation == incarnation)
+    }
+
+    /// The worker was heard, if this is the life of it that is known; answers whether it is.
+    pub fn hear(&mut self, worker: WorkerId, incarnation: Incarnation, now_ms: u64) -> bool {
+        let life = self.life(worker, incarnation);
+        life.map(|worker| worker.heard_ms = now_ms).is_some()
+    }
+
+    /// The worker cannot be reached, if this is the life of it that is known; answers whether it is.
+    pub fn disconnect(&mut self, worker: WorkerId, incarnation: Incarnation) -> bool {
+        let Some(life) = self.life(worker, incarnation) else {
+            return false;
+        };
+        life.connected = false;
+        self.stale.insert(worker);
+        true
+    }
+
+    /// The worker is here, or here again with what it held.
+    pub fn join(&mut self, arrival: Arrival, now_ms: u64) {
+        let Arrival { worker, incarnation, name, slots } = arrival;
+        self.heard_ms = Some(self.heard_ms.map_or(now_ms, |heard_ms| heard_ms.min(now_ms)));
+        let attempts = self.workers.remove(&worker).map(|known| known.attempts).unwrap_or_default();
+        let life = Worker { incarnation, name, slots: slots.max(1), connected: true, heard_ms: now_ms, attempts };
+        self.workers.insert(worker, life);
+        self.stale.insert(worker);
+    }
+
+    /// The worker is gone, and holds nothing any more.
+    pub fn leave(&mut self, id: WorkerId) -> Option<Gone> {
+        self.stale.insert(id);
+        let Worker { incarnation, slots, attempts, .. } = self.workers.remove(&id)?;
+        let held = attempts.into_iter().filter_map(|attempt| Some((attempt, self.take(attempt, id)?))).collect();
+        Some(Gone { incarnation, slots, held })
+    }
+
+    /// The emptiest connected worker with its load.
+    pub fn emptiest(&mut self) -> Option<(u64, WorkerId)> {
+        for id in std::mem::take(&mut self.stale) {
+            if let Some((load, slots)) = self.ranked.remove(&id) {
+                self.ranking.remove(&(load, id));
+                self.slots -= u64::from(slots);
+            }
+            if let Some(worker) = self.workers.get(&id).filter(|worker| worker.connected) {
+                let load = worker.load();
+                self.ranking.insert((load, id));
+                self.ranked.insert(id, (load, worker.slots));
+                self.slots += u64::from(worker.slots);
+            }
+        }
+        self.ranking.first().copied()
+    }
+
+    /// How full a worker is, in 1/1024 of its slots.
+    pub fn load(&self, id: WorkerId) -> u64 {
+        self.workers.get(&id).map_or(u64::MAX, Worker::load)
+    }
+
+    /// What falls to a worker of so many items when all connected ones share them, rounded up.
+    pub fn share(&self, id: WorkerId, items: u64) -> u64 {
+        let slots = self.ranked.get(&id).map_or(0, |(_, slots)| u64::from(*slots));
+        (items.saturating_mul(slots)).div_ceil(self.slots.max(1))
+    }
+
+    /// A time before which no worker was heard, if there are workers. Exact after [`Fleet::look_at_leases`], and early by
+    /// what they have said since.
+    pub fn heard_ms(&self) -> Option<u64> {
+        self.heard_ms
+    }
+
+    /// Looks when each worker was heard; answers those that are silent.
+    pub fn look_at_leases(&mut self, silent: impl Fn(&Worker) -> bool) -> Vec<WorkerId> {
+        self.heard_ms = self.workers.values().filter(|worker| !silent(worker)).map(|worker| worker.heard_ms).min();
+        self.workers.iter().filter(|(_, worker)| silent(worker)).map(|(id, _)| *id).collect()
+    }
+
+    /// The item is given to the worker; answers the attempt's id.
+    pub fn give(&mut self, item: ItemKey, worker: WorkerId) -> AttemptId {
+        self.newest.number += 1;
+        self.hold(self.newest, item, worker);
+        self.newest
+    }
+
+    /// The worker holds an attempt that was given out before.
+    pub fn hold(&mut self, id: AttemptId, item: ItemKey, worker: WorkerId) {
+        self.stale.insert(worker);
+        self.attempts.insert(id, Held { item, worker });
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.attempts.insert(id);
+        }
+    }
+
+    /// Takes the attempt off its worker, if that is who holds it; answers its item.
+    pub fn take(&mut self, id: AttemptId, from: WorkerId) -> Option<ItemKey> {
+        let held = *self.attempts.get(&id).filter(|held| held.worker == from)?;
+        self.attempts.remove(&id);
+        self.returning.remove(&id);
+        self.stale.insert(from);
+        if let Some(worker) = self.workers.get_mut(&from) {
+            worker.attempts.remove(&id);
+        }
+        Some(held.item)
+    }
+
+    /// Who holds the attempt.
+    pub fn holder(&self, id: AttemptId) -> Option<WorkerId> {
+        self.attempts.get(&id).map(|held| held.worker)
+    }
+
+    /// Every attempt that is held: its item, and who holds it.
+    pub fn attempts(&self) -> impl Iterator<Item = (AttemptId, ItemKey, WorkerId)> {
+        self.attempts.iter().map(|(id, held)| (*id, held.item, held.worker))
+    }
+
+    /// Whether the attempt may have been given out, and no worker is known to hold it: or a worker that claims what is
+    /// another's, or will be, would leave an item behind that nothing ends.
+    pub fn is_nobodys(&self, id: AttemptId) -> bool {
+        id <= self.newest && !self.attempts.contains_key(&id)
+    }
+
+    /// Slots of connected workers for which nothing is held.
+    pub fn idle_slots(&self) -> u64 {
+        let connected = self.workers.values().filter(|worker| worker.connected);
+        connected.map(|worker| u64::from(worker.slots).saturating_sub(worker.attempts.len() as u64)).sum()
+    }
+
+    /// What a worker holds beyond its slots, the newest first.
+    pub fn queued_on(&self, id: WorkerId) -> impl Iterator<Item = AttemptId> {
+        self.workers.get(&id).into_iter().flat_map(Worker::queued)
+    }
+
+    /// The item of an attempt that is held and was not asked back.
+    pub fn not_asked_back(&self, id: AttemptId) -> Option<ItemKey> {
+        self.attempts.get(&id).filter(|_| !self.returning.contains(&id)).map(|held| held.item)
+    }
+
+    /// The attempt was asked back.
+    pub fn ask_back(&mut self, id: AttemptId) {
+        self.returning.insert(id);
+    }
+
+    /// The attempt was not asked back, or the order is lost.
+    pub fn keep(&mut self, id: AttemptId) {
+        self.returning.remove(&id);
+    }
+
+    /// How many attempts are likely on their way back: asked of a connected worker that still has others to run first.
+    pub fn coming_back(&self) -> u64 {
+        let likely = |id: &&AttemptId| {
+            let worker = self.holder(**id).and_then(|worker| self.workers.get(&worker));
+            worker.is_some_and(|worker| {
+                worker.connected && worker.attempts.range(..**id).count() >= worker.slots as usize
+            })
+        };
+        self.returning.iter().filter(likely).count() as u64
+    }
+}

@@ -1,0 +1,42 @@
+//! A worker has connected: for the first time, again, or after a restart.
+
+use super::{
+    fleet::Arrival,
+    loss::{Loss, lose},
+};
+use crate::{
+    attempts::{blame::suspect_later, reconcile::reconcile},
+    ids::Now,
+    input::{Held, ReplicaStatus},
+    outbox::{Order, Outbox},
+    record::{Record, WorkerRecord},
+    services::report::take_in,
+    state::State,
+};
+
+/// Takes the worker in, with the attempts and replicas it has.
+pub(crate) fn hello(
+    state: &mut State,
+    now: Now,
+    arrival: Arrival,
+    held: &[Held],
+    replicas: &[ReplicaStatus],
+    out: &mut Outbox,
+) {
+    let (worker, incarnation) = (arrival.worker, arrival.incarnation);
+    if state.fleet.worker(worker).is_some_and(|known| known.incarnation != incarnation) {
+        lose(state, now, worker, Loss::Restart, out);
+    }
+    for item in state.suspects.back(worker, incarnation) {
+        suspect_later(state, item, out);
+    }
+    if !state.ledger.knows_worker(worker, &arrival.name) {
+        state.keep(Record::Worker(WorkerRecord { id: worker, name: arrival.name.clone() }), out);
+    }
+    state.reunion.came(worker);
+    state.fleet.join(arrival, now.steady_ms);
+    out.orders.push(Order::Welcome { worker, incarnation });
+    reconcile(state, worker, held, out);
+    state.placement.tell_anew(worker);
+    take_in(state, worker, replicas, out);
+}
