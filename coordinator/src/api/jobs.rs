@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use longshore_core::{Input, JobId, JobView, Refusal, Reply};
+use longshore_core::{Core, Input, JobId, JobView, Refusal, Reply};
 use longshore_proto::v1;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -157,18 +157,11 @@ impl Jobs {
             let last = self.driver.read(|core| core.ledger().jobs().next_back().map(|job| job.record.id)).await?;
             return last.ok_or_else(|| Error::not_found("there are no jobs yet"));
         }
-        let digits = asked.replace('-', "").to_ascii_lowercase();
-        if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let Some(ids) = JobId::starting_with(&asked) else {
             return Err(Error::invalid(format!("{asked:?} is not the id of a job")));
-        }
-        let wanted = digits.clone();
-        let found: Vec<JobId> = self
-            .driver
-            .read(move |core| {
-                let ids = core.ledger().jobs().map(|job| job.record.id);
-                ids.filter(|id| id.to_string().replace('-', "").starts_with(&wanted)).take(2).collect()
-            })
-            .await?;
+        };
+        let read = move |core: &Core| core.ledger().jobs_in(ids).map(|job| job.record.id).take(2).collect();
+        let found: Vec<JobId> = self.driver.read(read).await?;
         match found.as_slice() {
             [] => Err(Error::not_found(format!("no job {asked}"))),
             [only] => Ok(*only),
