@@ -109,3 +109,6 @@ fn replicas(state: &State) -> Result<(), Violation> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,6 +144,9 @@ impl Oracle {
     /// What is wrong.
     pub fn stepped(&mut self, seen: Seen<'_>, coverage: &mut Coverage) -> Check {
         self.steps += 1;
+        if cfg!(debug_assertions) {
+            seen.core.check().map_err(|violation| violation.to_string())?;
+        }
         let causes = self.causes(seen, coverage)?;
         let stops = self.facts(seen, causes, coverage)?;
         let stops = self.reconcile(seen, stops, coverage)?;

@@ -33,6 +33,52 @@ fn what_was_asked_back_is_not_asked_back_again() {
     assert!(asked_back(&it.wait(10)).is_empty());
 }
 
+/// A job of items of 20 ms, of which workers 1 and 3 with their one slot hold three each, given out in this order.
+fn queued_behind_two() -> (Stage, [Assignment; 3], [Assignment; 3]) {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.join(3, 1);
+    let first = given(&it.submit(1, spec(&[map()]), 7));
+    let out = it.succeeds_after(1, &first[0].1, 20_000, 0);
+    let all = first[1..].iter().copied().chain(given(&out));
+    let (mine, others): (Vec<_>, Vec<_>) = all.partition(|(worker, _)| *worker == worker_id(1));
+    let three = |held: Vec<(_, Assignment)>| {
+        let held: Vec<Assignment> = held.into_iter().map(|(_, attempt)| attempt).collect();
+        held.try_into().expect("three for a slot")
+    };
+    (it, three(mine), three(others))
+}
+
+#[test]
+fn no_more_is_asked_back_than_slots_are_idle_while_something_is_on_its_way() {
+    let (mut it, held) = queued_behind(20_000);
+    it.join(2, 1);
+    assert_eq!(asked_back(&it.wait(10)), [(worker_id(1), held[2].id)]);
+    assert!(asked_back(&it.wait(10)).is_empty(), "the only idle slot has to wait for what was asked back");
+    it.ends(1, &held[2], End::Returned);
+    it.join(3, 1);
+    assert_eq!(asked_back(&it.wait(10)), [(worker_id(1), held[1].id)], "another slot, another item");
+}
+
+#[test]
+fn what_was_asked_back_too_late_is_not_waited_for() {
+    let (mut it, held, others) = queued_behind_two();
+    it.join(2, 1);
+    assert_eq!(asked_back(&it.wait(10)), [(worker_id(1), held[2].id)]);
+    it.succeeds_after(1, &held[0], 20_000, 0);
+    it.succeeds_after(1, &held[1], 20_000, 0);
+    assert_eq!(asked_back(&it.wait(10)), [(worker_id(3), others[2].id)], "the last one of worker 1 runs by now");
+}
+
+#[test]
+fn what_cannot_come_back_without_a_link_is_not_waited_for() {
+    let (mut it, held, others) = queued_behind_two();
+    it.join(2, 1);
+    assert_eq!(asked_back(&it.wait(10)), [(worker_id(1), held[2].id)]);
+    it.link_lost(1);
+    assert_eq!(asked_back(&it.wait(10)), [(worker_id(3), others[2].id)]);
+}
+
 #[test]
 fn what_was_asked_back_over_a_lost_link_is_asked_back_again() {
     let (mut it, held) = queued_behind(20_000);

@@ -1,6 +1,6 @@
 //! Jobs: submitted, ended, cancelled, retried; stages that feed one another.
 
-use longshore_core::{Blame, JobState, Notice, Refusal, Reply, Source, StageSpec};
+use longshore_core::{Blame, JobId, JobState, Notice, Refusal, Reply, Source, StageSpec};
 
 use crate::stage::{Stage, gather, given, item, job_id, map, only, outcomes, reply, spec, stopped};
 
@@ -256,4 +256,20 @@ fn no_more_run_at_once_than_the_stage_allows() {
     it.join(1, 8);
     let out = it.submit(1, spec(&[StageSpec { max_parallel: 3, ..map() }]), 9);
     assert_eq!(given(&out).len(), 3);
+}
+
+#[test]
+fn jobs_are_found_by_the_beginnings_of_their_ids() {
+    let mut it = Stage::new();
+    for number in [0x10, 0x1f, 0x20] {
+        it.submit(number, spec(&[map()]), 1);
+    }
+    let found = |beginning: &str| {
+        let ids = JobId::starting_with(beginning).expect("digits");
+        it.core.ledger().jobs_in(ids).map(|job| job.record.id.0[0]).collect::<Vec<u8>>()
+    };
+    assert_eq!(found("1"), [0x10, 0x1f]);
+    assert_eq!(found("1F1f1f1f-1"), [0x1f]);
+    assert_eq!(found(&job_id(0x20).to_string()), [0x20]);
+    assert!(found("3").is_empty());
 }

@@ -1,0 +1,125 @@
+//! What does not hold is found: states that no input leads to, made by hand.
+
+use super::*;
+use crate::{
+    ids::{Incarnation, Now, RequestId},
+    jobs::{JobSpec, submit::submit},
+    ledger::Ledger,
+    outbox::Outbox,
+    record::{JobRecord, OutcomeRecord, Record},
+    schedule::hand_out::hand_out,
+    services::{ServicePlan, deploy::deploy, place::place},
+    settings::Settings,
+    stages::{StageKind, StageSpec},
+    workers::{Arrival, hello::hello},
+};
+
+const JOB: JobId = JobId([1; 16]);
+const WORKER: WorkerId = WorkerId([2; 16]);
+const ITEM: ItemKey = ItemKey { job: JOB, stage: 0, index: 0 };
+const NOW: Now = Now { steady_ms: 0, wall_ms: 0 };
+
+/// A job of two items, of which the only worker has one, and a service of one replica, which it keeps.
+fn sound() -> State {
+    let mut state = State::load(1, Settings::default(), NOW, []);
+    let mut out = Outbox::default();
+    let arrival = Arrival { worker: WORKER, incarnation: Incarnation([3; 16]), name: String::new(), slots: 1 };
+    hello(&mut state, NOW, arrival, &[], &[], &mut out);
+    let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 0, max_backoff_ms: 0, max_parallel: 0 };
+    let spec = JobSpec { stages: vec![stage], priority: 0 };
+    submit(&mut state, RequestId(1), JobRecord::submitted(NOW, (JOB, String::new()), spec, 2, [0; 32]), &mut out);
+    let plan = ServicePlan { shards: 1, replicas: 1, merges: 0 };
+    deploy(&mut state, RequestId(2), "find".to_owned(), plan, [0; 32], &mut out);
+    hand_out(&mut state, NOW, &mut out);
+    place(&mut state, NOW, &mut out);
+    assert_eq!(check(&state), Ok(()));
+    state
+}
+
+/// The only attempt.
+fn attempt(state: &State) -> AttemptId {
+    state.fleet.attempts().next().expect("an item is given out").0
+}
+
+fn outcome(index: u64) -> Record {
+    let item = ItemKey { index, ..ITEM };
+    Record::Outcome(OutcomeRecord { item, success: true, outputs: 0, first_child: 0, detail: Vec::new() })
+}
+
+#[test]
+fn a_running_job_without_queues_is_found() {
+    let mut state = sound();
+    state.queues.close(JOB);
+    assert_eq!(check(&state), Err(Violation::Queues(JOB)));
+}
+
+#[test]
+fn a_job_that_should_have_ended_is_found() {
+    let mut state = sound();
+    (0..2).for_each(|index| state.ledger.apply(&outcome(index)));
+    assert_eq!(check(&state), Err(Violation::Spent(JOB)));
+}
+
+#[test]
+fn a_job_that_lost_its_turn_is_found() {
+    let mut state = sound();
+    state.queues.rank_waiting(&state.ledger, 0);
+    assert!(state.queues.next(&Ledger::default(), NOW, 0).is_none());
+    assert_eq!(check(&state), Err(Violation::Turn(JOB)));
+}
+
+#[test]
+fn an_attempt_of_an_ended_item_is_found() {
+    let mut state = sound();
+    state.ledger.apply(&outcome(0));
+    assert_eq!(check(&state), Err(Violation::Attempt { id: attempt(&state), item: ITEM }));
+}
+
+#[test]
+fn an_attempt_that_only_its_worker_knows_is_found() {
+    let mut state = sound();
+    let id = attempt(&state);
+    state.queues.release(&ITEM, id);
+    assert_eq!(check(&state), Err(Violation::Attempt { id, item: ITEM }));
+}
+
+#[test]
+fn an_attempt_on_nobodys_list_is_found() {
+    let mut state = sound();
+    let id = attempt(&state);
+    state.fleet.take(id, WORKER);
+    state.fleet.hold(id, ITEM, WorkerId([9; 16]));
+    assert_eq!(check(&state), Err(Violation::Attempt { id, item: ITEM }));
+}
+
+#[test]
+fn an_attempt_that_only_its_queue_knows_is_found() {
+    let mut state = sound();
+    let id = attempt(&state);
+    state.fleet.take(id, WORKER);
+    assert_eq!(check(&state), Err(Violation::Attempts { held: 0, queued: 1, listed: 0 }));
+}
+
+#[test]
+fn a_replica_that_is_forgotten_is_found() {
+    let mut state = sound();
+    state.placement.unwant("find");
+    assert!(matches!(check(&state), Err(Violation::Wanted(_))));
+}
+
+#[test]
+fn a_replica_nobody_asked_for_is_found() {
+    let mut state = sound();
+    state.placement.want(ServicePlan { shards: 1, replicas: 1, merges: 0 }.replicas_of("other", 1));
+    assert!(matches!(check(&state), Err(Violation::Wanted(_))));
+}
+
+#[test]
+fn a_replica_on_a_worker_that_has_gone_is_found() {
+    let mut state = sound();
+    let id = attempt(&state);
+    state.queues.release(&ITEM, id);
+    state.fleet.leave(WORKER);
+    state.queues.give_back(&ITEM);
+    assert!(matches!(check(&state), Err(Violation::Placed(_))));
+}
