@@ -56,14 +56,14 @@ pub fn is_spent(counts: &[Count]) -> bool {
 /// Where the children of a success of this item have to begin: behind all there are.
 #[must_use]
 pub fn next_first_child(kept: &Kept, item: &ItemKey) -> u64 {
-    let maps = kept
-        .job(item.job)
-        .and_then(|job| job.spec.stages.get(usize::from(item.stage) + 1))
-        .is_some_and(|next| next.kind == StageKind::Map);
-    if !maps {
-        return 0;
+    let next = kept.job(item.job).and_then(|job| job.spec.stages.get(usize::from(item.stage) + 1));
+    match next.map(|next| next.kind) {
+        Some(StageKind::Map) => {
+            let successes = kept.outcomes(item.job, item.stage).filter(|outcome| outcome.success);
+            successes.map(|outcome| outcome.outputs).sum()
+        }
+        Some(StageKind::Gather) | None => 0,
     }
-    kept.outcomes(item.job, item.stage).filter(|outcome| outcome.success).map(|outcome| outcome.outputs).sum()
 }
 
 /// Which output of which item of the stage before an item of a map stage was made from. An error when it is not exactly

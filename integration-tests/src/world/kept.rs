@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    ItemKey, JobId, JobRecord, JobState, Ledger, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerId,
+    ItemKey, JobId, JobRecord, Ledger, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerId,
 };
 
 /// The key of an entity. Its order is the order of loading.
@@ -73,7 +73,7 @@ impl Kept {
     /// Whether the job is there and has not ended.
     #[must_use]
     pub fn is_running(&self, id: JobId) -> bool {
-        self.job(id).is_some_and(|job| job.state == JobState::Running)
+        self.job(id).is_some_and(|job| !job.state.has_ended())
     }
 
     /// How the item ended.

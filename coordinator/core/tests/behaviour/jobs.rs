@@ -259,6 +259,15 @@ fn no_more_run_at_once_than_the_stage_allows() {
 }
 
 #[test]
+fn watchers_hear_of_a_job_once_a_step() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let last = only(&it.submit(1, spec(&[map()]), 1));
+    let out = it.succeeds(1, &last, 0);
+    assert_eq!(out.notices, [Notice::Job(job_id(1))], "its last item has ended, and so has it");
+}
+
+#[test]
 fn jobs_are_found_by_the_beginnings_of_their_ids() {
     let mut it = Stage::new();
     for number in [0x10, 0x1f, 0x20] {

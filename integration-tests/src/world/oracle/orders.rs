@@ -141,20 +141,20 @@ impl Oracle {
 
     fn source_is_right(&self, seen: Seen<'_>, assignment: &Assignment, coverage: &mut Coverage) -> Check {
         let item = &assignment.item;
-        let gathers = self
-            .live
-            .job(item.job)
-            .and_then(|job| job.spec.stages.get(usize::from(item.stage)))
-            .is_some_and(|stage| stage.kind == StageKind::Gather);
-        let right = if gathers {
-            coverage.saw("a gather item given out");
-            Source::Everything
-        } else if item.stage == 0 {
-            Source::Input
-        } else {
-            coverage.saw("an item made from an output given out");
-            let (parent, ordinal) = count::parent(&self.live, item)?;
-            Source::Output { parent, ordinal }
+        let job = self.live.job(item.job);
+        let stage = job.and_then(|job| job.spec.stages.get(usize::from(item.stage)));
+        let stage = stage.ok_or_else(|| format!("{item:?} is of no stage"))?;
+        let right = match stage.kind {
+            StageKind::Gather => {
+                coverage.saw("a gather item given out");
+                Source::Everything
+            }
+            StageKind::Map if item.stage == 0 => Source::Input,
+            StageKind::Map => {
+                coverage.saw("an item made from an output given out");
+                let (parent, ordinal) = count::parent(&self.live, item)?;
+                Source::Output { parent, ordinal }
+            }
         };
         demand!(assignment.source == right, "{assignment:?}: the source is {right:?}");
         let shown = seen.core.source(item);
