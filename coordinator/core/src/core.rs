@@ -53,7 +53,9 @@ impl Core {
             Input::Hello { worker, incarnation, name, slots, held, replicas } => {
                 hello(state, now, Arrival { worker, incarnation, name, slots }, &held, &replicas, out);
             }
-            Input::Heard { worker, incarnation } => drop(state.fleet.hear(worker, incarnation, now.steady_ms)),
+            Input::Heard { worker, incarnation } => {
+                state.fleet.hear(worker, incarnation, now.steady_ms);
+            }
             Input::LinkLost { worker, incarnation } => link_lost(state, worker, incarnation, out),
             Input::Goodbye { worker, incarnation } => goodbye(state, now, worker, incarnation, out),
             Input::Finished { worker, incarnation, results } => {

@@ -15,6 +15,11 @@
 //!
 //! **Exactly one commit.** An attempt may run more than once, anywhere. The first valid completion of an item becomes
 //! its outcome, in one record; every other one is settled without effect.
+//!
+//! **The parts.** What the core knows is a few parts with fields of their own: the ledger, the fleet (workers and who holds
+//! which attempt), the queues (what can be given out, and whose turn it is), the placement of replicas. Commands are functions
+//! over them, one a file in the folder of what they are about; `Core::step` calls one for each input, then gives out what can
+//! be given out and places what is to be placed.
 
 mod attempts;
 mod core;

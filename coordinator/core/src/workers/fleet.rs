@@ -260,14 +260,15 @@ impl Fleet {
         self.returning.remove(&id);
     }
 
-    /// How many attempts are likely on their way back: asked of a connected worker that still has others to run first.
+    /// How many attempts are likely on their way back: those that were asked back of a worker that has others to run first.
     pub fn coming_back(&self) -> u64 {
-        let likely = |id: &&AttemptId| {
-            let worker = self.holder(**id).and_then(|worker| self.workers.get(&worker));
-            worker.is_some_and(|worker| {
-                worker.connected && worker.attempts.range(..**id).count() >= worker.slots as usize
-            })
-        };
-        self.returning.iter().filter(likely).count() as u64
+        self.returning.iter().filter(|id| self.is_queued(**id)).count() as u64
+    }
+
+    /// Whether the attempt's worker can be reached, and holds enough for its slots that was given out before.
+    fn is_queued(&self, id: AttemptId) -> bool {
+        let holder = self.holder(id).and_then(|holder| self.workers.get(&holder));
+        let connected = holder.filter(|worker| worker.connected);
+        connected.is_some_and(|worker| worker.attempts.range(..id).count() >= worker.slots as usize)
     }
 }
