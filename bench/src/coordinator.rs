@@ -9,51 +9,23 @@
 //!    from there until the last result is settled, which it is once its outcome is durable.
 //! 4. The coordinator is stopped and started again with every outcome.
 
+mod flags;
 mod job;
 mod server;
 mod worker;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
 
+pub use self::flags::CoordinatorArgs;
 use self::{server::Server, worker::Crew};
 use crate::{
-    args::{Rounds, Setup},
-    contender::Run,
     processes::{self, Activity},
     report::{Group, Report},
+    run::Run,
+    setup::{Rounds, Setup},
 };
-
-/// Flags of `coordinator`.
-#[derive(Debug, Args)]
-pub struct CoordinatorArgs {
-    /// Items of the job, one row for each number
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "10000,100000,1000000")]
-    pub items: Vec<u64>,
-    /// Workers, one row for each number
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,1000")]
-    pub workers: Vec<u32>,
-    /// Slots of all workers together, at least one each
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub slots: u32,
-    /// Run time that workers report of each item, microseconds
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub run_us: u64,
-    /// The longshore command; the one beside this program unless set
-    #[arg(long, value_name = "PATH")]
-    pub longshore: Option<PathBuf>,
-    /// Directory below which everything is kept, on the disk to measure; the system's temporary one unless set
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-}
-
-impl CoordinatorArgs {
-    fn setup(&self) -> Setup {
-        Setup { slots: 1, image: String::new(), longshore: self.longshore.clone(), dir: self.dir.clone() }
-    }
-}
 
 /// Measures everything that was asked for.
 pub fn run(args: &CoordinatorArgs, rounds: &Rounds) -> Result<Report> {

@@ -3,40 +3,22 @@
 
 mod caller;
 mod direct;
+mod flags;
 mod leaf;
 mod stage;
 
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
 
+pub use self::flags::HttpArgs;
 use crate::{
-    args::{Rounds, Setup},
     contender::{Contenders, compare},
     image::{SERVE, ServerImage},
     longshore::Work,
     report::Report,
+    setup::Rounds,
 };
-
-/// Flags of `http`.
-#[derive(Debug, Args)]
-pub struct HttpArgs {
-    #[command(flatten)]
-    pub setup: Setup,
-    /// Items of one run of the stage
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
-    pub items: usize,
-    /// Seconds of one run of everything else
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub seconds: u64,
-    /// Queries at once, besides one at a time
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    pub queries: usize,
-    /// Bytes of each body
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub bytes: usize,
-}
 
 /// Measures stage and leaf.
 pub fn run(args: &HttpArgs, rounds: &Rounds) -> Result<Report> {

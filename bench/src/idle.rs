@@ -9,13 +9,13 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
-    args::{Rounds, Setup},
     containers::Container,
-    contender::Run,
     image,
     longshore::{Longshore, Work},
     processes::{self, Activity},
     report::{Group, Report},
+    run::Run,
+    setup::{Rounds, Setup},
 };
 
 /// Flags of `idle`.

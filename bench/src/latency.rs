@@ -1,21 +1,17 @@
 //! A job of one item: how long from the submission to the output in hand.
 
 mod cold;
+mod job;
 mod warm;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    args::{Rounds, Setup},
-    contender::{Contenders, Run, compare},
+    contender::{Contenders, compare},
     image,
-    report::{Report, median},
+    report::Report,
+    setup::{Rounds, Setup},
 };
 
 /// Flags of `latency`.
@@ -30,12 +26,6 @@ pub struct LatencyArgs {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub cold_jobs: usize,
 }
-
-/// Before each job, so that the one before is over and done with and the system idle.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the item does.
-const COMMAND: [&str; 3] = ["cp", "{in}", "{out}"];
 
 /// Measures both systems.
 pub fn run(args: &LatencyArgs, rounds: &Rounds) -> Result<Report> {
@@ -56,21 +46,4 @@ pub fn run(args: &LatencyArgs, rounds: &Rounds) -> Result<Report> {
     report.note(args.setup.disk()?);
     report.note("each run is the median of its jobs, 90% of which took at most p90");
     Ok(report)
-}
-
-/// The run that these times make: their median, and what nine of ten stay below.
-fn summary(mut times: Vec<Duration>) -> Result<Run> {
-    times.sort_unstable();
-    let millis: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect();
-    let middle = median(&millis).context("no job was run")?;
-    let high = millis[(millis.len() * 9 / 10).min(millis.len() - 1)];
-    let run = Run { wall_s: times.iter().sum::<Duration>().as_secs_f64(), ..Run::default() };
-    Ok(run.with("ms", middle).with("p90 ms", high))
-}
-
-/// A file that was never there before.
-fn input(dir: &Path, number: usize) -> Result<PathBuf> {
-    let path = dir.join(format!("item-{number}"));
-    std::fs::write(&path, format!("{} {number}", path.display()))?;
-    Ok(path)
 }

@@ -12,10 +12,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    args::Setup,
     containers::Container,
-    contender::Run,
     processes::{self, Usage},
+    run::Run,
+    setup::Setup,
 };
 
 /// Items of the job that warms the slots: enough for every slot to get some.

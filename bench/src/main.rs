@@ -18,6 +18,8 @@ mod longshore;
 mod processes;
 mod queue;
 mod report;
+mod run;
+mod setup;
 mod submit;
 mod transfer;
 

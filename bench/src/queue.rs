@@ -3,42 +3,23 @@
 mod celery;
 mod dask;
 mod docker;
+mod flags;
 mod hyperqueue;
+mod installed;
 mod ours;
 mod python;
 mod shell;
 mod spawn;
 
-use std::{path::PathBuf, process::Command};
-
 use anyhow::Result;
-use clap::Args;
 
+pub use self::flags::QueueArgs;
 use crate::{
-    args::{Rounds, Setup},
     contender::{Contenders, compare},
     image,
     report::Report,
+    setup::Rounds,
 };
-
-/// Flags of `queue`.
-#[derive(Debug, Args)]
-pub struct QueueArgs {
-    #[command(flatten)]
-    pub setup: Setup,
-    /// Items of one run
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub items: usize,
-    /// Items of one run of `docker run`, which is slow
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub docker_items: usize,
-    /// HyperQueue's command
-    #[arg(long, value_name = "PATH")]
-    pub hq: Option<PathBuf>,
-    /// A Python that has `celery`, `redis` and `distributed`
-    #[arg(long, value_name = "PATH", default_value = "python3")]
-    pub python: PathBuf,
-}
 
 /// Measures everybody who is here.
 pub fn run(args: &QueueArgs, rounds: &Rounds) -> Result<Report> {
@@ -69,9 +50,4 @@ pub fn run(args: &QueueArgs, rounds: &Rounds) -> Result<Report> {
         "shims: process 1 of the containers; users: everything else in them, from fork to exit; client: the command",
     );
     Ok(report)
-}
-
-/// Whether a command is on the path.
-fn is_here(command: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {command} >/dev/null")]).status().is_ok_and(|s| s.success())
 }

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets::NOTHING};
 use serde::Serialize;
 
-use crate::contender::Run;
+use crate::run::Run;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]

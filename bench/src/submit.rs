@@ -20,10 +20,10 @@ use clap::Args;
 
 use self::server::Server;
 use crate::{
-    args::{Rounds, Setup},
-    contender::{Run, count},
     processes,
     report::{Group, Report},
+    run::{Run, count},
+    setup::{Rounds, Setup},
 };
 
 /// Bytes of a large file.

@@ -1,26 +1,22 @@
 //! Items that carry something: 64 KiB and 16 MiB in and out, beside `cp` of the same files on the same disk.
 
 mod copy;
+mod files;
 mod ours;
 
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::Path,
-};
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use self::{
     copy::{Copy, Sync},
+    files::Files,
     ours::{Ours, Way},
 };
 use crate::{
-    args::{Rounds, Setup},
     contender::{Contenders, compare},
     image,
     report::Report,
+    setup::{Rounds, Setup},
 };
 
 /// Flags of `transfer`.
@@ -35,18 +31,6 @@ pub struct TransferArgs {
     #[arg(long, value_name = "N", default_value_t = 128)]
     pub large_items: usize,
 }
-
-/// A set of files.
-#[derive(Debug, Clone, Copy)]
-pub struct Files {
-    /// How many.
-    pub items: usize,
-    /// Bytes of each.
-    pub bytes: usize,
-}
-
-/// The command that makes a new output of an input: all but its first byte, so that no store has it already.
-const SHIFT: [&str; 6] = ["dd", "bs=1M", "status=none", "iflag=skip_bytes", "skip=1", "if={in}"];
 
 /// Measures both sizes.
 pub fn run(args: &TransferArgs, rounds: &Rounds) -> Result<Report> {
@@ -78,28 +62,4 @@ pub fn run(args: &TransferArgs, rounds: &Rounds) -> Result<Report> {
         "what is synced is to be compared: Longshore acknowledges an upload, and counts an output, once it is durable",
     );
     Ok(report)
-}
-
-/// Makes files of which no two are the same, nor the same as in another run.
-pub fn make(dir: &Path, files: Files) -> Result<()> {
-    fs::create_dir(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    // Numbers that do not repeat within a file, so that nothing on the way can make them smaller.
-    let mut state = u64::from(std::process::id()) << 32 | 1;
-    let mut contents: Vec<u8> = Vec::with_capacity(files.bytes);
-    while contents.len() < files.bytes {
-        // Marsaglia, "Xorshift RNGs" (2003).
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        contents.extend(state.to_le_bytes());
-    }
-    let run = tempfile::NamedTempFile::new()?.path().display().to_string();
-    for item in 0..files.items {
-        let stamp = format!("{run} {item} ");
-        // The first byte is dropped by the command that makes outputs.
-        contents[1..=stamp.len()].copy_from_slice(stamp.as_bytes());
-        File::create(dir.join(format!("{item:06}")))?.write_all(&contents[..files.bytes])?;
-    }
-    rustix::fs::sync();
-    Ok(())
 }

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use uuid::Uuid;
 
-use super::{CoordinatorArgs, server::Server};
+use super::{flags::CoordinatorArgs, server::Server};
 
 /// Results told in one message, as a real worker does.
 const RESULTS: usize = 256;

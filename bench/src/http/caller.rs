@@ -13,7 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::contender::{Run, count};
+use crate::run::{Run, count};
 
 /// Somebody who asks and waits for the answer.
 pub trait Caller: Send + 'static {

@@ -12,12 +12,7 @@ use rustix::process::{getgid, getuid};
 use tokio::net::UnixStream;
 
 use super::caller::{Connection, load};
-use crate::{
-    containers::Kept,
-    contender::{Contender, Run},
-    image::SERVE,
-    jobs,
-};
+use crate::{containers::Kept, contender::Contender, image::SERVE, jobs, run::Run};
 
 /// Longest wait for a server.
 const READY: Duration = Duration::from_secs(10);

@@ -13,10 +13,11 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::caller::{Caller, Connection, load};
 use crate::{
-    args::Setup,
-    contender::{Contender, Run},
+    contender::Contender,
     jobs,
     longshore::{Longshore, Work},
+    run::Run,
+    setup::Setup,
 };
 
 /// The service's name.

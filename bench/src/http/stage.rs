@@ -4,11 +4,12 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::HttpArgs;
+use super::flags::HttpArgs;
 use crate::{
-    args::Setup,
-    contender::{Contender, Run, count},
+    contender::Contender,
     longshore::{Longshore, Work},
+    run::{Run, count},
+    setup::Setup,
 };
 
 /// A job of an http stage.

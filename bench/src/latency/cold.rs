@@ -7,12 +7,8 @@ use std::{
 
 use anyhow::Result;
 
-use super::{COMMAND, PAUSE, input, summary};
-use crate::{
-    args::Setup,
-    contender::{Contender, Run},
-    jobs, longshore, processes,
-};
+use super::job::{COMMAND, PAUSE, input, summary};
+use crate::{contender::Contender, jobs, longshore, processes, run::Run, setup::Setup};
 
 /// `longshore run`, each time of a Longshore that has just been started.
 pub struct Longshore {

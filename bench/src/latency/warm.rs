@@ -8,13 +8,14 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{COMMAND, PAUSE, input, summary};
+use super::job::{COMMAND, PAUSE, input, summary};
 use crate::{
-    args::Setup,
-    contender::{Contender, Run},
+    contender::Contender,
     jobs,
     longshore::{Longshore, Work},
     processes,
+    run::Run,
+    setup::Setup,
 };
 
 /// `longshore run`, each time anew.

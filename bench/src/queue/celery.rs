@@ -7,10 +7,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{QueueArgs, is_here, python};
+use super::{flags::QueueArgs, installed::is_here, python};
 use crate::{
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
 };
 
 /// Celery with one kind of task.

@@ -4,10 +4,11 @@ use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
-use super::{QueueArgs, python};
+use super::{flags::QueueArgs, python};
 use crate::{
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
 };
 
 /// Dask with one kind of task.

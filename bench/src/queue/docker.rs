@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 
 use crate::{
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
 };
 
 /// `docker run` per item, so many at once.

@@ -12,10 +12,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::QueueArgs;
+use super::flags::QueueArgs;
 use crate::{
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
 };
 
 /// Longest wait for its server.

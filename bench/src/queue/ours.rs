@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result};
 
-use super::QueueArgs;
+use super::flags::QueueArgs;
 use crate::{
-    args::Setup,
-    contender::{Contender, Run, count},
+    contender::Contender,
     longshore::{Longshore, Work, make_inputs},
+    run::{Run, count},
+    setup::Setup,
 };
 
 /// How the servers are started.

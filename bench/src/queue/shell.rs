@@ -4,11 +4,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{QueueArgs, is_here};
+use super::{flags::QueueArgs, installed::is_here};
 use crate::{
     containers::Kept,
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
 };
 
 /// A pipeline on the host.

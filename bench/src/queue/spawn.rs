@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Result, anyhow};
 
 use crate::{
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
 };
 
 /// Spawns and waits, on so many threads.

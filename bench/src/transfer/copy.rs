@@ -8,12 +8,13 @@ use std::{
 
 use anyhow::Result;
 
-use super::{Files, SHIFT, make};
+use super::files::{Files, SHIFT, make};
 use crate::{
-    args::Setup,
     containers::Kept,
-    contender::{Contender, Run, count},
+    contender::Contender,
     processes,
+    run::{Run, count},
+    setup::Setup,
 };
 
 /// When what was copied is on the disk.

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::{Files, SHIFT, make};
+use super::files::{Files, SHIFT, make};
 use crate::{
-    args::Setup,
-    contender::{Contender, Run, count},
+    contender::Contender,
     jobs,
     longshore::{Longshore, Work},
+    run::{Run, count},
+    setup::Setup,
 };
 
 /// How far items go.
