@@ -83,7 +83,7 @@ impl Items {
     }
 }
 
-pub(crate) fn job_request(id: &str) -> JobRequest {
+fn job_request(id: &str) -> JobRequest {
     JobRequest { job_id: id.to_owned() }
 }
 

@@ -23,7 +23,6 @@ pub mod inputs;
 mod jobs;
 mod out_dir;
 pub mod outputs;
-mod read;
 mod retry;
 mod services;
 pub mod shards;

@@ -3,6 +3,8 @@
 //! First every output is listed and every conflict found; only then is anything written. A blob that stops half way leaves
 //! no file behind.
 
+mod error;
+mod output;
 mod writer;
 
 use std::{
@@ -16,20 +18,18 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use longshore_proto::{
-    SMALL_BLOB_BYTES,
-    path::{self, BadPath},
+    path,
     v1::{ItemState, ItemView, ItemsRequest},
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::writer::{Came, Write};
+pub use self::{error::OutputError, output::Output};
 use crate::{
-    BlobError, CallError, Client, Digest, Kind, OutDir, OutDirError, Piece,
+    Client, Digest, OutDir, Piece,
     blobs::Received,
     door::Door,
-    escape,
     retry::{self, Transient},
 };
 
@@ -44,89 +44,6 @@ const ASK_AT_ONCE: usize = 1_024;
 
 /// Bytes asked for in one request, beside one output more.
 const ASK_BYTES: u64 = 32 << 20;
-
-/// One output file of a job.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// Where it goes below the directory.
-    pub path: String,
-    /// Its bytes' name.
-    pub digest: Digest,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Path of the item that left it.
-    pub item: Arc<str>,
-    inline: Option<Bytes>,
-}
-
-impl Output {
-    fn is_large(&self) -> bool {
-        self.size > SMALL_BLOB_BYTES as u64
-    }
-}
-
-/// Outputs cannot be brought back.
-#[derive(Debug, thiserror::Error)]
-pub enum OutputError {
-    /// The coordinator could not be asked.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// An output did not come, or not whole.
-    #[error("cannot fetch outputs")]
-    Blob(#[from] BlobError),
-    /// An output cannot be written.
-    #[error("cannot write outputs")]
-    Write(#[from] OutDirError),
-    /// An output has a name no output may have.
-    #[error("item {} left output {}: {reason}", escape::line(item), escape::line(path))]
-    BadName {
-        /// Whose output.
-        item: String,
-        /// Its name.
-        path: String,
-        /// What is wrong with it.
-        reason: BadPath,
-    },
-    /// An output with a digest that is none.
-    #[error("output {} of item {} has no valid digest", escape::line(path), escape::line(item))]
-    BadDigest {
-        /// Whose output.
-        item: String,
-        /// Its name.
-        path: String,
-    },
-    /// Two items left the same output, or one a file where the other needs a directory.
-    #[error(
-        "items {} and {} both left output {}; nothing was written",
-        escape::line(first),
-        escape::line(second),
-        escape::line(path)
-    )]
-    Conflict {
-        /// The output.
-        path: String,
-        /// One item.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// The program is shutting down.
-    #[error("the fetch was stopped")]
-    Stopped,
-}
-
-impl OutputError {
-    /// Whose move it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            OutputError::Call(error) => error.kind(),
-            OutputError::Blob(error) => error.kind(),
-            OutputError::Write(_) | OutputError::BadName { .. } | OutputError::Conflict { .. } => Kind::Refused,
-            OutputError::BadDigest { .. } => Kind::Broken,
-            OutputError::Stopped => Kind::Unavailable,
-        }
-    }
-}
 
 /// How far a fetch is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,10 +8,12 @@
 //! A few batches are under way at once, so that reading, sending and the coordinator's syncs overlap. Everything here is
 //! harmless twice, so a batch that met a restarting coordinator is simply done again.
 
+mod error;
 mod progress;
 mod put;
+mod read;
 
-use std::{collections::HashSet, io, ops::Range, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use longshore_proto::{
@@ -21,14 +23,19 @@ use longshore_proto::{
 use prost::Message;
 use tokio::task::JoinSet;
 
-pub(crate) use self::progress::Tracker;
-pub use self::progress::{ProgressFn, UploadProgress};
-use self::put::Putting;
+pub use self::{
+    error::UploadError,
+    progress::{ProgressFn, UploadProgress},
+};
+use self::{
+    progress::Tracker,
+    put::Putting,
+    read::{Hashed, Run, STRETCH},
+};
 use crate::{
-    CallError, Client, Digest, Kind,
+    CallError, Client, Digest,
     inputs::{Input, Source},
-    read::{self, Hashed, Run, STRETCH},
-    retry::{self, Transient},
+    retry,
 };
 
 /// Blobs asked about at once, well below what one Missing request may name.
@@ -56,52 +63,6 @@ const _: () = assert!(LONG_LIST_ENTRIES as u64 <= bounds::LIST_ENTRIES);
 
 /// Inputs from which on lists are long.
 const MANY_INPUTS: usize = 20_000_000;
-
-/// An upload failed.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// An input cannot be read.
-    #[error("cannot read {shown}")]
-    Read {
-        /// Which, escaped.
-        shown: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// An input's bytes were not the same when they were read again.
-    #[error("{shown} changed while it was uploaded")]
-    Changed {
-        /// Which, escaped.
-        shown: String,
-    },
-    /// The coordinator could not be asked, or refused.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// The program is shutting down.
-    #[error("the upload was stopped")]
-    Stopped,
-}
-
-impl UploadError {
-    pub(crate) fn read(source: &Source, error: io::Error) -> UploadError {
-        UploadError::Read { shown: source.shown(), source: error }
-    }
-
-    /// Whose move it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            UploadError::Read { .. } | UploadError::Changed { .. } => Kind::Refused,
-            UploadError::Call(error) => error.kind(),
-            UploadError::Stopped => Kind::Unavailable,
-        }
-    }
-}
-
-impl Transient for UploadError {
-    fn is_transient(&self) -> bool {
-        matches!(self, UploadError::Call(error) if error.is_transient())
-    }
-}
 
 impl Client {
     /// Uploads what the coordinator lacks of `inputs` and of the lists that name them; answers the lists, in order, of at

@@ -1,9 +1,9 @@
 //! Following one job to its end, across restarts of the coordinator.
 
-use longshore_proto::v1::{JobState, JobView};
+use longshore_proto::v1::{JobRequest, JobState, JobView};
 use tonic::Streaming;
 
-use crate::{CallError, Client, escape, jobs::job_request, retry};
+use crate::{CallError, Client, escape, retry};
 
 /// A job under watch.
 ///
@@ -50,7 +50,7 @@ impl JobWatch {
     async fn step(&mut self) -> Result<Option<JobView>, CallError> {
         let doing = format!("watch job `{}`", escape::line(&self.id));
         if self.stream.is_none() {
-            let answer = self.client.jobs_rpc().watch(job_request(&self.id)).await;
+            let answer = self.client.jobs_rpc().watch(JobRequest { job_id: self.id.clone() }).await;
             self.stream = Some(answer.map_err(|s| self.client.failed(&doing, s))?.into_inner());
         }
         match self.stream.as_mut() {

@@ -9,7 +9,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Input, InputError, Source, read_error};
+use super::{
+    error::{InputError, read_error},
+    input::{Input, Source},
+};
 
 /// Largest list or file of lines, in bytes: they are held in memory, ten million lines of a hundred bytes.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;

@@ -12,7 +12,7 @@ use std::{
 use globset::{GlobBuilder, GlobMatcher};
 use walkdir::DirEntry;
 
-use super::{Input, InputError, walk};
+use super::{error::InputError, input::Input, walk};
 
 const SPECIAL: &[char] = &['*', '?', '[', '{'];
 

@@ -1,6 +1,8 @@
 //! Inputs as people type them, over a real directory.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, path::PathBuf};
+
+use bytes::Bytes;
 
 use super::*;
 

@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Input, InputError, Source, item_path, read_error};
+use super::{
+    error::{InputError, read_error},
+    input::{Input, Source},
+    name::item_path,
+};
 
 /// Which part of a tree is wanted.
 pub(super) trait Wanted {

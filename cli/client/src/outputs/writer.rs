@@ -4,7 +4,7 @@ use std::{fs::File, os::unix::fs::FileExt};
 
 use tokio::sync::mpsc;
 
-use super::{Output, OutputError};
+use super::{error::OutputError, output::Output};
 use crate::{
     BlobError, OutDir, Piece,
     blobs::{Received, verified},

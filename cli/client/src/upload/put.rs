@@ -18,8 +18,8 @@ use longshore_proto::{
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Tracker, UploadError};
-use crate::{Client, Digest, door::Door, inputs::Source, read::Hashed};
+use super::{error::UploadError, progress::Tracker, read::Hashed};
+use crate::{Client, Digest, door::Door, inputs::Source};
 
 /// Bytes of small blobs in one message, names included; well below the largest message.
 const PACK_BYTES: usize = 2 * 1024 * 1024;

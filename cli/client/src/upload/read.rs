@@ -17,10 +17,10 @@ use longshore_proto::SMALL_BLOB_BYTES;
 use rustix::{buffer::spare_capacity, fs::OFlags};
 use tokio::sync::mpsc;
 
+use super::{error::UploadError, progress::Tracker};
 use crate::{
-    Digest, UploadError,
+    Digest,
     inputs::{Input, Source},
-    upload::Tracker,
 };
 
 /// Threads that read and hash. Two keep a disk busy while leaving cores to the containers on the same machine.
@@ -30,7 +30,7 @@ const THREADS: usize = 2;
 const RUN: usize = 64;
 
 /// No run has inputs from before and from behind a multiple of this.
-pub(crate) const STRETCH: usize = 512;
+pub(super) const STRETCH: usize = 512;
 
 /// Runs that wait for their turn to be uploaded.
 const AHEAD: usize = 4;
@@ -43,14 +43,14 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// An input's digest and size.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hashed {
+pub(super) struct Hashed {
     pub digest: Digest,
     pub size: u64,
 }
 
 /// Inputs that follow one another, read.
 #[derive(Debug)]
-pub(crate) struct Run {
+pub(super) struct Run {
     /// Index of the first.
     pub start: usize,
     /// Each with its bytes, if it is small.
@@ -58,7 +58,7 @@ pub(crate) struct Run {
 }
 
 /// Reads all inputs. Runs come in about the order of the inputs; after an error nothing more is read.
-pub(crate) fn start(inputs: Arc<Vec<Input>>, tracker: Arc<Tracker>) -> mpsc::Receiver<Result<Run, UploadError>> {
+pub(super) fn start(inputs: Arc<Vec<Input>>, tracker: Arc<Tracker>) -> mpsc::Receiver<Result<Run, UploadError>> {
     let (out, runs) = mpsc::channel(AHEAD);
     let next = Arc::new(Next(Mutex::new(0)));
     for _ in 0..THREADS {

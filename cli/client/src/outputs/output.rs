@@ -1,0 +1,28 @@
+//! One output of a job.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use longshore_proto::SMALL_BLOB_BYTES;
+
+use crate::Digest;
+
+/// One output file of a job.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Where it goes below the directory.
+    pub path: String,
+    /// Its bytes' name.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Path of the item that left it.
+    pub item: Arc<str>,
+    pub(super) inline: Option<Bytes>,
+}
+
+impl Output {
+    pub(super) fn is_large(&self) -> bool {
+        self.size > SMALL_BLOB_BYTES as u64
+    }
+}
