@@ -1,67 +1,19 @@
-//! The command line, as typed. What it means is worked out by the commands.
+//! Flags that several commands share, as typed.
 
 pub mod container;
+pub mod job;
 pub mod servers;
 pub mod submission;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use longshore_client::DEFAULT_ADDRESS;
 
-use crate::{
-    commands::{
-        completions::CompletionsArgs,
-        job::{JobCommand, cancel::CancelArgs, logs::LogsArgs, wait::WaitArgs},
-        query::QueryArgs,
-        run::RunArgs,
-        service::ServiceCommand,
-        submit::SubmitArgs,
-        worker::WorkerCommand,
-    },
-    demo::DemoArgs,
-    printer::Format,
-};
-
-use self::servers::{CoordinatorArgs, UpArgs};
-
-const EXAMPLES: &str = "\
-Examples:
-  longshore up                                  coordinator and worker here
-  longshore run alpine 'texts/*.txt' -o out/ -- sh -c 'wc -w < {in} > {out}'
-  longshore run -f pipeline.yaml photos/ -o out/
-  longshore service deploy search.yaml
-  longshore query search -d 'white whale'
-
-Environment:
-  LONGSHORE_ADDR          address of the coordinator (--addr)
-  LONGSHORE_TOKEN_FILE    file with its token (--token-file); LONGSHORE_TOKEN holds a token itself
-  LONGSHORE_RUNTIME_DIR   where coordinators leave their sockets and tokens for their own user
-  LONGSHORE_LOG           what servers log, such as debug
-  NO_COLOR                no colours
-
-Exit codes:
-    0  everything committed
-    1  infrastructure: no coordinator, a full disk, a fault
-    2  usage: the command line, a spec, an input or a name must change
-    3  some items failed, or the answer is partial
-    4  not allowed
-    9  the job was cancelled
-  124  wait timed out
-  130  detached by Ctrl-C; the job goes on";
+use crate::printer::Format;
 
 /// Under which flags of every command stand in the help.
 const GLOBAL: &str = "Global options";
-
-/// Run any container image over files and requests: work queue and scatter/gather.
-#[derive(Debug, Parser)]
-#[command(name = "longshore", version, after_help = EXAMPLES, arg_required_else_help = true)]
-pub struct Cli {
-    #[command(flatten)]
-    pub global: Global,
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 /// Flags every command takes.
 #[derive(Debug, Args)]
@@ -78,54 +30,4 @@ pub struct Global {
     /// No progress and no remarks; listings are names only
     #[arg(short, long, global = true, help_heading = GLOBAL)]
     pub quiet: bool,
-}
-
-/// What to do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run an image over inputs, watch, and fetch the outputs
-    Run(Box<RunArgs>),
-    /// Submit a job and print its id
-    Submit(Box<SubmitArgs>),
-    /// Look at jobs, stop them, try them again
-    #[command(subcommand)]
-    Job(JobCommand),
-    /// List jobs (the same as `job ls`)
-    Ps,
-    /// Show what items wrote (the same as `job logs`)
-    Logs(LogsArgs),
-    /// Wait until a job has ended (the same as `job wait`)
-    Wait(WaitArgs),
-    /// Cancel a job (the same as `job cancel`)
-    Cancel(CancelArgs),
-    /// Deploy, look at and remove services
-    #[command(subcommand)]
-    Service(ServiceCommand),
-    /// Ask a service
-    Query(QueryArgs),
-    /// Run a worker, or list workers
-    Worker(WorkerCommand),
-    /// Run coordinator and worker on this machine
-    Up(UpArgs),
-    /// Run a coordinator alone
-    Coordinator(CoordinatorArgs),
-    /// Find out what keeps this machine from working
-    #[command(after_help = "Examples:\n  longshore doctor\n  longshore --addr 127.0.0.1:7000 doctor")]
-    Doctor,
-    /// See both patterns on real files, from nothing
-    #[command(after_help = "Examples:\n  longshore demo\n  longshore demo --runtime process")]
-    Demo(DemoArgs),
-    /// Print a completion script for a shell
-    Completions(CompletionsArgs),
-}
-
-impl Command {
-    /// Whether a coordinator or a worker runs in this process.
-    pub fn serves(&self) -> bool {
-        match self {
-            Command::Up(_) | Command::Coordinator(_) | Command::Demo(_) => true,
-            Command::Worker(worker) => worker.serves(),
-            _ => false,
-        }
-    }
 }

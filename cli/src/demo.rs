@@ -5,6 +5,7 @@
 //! an image on the spot.
 
 mod ranking;
+mod say;
 mod stage;
 mod texts;
 
@@ -14,10 +15,13 @@ use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use longshore_worker::home::Home;
 
-use self::stage::Stage;
+use self::{say::say, stage::Stage};
 use crate::{
-    args::{Cli, Command, servers::Runtime},
-    commands,
+    args::servers::Runtime,
+    commands::{
+        run::{self, RunArgs},
+        service::{self, ServiceCommand},
+    },
     context::Context,
     exit::Exit,
     interrupt::Interrupt,
@@ -36,6 +40,14 @@ pub struct DemoArgs {
     /// How containers are run; Docker where it answers, else plain processes
     #[arg(long, value_enum)]
     pub runtime: Option<Runtime>,
+}
+
+/// What the demo types, of all the commands there are.
+#[derive(Debug, clap::Parser)]
+enum Typed {
+    Run(Box<RunArgs>),
+    #[command(subcommand)]
+    Service(ServiceCommand),
 }
 
 /// Runs the demo.
@@ -104,13 +116,11 @@ async fn type_in(words: &[&str], address: &str, context: &Context) -> Result<Exi
     let shown: Vec<String> =
         words.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() }).collect();
     say(&format!("$ longshore {}", shown.join(" ")));
-    let before = ["longshore", "--addr", address];
-    let cli = Cli::try_parse_from(before.iter().chain(words))?;
+    let typed = Typed::try_parse_from(["longshore"].iter().chain(words))?;
     let context = Context { address: address.to_owned(), token_file: None, printer: context.printer.clone() };
-    match cli.command {
-        Command::Run(args) => commands::run::run(*args, &context).await,
-        Command::Service(command) => commands::service::run(command, &context).await,
-        _ => unreachable!("the demo types nothing else"),
+    match typed {
+        Typed::Run(args) => run::run(*args, &context).await,
+        Typed::Service(command) => service::run(command, &context).await,
     }
 }
 
@@ -123,8 +133,21 @@ fn show_table(path: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-fn say(line: &str) {
-    use std::io::Write as _;
-    // Nobody may be reading.
-    let _ = writeln!(std::io::stdout(), "{line}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Cli;
+
+    #[test]
+    fn what_the_demo_types_a_user_can_type() {
+        for words in [
+            &["run", "-f", "pipeline.yaml", "texts", "-o", "counts"][..],
+            &["service", "deploy", "search.yaml"],
+            &["service", "rm", "search"],
+        ] {
+            let line = || ["longshore"].into_iter().chain(words.iter().copied());
+            assert!(Typed::try_parse_from(line()).is_ok(), "{words:?}");
+            assert!(Cli::try_parse_from(line()).is_ok(), "{words:?}");
+        }
+    }
 }

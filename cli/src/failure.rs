@@ -9,7 +9,11 @@ use longshore_client::{
 use longshore_local::{AddressError, PrivateDirError, WayError};
 use longshore_worker::coordinator::Refused;
 
-use crate::{exit::Exit, printer::StdoutClosed, spec::SpecError};
+use crate::{
+    exit::Exit,
+    printer::StdoutClosed,
+    spec::{SpecError, UnreadSpec},
+};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
@@ -83,7 +87,7 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return Some((failure.exit, failure.hint.clone()));
     }
-    if error.is::<SpecError>() {
+    if error.is::<SpecError>() || error.is::<UnreadSpec>() {
         return Some((Exit::Usage, None));
     }
     if let Some(error) = error.downcast_ref::<InputError>() {

@@ -1,7 +1,7 @@
 //! The `longshore` command.
 //!
 //! ```text
-//! args (what was typed) ──► commands ──► client ──► coordinator
+//! args (shared flags) ──► commands ──► client ──► coordinator
 //!                              ├──► views ──► printer ──► standard output
 //!                              └──► progress ──────────► standard error
 //! serve: the one place that knows the servers' insides
@@ -39,7 +39,7 @@ const TIDY_UP: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     longshore_coordinator::probe_main_if_asked();
-    let cli = args::Cli::parse();
+    let cli = commands::Cli::parse();
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&error.into()).into(),
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 
 /// Servers run on every core. What asks them has one connection, and each answer handed from thread to thread would cost
 /// more than all the rest that is done with it; disks are waited for on threads of their own.
-fn runtime(command: &args::Command) -> io::Result<Runtime> {
+fn runtime(command: &commands::Command) -> io::Result<Runtime> {
     let mut builder = if command.serves() { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder.enable_all().build()
 }

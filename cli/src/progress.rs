@@ -1,18 +1,20 @@
 //! Progress, on standard error: bars on a terminal, now and then a line otherwise, nothing with `--quiet`.
 
+mod at_work;
 mod bars;
 mod lines;
+mod lock;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use longshore_client::{
     ProgressFn,
     outputs::FetchProgress,
-    v1::{ItemFailure, JobView, StageView},
+    v1::{ItemFailure, JobView},
 };
 
-use self::{bars::Bars, lines::Lines};
-use crate::{amounts, printer::Printer, summary, views};
+use self::{bars::Bars, lines::Lines, lock::lock};
+use crate::{printer::Printer, summary, views};
 
 /// Failed attempts shown as they happen; a job with more has its summary.
 const FAILURES_SHOWN: usize = 20;
@@ -147,19 +149,6 @@ fn failure_text(job: &JobView, failure: &ItemFailure) -> String {
     text.trim_end().to_owned()
 }
 
-/// What a stage is at, besides what is done: `3 running, 1 retrying, 2 failed`.
-fn at_work(stage: &StageView) -> String {
-    let parts = [(stage.running, "running"), (stage.backing_off, "retrying"), (stage.failed, "failed")];
-    let some = parts.iter().filter(|(count, _)| *count > 0);
-    let texts: Vec<String> = some.map(|(count, what)| format!("{} {what}", amounts::count(*count))).collect();
-    texts.join(", ")
-}
-
-/// A lock that a panic elsewhere does not close: what it guards is only shown.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use longshore_client::v1::Failure;
@@ -201,12 +190,5 @@ mod tests {
         let progress = progress();
         let all: usize = (0..100).map(|i| progress.new_failures(&job(&[i])).len()).sum();
         assert_eq!(all, FAILURES_SHOWN + 1);
-    }
-
-    #[test]
-    fn what_is_at_work_leaves_out_zeros() {
-        let stage = StageView { running: 1_200, failed: 2, ..StageView::default() };
-        assert_eq!(at_work(&stage), "1,200 running, 2 failed");
-        assert_eq!(at_work(&StageView::default()), "");
     }
 }

@@ -10,14 +10,15 @@ pub mod quantity;
 pub mod require;
 pub mod service;
 
-use std::{fmt, fs, io::Read, path::Path};
+use std::{
+    fmt, fs,
+    io::{self, Read},
+    path::Path,
+};
 
-use anyhow::Context as _;
 use longshore_client::escape;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Location;
-
-use crate::failure::Failure;
 
 /// Largest spec in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -54,6 +55,14 @@ impl fmt::Display for SpecError {
 
 impl std::error::Error for SpecError {}
 
+/// A spec that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read spec {file}")]
+pub struct UnreadSpec {
+    file: String,
+    source: io::Error,
+}
+
 /// A spec as read.
 #[derive(Debug)]
 pub struct SpecText {
@@ -65,14 +74,16 @@ pub struct SpecText {
 
 impl SpecText {
     /// Reads the spec at `path`; `-` is standard input.
-    pub fn read(path: &Path) -> anyhow::Result<SpecText> {
+    pub fn read(path: &Path) -> Result<SpecText, UnreadSpec> {
         let file = escape::path(path);
         let text = match path == Path::new("-") {
-            true => read_bounded(std::io::stdin()),
+            true => read_bounded(io::stdin()),
             false => fs::File::open(path).and_then(read_bounded),
         };
-        let text = text.with_context(|| Failure::usage(format!("cannot read spec {file}")))?;
-        Ok(SpecText { file, text })
+        match text {
+            Ok(text) => Ok(SpecText { file, text }),
+            Err(source) => Err(UnreadSpec { file, source }),
+        }
     }
 
     fn parse<T: DeserializeOwned>(&self) -> Result<T, SpecError> {
@@ -85,11 +96,11 @@ impl SpecText {
     }
 }
 
-fn read_bounded(from: impl Read) -> std::io::Result<String> {
+fn read_bounded(from: impl Read) -> io::Result<String> {
     let mut text = String::new();
     from.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     match text.len() as u64 > MAX_BYTES {
-        true => Err(std::io::Error::other(format!("it is longer than {MAX_BYTES} bytes"))),
+        true => Err(io::Error::other(format!("it is longer than {MAX_BYTES} bytes"))),
         false => Ok(text),
     }
 }

@@ -1,10 +1,10 @@
 //! `longshore completions`.
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::{args::Cli, exit::Exit, printer};
+use crate::{exit::Exit, printer};
 
 /// Which shell.
 #[derive(Debug, Args)]
@@ -17,10 +17,10 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
-pub fn run(args: &CompletionsArgs) -> Result<Exit> {
+/// Prints the script for a command line.
+pub fn run(args: &CompletionsArgs, mut commands: Command) -> Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "longshore", &mut script);
+    clap_complete::generate(args.shell, &mut commands, "longshore", &mut script);
     printer::to_stdout(&script)?;
     Ok(Exit::Done)
 }

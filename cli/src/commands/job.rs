@@ -10,9 +10,9 @@ pub mod wait;
 pub mod watch;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
-use crate::{context::Context, exit::Exit};
+use crate::{args::job::JobId, context::Context, exit::Exit};
 
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
@@ -37,14 +37,6 @@ pub enum JobCommand {
     Logs(logs::LogsArgs),
     /// List a job's outputs, or fetch them
     Outputs(outputs::OutputsArgs),
-}
-
-/// Which job.
-#[derive(Debug, Args)]
-pub struct JobId {
-    /// The job's id, an unambiguous beginning of it, or last
-    #[arg(value_name = "JOB")]
-    pub id: String,
 }
 
 /// Does it.

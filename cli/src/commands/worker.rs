@@ -58,7 +58,7 @@ async fn ls(context: &Context) -> Result<Exit> {
 mod tests {
     use clap::Parser;
 
-    use crate::args::{Cli, Command};
+    use crate::commands::{Cli, Command};
 
     #[test]
     fn a_worker_is_run_with_the_flags_it_was_given() {

@@ -7,7 +7,7 @@ use longshore_client::{
 };
 use serde::Deserialize;
 
-use super::say;
+use super::say::say;
 use crate::views::parts_table;
 
 /// Hits that are shown.

@@ -9,7 +9,7 @@ use longshore_client::{
     v1::{JobState, JobView, StageView},
 };
 
-use super::{at_work, lock};
+use super::{at_work::at_work, lock::lock};
 use crate::amounts;
 
 /// Redraws a second.

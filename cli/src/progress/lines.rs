@@ -11,7 +11,7 @@ use longshore_client::{
     v1::{JobState, JobView, StageView},
 };
 
-use super::{at_work, lock};
+use super::{at_work::at_work, lock::lock};
 use crate::{amounts, printer::Printer};
 
 /// Shortest time between two lines that say nothing but "further".

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use longshore_client::escape;
 
-use super::JobId;
-use crate::{amounts, context::Context, exit::Exit};
+use crate::{amounts, args::job::JobId, context::Context, exit::Exit};
 
 /// Puts failed items back into the queue.
 pub async fn run(job: JobId, context: &Context) -> Result<Exit> {

@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use super::JobId;
-use crate::{context::Context, exit::Exit, views::JobDetail};
+use crate::{args::job::JobId, context::Context, exit::Exit, views::JobDetail};
 
 /// Shows one job.
 pub async fn run(job: JobId, context: &Context) -> Result<Exit> {

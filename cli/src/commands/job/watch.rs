@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use super::JobId;
 use crate::{
+    args::job::JobId,
     context::Context,
     exit::Exit,
     follow::{self, Followed},
