@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use walkdir::WalkDir;
 
-use super::{Found, HITS_MAX, Hit, Ranking};
+use super::ranking::{Found, HITS_MAX, Hit, Ranking};
 
 /// Largest document. A larger one is refused at the start: it would have to be in memory while it is read.
 const FILE_MAX_BYTES: u64 = 256 << 20;
