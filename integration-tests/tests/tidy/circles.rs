@@ -154,6 +154,16 @@ mod tests {
     }
 
     #[test]
+    fn a_module_is_not_taken_for_the_function_of_its_name() {
+        let circles = found(&[
+            ("lib.rs", "mod a; mod b; fn a() { b::f() }"),
+            ("a.rs", "pub const A: u8 = 0;"),
+            ("b.rs", "use crate::a::{self, A}; pub fn f() { a::A + A; }"),
+        ]);
+        assert_eq!(circles, [""; 0]);
+    }
+
+    #[test]
     fn what_is_there_for_tests_does_not_count() {
         let circles = found(&[
             ("lib.rs", "mod a; mod b; #[cfg(test)] mod c;"),

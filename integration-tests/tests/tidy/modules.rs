@@ -31,8 +31,10 @@ struct Module {
 
 /// What a name stands for.
 enum Name {
-    /// An item, defined here.
+    /// A type, trait or the like, defined here.
     Item,
+    /// A function, constant or static, defined here: no path goes on behind it.
+    Value,
     Module(usize),
     /// What that path leads to from here.
     Alias(Vec<String>),
@@ -43,6 +45,8 @@ enum Name {
 enum Place {
     /// An item that is defined in this file.
     Item(usize),
+    /// The same, of those that no path goes on behind.
+    Value(usize),
     Module(usize),
 }
 
@@ -77,7 +81,10 @@ impl Modules {
             }
             (places, name) = (self.step(&places, step, &mut seen), step);
         }
-        let file = |place: Place| if let Place::Item(file) = place { Some((file, name.clone())) } else { None };
+        let file = |place: Place| match place {
+            Place::Item(file) | Place::Value(file) => Some((file, name.clone())),
+            Place::Module(_) => None,
+        };
         places.into_iter().filter_map(file).collect()
     }
 
@@ -85,7 +92,7 @@ impl Modules {
     pub fn module_file(&self, at: usize, path: &[String]) -> Option<usize> {
         self.resolve(at, path, &mut Seen::new()).into_iter().find_map(|place| match place {
             Place::Module(module) => Some(self.modules[module].file),
-            Place::Item(_) => None,
+            Place::Item(_) | Place::Value(_) => None,
         })
     }
 
@@ -164,16 +171,16 @@ impl Modules {
     }
 
     fn define(&mut self, item: &Item, at: usize) {
-        let name = match item {
-            Item::Const(item) => &item.ident,
-            Item::Enum(item) => &item.ident,
-            Item::Fn(item) => &item.sig.ident,
-            Item::Static(item) => &item.ident,
-            Item::Struct(item) => &item.ident,
-            Item::Trait(item) => &item.ident,
-            Item::TraitAlias(item) => &item.ident,
-            Item::Type(item) => &item.ident,
-            Item::Union(item) => &item.ident,
+        let (name, kind) = match item {
+            Item::Const(item) => (&item.ident, Name::Value),
+            Item::Enum(item) => (&item.ident, Name::Item),
+            Item::Fn(item) => (&item.sig.ident, Name::Value),
+            Item::Static(item) => (&item.ident, Name::Value),
+            Item::Struct(item) => (&item.ident, Name::Item),
+            Item::Trait(item) => (&item.ident, Name::Item),
+            Item::TraitAlias(item) => (&item.ident, Name::Item),
+            Item::Type(item) => (&item.ident, Name::Item),
+            Item::Union(item) => (&item.ident, Name::Item),
             Item::Macro(item) => {
                 let Some(name) = &item.ident else { return };
                 self.macros.insert(name_of(name), self.modules[at].file);
@@ -181,7 +188,7 @@ impl Modules {
             }
             _ => return,
         };
-        self.modules[at].names.entry(name_of(name)).or_default().push(Name::Item);
+        self.modules[at].names.entry(name_of(name)).or_default().push(kind);
     }
 
     fn aliases(&mut self, names: &ItemUse, at: usize) {
@@ -220,7 +227,10 @@ impl Modules {
         let mut found = BTreeSet::new();
         for place in places {
             match *place {
+                Place::Value(_) => {}
+                // The rest of a path behind an item is part of that item; `{self}` is what is before it.
                 Place::Item(_) => found.extend([*place]),
+                Place::Module(_) if name == "self" => found.extend([*place]),
                 Place::Module(module) if name == "super" => found.extend([Place::Module(self.modules[module].parent)]),
                 Place::Module(module) => match self.look_up(module, name, seen) {
                     // What a macro makes is not seen. It is where it is said to be.
@@ -237,6 +247,7 @@ impl Modules {
         if let Some(names) = module.names.get(name) {
             let places = names.iter().flat_map(|name| match name {
                 Name::Item => vec![Place::Item(module.file)],
+                Name::Value => vec![Place::Value(module.file)],
                 Name::Module(module) => vec![Place::Module(*module)],
                 Name::Alias(path) => self.resolve(at, path, seen),
             });
@@ -274,14 +285,7 @@ pub fn used(names: &ItemUse) -> Vec<Used> {
 }
 
 fn flatten(tree: &UseTree, before: &mut Vec<String>, found: &mut Vec<Used>) {
-    let leaf = |before: &[String], last: &syn::Ident| {
-        let mut path = before.to_vec();
-        // `{self}` is what is before it.
-        if last != "self" || path.is_empty() {
-            path.push(name_of(last));
-        }
-        path
-    };
+    let leaf = |before: &[String], last: &syn::Ident| [before, &[name_of(last)]].concat();
     match tree {
         UseTree::Path(path) => {
             before.push(name_of(&path.ident));
@@ -291,7 +295,8 @@ fn flatten(tree: &UseTree, before: &mut Vec<String>, found: &mut Vec<Used>) {
         UseTree::Group(group) => group.items.iter().for_each(|tree| flatten(tree, before, found)),
         UseTree::Name(name) => {
             let path = leaf(before, &name.ident);
-            found.push(Used { name: path.last().cloned(), path });
+            let known_by = path.iter().rfind(|name| *name != "self").or(path.last());
+            found.push(Used { name: known_by.cloned(), path });
         }
         UseTree::Rename(name) => {
             found.push(Used { path: leaf(before, &name.ident), name: Some(name_of(&name.rename)) });
