@@ -81,12 +81,13 @@ impl Coordinator {
     /// # Errors
     /// When the directory is in use by another coordinator, damaged, or cannot be written.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        let private = PrivateDir::open(&config.dir, |name| ["store", "blobs"].contains(&name))?;
+        let private = PrivateDir::open(&config.dir, |name| ["store", "blobs", format::FILE].contains(&name))?;
         // From here on without links, which somebody could turn.
         let dir = private.path();
         if let Some(mode) = private.mended() {
             tracing::warn!(dir = %dir.display(), "others could look into the data directory (mode {mode:o}): closed to them");
         }
+        format::claim(dir, &dir.join("store"))?;
         let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
         let blobs = Arc::new(longshore_blobs::Blobs::open(dir.join("blobs"))?);
         let reader = store.reader();
@@ -200,7 +201,10 @@ fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenE
     let epoch = before + 1;
     let mut batch = Batch::new();
     batch.put(keys::EPOCH, epoch.to_be_bytes());
-    batch.put(keys::FORMAT_KEY, keys::FORMAT.to_be_bytes());
+    batch.put(keys::FORMAT_KEY, format::FORMAT.to_be_bytes());
     store.commit(&batch)?;
     Ok(epoch)
 }
+
+#[cfg(test)]
+mod formats;

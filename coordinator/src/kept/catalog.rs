@@ -111,6 +111,12 @@ impl Sheet {
         Self { submission, firsts }
     }
 
+    /// The submission itself.
+    #[cfg(test)]
+    pub fn submission(&self) -> &SubmitRequest {
+        &self.submission
+    }
+
     /// The job's specification.
     pub fn stages(&self) -> &[longshore_proto::v1::Stage] {
         self.submission.spec.as_ref().map_or(&[], |spec| &spec.stages)

@@ -1,8 +1,10 @@
 //! What can be wrong with what was kept.
 
+use std::{io, path::PathBuf};
+
 use longshore_store::ReadError;
 
-use super::keys::FORMAT;
+use super::format::{FORMAT, Found};
 
 /// A kept record that cannot be read, or that this program does not understand.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +14,20 @@ pub enum LoadError {
     Read(#[from] ReadError),
     /// Another version wrote it.
     #[error(
-        "its records are of format {found}, and this version of longshore reads format {FORMAT} alone: {}",
-        advice(*.found)
+        "its records are of {found}, and this version of longshore reads format {FORMAT} alone: {}",
+        found.advice()
     )]
     Format {
-        /// The format it has; 1 is that of stores that do not say.
-        found: u32,
+        /// The format it has.
+        found: Found,
+    },
+    /// The file that says the format cannot be used.
+    #[error("the file {} cannot be read or made; it says in digits which format the records beside it have", path.display())]
+    FormatFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// An entry is not of this version's shape.
     #[error("the entry {key} is not understood: it may be a newer version's, which can read it")]
@@ -33,15 +43,6 @@ impl LoadError {
     /// Of the entry with this key.
     pub fn malformed(key: &[u8], why: impl Into<Malformed>) -> Self {
         Self::Malformed { key: key.escape_ascii().to_string(), source: why.into() }
-    }
-}
-
-/// What to do about a directory of another format.
-fn advice(found: u32) -> &'static str {
-    if found > FORMAT {
-        "use the newer version that wrote them"
-    } else {
-        "use the older version that wrote them, or begin with an empty directory (`--data DIR`)"
     }
 }
 

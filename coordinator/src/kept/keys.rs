@@ -24,11 +24,6 @@ pub const EPOCH: &[u8] = b"e";
 /// Key of the format.
 pub const FORMAT_KEY: &[u8] = b"v";
 
-/// What the table above says; another number means another table.
-///
-/// 1 and 2 were lists of fields by position, to which nothing could be added.
-pub const FORMAT: u32 = 3;
-
 /// First byte of a job's key.
 pub const JOB: u8 = b'j';
 

@@ -1,0 +1,145 @@
+//! Data directories of every format, as they were once written, opened by the program of today.
+//!
+//! They are in `coordinator/tests/data/format-N`. When `FORMAT` rises, the test that misses its directory writes it: look at it
+//! and check it in. A directory that is there is never written again: it stands for those that people have. What the one of
+//! a format before has to be is then said by a test of its own, whether it is refused or read.
+
+mod contents;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use longshore_core::{ItemKey, Ledger, Settings};
+use longshore_store::{Entry, Options, SledStore, Store};
+use walkdir::WalkDir;
+
+use crate::{
+    Config, Coordinator, OpenError,
+    kept::{
+        catalog::Catalog,
+        error::LoadError,
+        format::{FORMAT, Found},
+    },
+};
+
+/// The directory of a format, as it was checked in.
+fn checked_in(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/format-{format}"))
+}
+
+/// A copy that may be opened.
+fn copy(format: u32) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, content) in files(&checked_in(format)) {
+        let to = dir.path().join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, content).unwrap();
+    }
+    dir
+}
+
+/// Every file below, with what is in it.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = WalkDir::new(dir).into_iter().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+    files.map(|path| (path.strip_prefix(dir).unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+}
+
+/// No ballast, and workers are waited for as long as the test takes.
+fn config(dir: &Path) -> Config {
+    let settings = Settings { lease_ms: 3_600_000, reunion_ms: 3_600_000, ..Settings::default() };
+    Config { settings, store: Options { ballast_bytes: 0, ..Options::default() }, ..Config::new(dir) }
+}
+
+/// Everything in the store of a data directory.
+fn entries(dir: &Path) -> Vec<Entry> {
+    let (store, _) = SledStore::open(&dir.join("store"), &Options { ballast_bytes: 0, ..Options::default() }).unwrap();
+    store.scan(&[], None, usize::MAX).unwrap()
+}
+
+#[test]
+fn format_2_is_refused_by_its_name_and_left_as_it_was() {
+    let dir = copy(2);
+    let before = files(dir.path());
+    let error = Coordinator::open(&config(dir.path())).err().unwrap();
+    let OpenError::Load(error @ LoadError::Format { found: Found::Unsaid }) = error else { panic!("{error:?}") };
+    let text = error.to_string();
+    assert!(text.contains("format 2 or 1") && text.contains("format 3") && text.contains("--data"), "{text}");
+    assert!(files(dir.path()) == before, "something was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn format_2_is_refused_too_where_the_file_beside_it_says_otherwise() {
+    let dir = copy(2);
+    fs::write(dir.path().join("format"), "3\n").unwrap();
+    let before = entries(dir.path());
+    let error = Coordinator::open(&config(dir.path())).err().unwrap();
+    assert!(matches!(error, OpenError::Load(LoadError::Format { found: Found::Said(2) })), "{error:?}");
+    assert!(entries(dir.path()) == before, "something was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn format_3_is_opened_with_everything_that_was_kept() {
+    let dir = copy(3);
+    let coordinator = Coordinator::open(&config(dir.path())).unwrap();
+    assert_eq!(coordinator.epoch(), contents::EPOCH_KEPT + 1);
+    let mut wanted = Ledger::default();
+    contents::records().iter().for_each(|record| wanted.apply(record));
+    let same = coordinator.driver.read(move |core| *core.ledger() == wanted).await.unwrap();
+    assert!(same, "the ledger is another");
+    tokio::task::block_in_place(|| check_details(&coordinator.catalog));
+    coordinator.driver.stop().await;
+}
+
+/// What the core does not read.
+fn check_details(catalog: &Catalog) {
+    for (job, submission) in contents::submissions() {
+        assert_eq!(catalog.sheet(job).unwrap().submission(), &submission);
+        let inputs = contents::inputs(submission.inputs[0].count);
+        for (index, input) in (0..).zip(inputs.blobs) {
+            assert_eq!(catalog.input(job, index).unwrap(), input);
+        }
+    }
+    let large = blake3::hash(&contents::large());
+    assert!(catalog.blobs().get(&large).unwrap() == contents::large());
+    let item = |job, stage, index| ItemKey { job, stage, index };
+    for (stage, index) in (0..2).flat_map(|stage| (0..contents::SUCCESSES).map(move |index| (stage, index))) {
+        let item = item(contents::SUCCEEDED, stage, index);
+        let (success, outcome) = catalog.outcome(&item).unwrap().unwrap();
+        assert!(success);
+        if item == contents::LISTED {
+            assert_eq!(catalog.outputs(outcome).unwrap(), contents::listed().blobs);
+        } else {
+            assert_eq!(outcome, contents::success(&item));
+        }
+    }
+    let failed = catalog.outcome(&item(contents::FAILED, 0, 1)).unwrap();
+    assert_eq!(failed, Some((false, contents::failure())));
+    let given_up = catalog.outcome(&item(contents::FAILED, 0, 2)).unwrap();
+    assert_eq!(given_up, Some((false, longshore_proto::v1::Outcome::default())));
+    assert_eq!(catalog.outcome(&item(contents::RUNNING, 0, 1)).unwrap(), None);
+    let trouble = catalog.trouble(&item(contents::RUNNING, 0, 2)).unwrap();
+    assert_eq!(trouble, Some((1 + 2 + 5, contents::failure())));
+    let spec = contents::service();
+    let digest = blake3::hash(&prost::Message::encode_to_vec(&spec)).into();
+    assert_eq!(catalog.service_spec(&digest).unwrap(), spec);
+}
+
+#[test]
+fn the_format_of_today_is_checked_in_and_written_as_it_was() {
+    let place = checked_in(FORMAT);
+    if !place.exists() {
+        fs::create_dir(&place).unwrap();
+        contents::write(&place);
+        for lock in ["store/lock", "blobs/lock"] {
+            fs::remove_file(place.join(lock)).unwrap();
+        }
+        panic!("{} was missing and has been written: look at it and check it in", place.display());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    contents::write(dir.path());
+    assert_eq!(entries(dir.path()), entries(copy(FORMAT).path()));
+}
