@@ -1,16 +1,18 @@
 //! The wire contract of Longshore: what clients, coordinator and workers say to each other.
 //!
 //! The `.proto` files under `proto/longshore/v1` are the documents to read; this crate carries the types generated from
-//! them, and beside them what both ends have to agree on: bounds, and what a path may be. It knows nothing of the rest of
-//! the project.
+//! them, and beside them what both ends have to agree on: bounds, what a path may be, and what names a
+//! blob. It knows nothing of the rest of the project.
 
 // A test that unwraps says where it failed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod bounds;
+pub mod digest;
 pub mod path;
 
 pub use bounds::{CHUNK_BYTES, DIGEST_BYTES, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES};
+pub use digest::Digest;
 
 // Generated code documents itself in the .proto files.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)]

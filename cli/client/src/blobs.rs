@@ -187,7 +187,7 @@ impl Check {
             return garbled("a blob began within another");
         }
         match self.asked.next() {
-            Some(asked) if asked.0 == digest => Ok(asked),
+            Some(asked) if asked.as_bytes().as_slice() == digest => Ok(asked),
             Some(_) => garbled("a blob came out of order"),
             None => garbled("more blobs came than were asked for"),
         }

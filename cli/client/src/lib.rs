@@ -15,7 +15,6 @@
 mod address;
 mod blobs;
 mod client;
-mod digest;
 mod door;
 mod error;
 pub mod escape;
@@ -32,7 +31,6 @@ mod watch;
 pub use address::DEFAULT_ADDRESS;
 pub use blobs::{BlobError, BlobStream, Piece};
 pub use client::Client;
-pub use digest::Digest;
 pub use error::{CallError, Kind};
 pub use jobs::Items;
 pub use out_dir::{OutDir, OutDirError};
@@ -42,4 +40,4 @@ pub use watch::JobWatch;
 /// What shows who calls, where the kernel does not say it.
 pub use longshore_local::{Token, TokenError, TokenSource};
 /// The messages of the wire contract, which this crate's API speaks in, and what they may have in them.
-pub use longshore_proto::{bounds, path, v1};
+pub use longshore_proto::{Digest, bounds, path, v1};

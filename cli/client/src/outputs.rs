@@ -133,7 +133,7 @@ fn add_outputs(outputs: &mut Vec<Output>, item: ItemView) -> Result<(), OutputEr
         if let Err(reason) = path::check(&blob.path) {
             return Err(OutputError::BadName { item: name.to_string(), path: blob.path, reason });
         }
-        let Some(digest) = Digest::from_wire(&blob.digest) else {
+        let Ok(digest) = Digest::try_from(&blob.digest) else {
             return Err(OutputError::BadDigest { item: name.to_string(), path: blob.path });
         };
         outputs.push(Output {

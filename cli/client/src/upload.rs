@@ -222,7 +222,7 @@ async fn missing(client: &Client, blobs: &[Putting]) -> Result<HashSet<Digest>, 
     let request = MissingRequest { digests: blobs.iter().map(|blob| blob.digest.to_wire()).collect() };
     let answer = client.blobs_rpc().missing(request).await;
     let digests = answer.map_err(|s| client.failed("ask which inputs are missing", s))?.into_inner().digests;
-    Ok(digests.iter().filter_map(|digest| Digest::from_wire(digest)).collect())
+    Ok(digests.iter().filter_map(|digest| Digest::try_from(digest).ok()).collect())
 }
 
 /// Blobs that are asked about, and put, together; each once.

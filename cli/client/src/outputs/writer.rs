@@ -77,7 +77,7 @@ fn copy(dir: &mut OutDir, output: &Output, from: &File, size: u64) -> Result<(),
         hasher.update(&chunk[..read]);
         file.write(&chunk[..read])?;
     }
-    match *hasher.finalize().as_bytes() == output.digest.0 {
+    match hasher.finalize() == *output.digest.as_bytes() {
         true => Ok(file.commit()?),
         false => Err(damaged().into()),
     }

@@ -86,9 +86,9 @@ async fn print(client: &Client, job: &JobView, item: &ItemView, printer: &Printe
 }
 
 async fn log(client: &Client, digest: &[u8]) -> Result<Bytes> {
-    match Digest::from_wire(digest) {
-        Some(digest) => Ok(client.blob(digest, MAX_LOG_BYTES).await?),
-        None => Ok(Bytes::new()),
+    match Digest::try_from(digest) {
+        Ok(digest) => Ok(client.blob(digest, MAX_LOG_BYTES).await?),
+        Err(_) => Ok(Bytes::new()),
     }
 }
 
