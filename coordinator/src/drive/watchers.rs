@@ -95,7 +95,7 @@ impl Watchers {
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::{Input, JobSpec, Now, RequestId, Settings, StageSpec};
+    use longshore_core::{Input, JobSpec, Now, RequestId, Settings, StageKind, StageSpec};
 
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
 
     fn core_with_job() -> Core {
         let mut core = Core::load(1, Settings::default(), Now::default(), []);
-        let stage = StageSpec { gather: false, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
+        let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
         let spec = JobSpec { priority: 0, stages: vec![stage] };
         let (request, key) = (RequestId(1), String::new());
         core.step(Now::default(), Input::Submit { request, job: JOB, key, spec, inputs: 1, detail: [0; 32] });

@@ -5,9 +5,10 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use longshore_blobs::Blobs;
 use longshore_core::{
-    ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, Record, ServicePlan, ServiceRecord, StageSpec,
-    TroubleRecord, WorkerId, WorkerRecord,
+    ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, Record, ServicePlan, ServiceRecord, StageKind,
+    StageSpec, TroubleRecord, WorkerId, WorkerRecord,
 };
+use longshore_drive::Page as _;
 use longshore_proto::v1::{self, BlobList, BlobListRef, NamedBlob, SubmitRequest};
 use longshore_store::{Committer, Options, SledStore};
 use prost::Message;
@@ -123,8 +124,9 @@ pub fn failure() -> v1::Outcome {
     v1::Outcome { failure: Some(failure), worker: "worker two".to_owned(), attempt: 3, ..v1::Outcome::default() }
 }
 
-fn stage(gather: bool) -> StageSpec {
-    StageSpec { gather, attempts: 3, backoff_ms: 1_500, max_backoff_ms: 60_000, max_parallel: 8 }
+fn stage(gathers: bool) -> StageSpec {
+    let kind = if gathers { StageKind::Gather } else { StageKind::Map };
+    StageSpec { kind, attempts: 3, backoff_ms: 1_500, max_backoff_ms: 60_000, max_parallel: 8 }
 }
 
 fn job(id: JobId, gathers: &[bool], inputs: u64, state: JobState) -> JobRecord {
