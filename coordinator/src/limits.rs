@@ -40,6 +40,9 @@ pub const PARTS_BYTES: u64 = longshore_contract::bounds::PARTS_BYTES;
 /// Longest deadline of a query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
 
+/// Requests waiting for their answer at once, workers' links aside: each may hold a message. Streams wait no more once they have begun.
+pub const REQUESTS: usize = 1_024;
+
 /// Queries under way at once: each holds its parts in memory.
 pub const QUERIES: usize = 256;
 

@@ -126,7 +126,7 @@ fn coverage_headers(coverage: &Coverage) -> HeaderMap {
 }
 
 /// The one place where errors become HTTP's statuses.
-fn unasked(error: &Error) -> Response {
+pub fn unasked(error: &Error) -> Response {
     let (code, name) = match error {
         Error::Refused(refused, _) => match refused {
             Refused::Invalid => (StatusCode::BAD_REQUEST, "invalid_argument"),

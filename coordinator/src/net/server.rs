@@ -1,16 +1,11 @@
 //! One port, and a socket beside it, for everything: gRPC with reflection and health, and the HTTP gateway.
 
-use std::{collections::VecDeque, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use longshore_local::{Entrance, User};
+use longshore_local::Entrance;
 use longshore_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
@@ -19,34 +14,30 @@ use longshore_proto::{
 };
 use rustix::process::{Resource, getrlimit};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::TcpListener,
     task::{AbortHandle, JoinSet},
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tower::ServiceBuilder;
-use tower_http::timeout::TimeoutBody;
+use tower::MakeService;
 
 use crate::{
     api::{jobs::Jobs, services::Services},
-    error::chain,
     limits,
     net::{
+        connection::{self, MakeConnection, Requests},
         door::Door,
-        gate::{Gate, Peer, Via},
+        gate::{Gate, Peer},
         grpc::{AgentService, BlobsService, JobsService, ServicesService},
         http as gateway,
+        listener::{Listener, OwnSocket},
+        stack,
     },
     workers::session::Agents,
 };
 
 /// Pause after an accept that failed (descriptors may have run out), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How often it is made sure that the socket is still there, while nobody comes in.
-const LOOK_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the port cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -98,12 +89,13 @@ impl Served {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(limits::ANSWER_BYTES + MAX_MESSAGE_BYTES),
             )
-            .add_service(
-                AgentServer::new(AgentService(self.agents))
-                    .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
-                    .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
-            );
-        Ok(grpc.into_axum_router().merge(gateway))
+            .into_axum_router();
+        let agent = Routes::new(
+            AgentServer::new(AgentService(self.agents))
+                .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
+                .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
+        );
+        Ok(stack::shedding(grpc.merge(gateway)).merge(agent.into_axum_router().reset_fallback()))
     }
 }
 
@@ -120,7 +112,7 @@ pub(crate) struct Entrances {
 /// Accepts connections until `stop` is done, then ends those that are open.
 pub(crate) async fn serve(
     entrances: Entrances,
-    router: Router,
+    routes: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     let Entrances { port, own, door } = entrances;
@@ -128,106 +120,25 @@ pub(crate) async fn serve(
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
-    let router = router.layer(Gate::of(&own));
+    let make = MakeConnection::new(stack::before(routes, Gate::of(&own)));
     let socket = OwnSocket::of(own, door).map_err(ServeError::Listen)?;
     let stopping = CancellationToken::new();
     let stopped = async {
         stop.await;
         stopping.cancel();
     };
-    tokio::join!(stopped, accept_all(port, router.clone(), &stopping), accept_all(socket, router, &stopping));
+    tokio::join!(stopped, accept_all(port, make.clone(), &stopping), accept_all(socket, make, &stopping));
     Ok(())
 }
 
-/// A listener that says how its connections came in.
-trait Listener: 'static {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    async fn accept(&mut self) -> io::Result<(Self::Stream, Peer)>;
-
-    /// Until there is something to read.
-    fn readable(stream: &Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-
-    async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, _) = TcpListener::accept(self).await?;
-        // Without this, small messages wait for acknowledgements: 40 ms each.
-        stream.set_nodelay(true)?;
-        Ok((stream, Peer::new(Via::Port)))
-    }
-
-    async fn readable(stream: &TcpStream) -> io::Result<()> {
-        stream.readable().await
-    }
-}
-
-/// The socket for the coordinator's own user. It is made anew where it was removed.
-struct OwnSocket {
-    entrance: Entrance,
-    listener: UnixListener,
-    door: Option<Arc<Door>>,
-    /// Whether the entrance is newer than what is listened on.
-    stale: bool,
-}
-
-impl OwnSocket {
-    fn of(entrance: Entrance, door: Option<Arc<Door>>) -> io::Result<Self> {
-        let listener = UnixListener::from_std(entrance.listener()?)?;
-        Ok(Self { entrance, listener, door, stale: false })
-    }
-
-    fn look_after(&mut self) {
-        match self.entrance.restore() {
-            Ok(is_new) => self.stale |= is_new,
-            Err(error) => {
-                let error = chain(&error);
-                tracing::warn!(error, "the socket was removed, and another cannot be made");
-            }
-        }
-        if !self.stale {
-            return;
-        }
-        match self.entrance.listener().and_then(UnixListener::from_std) {
-            Ok(listener) => (self.listener, self.stale) = (listener, false),
-            Err(error) => return tracing::warn!(%error, "the socket cannot be listened on"),
-        }
-        tracing::warn!(socket = %self.entrance.socket().display(), "the socket was removed: another was made");
-        let moved = self.door.as_ref().map_or(Ok(()), |door| door.move_to(self.entrance.door()?));
-        if let Err(error) = moved {
-            tracing::warn!(%error, "descriptors cannot be handed over any more: large blobs go through the connection");
-        }
-    }
-}
-
-impl Listener for OwnSocket {
-    type Stream = UnixStream;
-
-    async fn accept(&mut self) -> io::Result<(UnixStream, Peer)> {
-        let (stream, _) = loop {
-            match timeout(LOOK_AFTER, self.listener.accept()).await {
-                Ok(accepted) => break accepted?,
-                Err(_) => self.look_after(),
-            }
-        };
-        let user = User::at_other_end_of(&stream);
-        let peer = Peer::new(Via::Socket(user));
-        if user.is_some_and(|user| user == self.entrance.owner() || user == User::ROOT) {
-            // Whatever they ask, and however late.
-            peer.is_known_now();
-        }
-        Ok((stream, peer))
-    }
-
-    async fn readable(stream: &UnixStream) -> io::Result<()> {
-        stream.readable().await
-    }
-}
-
 /// Serves whoever comes in until it is time to stop, then ends every connection.
-async fn accept_all<L: Listener>(mut listener: L, router: Router, stopping: &CancellationToken) {
+async fn accept_all<L: Listener, M>(mut listener: L, make: M, stopping: &CancellationToken)
+where
+    M: MakeService<Peer, Request<Incoming>, Service: Requests, MakeError = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
     let most = connections();
     let mut connections = JoinSet::new();
     let mut arrivals = Arrivals::default();
@@ -236,7 +147,7 @@ async fn accept_all<L: Listener>(mut listener: L, router: Router, stopping: &Can
             () = stopping.cancelled() => break,
             accepted = listener.accept(), if connections.len() < most => match accepted {
                 Ok((stream, peer)) => {
-                    let handle = connections.spawn(connection::<L>(stream, peer.clone(), router.clone()));
+                    let handle = connections.spawn(connection::serve::<L>(stream, peer.clone(), make.clone()));
                     arrivals.note(peer, handle);
                     if connections.len() == most {
                         arrivals.end_one();
@@ -282,61 +193,4 @@ impl Arrivals {
             stranger.abort();
         }
     }
-}
-
-async fn connection<L: Listener>(stream: L::Stream, peer: Peer, router: Router) {
-    // Whoever says nothing holds no place.
-    if !matches!(timeout(limits::HEADER_TIME, L::readable(&stream)).await, Ok(Ok(()))) {
-        return;
-    }
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADER_TIME)
-        .max_buf_size(limits::HEADER_BUFFER_BYTES);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits::STREAMS)
-        .max_header_list_size(limits::HEADER_BYTES)
-        // Callers that give up together (a deadline) must not cost each other the connection.
-        .max_pending_accept_reset_streams(1_024)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(8 << 20)
-        .max_frame_size(limits::FRAME_BYTES)
-        .keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(20));
-    let known = peer.clone();
-    let service = ServiceBuilder::new().map_request(move |request| with_peer(request, &peer)).service(router);
-    let mut serving = pin!(server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
-    let ended = tokio::select! {
-        ended = serving.as_mut() => ended,
-        // Whoever does not show who it is holds no place either.
-        () = unknown_for_too_long(&known) => {
-            serving.as_mut().graceful_shutdown();
-            timeout(limits::HEADER_TIME, serving).await.unwrap_or(Ok(()))
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error, "a connection has ended early");
-    }
-}
-
-async fn unknown_for_too_long(peer: &Peer) {
-    tokio::time::sleep(limits::HEADER_TIME).await;
-    if peer.is_known() {
-        std::future::pending().await
-    }
-}
-
-/// Puts the other end of its connection into a request, and sees to it that its body comes.
-fn with_peer(request: Request<Incoming>, peer: &Peer) -> Request<Body> {
-    let of_worker = request.uri().path().starts_with("/longshore.v1.Agent/");
-    let mut request = match of_worker {
-        true => request.map(Body::new),
-        false => request.map(|body| Body::new(TimeoutBody::new(limits::BODY_SILENCE, body))),
-    };
-    request.extensions_mut().insert(peer.clone());
-    request
 }

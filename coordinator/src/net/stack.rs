@@ -1,0 +1,59 @@
+//! What every request passes, gRPC's and HTTP's alike, as one stack of layers.
+//!
+//! ```text
+//! gate (bounds of headers, origin, who calls, what they may) ──► span ──► deadline ──► shedding ──► the method
+//! ```
+//!
+//! Workers' links do not pass the last: a coordinator with too much to do must not lose its workers too.
+
+use std::convert::Infallible;
+
+use axum::{BoxError, Router, body::Body, error_handling::HandleErrorLayer, response::Response};
+use http::{HeaderMap, Request};
+use tower::{Service, ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer};
+use tower_http::trace::TraceLayer;
+use tracing::{Level, Span};
+
+use super::{
+    deadline::DeadlineLayer,
+    gate::{Gate, is_grpc},
+    http::unasked,
+};
+use crate::{api::caller::Caller, error::Error, limits};
+
+/// Puts the layers for everybody before the routes.
+pub fn before(
+    routes: Router,
+    gate: Gate,
+) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    ServiceBuilder::new()
+        .layer(gate)
+        .layer(DeadlineLayer)
+        .service(routes.layer(TraceLayer::new_for_http().make_span_with(span)))
+}
+
+/// Routes that answer at once when too many requests are waiting for an answer already.
+pub fn shedding(routes: Router) -> Router {
+    let layers = ServiceBuilder::new()
+        .layer(HandleErrorLayer::new(too_many))
+        .layer(LoadShedLayer::new())
+        .layer(GlobalConcurrencyLimitLayer::new(limits::REQUESTS));
+    routes.layer(layers)
+}
+
+fn span(request: &Request<Body>) -> Span {
+    let caller = request.extensions().get::<Caller>();
+    tracing::span!(
+        Level::DEBUG,
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        caller = caller.map(tracing::field::display),
+    ,
+    )
+}
+
+async fn too_many(headers: HeaderMap, _: BoxError) -> Response {
+    let error = Error::full(format!("{} requests are waiting for an answer already", limits::REQUESTS));
+    if is_grpc(&headers) { tonic::Status::from(error).into_http() } else { unasked(&error) }
+}
