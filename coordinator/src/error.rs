@@ -4,8 +4,14 @@ use std::error::Error as StdError;
 
 use longshore_blobs::{GetError, PutError};
 use longshore_core::{Refusal, Reply};
+use longshore_proto::digest::NoDigest;
 
-use crate::{api::validate::Invalid, drive::Unanswered, kept::catalog::CatalogError, workers::sessions::Ending};
+use crate::{
+    api::validate::Invalid,
+    drive::Unanswered,
+    kept::error::CatalogError,
+    workers::{results::Breach, sessions::Ending},
+};
 
 /// What cannot be done, and whose business that is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +114,12 @@ impl From<Unanswered> for Error {
     }
 }
 
+impl From<Breach> for Error {
+    fn from(breach: Breach) -> Self {
+        Self::invalid(breach.to_string())
+    }
+}
+
 impl From<Ending> for Error {
     fn from(ending: Ending) -> Self {
         Self::Unavailable(Unavailable::Ended, ending.to_string())
@@ -117,6 +129,12 @@ impl From<Ending> for Error {
 impl From<Invalid> for Error {
     fn from(invalid: Invalid) -> Self {
         Self::invalid(invalid.to_string())
+    }
+}
+
+impl From<NoDigest> for Error {
+    fn from(error: NoDigest) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

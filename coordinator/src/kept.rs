@@ -1,13 +1,19 @@
 //! What is kept: the core's records in the store, and what they mean together with the blobs they name.
 
+mod blocks;
+mod cache;
 pub mod catalog;
 mod convert;
 pub mod error;
 pub mod format;
+pub mod inputs;
 pub mod keys;
 mod lists;
+mod messages;
 mod outcomes;
+mod outputs;
 pub mod records;
+pub mod submission;
 
 /// The messages that entries of the store hold: `longshore.kept.v1`.
 mod v1 {

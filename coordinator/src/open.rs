@@ -19,7 +19,7 @@ use crate::{
         server::{self, Entrances, ServeError, Served},
     },
     room::DiskRoom,
-    workers::{results::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
+    workers::{recent_failures::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
 };
 
 /// What a coordinator is told at its start.

@@ -6,7 +6,7 @@ use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::Writer;
 use longshore_proto::{
-    CHUNK_BYTES, SMALL_BLOB_BYTES,
+    CHUNK_BYTES, Digest, SMALL_BLOB_BYTES,
     v1::{self, get_response, put_request},
 };
 use prost::Message;
@@ -81,7 +81,7 @@ fn ensure_few(digests: usize) -> Result<(), Error> {
 
 /// A digest as it came in.
 pub fn checked(digest: &[u8]) -> Result<Hash, Error> {
-    Hash::from_slice(digest).map_err(|_| Error::invalid("a digest is not 32 bytes"))
+    Ok(Digest::try_from(digest)?.into())
 }
 
 /// One upload: blobs, one after the other.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::{
     drive::Handle,
     error::{Error, blocking},
-    kept::catalog::{Catalog, CatalogError, Sheet},
+    kept::{catalog::Catalog, error::CatalogError, submission::Submission},
 };
 
 /// Items looked up at a time.
@@ -36,8 +36,8 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads a request.
-    pub fn new(request: &v1::ItemsRequest, sheet: &Sheet) -> Result<Self, Error> {
-        let names: Vec<&str> = sheet.stages().iter().map(|stage| stage.name.as_str()).collect();
+    pub fn new(request: &v1::ItemsRequest, submission: &Submission) -> Result<Self, Error> {
+        let names: Vec<&str> = submission.stages().iter().map(|stage| stage.name.as_str()).collect();
         if let Some(unknown) = request.stages.iter().find(|name| !names.contains(&name.as_str())) {
             return Err(Error::not_found(format!("the job has no stage {unknown:?}; it has {}", names.join(", "))));
         }
@@ -67,7 +67,7 @@ pub async fn send_all(
     driver: Handle,
     catalog: Arc<Catalog>,
     job: JobId,
-    sheet: Arc<Sheet>,
+    submission: Arc<Submission>,
     wanted: Wanted,
     out: mpsc::Sender<Result<v1::ItemsPage, Error>>,
 ) {
@@ -83,9 +83,9 @@ pub async fn send_all(
                     return;
                 }
             };
-            let (catalog, sheet) = (Arc::clone(&catalog), Arc::clone(&sheet));
+            let (catalog, submission) = (Arc::clone(&catalog), Arc::clone(&submission));
             let looked_up = blocking("looking up items", move || {
-                let page = look_up(&catalog, &sheet, job, stage, found)?;
+                let page = look_up(&catalog, &submission, job, stage, found)?;
                 Ok(with_outputs(&catalog, page, room))
             });
             let messages = match looked_up.await {
@@ -174,7 +174,7 @@ fn find(
 
 fn look_up(
     catalog: &Catalog,
-    sheet: &Sheet,
+    submission: &Submission,
     job: JobId,
     stage: u16,
     found: Vec<Found>,
@@ -200,7 +200,7 @@ fn look_up(
             }
             Some(source @ Source::Input) => catalog.source(&item, source)?.path,
             Some(Source::Everything) | None => {
-                sheet.stages().get(usize::from(stage)).map_or(String::new(), |stage| stage.name.clone())
+                submission.stages().get(usize::from(stage)).map_or(String::new(), |stage| stage.name.clone())
             }
         };
         page.items.push(view(catalog, item, path, state)?);

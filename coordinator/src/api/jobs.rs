@@ -14,7 +14,7 @@ use crate::{
     kept::catalog::Catalog,
     limits,
     room::DiskRoom,
-    workers::results::RecentFailures,
+    workers::recent_failures::RecentFailures,
 };
 
 /// What can be asked of jobs.
@@ -41,7 +41,7 @@ impl Jobs {
                 key: checked.key,
                 spec: checked.spec,
                 inputs: checked.inputs,
-                detail: checked.detail,
+                detail: checked.detail.into(),
             })
             .await?;
         match reply {
@@ -123,20 +123,20 @@ impl Jobs {
     ) -> Result<mpsc::Receiver<Result<v1::ItemsPage, Error>>, Error> {
         let job = self.resolve(request.job_id.clone()).await?;
         let catalog = Arc::clone(&self.catalog);
-        let sheet = blocking("looking up the job", move || Ok(catalog.sheet(job)?)).await?;
-        let wanted = items::Wanted::new(&request, &sheet)?;
+        let submission = blocking("looking up the job", move || Ok(catalog.submission(job)?)).await?;
+        let wanted = items::Wanted::new(&request, &submission)?;
         let (out, pages) = mpsc::channel(4);
-        tokio::spawn(items::send_all(self.driver.clone(), Arc::clone(&self.catalog), job, sheet, wanted, out));
+        tokio::spawn(items::send_all(self.driver.clone(), Arc::clone(&self.catalog), job, submission, wanted, out));
         Ok(pages)
     }
 
     /// A view in the words of the wire. May read the job's specification from the disk.
     fn shown(&self, view: &JobView) -> v1::JobView {
-        let sheet = self.catalog.sheet(view.record.id);
-        let sheet = sheet.inspect_err(|error| {
+        let submission = self.catalog.submission(view.record.id);
+        let submission = submission.inspect_err(|error| {
             tracing::warn!(job = %view.record.id, error = chain(error), "a job's specification cannot be read");
         });
-        let mut shown = views::job(view, sheet.ok().as_deref());
+        let mut shown = views::job(view, submission.ok().as_deref());
         shown.recent_failures = self.failures.of(view.record.id);
         shown
     }

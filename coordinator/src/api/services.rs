@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use longshore_core::{Input, Refusal, Reply};
-use longshore_proto::{DIGEST_BYTES, v1};
+use longshore_proto::{Digest, v1};
 use longshore_root::{Answer, Engine, QueryError, Request as Query};
 use tokio::sync::Semaphore;
 
@@ -12,7 +12,7 @@ use super::{caller::Caller, validate, views};
 use crate::{
     drive::{Handle, deployed::Deployed},
     error::{Error, blocking},
-    kept::catalog::{Catalog, hash},
+    kept::catalog::Catalog,
     limits,
     room::DiskRoom,
 };
@@ -68,7 +68,7 @@ impl Services {
         self.deployed.expect(detail, &spec);
         let name = spec.name.clone();
         tracing::debug!(%caller, name, "a service is to be deployed");
-        match self.driver.ask(move |request| Input::Deploy { request, name, plan, detail }).await? {
+        match self.driver.ask(move |request| Input::Deploy { request, name, plan, detail: detail.into() }).await? {
             Reply::Deployed { .. } => self.view(&spec.name),
             other => Err(Error::of_reply(other)),
         }
@@ -127,17 +127,15 @@ impl Services {
 /// All data a service names is there, under paths that can be made beside one another.
 fn check_data(catalog: &Catalog, spec: &v1::ServiceSpec) -> Result<(), Error> {
     for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
-        let size = (list.digest.len() == DIGEST_BYTES).then(|| catalog.blobs().size(&hash(&list.digest))).flatten();
-        if size.is_none_or(|size| size > limits::DATA_LIST_BYTES) {
+        let digest = Digest::try_from(&list.digest)?;
+        if catalog.size(digest).is_none_or(|size| size > limits::DATA_LIST_BYTES) {
             return Err(Error::not_now("a list of data was not uploaded, or is too large"));
         }
-        let mut files = catalog.list(&list.digest)?.blobs;
+        let mut files = catalog.list(digest)?.blobs;
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         for file in &files {
             validate::path(&file.path)?;
-            let here =
-                file.digest.len() == DIGEST_BYTES && catalog.blobs().size(&hash(&file.digest)) == Some(file.size);
-            if !here {
+            if catalog.size(Digest::try_from(&file.digest)?) != Some(file.size) {
                 return Err(Error::not_now(format!("data file {:?} was not uploaded", file.path)));
             }
         }

@@ -1,21 +1,17 @@
 //! A submission, checked before the core hears of it: everything it names is there, and makes sense.
 
 use longshore_core::JobSpec;
-use longshore_proto::{DIGEST_BYTES, v1};
+use longshore_proto::{Digest, digest::NoDigest, v1};
 
 use super::validate;
-use crate::{
-    error::Error,
-    kept::catalog::{Catalog, hash},
-    limits,
-};
+use crate::{error::Error, kept::catalog::Catalog, limits};
 
 /// A submission that was checked and is kept.
 pub struct Checked {
     pub key: String,
     pub spec: JobSpec,
     pub inputs: u64,
-    pub detail: [u8; 32],
+    pub detail: Digest,
 }
 
 /// Everything a submission names is there, and makes sense.
@@ -33,11 +29,8 @@ pub fn check(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<Checke
 fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64, Error> {
     let mut inputs = 0_u64;
     for list in &submission.inputs {
-        if list.digest.len() != DIGEST_BYTES || list.count == 0 || list.count > limits::LIST_ENTRIES {
-            return Err(Error::invalid(format!(
-                "a list of inputs has 1 to {} entries and a digest of {DIGEST_BYTES} bytes",
-                limits::LIST_ENTRIES
-            )));
+        if list.count == 0 || list.count > limits::LIST_ENTRIES {
+            return Err(Error::invalid(format!("a list of inputs has 1 to {} entries", limits::LIST_ENTRIES)));
         }
         inputs += list.count;
         if inputs > limits::ITEMS {
@@ -59,11 +52,13 @@ fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64
 }
 
 fn read_list(catalog: &Catalog, list: &v1::BlobListRef) -> Result<Vec<v1::NamedBlob>, Error> {
-    let size = catalog.blobs().size(&hash(&list.digest));
+    let digest = Digest::try_from(&list.digest)
+        .map_err(|error: NoDigest| Error::invalid(format!("a list of inputs is not named by its digest: {error}")))?;
+    let size = catalog.size(digest);
     if size.is_none_or(|size| size > limits::LIST_BYTES) {
         return Err(Error::not_now("a list of inputs was not uploaded, or is too large"));
     }
-    let entries = catalog.list(&list.digest)?.blobs;
+    let entries = catalog.list(digest)?.blobs;
     if entries.len() as u64 != list.count {
         let (has, told) = (entries.len(), list.count);
         return Err(Error::invalid(format!("a list of inputs has {has} entries, not {told}")));
@@ -97,10 +92,9 @@ fn ensure_unique(catalog: &Catalog, submission: &v1::SubmitRequest, mut names: V
 
 fn check_input(catalog: &Catalog, entry: &v1::NamedBlob) -> Result<(), Error> {
     validate::path(&entry.path)?;
-    if entry.digest.len() != DIGEST_BYTES || entry.inline.is_some() {
-        return Err(Error::invalid(format!("input {:?} is not named by its digest", entry.path)));
-    }
-    match catalog.blobs().size(&hash(&entry.digest)) {
+    let named = Digest::try_from(&entry.digest).ok().filter(|_| entry.inline.is_none());
+    let digest = named.ok_or_else(|| Error::invalid(format!("input {:?} is not named by its digest", entry.path)))?;
+    match catalog.size(digest) {
         Some(size) if size == entry.size => Ok(()),
         Some(size) => Err(Error::invalid(format!("input {:?} has {size} bytes, not {}", entry.path, entry.size))),
         None => Err(Error::not_now(format!("input {:?} was not uploaded", entry.path))),

@@ -5,15 +5,15 @@ use longshore_proto::v1::{self, PartView};
 use longshore_root::{Answer, Coverage};
 use uuid::Uuid;
 
-use crate::{drive::deployed::Entry, kept::catalog::Sheet, workers::sessions::About};
+use crate::{drive::deployed::Entry, kept::submission::Submission, workers::sessions::About};
 
 /// An id of 16 bytes as people read it.
 pub fn id(bytes: [u8; 16]) -> String {
     Uuid::from_bytes(bytes).to_string()
 }
 
-/// A job. Without its sheet (the blob is damaged) only names are missing.
-pub fn job(view: &JobView, sheet: Option<&Sheet>) -> v1::JobView {
+/// A job. Without its submission (the blob is damaged) only names are missing.
+pub fn job(view: &JobView, submission: Option<&Submission>) -> v1::JobView {
     let record = &view.record;
     let state = match record.state {
         JobState::Running => v1::JobState::Running,
@@ -26,7 +26,7 @@ pub fn job(view: &JobView, sheet: Option<&Sheet>) -> v1::JobView {
         None => record.reason.clone(),
     };
     let stages = view.stages.iter().enumerate().map(|(at, counts)| {
-        let spec = sheet.and_then(|sheet| sheet.stages().get(at));
+        let spec = submission.and_then(|submission| submission.stages().get(at));
         v1::StageView {
             name: spec.map_or_else(|| at.to_string(), |spec| spec.name.clone()),
             kind: spec.map_or(0, |spec| spec.kind().max(v1::StageKind::Map).into()),
@@ -45,7 +45,7 @@ pub fn job(view: &JobView, sheet: Option<&Sheet>) -> v1::JobView {
     });
     v1::JobView {
         job_id: id(record.id.0),
-        name: sheet.map_or(String::new(), |sheet| sheet.name().to_owned()),
+        name: submission.map_or(String::new(), |submission| submission.name().to_owned()),
         state: state.into(),
         submitted_ms: record.submitted_ms,
         ended_ms: record.ended_ms,

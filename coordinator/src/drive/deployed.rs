@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use longshore_core::{Digest, ReplicaPhase, ReplicaView, Role, ServiceView};
-use longshore_proto::v1::ServiceSpec;
+use longshore_core::{ReplicaPhase, ReplicaView, Role, ServiceView};
+use longshore_proto::{Digest, v1::ServiceSpec};
 use longshore_root::{Candidate, Target, Topology};
 
 use crate::{
     error::chain,
-    kept::catalog::{Catalog, CatalogError},
+    kept::{catalog::Catalog, error::CatalogError},
 };
 
 /// Every deployed service, refreshed by the driver whenever one changes.
@@ -74,7 +74,7 @@ impl Deployed {
     /// Takes in a kept service, before anything is served: its specification is read now.
     pub fn load(&self, name: &str, view: Option<ServiceView>) {
         let Some(view) = view else { return };
-        let spec = understood(name, self.catalog.service_spec(&view.detail));
+        let spec = understood(name, self.catalog.service_spec(view.detail.into()));
         let entry = spec.map(|spec| Entry::new(spec, view.clone()));
         self.write().insert(name.to_owned(), Service { view, entry });
     }
@@ -89,9 +89,9 @@ impl Deployed {
         };
         let known = services.get(name).filter(|service| service.view.detail == view.detail);
         let known = known.and_then(|service| Some(Arc::clone(&service.entry.as_ref()?.spec)));
-        let spec = known.or_else(|| self.expected_spec(&view.detail));
+        let spec = known.or_else(|| self.expected_spec(&view.detail.into()));
         if spec.is_none() {
-            self.read_aside(name.to_owned(), view.detail);
+            self.read_aside(name.to_owned(), view.detail.into());
         }
         let entry = spec.map(|spec| Entry::new(spec, view.clone()));
         services.insert(name.to_owned(), Service { view, entry });
@@ -104,9 +104,11 @@ impl Deployed {
     fn read_aside(self: &Arc<Self>, name: String, detail: Digest) {
         let deployed = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let Some(spec) = understood(&name, deployed.catalog.service_spec(&detail)) else { return };
+            let Some(spec) = understood(&name, deployed.catalog.service_spec(detail)) else { return };
             // Another may have been deployed under that name meanwhile, or the same have changed.
-            if let Some(service) = deployed.write().get_mut(&name).filter(|service| service.view.detail == detail) {
+            if let Some(service) =
+                deployed.write().get_mut(&name).filter(|service| Digest::from(service.view.detail) == detail)
+            {
                 service.entry = Some(Entry::new(spec, service.view.clone()));
             }
         });

@@ -2,6 +2,9 @@
 
 use std::{io, path::PathBuf};
 
+use longshore_blobs::{GetError, PutError};
+use longshore_core::JobId;
+use longshore_proto::{Digest, digest::NoDigest};
 use longshore_store::ReadError;
 
 use super::format::{FORMAT, Found};
@@ -80,4 +83,58 @@ pub enum Malformed {
     /// An item beyond what can be counted.
     #[error("its items are too many to be counted")]
     Index,
+}
+
+/// Why something that is named cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A record is unreadable.
+    #[error("the records of a job cannot be read")]
+    Record(#[from] LoadError),
+    /// A job's record is missing.
+    #[error("there is no record of job {job}")]
+    NoJob {
+        /// The job.
+        job: JobId,
+    },
+    /// A blob is missing or damaged.
+    #[error("{what} cannot be read")]
+    Blob {
+        /// What is in the blob.
+        what: &'static str,
+        /// Why.
+        source: GetError,
+    },
+    /// A blob does not hold what it should.
+    #[error("{what} is malformed")]
+    Malformed {
+        /// What is in the blob.
+        what: &'static str,
+        /// Why.
+        source: prost::DecodeError,
+    },
+    /// What is kept names a blob by something that is no digest.
+    #[error("{what} is not named by its digest")]
+    Digest {
+        /// What is in the blob.
+        what: &'static str,
+        /// Why.
+        source: NoDigest,
+    },
+    /// There is no such item.
+    #[error("item {index} of stage {stage} has no input")]
+    NoInput {
+        /// The stage.
+        stage: u16,
+        /// The item.
+        index: u64,
+    },
+    /// A list cannot be stored.
+    #[error("a list cannot be stored")]
+    Put(#[from] PutError),
+}
+
+/// The digest in something that was kept. `what` the blob is called in errors.
+pub fn digest(bytes: &[u8], what: &'static str) -> Result<Digest, CatalogError> {
+    Digest::try_from(bytes).map_err(|source| CatalogError::Digest { what, source })
 }

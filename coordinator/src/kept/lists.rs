@@ -1,14 +1,25 @@
 //! Lists of inputs, read once and kept at hand while their items are given out.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use blake3::Hash;
 use bytes::Bytes;
-use longshore_proto::v1::NamedBlob;
+use longshore_proto::{Digest, v1::NamedBlob};
 use prost::Message;
 
-/// Bytes of lists at hand, beside one more: enough for the items that many workers are given at about the same time.
+use super::{
+    cache::{self, Cache, HasSize},
+    error::CatalogError,
+    messages::Messages,
+};
+
+/// What a list is called in errors.
+pub const LIST: &str = "a list of files";
+
+/// Bytes of lists at hand: enough for the items that many workers are given at about the same time.
 const BYTES: usize = 32 << 20;
+
+/// Bytes of a list as clients make them.
+const USUAL_BYTES: usize = 64 << 10;
 
 /// A list whose entries are decoded when they are asked for. On the wire it is a
 /// [`BlobList`](longshore_proto::v1::BlobList): a message inside another is written as its bytes.
@@ -25,34 +36,26 @@ impl List {
     }
 }
 
+impl HasSize for List {
+    fn size_bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.len() + size_of::<Bytes>()).sum()
+    }
+}
+
 /// The lists read last.
-#[derive(Default)]
 pub struct Lists {
-    /// The least recently used first.
-    kept: VecDeque<(Hash, usize, Arc<List>)>,
-    bytes: usize,
+    messages: Arc<Messages>,
+    kept: Cache<Digest, List>,
 }
 
 impl Lists {
-    /// The list of that digest, if it is at hand.
-    pub fn get(&mut self, digest: &Hash) -> Option<Arc<List>> {
-        let at = self.kept.iter().rposition(|(known, ..)| known == digest)?;
-        let kept = self.kept.remove(at)?;
-        let list = Arc::clone(&kept.2);
-        self.kept.push_back(kept);
-        Some(list)
+    pub fn new(messages: Arc<Messages>) -> Self {
+        Self { messages, kept: cache::of_bytes(BYTES, USUAL_BYTES) }
     }
 
-    /// Keeps a list whose blob has so many bytes.
-    pub fn keep(&mut self, digest: Hash, blob_bytes: usize, list: Arc<List>) {
-        let bytes = blob_bytes + list.entries.len() * size_of::<Bytes>();
-        while self.bytes > BYTES
-            && let Some((_, bytes, _)) = self.kept.pop_front()
-        {
-            self.bytes -= bytes;
-        }
-        self.bytes += bytes;
-        self.kept.push_back((digest, bytes, list));
+    /// The list of that digest, read if it is not at hand.
+    pub fn get(&self, digest: Digest) -> Result<Arc<List>, CatalogError> {
+        self.kept.get_or_insert_with(&digest, || self.messages.get(digest, LIST).map(Arc::new))
     }
 }
 
@@ -60,33 +63,35 @@ impl Lists {
 mod tests {
     use longshore_proto::v1::BlobList;
 
-    use super::*;
+    use super::{super::messages::tests::messages, *};
 
-    #[test]
-    fn a_blob_list_is_read_entry_by_entry() {
+    fn blob_list() -> BlobList {
         let blob = |number: u64| NamedBlob {
             path: format!("dir/{number}"),
             digest: Bytes::from(vec![7; 32]),
             size: number,
             inline: None,
         };
-        let whole = BlobList { blobs: (0..300).map(blob).collect() };
-        let list = List::decode(Bytes::from(whole.encode_to_vec())).unwrap();
-        for (at, blob) in whole.blobs.iter().enumerate() {
+        BlobList { blobs: (0..300).map(blob).collect() }
+    }
+
+    #[test]
+    fn a_blob_list_is_read_entry_by_entry() {
+        let list = List::decode(Bytes::from(blob_list().encode_to_vec())).unwrap();
+        for (at, blob) in blob_list().blobs.iter().enumerate() {
             assert_eq!(list.entry(at).unwrap().unwrap(), *blob);
         }
         assert!(list.entry(300).is_none());
     }
 
     #[test]
-    fn what_was_used_last_stays() {
-        let mut lists = Lists::default();
-        let digest = |number: u8| blake3::hash(&[number]);
-        for number in 0..9 {
-            lists.keep(digest(number), BYTES / 4, Arc::default());
-            assert!(lists.get(&digest(0)).is_some(), "{number}");
-        }
-        assert!(lists.get(&digest(1)).is_none());
-        assert!(lists.get(&digest(8)).is_some());
+    fn a_list_is_read_once_and_one_that_cannot_be_read_is_asked_for_again() {
+        let (_dir, messages) = messages();
+        let lists = Lists::new(Arc::clone(&messages));
+        let digest = Digest::of(&blob_list().encode_to_vec());
+        assert!(lists.get(digest).is_err());
+        messages.put(&blob_list()).unwrap();
+        let list = lists.get(digest).unwrap();
+        assert!(Arc::ptr_eq(&list, &lists.get(digest).unwrap()));
     }
 }

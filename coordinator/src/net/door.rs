@@ -25,7 +25,10 @@ use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::Blobs;
 use longshore_local::door::{Connection, Listener};
-use longshore_proto::v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask};
+use longshore_proto::{
+    Digest,
+    v1::{BlobStart, DoorAnswer, DoorAsk, door_ask::Ask},
+};
 
 use crate::{
     error::{Error, Refused},
@@ -308,7 +311,7 @@ fn no_ticket() -> Error {
 }
 
 fn checked(digest: &[u8]) -> Result<Hash, Error> {
-    Hash::from_slice(digest).map_err(|_| Error::invalid("a digest is not 32 bytes"))
+    Ok(Digest::try_from(digest)?.into())
 }
 
 /// As much of a message as a packet takes.

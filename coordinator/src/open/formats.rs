@@ -13,7 +13,9 @@ use std::{
 };
 
 use longshore_core::{ItemKey, Ledger, Settings};
+use longshore_proto::Digest;
 use longshore_store::{Entry, Options, SledStore, Store};
+use prost::Message;
 use walkdir::WalkDir;
 
 use crate::{
@@ -97,10 +99,10 @@ async fn format_3_is_opened_with_everything_that_was_kept() {
 /// What the core does not read.
 fn check_details(catalog: &Catalog) {
     for (job, submission) in contents::submissions() {
-        assert_eq!(catalog.sheet(job).unwrap().submission(), &submission);
+        assert_eq!(catalog.submission(job).unwrap().request(), &submission);
         let inputs = contents::inputs(submission.inputs[0].count);
         for (index, input) in (0..).zip(inputs.blobs) {
-            assert_eq!(catalog.input(job, index).unwrap(), input);
+            assert_eq!(catalog.inputs(job).unwrap().get(catalog.lists(), index).unwrap(), input);
         }
     }
     let large = blake3::hash(&contents::large());
@@ -124,8 +126,8 @@ fn check_details(catalog: &Catalog) {
     let trouble = catalog.trouble(&item(contents::RUNNING, 0, 2)).unwrap();
     assert_eq!(trouble, Some((1 + 2 + 5, contents::failure())));
     let spec = contents::service();
-    let digest = blake3::hash(&prost::Message::encode_to_vec(&spec)).into();
-    assert_eq!(catalog.service_spec(&digest).unwrap(), spec);
+    let digest = Digest::of(&spec.encode_to_vec());
+    assert_eq!(catalog.service_spec(digest).unwrap(), spec);
 }
 
 #[test]

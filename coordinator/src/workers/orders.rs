@@ -4,12 +4,15 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Order, ReplicaKey, Role, Source};
-use longshore_proto::v1::{self, NamedBlob, to_worker};
+use longshore_proto::{
+    Digest,
+    v1::{self, NamedBlob, to_worker},
+};
 
 use crate::{
     drive::deployed::Deployed,
     error::chain,
-    kept::catalog::{Catalog, CatalogError, Inputs, hash},
+    kept::{catalog::Catalog, error::CatalogError, inputs::Inputs},
     workers::{sessions::Proof, tunnels::replica_id},
 };
 
@@ -39,8 +42,8 @@ impl OpenJob {
 
     fn input(&mut self, catalog: &Catalog, index: u64) -> Result<NamedBlob, CatalogError> {
         match &mut self.inputs {
-            Some(inputs) => inputs.get(catalog, index),
-            none => none.insert(catalog.inputs(self.id)?).get(catalog, index),
+            Some(inputs) => inputs.get(catalog.lists(), index),
+            none => none.insert(catalog.inputs(self.id)?).get(catalog.lists(), index),
         }
     }
 }
@@ -137,12 +140,12 @@ impl OrderWriter {
         if self.told.contains(&(item.job, item.stage)) {
             return Ok(());
         }
-        let sheet = self.catalog.sheet(item.job)?;
+        let submission = self.catalog.submission(item.job)?;
         message.contexts.push(v1::StageContext {
             job_id: job_bytes(item.job),
             stage: u32::from(item.stage),
-            job_name: sheet.name().to_owned(),
-            spec: sheet.stages().get(usize::from(item.stage)).cloned(),
+            job_name: submission.name().to_owned(),
+            spec: submission.stages().get(usize::from(item.stage)).cloned(),
         });
         self.told.insert((item.job, item.stage));
         Ok(())
@@ -159,13 +162,13 @@ impl OrderWriter {
             ..v1::Attempt::default()
         };
         if assignment.source == Source::Everything {
-            let sheet = self.catalog.sheet(item.job)?;
-            let stage = sheet.stages().get(usize::from(item.stage));
+            let submission = self.catalog.submission(item.job)?;
+            let stage = submission.stages().get(usize::from(item.stage));
             attempt.path = stage.map_or(String::new(), |stage| stage.name.clone());
             let lists = self.catalog.everything(item.job, item.stage.saturating_sub(1))?;
             match lists.as_slice() {
                 [only] if only.count <= INLINE_PARTS => {
-                    attempt.inputs = self.catalog.list(&only.digest)?.blobs;
+                    attempt.inputs = self.catalog.listed(only)?;
                     let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= MESSAGE_BYTES as u64;
                     if small {
                         attempt.inputs.iter_mut().try_for_each(|input| self.catalog.inline(input))?;
@@ -219,7 +222,7 @@ impl OrderWriter {
 impl OrderWriter {
     /// A client's list with its size, which a worker needs to fetch it.
     fn sized(&self, list: &v1::BlobListRef) -> v1::BlobListRef {
-        let size = self.catalog.blobs().size(&hash(&list.digest)).unwrap_or_default();
+        let size = Digest::try_from(&list.digest).ok().and_then(|digest| self.catalog.size(digest)).unwrap_or_default();
         v1::BlobListRef { size, ..list.clone() }
     }
 }

@@ -1,23 +1,17 @@
 //! What workers report, made ready for the core: outputs stored, logs stored, words bounded, blame laid.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use longshore_blobs::PutError;
 use longshore_core::{AttemptId, Blame, End, Finished, ItemKey, JobId};
 use longshore_proto::{
-    SMALL_BLOB_BYTES,
+    Digest, SMALL_BLOB_BYTES,
     v1::{self, BlobList, BlobListRef, Failure, FailureClass, NamedBlob, Outcome},
 };
 use prost::Message;
 
-use crate::{
-    api::validate,
-    kept::catalog::{Catalog, hash},
-    limits,
-};
+use crate::{api::validate, error::chain, kept::catalog::Catalog, limits};
 
 /// Whether taking in the result needs the disk: it brings bytes, or names some that are elsewhere.
 pub fn has_bytes(result: &v1::Result) -> bool {
@@ -29,9 +23,43 @@ pub fn has_bytes(result: &v1::Result) -> bool {
     logs.iter().any(|log| !log.is_empty()) || outputs.iter().any(|output| output.inline != Some(Bytes::new()))
 }
 
+/// How a worker broke the contract: its link ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Breach {
+    /// A result, or something it holds, without the attempt.
+    #[error("an attempt without an id")]
+    NoAttempt,
+    /// A result that does not say how it ended.
+    #[error("a result without an end")]
+    NoEnd,
+    /// A job is named by something else.
+    #[error("a job id that is not 16 bytes")]
+    JobId,
+    /// A stage that no job can have.
+    #[error("a stage beyond all bounds")]
+    Stage,
+}
+
+/// Why reported outputs cannot be kept: the attempt has failed.
+#[derive(Debug, thiserror::Error)]
+enum BadOutput {
+    #[error("the worker reports {count} outputs, more than {}", limits::OUTPUTS)]
+    TooMany { count: usize },
+    #[error("the worker reports an output")]
+    Path(#[from] validate::Invalid),
+    #[error("the worker reports output {path:?} without a digest")]
+    NoDigest { path: String },
+    #[error("the worker reports output {path:?} with {bytes} bytes of {size}")]
+    Size { path: String, bytes: usize, size: u64 },
+    #[error("the worker reports output {path:?} but never put it")]
+    NeverPut { path: String },
+    #[error("the outputs cannot be stored")]
+    Put(#[from] PutError),
+}
+
 /// Turns one reported result into what the core takes in, or says how the worker broke the contract.
-pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Result<Finished, String> {
-    let id = result.id.ok_or("a result without an attempt")?;
+pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Result<Finished, Breach> {
+    let id = result.id.ok_or(Breach::NoAttempt)?;
     let item = item_of(&result.job_id, result.stage, result.index)?;
     let mut outcome = Outcome {
         worker: worker.to_owned(),
@@ -41,11 +69,12 @@ pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Resu
         stderr_digest: keep_log(catalog, &result.stderr_log),
         ..Outcome::default()
     };
-    let end = match result.end.ok_or("a result without an end")? {
+    let end = match result.end.ok_or(Breach::NoEnd)? {
         v1::result::End::Success(success) => match keep_outputs(catalog, success.outputs, &mut outcome) {
             Ok(outputs) => End::Succeeded { outputs, detail: outcome.encode_to_vec() },
-            Err(message) => {
-                let failure = v1::Failure { class: FailureClass::Infrastructure.into(), message, ..Failure::default() };
+            Err(error) => {
+                let (class, message) = (FailureClass::Infrastructure.into(), chain(&error));
+                let failure = v1::Failure { class, message, ..Failure::default() };
                 failed(outcome, failure)
             }
         },
@@ -56,9 +85,9 @@ pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Resu
 }
 
 /// The item that three numbers name.
-pub fn item_of(job: &[u8], stage: u32, index: u64) -> Result<ItemKey, String> {
-    let job = JobId(job.try_into().map_err(|_| "a job id that is not 16 bytes")?);
-    let stage = u16::try_from(stage).map_err(|_| "a stage beyond all bounds")?;
+pub fn item_of(job: &[u8], stage: u32, index: u64) -> Result<ItemKey, Breach> {
+    let job = JobId(job.try_into().map_err(|_| Breach::JobId)?);
+    let stage = u16::try_from(stage).map_err(|_| Breach::Stage)?;
     Ok(ItemKey { job, stage, index })
 }
 
@@ -68,61 +97,18 @@ pub fn detail(result: &v1::Result, failure: Failure) -> Vec<u8> {
     outcome.encode_to_vec()
 }
 
-/// The newest failures of each job, for those who watch. Soft: what counts is in the records.
-#[derive(Default)]
-pub struct RecentFailures {
-    jobs: Mutex<HashMap<JobId, VecDeque<v1::ItemFailure>>>,
-}
-
-impl RecentFailures {
-    /// Failures kept per job.
-    const KEPT: usize = 8;
-    /// Jobs whose failures are kept.
-    const JOBS: usize = 1_024;
-
-    /// Takes note of a result, if it is a failure.
-    pub fn note(&self, result: &v1::Result) {
-        let Some(v1::result::End::Failure(failure)) = &result.end else {
-            return;
-        };
-        let Ok(item) = item_of(&result.job_id, result.stage, result.index) else {
-            return;
-        };
-        let mut failure = failure.clone();
-        truncate(&mut failure.message, 512);
-        let tail = failure.stderr_tail.len().saturating_sub(limits::STDERR_TAIL_BYTES);
-        failure.stderr_tail = failure.stderr_tail.slice(tail..);
-        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if jobs.len() >= Self::JOBS && !jobs.contains_key(&item.job) {
-            jobs.clear();
-        }
-        let recent = jobs.entry(item.job).or_default();
-        if recent.len() == Self::KEPT {
-            recent.pop_front();
-        }
-        recent.push_back(v1::ItemFailure {
-            stage: result.stage,
-            index: result.index,
-            path: result.path.clone(),
-            attempt: result.attempt,
-            failure: Some(failure),
-        });
-    }
-
-    /// The newest failures of a job, oldest first.
-    pub fn of(&self, job: JobId) -> Vec<v1::ItemFailure> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.get(&job).map(|recent| recent.iter().cloned().collect()).unwrap_or_default()
-    }
-}
-
 fn failed(mut outcome: Outcome, mut failure: Failure) -> End {
     let blame = blame(failure.class());
+    shorten(&mut failure);
+    outcome.failure = Some(failure);
+    End::Failed { blame, detail: outcome.encode_to_vec() }
+}
+
+/// Cuts a failure to what a record takes.
+pub fn shorten(failure: &mut Failure) {
     let tail = failure.stderr_tail.len().saturating_sub(limits::STDERR_TAIL_BYTES);
     failure.stderr_tail = failure.stderr_tail.slice(tail..);
     truncate(&mut failure.message, 512);
-    outcome.failure = Some(failure);
-    End::Failed { blame, detail: outcome.encode_to_vec() }
 }
 
 /// Whose fault a class of failure is.
@@ -147,7 +133,7 @@ fn keep_log(catalog: &Catalog, log: &Bytes) -> Bytes {
         return Bytes::new();
     }
     match catalog.put_bytes(log) {
-        Ok(digest) => Bytes::copy_from_slice(&digest),
+        Ok(digest) => digest.to_wire(),
         Err(error) => {
             tracing::warn!(%error, "a log cannot be stored");
             Bytes::new()
@@ -156,43 +142,39 @@ fn keep_log(catalog: &Catalog, log: &Bytes) -> Bytes {
 }
 
 /// Stores what travels along and checks that the rest is here; answers how many outputs there are.
-fn keep_outputs(catalog: &Catalog, outputs: Vec<NamedBlob>, outcome: &mut Outcome) -> Result<u64, String> {
+fn keep_outputs(catalog: &Catalog, outputs: Vec<NamedBlob>, outcome: &mut Outcome) -> Result<u64, BadOutput> {
     if outputs.len() > limits::OUTPUTS {
-        return Err(format!("the worker reports {} outputs, more than {}", outputs.len(), limits::OUTPUTS));
+        return Err(BadOutput::TooMany { count: outputs.len() });
     }
     let count = outputs.len() as u64;
     let mut list = BlobList::default();
     for mut output in outputs {
-        validate::path(&output.path).map_err(|error| format!("the worker reports an output: {error}"))?;
+        validate::path(&output.path)?;
         keep_output(catalog, &mut output)?;
         list.blobs.push(output);
     }
     if list.encoded_len() > limits::RECORD_DETAIL_BYTES {
-        let digest = catalog.put(&list).map_err(|error| error.to_string())?;
-        outcome.outputs_ref =
-            Some(BlobListRef { digest: Bytes::copy_from_slice(&digest), count, size: list.encoded_len() as u64 });
+        let digest = catalog.put(&list)?;
+        outcome.outputs_ref = Some(BlobListRef { digest: digest.to_wire(), count, size: list.encoded_len() as u64 });
     } else {
         outcome.outputs = Some(list);
     }
     Ok(count)
 }
 
-fn keep_output(catalog: &Catalog, output: &mut NamedBlob) -> Result<(), String> {
-    if output.digest.len() != longshore_proto::DIGEST_BYTES {
-        return Err(format!("the worker reports output {:?} without a digest", output.path));
-    }
-    let digest = hash(&output.digest);
-    match output.inline.take() {
+fn keep_output(catalog: &Catalog, output: &mut NamedBlob) -> Result<(), BadOutput> {
+    let path = || output.path.clone();
+    let digest = Digest::try_from(&output.digest).map_err(|_| BadOutput::NoDigest { path: path() })?.into();
+    match &output.inline {
         Some(bytes) if bytes.len() as u64 == output.size && bytes.len() <= SMALL_BLOB_BYTES => {
-            catalog.blobs().append_small(&digest, &bytes).map_err(|error| error.to_string())?;
-            Ok(())
+            catalog.blobs().append_small(&digest, bytes)?;
         }
-        Some(bytes) => {
-            Err(format!("the worker reports output {:?} with {} bytes of {}", output.path, bytes.len(), output.size))
-        }
-        None if catalog.blobs().contains(&digest) => Ok(()),
-        None => Err(format!("the worker reports output {:?} but never put it", output.path)),
+        Some(bytes) => return Err(BadOutput::Size { path: path(), bytes: bytes.len(), size: output.size }),
+        None if catalog.blobs().contains(&digest) => {}
+        None => return Err(BadOutput::NeverPut { path: path() }),
     }
+    output.inline = None;
+    Ok(())
 }
 
 /// Cuts a text at a character boundary.

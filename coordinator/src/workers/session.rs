@@ -10,7 +10,8 @@ use tokio::sync::mpsc;
 
 use super::{
     orders::{OrderWriter, Unreadable},
-    results::{self, RecentFailures},
+    recent_failures::RecentFailures,
+    results::{self, Breach},
     sessions::{About, Given, Orders, Session, Sessions},
     tunnels::{Tunnel, Tunnels, replica_key},
 };
@@ -116,7 +117,7 @@ impl Link {
                 Some(from_worker::Message::Results(results)) => {
                     let results = results.results;
                     let writes = results.iter().any(results::has_bytes);
-                    Word::Finished(leave_runtime_if(writes, || self.take_in(results)).map_err(Error::invalid)?)
+                    Word::Finished(leave_runtime_if(writes, || self.take_in(results))?)
                 }
                 Some(from_worker::Message::Replicas(reports)) => {
                     Word::Replicas(reports.reports.into_iter().filter_map(replica_status).collect())
@@ -131,7 +132,7 @@ impl Link {
         }
     }
 
-    fn take_in(&self, results: Vec<v1::Result>) -> Result<Vec<Finished>, String> {
+    fn take_in(&self, results: Vec<v1::Result>) -> Result<Vec<Finished>, Breach> {
         let take_in = |result| {
             self.agents.failures.note(&result);
             results::take_in(&self.agents.catalog, &self.name, result)
@@ -157,12 +158,11 @@ fn said(hello: v1::Hello) -> Result<Hello, Error> {
         .held
         .into_iter()
         .map(|held| {
-            let id = held.id.ok_or("an attempt without an id")?;
+            let id = held.id.ok_or(Breach::NoAttempt)?;
             let item = results::item_of(&held.job_id, held.stage, held.index)?;
             Ok(Held { id: AttemptId { epoch: id.epoch, number: id.number }, item })
         })
-        .collect::<Result<Vec<_>, String>>()
-        .map_err(Error::invalid)?;
+        .collect::<Result<Vec<_>, Breach>>()?;
     Ok(Hello {
         name: shown(&hello.name),
         slots: hello.slots,
