@@ -6,12 +6,7 @@ use longshore_blobs::{GetError, PutError};
 use longshore_core::{Refusal, Reply};
 use longshore_proto::digest::NoDigest;
 
-use crate::{
-    api::validate::Invalid,
-    drive::Unanswered,
-    kept::error::CatalogError,
-    workers::{results::Breach, sessions::Ending},
-};
+use crate::{api::validate::Invalid, drive::Unanswered, kept::error::CatalogError, workers::sessions::Ending};
 
 /// What cannot be done, and whose business that is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,12 +106,6 @@ impl From<Unanswered> for Error {
             Unanswered::NoRoom | Unanswered::Undecided => Unavailable::Full,
         };
         Self::Unavailable(kind, unanswered.to_string())
-    }
-}
-
-impl From<Breach> for Error {
-    fn from(breach: Breach) -> Self {
-        Self::invalid(breach.to_string())
     }
 }
 

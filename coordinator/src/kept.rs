@@ -4,6 +4,7 @@ mod blocks;
 mod cache;
 pub mod catalog;
 mod convert;
+pub mod directory;
 pub mod error;
 pub mod format;
 pub mod inputs;

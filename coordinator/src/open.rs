@@ -11,7 +11,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use crate::{
     api::{blobs::Blobs, jobs::Jobs, services::Services},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
-    kept::{catalog::Catalog, error::LoadError, format, keys, records},
+    kept::{catalog::Catalog, directory, error::LoadError, format, keys, records},
     limits,
     net::{
         door::Door,
@@ -87,11 +87,11 @@ impl Coordinator {
         if let Some(mode) = private.mended() {
             tracing::warn!(dir = %dir.display(), "others could look into the data directory (mode {mode:o}): closed to them");
         }
-        format::claim(dir, &dir.join("store"))?;
+        directory::claim(dir, &dir.join("store"))?;
         let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
         let blobs = Arc::new(longshore_blobs::Blobs::open(dir.join("blobs"))?);
         let reader = store.reader();
-        format::check(&*reader)?;
+        directory::check(&*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
         let clock = Clock::start();
         let core = load(epoch, config.settings, clock, &*reader)?;

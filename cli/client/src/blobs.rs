@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use longshore_proto::{
-    SMALL_BLOB_BYTES,
+    Digest, SMALL_BLOB_BYTES,
     v1::{BlobStart, GetRequest, GetResponse, SmallBlob, get_response::Step},
 };
 use tonic::Streaming;
 
-use crate::{CallError, Client, Digest, Kind, retry::Transient};
+use crate::{CallError, Client, Kind, retry::Transient};
 
 /// Getting blobs failed.
 #[derive(Debug, thiserror::Error)]

@@ -11,9 +11,12 @@ use std::{
 };
 
 use longshore_local::door::Connection;
-use longshore_proto::v1::{BlobStart, DoorAnswer, DoorAsk, DoorRequest, DoorResponse, door_ask::Ask};
+use longshore_proto::{
+    Digest,
+    v1::{BlobStart, DoorAnswer, DoorAsk, DoorRequest, DoorResponse, door_ask::Ask},
+};
 
-use crate::{Client, Digest};
+use crate::Client;
 
 /// Longest wait for an answer: the coordinator may have a very large file to read and to sync.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -19,7 +19,7 @@ use std::{
 };
 
 use longshore_proto::{
-    path,
+    Digest, path,
     v1::{ItemState, ItemView, ItemsRequest},
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -27,7 +27,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::writer::{Came, Write};
 pub use self::{error::OutputError, output::Output};
 use crate::{
-    Client, Digest, OutDir, Piece,
+    Client, OutDir, Piece,
     blobs::Received,
     door::Door,
     retry::{self, Transient},

@@ -17,7 +17,7 @@ use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use longshore_proto::{
-    bounds,
+    Digest, bounds,
     v1::{BlobList, BlobListRef, MissingRequest, NamedBlob},
 };
 use prost::Message;
@@ -33,7 +33,7 @@ use self::{
     read::{Hashed, Run, STRETCH},
 };
 use crate::{
-    CallError, Client, Digest,
+    CallError, Client,
     inputs::{Input, Source},
     retry,
 };

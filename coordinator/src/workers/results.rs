@@ -11,7 +11,12 @@ use longshore_proto::{
 };
 use prost::Message;
 
-use crate::{api::validate, error::chain, kept::catalog::Catalog, limits};
+use crate::{
+    api::validate,
+    error::{Error, chain},
+    kept::catalog::Catalog,
+    limits,
+};
 
 /// Whether taking in the result needs the disk: it brings bytes, or names some that are elsewhere.
 pub fn has_bytes(result: &v1::Result) -> bool {
@@ -38,6 +43,12 @@ pub enum Breach {
     /// A stage that no job can have.
     #[error("a stage beyond all bounds")]
     Stage,
+}
+
+impl From<Breach> for Error {
+    fn from(breach: Breach) -> Self {
+        Self::invalid(breach.to_string())
+    }
 }
 
 /// Why reported outputs cannot be kept: the attempt has failed.

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use longshore_proto::SMALL_BLOB_BYTES;
-
-use crate::Digest;
+use longshore_proto::{Digest, SMALL_BLOB_BYTES};
 
 /// One output file of a job.
 #[derive(Debug, Clone)]

@@ -88,7 +88,7 @@ mod tests {
     use std::{fs, io::Write as _};
 
     use super::*;
-    use crate::Digest;
+    use longshore_proto::Digest;
 
     #[test]
     fn a_file_handed_over_appears_only_if_it_is_the_blob() {

@@ -12,14 +12,14 @@ use std::{
 
 use bytes::Bytes;
 use longshore_proto::{
-    CHUNK_BYTES, SMALL_BLOB_BYTES,
+    CHUNK_BYTES, Digest, SMALL_BLOB_BYTES,
     v1::{BlobStart, PutRequest, SmallBlob, SmallBlobs, put_request::Step},
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{error::UploadError, progress::Tracker, read::Hashed};
-use crate::{Client, Digest, door::Door, inputs::Source};
+use crate::{Client, door::Door, inputs::Source};
 
 /// Bytes of small blobs in one message, names included; well below the largest message.
 const PACK_BYTES: usize = 2 * 1024 * 1024;

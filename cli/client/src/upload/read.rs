@@ -13,15 +13,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::SMALL_BLOB_BYTES;
+use longshore_proto::{Digest, SMALL_BLOB_BYTES};
 use rustix::{buffer::spare_capacity, fs::OFlags};
 use tokio::sync::mpsc;
 
 use super::{error::UploadError, progress::Tracker};
-use crate::{
-    Digest,
-    inputs::{Input, Source},
-};
+use crate::inputs::{Input, Source};
 
 /// Threads that read and hash. Two keep a disk busy while leaving cores to the containers on the same machine.
 const THREADS: usize = 2;

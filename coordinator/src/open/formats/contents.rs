@@ -14,7 +14,8 @@ use longshore_store::{Committer, Options, SledStore};
 use prost::Message;
 
 use crate::kept::{
-    format::{self, FORMAT},
+    directory,
+    format::FORMAT,
     keys::{EPOCH, FORMAT_KEY},
     records::Writer,
 };
@@ -201,7 +202,7 @@ fn succeeded(item: ItemKey, first_child: u64) -> OutcomeRecord {
 /// Makes a data directory of today's format with all this in it, as a coordinator does: blobs before the records that name
 /// them, all by way of the committer.
 pub fn write(dir: &Path) {
-    format::claim(dir, &dir.join("store")).unwrap();
+    directory::claim(dir, &dir.join("store")).unwrap();
     let options = Options { ballast_bytes: 0, ..Options::default() };
     let (store, _) = SledStore::open(&dir.join("store"), &options).unwrap();
     let blobs = Arc::new(Blobs::open(dir.join("blobs")).unwrap());
