@@ -147,3 +147,91 @@ impl Catalog {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_core::{OutcomeRecord, Record, TroubleRecord};
+    use longshore_drive::Page;
+    use longshore_proto::v1::Failure;
+    use longshore_store::{MemoryDisk, Store};
+
+    use super::{super::messages::tests::messages, *};
+
+    const JOB: JobId = JobId([4; 16]);
+
+    fn item(stage: u16, index: u64) -> ItemKey {
+        ItemKey { job: JOB, stage, index }
+    }
+
+    fn blob(name: &str, content: &[u8]) -> NamedBlob {
+        let digest = Digest::of(content).to_wire();
+        NamedBlob { path: name.to_owned(), digest, size: content.len() as u64, inline: None }
+    }
+
+    fn outcome(item: ItemKey, success: bool, said: &Outcome) -> Record {
+        let detail = said.encode_to_vec();
+        Record::Outcome(OutcomeRecord { item, success, outputs: 2, first_child: 0, detail })
+    }
+
+    fn two_outputs() -> Outcome {
+        let blobs = vec![blob("a", b"first"), blob("b", b"second")];
+        Outcome { outputs: Some(BlobList { blobs }), ..Outcome::default() }
+    }
+
+    fn failure() -> Outcome {
+        Outcome { failure: Some(Failure { code: 7, ..Failure::default() }), attempt: 3, ..Outcome::default() }
+    }
+
+    /// A catalog over these records.
+    fn catalog(records: Vec<Record>) -> (tempfile::TempDir, Catalog) {
+        let (dir, messages) = messages();
+        let mut store = MemoryDisk::new().open();
+        let mut writer = records::Writer::default();
+        writer.add(records);
+        store.commit(&writer.finish()).unwrap();
+        (dir, Catalog::new(store.reader(), Arc::clone(messages.blobs())))
+    }
+
+    #[test]
+    fn how_items_ended_is_found_whichever_way() {
+        let ended = vec![outcome(item(0, 1), true, &two_outputs()), outcome(item(0, 2), false, &failure())];
+        let (_dir, catalog) = catalog(ended);
+        assert_eq!(catalog.outcome(&item(0, 1)).unwrap(), Some((true, two_outputs())));
+        assert_eq!(catalog.outcome(&item(0, 2)).unwrap(), Some((false, failure())));
+        assert_eq!(catalog.outcome(&item(0, 3)).unwrap(), None);
+    }
+
+    #[test]
+    fn troubles_are_counted_together() {
+        let detail = failure().encode_to_vec();
+        let trouble = TroubleRecord { item: item(0, 5), failures: 1, crashes: 2, mishaps: 4, detail };
+        let (_dir, catalog) = catalog(vec![Record::Trouble(trouble)]);
+        assert_eq!(catalog.trouble(&item(0, 5)).unwrap(), Some((7, failure())));
+        assert_eq!(catalog.trouble(&item(0, 6)).unwrap(), None);
+    }
+
+    #[test]
+    fn an_item_of_a_later_stage_takes_in_the_output_it_was_made_of() {
+        let (_dir, catalog) = catalog(vec![outcome(item(0, 1), true, &two_outputs())]);
+        let source = |parent, ordinal| catalog.source(&item(1, 9), Source::Output { parent, ordinal });
+        assert_eq!(source(1, 1).unwrap(), blob("b", b"second"));
+        for (parent, ordinal) in [(1, 2), (2, 0)] {
+            assert!(matches!(source(parent, ordinal), Err(CatalogError::NoInput { stage: 1, index: 9 })));
+        }
+        assert!(catalog.source(&item(0, 9), Source::Output { parent: 1, ordinal: 0 }).is_err());
+    }
+
+    #[test]
+    fn small_blobs_bring_their_bytes_and_large_ones_do_not() {
+        let (_dir, catalog) = catalog(Vec::new());
+        for (bytes, inline) in [(0, true), (SMALL_BLOB_BYTES, true), (SMALL_BLOB_BYTES + 1, false)] {
+            let content = vec![7; bytes];
+            catalog.put_bytes(&content).unwrap();
+            assert_eq!(catalog.size(Digest::of(&content)), Some(bytes as u64));
+            let mut named = blob("input", &content);
+            catalog.inline(&mut named).unwrap();
+            assert_eq!(named.inline.is_some_and(|bytes| bytes == content), inline, "{bytes}");
+        }
+        assert!(catalog.inline(&mut blob("input", b"never put")).is_err());
+    }
+}

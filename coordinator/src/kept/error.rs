@@ -138,3 +138,22 @@ pub enum CatalogError {
 pub fn digest(bytes: &[u8], what: &'static str) -> Result<Digest, CatalogError> {
     Digest::try_from(bytes).map_err(|source| CatalogError::Digest { what, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_named_readably_whatever_its_key_is() {
+        let error = LoadError::malformed(b"s\x00a\xff", Malformed::Missing { field: "spec" });
+        assert!(error.to_string().contains(r"s\x00a\xff"), "{error}");
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(cause.to_string(), "its spec is missing");
+    }
+
+    #[test]
+    fn what_is_no_digest_is_said_with_the_name_of_the_blob() {
+        assert_eq!(digest(Digest::of(b"").as_bytes(), "a list").unwrap(), Digest::of(b""));
+        assert_eq!(digest(b"short", "a list").unwrap_err().to_string(), "a list is not named by its digest");
+    }
+}

@@ -37,3 +37,18 @@ impl fmt::Display for Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_format_is_called_by_its_number_with_what_to_do_about_it() {
+        let said = |found: Found| (found.to_string(), found.advice());
+        let (newer, older) = (said(Found::Said(FORMAT + 1)), said(Found::Said(1)));
+        assert_eq!(newer.0, format!("format {}", FORMAT + 1));
+        assert!(newer.1.contains("newer version") && older.1.contains("older version"), "{newer:?} {older:?}");
+        let unsaid = said(Found::Unsaid);
+        assert!(unsaid.0.contains("format 2 or 1") && unsaid.1.contains("--data"), "{unsaid:?}");
+    }
+}

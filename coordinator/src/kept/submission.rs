@@ -42,7 +42,8 @@ struct InputList {
 }
 
 impl Submission {
-    fn new(request: SubmitRequest) -> Result<Self, CatalogError> {
+    /// Finds out where its inputs begin.
+    pub fn new(request: SubmitRequest) -> Result<Self, CatalogError> {
         let size_bytes = request.encoded_len() * 2 + request.inputs.len() * size_of::<InputList>();
         let mut next = 0_u64;
         let mut lists = Vec::with_capacity(request.inputs.len());
