@@ -196,3 +196,106 @@ fn truncate(text: &mut String, bytes: usize) {
         text.push('…');
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use longshore_blobs::Blobs;
+    use longshore_proto::v1::result::End as Told;
+    use longshore_store::{MemoryDisk, Store};
+
+    use super::*;
+
+    fn catalog() -> (tempfile::TempDir, Arc<Catalog>) {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
+        (dir, Arc::new(Catalog::new(MemoryDisk::new().open().reader(), blobs)))
+    }
+
+    fn output(path: &str, content: &'static [u8]) -> NamedBlob {
+        let digest = Digest::of(content).to_wire();
+        NamedBlob { path: path.to_owned(), digest, size: content.len() as u64, inline: Some(content.into()) }
+    }
+
+    fn result(end: Told) -> v1::Result {
+        let id = Some(v1::AttemptId { epoch: 2, number: 3 });
+        let job_id = Bytes::from(vec![7; 16]);
+        v1::Result { id, job_id, stage: 1, index: 5, end: Some(end), duration_us: 9, ..v1::Result::default() }
+    }
+
+    fn success(outputs: Vec<NamedBlob>) -> v1::Result {
+        result(Told::Success(v1::Success { outputs }))
+    }
+
+    /// What is kept of it, or the words of its failure.
+    fn kept(catalog: &Arc<Catalog>, result: v1::Result) -> Result<(u64, Outcome), String> {
+        match take_in(catalog, "one", result).unwrap().end {
+            End::Succeeded { outputs, detail } => Ok((outputs, Outcome::decode(&*detail).unwrap())),
+            End::Failed { detail, .. } => Err(Outcome::decode(&*detail).unwrap().failure.unwrap().message),
+            End::Returned => panic!("nothing was returned"),
+        }
+    }
+
+    #[test]
+    fn outputs_that_come_along_are_stored_and_named_without_their_bytes() {
+        let (_dir, catalog) = catalog();
+        let (count, outcome) = kept(&catalog, success(vec![output("a", b"first"), output("b/c", b"")])).unwrap();
+        assert_eq!((count, outcome.worker.as_str(), outcome.duration_us), (2, "one", 9));
+        let blobs = outcome.outputs.unwrap().blobs;
+        assert!(blobs.iter().all(|blob| blob.inline.is_none()) && blobs[1].path == "b/c");
+        assert_eq!(catalog.size(Digest::of(b"first")), Some(5));
+    }
+
+    #[test]
+    fn many_outputs_are_kept_in_a_list_of_their_own() {
+        let (_dir, catalog) = catalog();
+        let outputs: Vec<_> = (0..100).map(|at| output(&format!("dir/{at}"), b"same")).collect();
+        let (count, outcome) = kept(&catalog, success(outputs)).unwrap();
+        assert!(outcome.outputs.is_none() && outcome.encoded_len() < limits::RECORD_DETAIL_BYTES);
+        assert_eq!((count, catalog.outputs(outcome).unwrap().len()), (100, 100));
+    }
+
+    #[test]
+    fn outputs_that_are_not_as_told_fail_the_attempt_with_words() {
+        let (_dir, catalog) = catalog();
+        let bad = |output: NamedBlob| kept(&catalog, success(vec![output])).unwrap_err();
+        let nowhere = NamedBlob { inline: None, ..output("a", b"nowhere") };
+        assert!(bad(nowhere).contains("never put it"));
+        assert!(bad(NamedBlob { size: 9, ..output("a", b"first") }).contains("with 5 bytes of 9"));
+        assert!(
+            bad(NamedBlob { digest: Bytes::from_static(b"short"), ..output("a", b"") }).contains("without a digest")
+        );
+        assert!(bad(output("../a", b"")).contains("../a"));
+        let many = vec![output("a", b""); limits::OUTPUTS + 1];
+        assert!(kept(&catalog, success(many)).unwrap_err().contains("more than"));
+    }
+
+    #[test]
+    fn a_result_that_names_nothing_breaks_the_contract() {
+        let (_dir, catalog) = catalog();
+        let breach = |result| take_in(&catalog, "one", result).unwrap_err();
+        let whole = || success(Vec::new());
+        assert_eq!(breach(v1::Result { id: None, ..whole() }), Breach::NoAttempt);
+        assert_eq!(breach(v1::Result { end: None, ..whole() }), Breach::NoEnd);
+        assert_eq!(breach(v1::Result { job_id: Bytes::from_static(b"short"), ..whole() }), Breach::JobId);
+        assert_eq!(breach(v1::Result { stage: 70_000, ..whole() }), Breach::Stage);
+    }
+
+    #[test]
+    fn failures_are_shortened_and_blamed_by_their_class() {
+        let (_dir, catalog) = catalog();
+        let failed = |class: FailureClass| {
+            let message = "é".repeat(1_000);
+            let failure = Failure { class: class.into(), message, stderr_tail: vec![1; 9_000].into(), code: 1 };
+            match take_in(&catalog, "one", result(Told::Failure(failure))).unwrap().end {
+                End::Failed { blame, detail } => (blame, Outcome::decode(&*detail).unwrap().failure.unwrap()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (blame, failure) = failed(FailureClass::Exit);
+        assert_eq!(blame, Blame::Item);
+        assert!(failure.message.len() < 520 && failure.stderr_tail.len() == limits::STDERR_TAIL_BYTES);
+        assert_eq!(failed(FailureClass::Command).0, Blame::Hopeless);
+        assert_eq!(failed(FailureClass::SlotLost).0, Blame::Slot);
+        assert_eq!(failed(FailureClass::Infrastructure).0, Blame::Infrastructure);
+    }
+}
