@@ -91,7 +91,7 @@ impl Coordinator {
         let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
         let blobs = Arc::new(longshore_blobs::Blobs::open(dir.join("blobs"))?);
         let reader = store.reader();
-        directory::check(&*reader)?;
+        directory::check(dir, &*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
         let clock = Clock::start();
         let core = load(epoch, config.settings, clock, &*reader)?;

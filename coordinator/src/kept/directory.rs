@@ -32,10 +32,10 @@ pub fn claim(dir: &Path, store: &Path) -> Result<(), LoadError> {
     if !said.is_empty() {
         let format =
             said.trim().parse().map_err(|error| unusable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        return expect(Found::Said(format));
+        return expect(dir, Found::Said(format));
     }
     if store.exists() {
-        return Err(LoadError::Format { found: Found::Unsaid });
+        return expect(dir, Found::Unsaid);
     }
     let written = File::create(&path).and_then(|mut file| {
         writeln!(file, "{FORMAT}")?;
@@ -49,42 +49,44 @@ pub fn claim(dir: &Path, store: &Path) -> Result<(), LoadError> {
 ///
 /// # Errors
 /// When it is another's.
-pub fn check(reader: &dyn Reader) -> Result<(), LoadError> {
+pub fn check(dir: &Path, reader: &dyn Reader) -> Result<(), LoadError> {
     let kept = reader.get(FORMAT_KEY)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
     match kept {
-        Some(found) => expect(Found::Said(found)),
+        Some(found) => expect(dir, Found::Said(found)),
         None if reader.get(EPOCH)?.is_none() => Ok(()),
-        None => expect(Found::Said(1)),
+        None => expect(dir, Found::Said(1)),
     }
 }
 
-fn expect(found: Found) -> Result<(), LoadError> {
-    if found == Found::Said(FORMAT) { Ok(()) } else { Err(LoadError::Format { found }) }
+fn expect(dir: &Path, found: Found) -> Result<(), LoadError> {
+    if found == Found::Said(FORMAT) { Ok(()) } else { Err(LoadError::Format { dir: dir.to_owned(), found }) }
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_store::{Batch, MemoryDisk, Store};
+    use longshore_store::{Batch, MemoryDisk, MemoryStore, Store};
 
     use super::*;
 
     #[test]
     fn another_format_in_the_store_is_named() {
         let mut store = MemoryDisk::new().open();
-        assert!(check(&*store.reader()).is_ok());
+        let check = |store: &MemoryStore| check(Path::new("/some/data"), &*store.reader());
+        assert!(check(&store).is_ok());
         let mut batch = Batch::new();
         batch.put(EPOCH, 1_u64.to_be_bytes());
         store.commit(&batch).unwrap();
-        assert!(matches!(check(&*store.reader()), Err(LoadError::Format { found: Found::Said(1) })));
+        assert!(matches!(check(&store), Err(LoadError::Format { found: Found::Said(1), .. })));
         for (found, advice) in [(FORMAT - 1, "older version"), (FORMAT + 1, "newer version")] {
             batch.put(FORMAT_KEY, found.to_be_bytes());
             store.commit(&batch).unwrap();
-            let error = check(&*store.reader()).unwrap_err().to_string();
+            let error = check(&store).unwrap_err().to_string();
             assert!(error.contains(&format!("format {found},")) && error.contains(advice), "{error}");
+            assert!(error.contains("/some/data"), "{error}");
         }
         batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
         store.commit(&batch).unwrap();
-        assert!(check(&*store.reader()).is_ok());
+        assert!(check(&store).is_ok());
     }
 
     #[test]

@@ -17,10 +17,13 @@ pub enum LoadError {
     Read(#[from] ReadError),
     /// Another version wrote it.
     #[error(
-        "its records are of {found}, and this version of longshore reads format {FORMAT} alone: {}",
+        "the records in {} are of {found}, and this version of longshore reads format {FORMAT} alone: {}",
+        dir.display(),
         found.advice()
     )]
     Format {
+        /// The data directory.
+        dir: PathBuf,
         /// The format it has.
         found: Found,
     },

@@ -67,7 +67,7 @@ fn format_2_is_refused_by_its_name_and_left_as_it_was() {
     let dir = copy(2);
     let before = files(dir.path());
     let error = Coordinator::open(&config(dir.path())).err().unwrap();
-    let OpenError::Load(error @ LoadError::Format { found: Found::Unsaid }) = error else { panic!("{error:?}") };
+    let OpenError::Load(error @ LoadError::Format { found: Found::Unsaid, .. }) = error else { panic!("{error:?}") };
     let text = error.to_string();
     assert!(text.contains("format 2 or 1") && text.contains("format 3") && text.contains("--data"), "{text}");
     assert!(files(dir.path()) == before, "something was changed");
@@ -79,7 +79,7 @@ async fn format_2_is_refused_too_where_the_file_beside_it_says_otherwise() {
     fs::write(dir.path().join("format"), "3\n").unwrap();
     let before = entries(dir.path());
     let error = Coordinator::open(&config(dir.path())).err().unwrap();
-    assert!(matches!(error, OpenError::Load(LoadError::Format { found: Found::Said(2) })), "{error:?}");
+    assert!(matches!(error, OpenError::Load(LoadError::Format { found: Found::Said(2), .. })), "{error:?}");
     assert!(entries(dir.path()) == before, "something was changed");
 }
 
