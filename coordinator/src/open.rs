@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{Entrance, PrivateDir, PrivateDirError};
 use longshore_root::{Engine, Limits, Transport};
-use longshore_store::{Batch, CommitError, Committer, Options, Reader, SledStore, Store};
+use longshore_store::{Batch, CommitError, Committer, Epoch, Options, Reader, SledStore, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
@@ -94,10 +94,11 @@ impl Coordinator {
         directory::check(dir, &*reader)?;
         let epoch = begin_epoch(&mut store, &*reader)?;
         let clock = Clock::start();
-        let core = load(epoch, config.settings, clock, &*reader)?;
+        let core = load(epoch.0, config.settings, clock, &*reader)?;
         let synced = Arc::clone(&blobs);
         // Blobs that records name become durable before the records.
-        let committer = Committer::start(store, Some(Box::new(move || synced.sync()))).map_err(OpenError::Thread)?;
+        let before = move || synced.sync().map(|()| Vec::new());
+        let committer = Committer::start(store, epoch, Some(Box::new(before))).map_err(OpenError::Thread)?;
         let catalog = Arc::new(Catalog::new(reader, blobs));
         let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
         let sessions = Arc::new(Sessions::default());
@@ -109,7 +110,7 @@ impl Coordinator {
             deployed,
             sessions,
             tunnels: Arc::new(Tunnels::default()),
-            epoch,
+            epoch: epoch.0,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
             room: DiskRoom::of(dir),
         })
@@ -195,14 +196,14 @@ fn load(epoch: u64, settings: Settings, clock: Clock, reader: &dyn Reader) -> Re
 }
 
 /// The next epoch, durable before anything is served under it.
-fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<u64, OpenError> {
+fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<Epoch, OpenError> {
+    // Where the epoch was before the store knew of epochs.
     let kept = reader.get(keys::EPOCH).map_err(LoadError::from)?;
     let before = kept.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-    let epoch = before + 1;
+    let epoch = store.begin_epoch(Epoch(before).next())?;
     let mut batch = Batch::new();
-    batch.put(keys::EPOCH, epoch.to_be_bytes());
     batch.put(keys::FORMAT_KEY, format::FORMAT.to_be_bytes());
-    store.commit(&batch)?;
+    store.commit(epoch, &batch)?;
     Ok(epoch)
 }
 

@@ -80,7 +80,7 @@ mod tests {
         };
         let mut batch = Batch::new();
         outcomes::put(&mut batch, indices.map(success).collect());
-        store.commit(&batch).unwrap();
+        store.commit(longshore_store::Epoch::default(), &batch).unwrap();
     }
 
     #[test]

@@ -188,7 +188,7 @@ mod tests {
         let mut store = MemoryDisk::new().open();
         let mut writer = records::Writer::default();
         writer.add(records);
-        store.commit(&writer.finish()).unwrap();
+        store.commit(longshore_store::Epoch::default(), &writer.finish()).unwrap();
         (dir, Catalog::new(store.reader(), Arc::clone(messages.blobs())))
     }
 

@@ -75,17 +75,17 @@ mod tests {
         assert!(check(&store).is_ok());
         let mut batch = Batch::new();
         batch.put(EPOCH, 1_u64.to_be_bytes());
-        store.commit(&batch).unwrap();
+        store.commit(longshore_store::Epoch::default(), &batch).unwrap();
         assert!(matches!(check(&store), Err(LoadError::Format { found: Found::Said(1), .. })));
         for (found, advice) in [(FORMAT - 1, "older version"), (FORMAT + 1, "newer version")] {
             batch.put(FORMAT_KEY, found.to_be_bytes());
-            store.commit(&batch).unwrap();
+            store.commit(longshore_store::Epoch::default(), &batch).unwrap();
             let error = check(&store).unwrap_err().to_string();
             assert!(error.contains(&format!("format {found},")) && error.contains(advice), "{error}");
             assert!(error.contains("/some/data"), "{error}");
         }
         batch.put(FORMAT_KEY, FORMAT.to_be_bytes());
-        store.commit(&batch).unwrap();
+        store.commit(longshore_store::Epoch::default(), &batch).unwrap();
         assert!(check(&store).is_ok());
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `e` | the epoch: 8 bytes |
+//! | `e` | the epoch, where it was written before the store kept it itself: 8 bytes |
 //! | `f` job stage index | `Outcome` of an item that failed |
 //! | `j` job | `Job` |
 //! | `o` job stage index | `Bundle` of successes, the first of which is this item's, see [`super::outcomes`] |
@@ -18,7 +18,7 @@ use longshore_core::{ItemKey, JobId, WorkerId};
 
 use super::error::{LoadError, Malformed};
 
-/// Key of the epoch.
+/// Key of the epoch before the store kept it itself.
 pub const EPOCH: &[u8] = b"e";
 
 /// Key of the format.

@@ -166,7 +166,7 @@ mod tests {
             let mut batch = Batch::new();
             put(&mut batch, successes.clone());
             batch.check().unwrap();
-            store.commit(&batch).unwrap();
+            store.commit(Epoch::default(), &batch).unwrap();
             ops.extend(batch.ops);
         }
         (ops, store.reader())

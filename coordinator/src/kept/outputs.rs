@@ -96,7 +96,7 @@ mod tests {
             success(4, &near(4), 2),
         ];
         outcomes::put(&mut batch, successes);
-        store.commit(&batch).unwrap();
+        store.commit(longshore_store::Epoch::default(), &batch).unwrap();
         let lists = of_stage(&*store.reader(), &messages, JOB, 1).unwrap();
         let read = |list: &BlobListRef| -> Vec<NamedBlob> {
             let read: BlobList = messages.get(error::digest(&list.digest, LIST).unwrap(), LIST).unwrap();

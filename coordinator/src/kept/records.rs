@@ -166,7 +166,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use longshore_core::{JobSpec, JobState, Ledger, StageKind, StageSpec};
-    use longshore_store::{MemoryDisk, Store};
+    use longshore_store::{Epoch, MemoryDisk, Store};
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
@@ -174,7 +174,7 @@ mod tests {
     fn commit(store: &mut impl Store, records: &[Record]) {
         let mut writer = Writer::default();
         writer.add(records.to_vec());
-        store.commit(&writer.finish()).unwrap();
+        store.commit(Epoch::default(), &writer.finish()).unwrap();
     }
 
     fn job() -> Record {
@@ -237,7 +237,7 @@ mod tests {
         let mut store = MemoryDisk::new().open();
         let mut batch = Batch::new();
         batch.put(service_key("search"), v1::Service::default().encode_to_vec());
-        store.commit(&batch).unwrap();
+        store.commit(Epoch::default(), &batch).unwrap();
         commit(&mut store, &[job()]);
         let loaded: Vec<_> = load(&*store.reader()).take(2).collect();
         let [Ok(_), Err(error)] = &loaded[..] else { panic!("{loaded:?}") };

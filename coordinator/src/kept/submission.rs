@@ -166,7 +166,7 @@ mod tests {
         });
         let mut writer = records::Writer::default();
         writer.add(vec![record]);
-        store.commit(&writer.finish()).unwrap();
+        store.commit(longshore_store::Epoch::default(), &writer.finish()).unwrap();
         let submission = submissions.get(id).unwrap();
         assert_eq!(*submission.request(), request(&[3]));
         assert!(Arc::ptr_eq(&submission, &submissions.get(id).unwrap()));

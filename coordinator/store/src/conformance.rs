@@ -8,7 +8,7 @@ mod cases;
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use crate::{Batch, Entry, Key, Op, Store, Value};
+use crate::{Batch, Entry, Epoch, Key, Op, Store, Value};
 
 /// One step of a scenario that a store and a model both take.
 #[derive(Debug, Clone)]
@@ -56,7 +56,9 @@ pub fn follow(open: &mut dyn FnMut() -> Box<dyn Store>, steps: &[Step]) {
         let current = store.as_mut().expect("put back after each step");
         match step {
             Step::Commit(batch) => {
-                current.commit(batch).unwrap_or_else(|error| panic!("step {number}: commit failed: {error}"));
+                current
+                    .commit(Epoch::default(), batch)
+                    .unwrap_or_else(|error| panic!("step {number}: commit failed: {error}"));
                 model.apply(batch);
             }
             Step::Get(key) => {

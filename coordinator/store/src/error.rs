@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use thiserror::Error;
 
-use crate::Refusal;
+use crate::{Epoch, Refusal};
 
 /// A backend's own error.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -25,6 +25,17 @@ pub enum CommitError {
         free: u64,
         /// Bytes that must be free.
         needed: u64,
+    },
+    /// Another owner has begun an epoch of its own. Nothing was written, and nothing of this owner's ever will be: fatal
+    /// for it.
+    #[error(
+        "epoch {epoch} is over: another coordinator has begun epoch {current} on the same store; nothing was written"
+    )]
+    Fenced {
+        /// The epoch the commit was made under.
+        epoch: Epoch,
+        /// The epoch that holds.
+        current: Epoch,
     },
     /// The disk ran full while writing. Fatal.
     #[error(
@@ -53,10 +64,10 @@ pub enum CommitError {
 }
 
 impl CommitError {
-    /// Whether the process has to end: the store takes no more commits.
+    /// Whether the process has to end: the store takes no more commits, or none of this owner.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Broken { .. })
+        matches!(self, Self::Fenced { .. } | Self::Full { .. } | Self::Broken { .. })
     }
 }
 

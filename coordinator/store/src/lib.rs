@@ -4,7 +4,7 @@
 //! and a store that lost or changed something says so when it is opened or read instead of answering wrongly.
 //! [`SledStore`] keeps that promise on a local Linux file system (ext4, xfs) whose device honours flushes;
 //! [`MemoryStore`] keeps it as long as its [`MemoryDisk`] lives and is for tests and simulation. [`Committer`] is the
-//! one thread that owns a store and turns many requests into one durable commit.
+//! one thread that owns a store. Of several owners only the one whose [`Epoch`] was begun last can commit.
 //!
 //! This crate knows nothing of what the keys and values mean.
 
@@ -20,8 +20,8 @@ mod sled_store;
 mod store;
 
 pub use batch::{Batch, Key, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Refusal, Value};
-pub use committer::{Before, Committer, Done, MAX_GROUP_BYTES, MAX_GROUP_OPS, MAX_GROUP_REQUESTS, Rejected};
+pub use committer::{Before, Committer, Done};
 pub use error::{Cause, CommitError, OpenError, ReadError};
 pub use memory::{MemoryDisk, MemoryStore};
 pub use sled_store::{Opened, Options, Probe, SledStore, probe_main_if_asked};
-pub use store::{Entry, Reader, Store};
+pub use store::{Entry, Epoch, Reader, Store};

@@ -3,16 +3,22 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use crate::{Batch, CommitError, Entry, Key, Op, ReadError, Reader, Store, Value};
+use crate::{Batch, CommitError, Entry, Epoch, Key, Op, ReadError, Reader, Store, Value};
 
 /// What a [`MemoryStore`] is kept on. Clones are the same disk: drop the store and open the disk again to simulate a
 /// crash.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDisk {
-    entries: Arc<RwLock<BTreeMap<Key, Value>>>,
+    content: Arc<RwLock<Content>>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    epoch: Epoch,
+    entries: BTreeMap<Key, Value>,
 }
 
 impl MemoryDisk {
@@ -22,14 +28,18 @@ impl MemoryDisk {
         Self::default()
     }
 
-    /// Opens the store on this disk. Unlike a directory it is not locked: that there is one owner is up to the test.
+    /// Opens the store on this disk. Unlike a directory it is not locked: two owners fence each other by their epochs.
     #[must_use]
     pub fn open(&self) -> MemoryStore {
         MemoryStore { disk: self.clone() }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Key, Value>> {
-        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Content> {
+        self.content.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Content> {
+        self.content.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -40,9 +50,18 @@ pub struct MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+    fn begin_epoch(&mut self, at_least: Epoch) -> Result<Epoch, CommitError> {
+        let mut content = self.disk.write();
+        content.epoch = content.epoch.next().max(at_least);
+        Ok(content.epoch)
+    }
+
+    fn commit(&mut self, epoch: Epoch, batch: &Batch) -> Result<(), CommitError> {
         batch.check()?;
-        let mut entries = self.disk.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let Content { epoch: current, entries } = &mut *self.disk.write();
+        if epoch != *current {
+            return Err(CommitError::Fenced { epoch, current: *current });
+        }
         for op in &batch.ops {
             match op {
                 Op::Put(key, value) => drop(entries.insert(key.clone(), value.clone())),
@@ -61,7 +80,7 @@ impl Store for MemoryStore {
     }
 
     fn size_bytes(&self) -> u64 {
-        self.disk.read().iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+        self.disk.read().entries.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
     }
 
     fn reader(&self) -> Arc<dyn Reader> {
@@ -71,13 +90,14 @@ impl Store for MemoryStore {
 
 impl Reader for MemoryDisk {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
-        Ok(self.read().get(key).cloned())
+        Ok(self.read().entries.get(key).cloned())
     }
 
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Entry>, ReadError> {
-        let entries = self.read();
+        let content = self.read();
         let from = scan_start(prefix, after);
-        let matching = entries
+        let matching = content
+            .entries
             .range::<[u8], _>((from, Bound::Unbounded))
             .take_while(|(key, _)| key.starts_with(prefix))
             .take(limit)

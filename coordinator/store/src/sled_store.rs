@@ -14,7 +14,7 @@ mod room;
 use std::{ffi::OsString, fs::File, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
 
 use self::{high_water::HighWater, last::Last, layout::Layout, read::SledReader};
-use crate::{Batch, Cause, CommitError, Entry, ReadError, Reader, Store, Value, contained::contained};
+use crate::{Batch, Cause, CommitError, Entry, Epoch, ReadError, Reader, Store, Value, contained::contained};
 
 pub use probe::probe_main_if_asked;
 
@@ -112,6 +112,7 @@ pub struct SledStore {
     /// Our own descriptor of sled's log.
     log: File,
     last: Last,
+    epoch: Epoch,
     high_water: HighWater,
     failed: bool,
 }
@@ -226,8 +227,21 @@ impl SledStore {
 }
 
 impl Store for SledStore {
-    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+    fn begin_epoch(&mut self, at_least: Epoch) -> Result<Epoch, CommitError> {
+        let epoch = self.epoch.next().max(at_least);
+        let mut batch = Batch::new();
+        batch.put(last::EPOCH_KEY, epoch.0.to_be_bytes());
+        self.or_fail(|store| store.check_room(&batch).and_then(|()| store.commit_all(&batch)))?;
+        self.epoch = epoch;
+        Ok(epoch)
+    }
+
+    fn commit(&mut self, epoch: Epoch, batch: &Batch) -> Result<(), CommitError> {
         batch.check()?;
+        // The directory's lock keeps out every other process, so this is as good as a comparison within the commit.
+        if epoch != self.epoch {
+            return Err(CommitError::Fenced { epoch, current: self.epoch });
+        }
         if batch.is_empty() {
             return Ok(());
         }

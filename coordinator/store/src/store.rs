@@ -1,22 +1,49 @@
 //! The two traits: one owner that commits, any number of readers.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{Batch, CommitError, Key, ReadError, Value};
+
+/// The number of an owner's turn: whoever begins one ends every earlier turn. 0 is before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The one after it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// A key and its value.
 pub type Entry = (Key, Value);
 
 /// An ordered map that survives power loss. One owner commits; see [`Store::reader`] for the others.
 pub trait Store: Send + 'static {
-    /// Applies the batch atomically and returns when it is durable.
+    /// Begins the next epoch and returns it when it is durable: one above all before it, or `at_least` when that is
+    /// further on. From then on commits under an earlier epoch are refused, whoever makes them.
     ///
     /// # Errors
-    /// [`CommitError::Refused`] and [`CommitError::LowSpace`] leave the store as it was and usable. After any other error
+    /// As for [`Store::commit`].
+    fn begin_epoch(&mut self, at_least: Epoch) -> Result<Epoch, CommitError>;
+
+    /// Applies the batch atomically and returns when it is durable, if `epoch` is the one begun last. That it still is,
+    /// and the changes, are one step.
+    ///
+    /// # Errors
+    /// [`CommitError::Refused`] and [`CommitError::LowSpace`] leave the store as it was and usable. So does
+    /// [`CommitError::Fenced`], but not for this owner: its epoch is over, and it has to end. After any other error
     /// ([`CommitError::is_fatal`]) it is unknown whether the batch is kept, every later commit fails, and the only way on
     /// is to end the process and open the store again. A failed commit must never be tried again on the same store:
     /// the kernel may have dropped the unwritten pages and report success the second time.
-    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError>;
+    fn commit(&mut self, epoch: Epoch, batch: &Batch) -> Result<(), CommitError>;
 
     /// The value of `key`.
     ///
@@ -62,8 +89,12 @@ pub trait Reader: Send + Sync + 'static {
 }
 
 impl Store for Box<dyn Store> {
-    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        (**self).commit(batch)
+    fn begin_epoch(&mut self, at_least: Epoch) -> Result<Epoch, CommitError> {
+        (**self).begin_epoch(at_least)
+    }
+
+    fn commit(&mut self, epoch: Epoch, batch: &Batch) -> Result<(), CommitError> {
+        (**self).commit(epoch, batch)
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {

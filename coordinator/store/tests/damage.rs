@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use longshore_store::{OpenError, Options, Probe, SledStore, Store, probe_main_if_asked};
+use longshore_store::{Epoch, OpenError, Options, Probe, SledStore, Store, probe_main_if_asked};
 use proptest::{prelude::*, test_runner::TestRunner};
 use workload::{batch, check, options, run};
 
@@ -31,7 +31,7 @@ fn probing() -> Options {
 fn filled(dir: &Path) -> PathBuf {
     let path = dir.join("store");
     let (mut store, _) = SledStore::open(&path, &options()).unwrap();
-    (1..=COMMITS).for_each(|n| store.commit(&batch(n)).unwrap());
+    (1..=COMMITS).for_each(|n| store.commit(Epoch::default(), &batch(n)).unwrap());
     drop(store);
     // Once more, so that there is a snapshot of it all.
     drop(SledStore::open(&path, &options()).unwrap());
@@ -192,7 +192,7 @@ fn an_older_database_put_back_is_detected_and_can_be_accepted() {
     let path = filled(dir.path());
     copy(&path.join("db"), &dir.path().join("old"));
     let (mut store, _) = SledStore::open(&path, &options()).unwrap();
-    (COMMITS + 1..=COMMITS + 5).for_each(|n| store.commit(&batch(n)).unwrap());
+    (COMMITS + 1..=COMMITS + 5).for_each(|n| store.commit(Epoch::default(), &batch(n)).unwrap());
     drop(store);
     copy(&dir.path().join("old"), &path.join("db"));
     let refused = SledStore::open(&path, &options()).map(drop).unwrap_err();
@@ -211,11 +211,11 @@ fn a_whole_directory_rolled_back_is_detected_by_a_mark_kept_elsewhere() {
     let (path, old) = (dir.path().join("store"), dir.path().join("old"));
     let options = Options { high_water: Some(dir.path().join("mark")), ..options() };
     let (mut store, _) = SledStore::open(&path, &options).unwrap();
-    store.commit(&batch(1)).unwrap();
+    store.commit(Epoch::default(), &batch(1)).unwrap();
     drop(store);
     copy(&path, &old);
     let (mut store, _) = SledStore::open(&path, &options).unwrap();
-    store.commit(&batch(2)).unwrap();
+    store.commit(Epoch::default(), &batch(2)).unwrap();
     drop(store);
     copy(&old, &path);
     let refused = SledStore::open(&path, &options).map(drop).unwrap_err();
@@ -228,7 +228,7 @@ fn the_database_of_another_store_is_detected() {
     let (one, other) = (dir.path().join("one"), dir.path().join("other"));
     for (path, n) in [(&one, 1), (&other, 2)] {
         let (mut store, _) = SledStore::open(path, &options()).unwrap();
-        store.commit(&batch(n)).unwrap();
+        store.commit(Epoch::default(), &batch(n)).unwrap();
     }
     copy(&one.join("db"), &other.join("db"));
     let refused = SledStore::open(&other, &options()).map(drop).unwrap_err();
@@ -254,7 +254,7 @@ fn a_log_that_lost_its_name_stops_the_store() {
     let path = dir.path().join("store");
     let (mut store, _) = SledStore::open(&path, &options()).unwrap();
     fs::rename(path.join("db/db"), path.join("db/gone")).unwrap();
-    let refused = store.commit(&batch(1)).unwrap_err();
+    let refused = store.commit(Epoch::default(), &batch(1)).unwrap_err();
     assert!(refused.is_fatal(), "{refused}");
-    assert!(store.commit(&batch(1)).unwrap_err().is_fatal());
+    assert!(store.commit(Epoch::default(), &batch(1)).unwrap_err().is_fatal());
 }

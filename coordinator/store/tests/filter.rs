@@ -5,7 +5,7 @@ mod workload;
 
 use std::{fs, process::Command};
 
-use longshore_store::{Options, SledStore, Store};
+use longshore_store::{Epoch, Options, SledStore, Store};
 use workload::{batch, check, options};
 
 #[test]
@@ -14,7 +14,7 @@ fn the_whole_process_and_its_children_are_refused_and_the_store_works() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { refuse_sync_file_range: true, ..options() };
     let (mut store, _) = SledStore::open(dir.path(), &options).unwrap();
-    (1..20).for_each(|n| store.commit(&batch(n)).unwrap());
+    (1..20).for_each(|n| store.commit(Epoch::default(), &batch(n)).unwrap());
     assert_eq!(check(&store, 19), Ok(19));
     for task in fs::read_dir("/proc/self/task").unwrap() {
         let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();

@@ -5,7 +5,7 @@ mod workload;
 
 use std::{env, fs, io::Write, path::Path, process::Command};
 
-use longshore_store::{CommitError, OpenError, Options, SledStore, Store};
+use longshore_store::{CommitError, Epoch, OpenError, Options, SledStore, Store};
 use workload::{Mount, Orders, Writer, batch, check, options, write_if_asked};
 
 #[test]
@@ -32,15 +32,15 @@ fn a_nearly_full_disk_refuses_commits_until_there_is_room() {
     };
     let options = Options { commit_reserve_bytes: 2 << 20, ..options() };
     let (mut store, _) = SledStore::open(&disk.0.join("store"), &options).unwrap();
-    store.commit(&batch(1)).unwrap();
+    store.commit(Epoch::default(), &batch(1)).unwrap();
     fill(&disk.0.join("filler"));
     for _ in 0..2 {
-        let refused = store.commit(&batch(2)).unwrap_err();
+        let refused = store.commit(Epoch::default(), &batch(2)).unwrap_err();
         assert!(matches!(refused, CommitError::LowSpace { .. }) && !refused.is_fatal(), "{refused:?}");
     }
     assert_eq!(check(&store, 1), Ok(1));
     fs::remove_file(disk.0.join("filler")).unwrap();
-    store.commit(&batch(2)).unwrap();
+    store.commit(Epoch::default(), &batch(2)).unwrap();
     assert_eq!(check(&store, 2), Ok(2));
 }
 
@@ -57,13 +57,13 @@ fn a_disk_that_runs_full_gives_up_the_ballast_and_opens_again() {
     fill(&disk.0.join("filler"));
     let mut acked = 0;
     let error = loop {
-        match store.commit(&batch(acked + 1)) {
+        match store.commit(Epoch::default(), &batch(acked + 1)) {
             Ok(()) => acked += 1,
             Err(error) => break error,
         }
     };
     assert!(matches!(error, CommitError::Full { ballast_released: true, .. }), "{error:?}");
-    assert!(matches!(store.commit(&batch(acked + 1)), Err(CommitError::Broken { .. })));
+    assert!(matches!(store.commit(Epoch::default(), &batch(acked + 1)), Err(CommitError::Broken { .. })));
     drop(store);
     let (store, _) = SledStore::open(&path, &options).unwrap();
     check(&store, acked).unwrap();

@@ -5,7 +5,7 @@ mod workload;
 
 use std::{env, fs, time::Duration};
 
-use longshore_store::{OpenError, Options, Probe, SledStore, Store, probe_main_if_asked};
+use longshore_store::{Epoch, OpenError, Options, Probe, SledStore, Store, probe_main_if_asked};
 use workload::{batch, options};
 
 #[test]
@@ -28,7 +28,7 @@ fn a_whole_store_passes_its_trial() {
     for n in 1..4 {
         let (mut store, opened) = SledStore::open(dir.path(), &probing()).unwrap();
         assert_eq!(opened.commit_seq, n - 1);
-        store.commit(&batch(n)).unwrap();
+        store.commit(Epoch::default(), &batch(n)).unwrap();
     }
 }
 
@@ -36,7 +36,7 @@ fn a_whole_store_passes_its_trial() {
 fn a_damaged_store_fails_its_trial_with_an_instruction() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, _) = SledStore::open(dir.path(), &options()).unwrap();
-    (1..50).for_each(|n| store.commit(&batch(n)).unwrap());
+    (1..50).for_each(|n| store.commit(Epoch::default(), &batch(n)).unwrap());
     drop(store);
     // Once more, so that a snapshot refers to what will be missing.
     drop(SledStore::open(dir.path(), &options()).unwrap());

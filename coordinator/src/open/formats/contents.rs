@@ -10,7 +10,7 @@ use longshore_core::{
 };
 use longshore_drive::Page as _;
 use longshore_proto::v1::{self, BlobList, BlobListRef, NamedBlob, SubmitRequest};
-use longshore_store::{Committer, Options, SledStore};
+use longshore_store::{Committer, Epoch, Options, SledStore};
 use prost::Message;
 
 use crate::kept::{
@@ -208,7 +208,7 @@ pub fn write(dir: &Path) {
     let blobs = Arc::new(Blobs::open(dir.join("blobs")).unwrap());
     keep_blobs(&blobs);
     let synced = Arc::clone(&blobs);
-    let committer = Committer::start(store, Some(Box::new(move || synced.sync()))).unwrap();
+    let committer = Committer::start(store, Epoch::default(), Some(Box::new(move || synced.sync().map(|()| Vec::new())))).unwrap();
     let mut begun = Writer::default().finish();
     begun.put(EPOCH, EPOCH_KEPT.to_be_bytes());
     begun.put(FORMAT_KEY, FORMAT.to_be_bytes());

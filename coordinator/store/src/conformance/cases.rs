@@ -1,7 +1,7 @@
 //! The cases of the suite: each opens an empty disk through `open`, as often as it needs.
 
 use super::{Step, everything};
-use crate::{Batch, CommitError, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Reader, Refusal, Store};
+use crate::{Batch, CommitError, Entry, Epoch, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Reader, Refusal, Store};
 
 type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Store>;
 
@@ -17,6 +17,8 @@ pub(super) const ALL: &[fn(Open<'_>)] = &[
     what_is_out_of_bounds_is_refused_whole,
     a_reader_sees_commits_from_another_thread,
     many_entries_in_one_batch_are_kept,
+    an_epoch_rises_at_each_beginning_and_is_kept,
+    a_commit_under_another_epoch_is_refused_and_leaves_everything,
 ];
 
 fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
@@ -24,7 +26,7 @@ fn ok<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
 }
 
 fn commit(store: &mut dyn Store, ops: impl IntoIterator<Item = Op>) {
-    ok(store.commit(&ops.into_iter().collect()), "commit");
+    ok(store.commit(Epoch::default(), &ops.into_iter().collect()), "commit");
 }
 
 fn put(key: &[u8], value: &[u8]) -> Op {
@@ -43,7 +45,7 @@ fn an_empty_store_holds_nothing(open: Open<'_>) {
     let mut store = open();
     assert_eq!(ok(store.get(b"a"), "get"), None);
     assert_eq!(everything(&*store), []);
-    ok(store.commit(&Batch::new()), "an empty commit");
+    ok(store.commit(Epoch::default(), &Batch::new()), "an empty commit");
     ok(store.settle(), "settle");
     drop(store);
     assert_eq!(everything(&*open()), []);
@@ -133,12 +135,13 @@ fn what_is_out_of_bounds_is_refused_whole(open: Open<'_>) {
         delete(b""),
     ];
     for op in bad {
-        let refused = store.commit(&Batch { ops: vec![put(b"good", b"1"), op.clone(), put(b"good too", b"1")] });
+        let refused = store
+            .commit(Epoch::default(), &Batch { ops: vec![put(b"good", b"1"), op.clone(), put(b"good too", b"1")] });
         assert!(matches!(refused, Err(CommitError::Refused(_))), "{:?} gave {refused:?}", op.key());
         assert_eq!(everything(&*store), []);
     }
     let values = (0..17_000u32).map(|n| put(&n.to_be_bytes(), &[0; MAX_VALUE_BYTES]));
-    let refused = store.commit(&values.collect());
+    let refused = store.commit(Epoch::default(), &values.collect());
     assert!(matches!(refused, Err(CommitError::Refused(Refusal::BatchTooLarge { .. }))), "{refused:?}");
     commit(&mut *store, [put(b"a", b"1")]);
     drop(store);
@@ -164,6 +167,42 @@ fn many_entries_in_one_batch_are_kept(open: Open<'_>) {
     let kept: Vec<_> = everything(&*open()).into_iter().map(|(key, _)| key).collect();
     let expected: Vec<_> = keys.iter().skip(1).step_by(2).map(|key| key.to_vec()).collect();
     assert_eq!(kept, expected);
+}
+
+fn an_epoch_rises_at_each_beginning_and_is_kept(open: Open<'_>) {
+    let mut before = Epoch::default();
+    for at_least in [0, 0, 7, 3] {
+        let mut store = open();
+        let epoch = ok(store.begin_epoch(Epoch(at_least)), "begin an epoch");
+        assert!(epoch > before && epoch >= Epoch(at_least), "{epoch} came after {before}");
+        ok(store.commit(epoch, &Batch::from_iter([put(b"epoch", epoch.to_string().as_bytes())])), "commit");
+        before = epoch;
+        assert_eq!(everything(&*store), [entry(b"epoch", epoch.to_string().as_bytes())], "and nothing else shows");
+    }
+    assert_eq!(before, Epoch(8));
+}
+
+fn a_commit_under_another_epoch_is_refused_and_leaves_everything(open: Open<'_>) {
+    let mut store = open();
+    let old = ok(store.begin_epoch(Epoch::default()), "begin an epoch");
+    ok(store.commit(old, &Batch::from_iter([put(b"a", b"1")])), "commit");
+    let new = ok(store.begin_epoch(Epoch::default()), "begin an epoch");
+    let change = Batch::from_iter([put(b"a", b"2"), put(b"b", b"2")]);
+    for wrong in [Epoch::default(), old, new.next()] {
+        let refused = store.commit(wrong, &change);
+        assert!(
+            matches!(&refused, Err(error @ CommitError::Fenced { epoch, current }) if error.is_fatal()
+                && (*epoch, *current) == (wrong, new)),
+            "{refused:?}"
+        );
+        assert_eq!(everything(&*store), [entry(b"a", b"1")]);
+    }
+    drop(store);
+    let mut store = open();
+    assert_eq!(everything(&*store), [entry(b"a", b"1")]);
+    assert!(matches!(store.commit(old, &change), Err(CommitError::Fenced { .. })), "also after opening again");
+    ok(store.commit(new, &change), "a commit under the epoch that holds");
+    assert_eq!(everything(&*store), [entry(b"a", b"2"), entry(b"b", b"2")]);
 }
 
 /// A long random scenario, the same for the same seed.

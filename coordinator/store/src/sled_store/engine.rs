@@ -11,7 +11,7 @@ use super::{
     envelope,
     last::{self, Last, Totals},
 };
-use crate::{ReadError, contained::contained};
+use crate::{Epoch, ReadError, contained::contained};
 
 /// sled's background pass: collects garbage, for up to half of this time, and syncs once more. Nothing waits for it but
 /// the end of a store, so it is long: it costs a flush of the disk each time, also when there is nothing to do.
@@ -58,6 +58,17 @@ pub(crate) fn last(tree: &sled::Tree) -> Result<Last, Fault> {
     };
     let payload = envelope::payload(last::KEY, &kept).map_err(read_fault)?;
     Last::decode(&payload).ok_or_else(|| Fault::Damaged("the record of the last commit is malformed".to_owned()))
+}
+
+/// The epoch begun last; 0 for a store on which none was.
+pub(crate) fn epoch(tree: &sled::Tree) -> Result<Epoch, Fault> {
+    let kept = contained(|| tree.get(last::EPOCH_KEY)).map_err(Fault::Damaged)?.map_err(fault)?;
+    let Some(kept) = kept else {
+        return Ok(Epoch::default());
+    };
+    let payload = envelope::payload(last::EPOCH_KEY, &kept).map_err(read_fault)?;
+    let epoch = payload.try_into().map_err(|_| Fault::Damaged("the record of the epoch is malformed".to_owned()))?;
+    Ok(Epoch(u64::from_be_bytes(epoch)))
 }
 
 /// Reads every entry and compares what is there with what the last commit says must be there.

@@ -12,6 +12,8 @@ use crate::{Batch, Op};
 
 /// Where it is kept.
 pub(crate) const KEY: &[u8] = b"\xfflast";
+/// Where the epoch is kept, an entry like any other.
+pub(crate) const EPOCH_KEY: &[u8] = b"\xffepoch";
 const BYTES: usize = 8 + 32 + 8 + 8;
 
 /// The number of a commit and the hash of all up to it.

@@ -42,9 +42,10 @@ impl SledStore {
         let open = || {
             let db = engine::open(&layout.sled(), options.cache_bytes)?;
             let last = if options.verify && !verified { engine::verify(&db)? } else { engine::last(&db)? };
-            Ok((db, last))
+            let epoch = engine::epoch(&db)?;
+            Ok((db, last, epoch))
         };
-        let (db, last) = open().map_err(|fault| open_error(&layout, fault))?;
+        let (db, last, epoch) = open().map_err(|fault| open_error(&layout, fault))?;
         let loss = water.as_ref().map_or_else(
             || Some(OpenError::NoHighWater { path: water_path.clone() }),
             |water| compare(&layout, &last, water),
@@ -71,7 +72,7 @@ impl SledStore {
         };
         let opened = Opened { commit_seq: last.mark.seq, created: last.mark.seq == 0, lost_up_to };
         let reader = Arc::new(SledReader::new(layout.dir.clone(), db, lock));
-        let store = Self { reader, layout, options: options.clone(), log, last, high_water, failed: false };
+        let store = Self { reader, layout, options: options.clone(), log, last, epoch, high_water, failed: false };
         Ok((store, opened))
     }
 }

@@ -10,7 +10,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use longshore_store::{Batch, Op, Options, Store, conformance::everything};
+use longshore_store::{Batch, Epoch, Op, Options, Store, conformance::everything};
 
 const DIR: &str = "LONGSHORE_TEST_WRITER_DIR";
 const OPTIONS: &str = "LONGSHORE_TEST_WRITER_OPTIONS";
@@ -91,7 +91,7 @@ pub fn write_if_asked() {
     };
     let (mut store, _) = longshore_store::SledStore::open(Path::new(&dir), &options).unwrap();
     for n in count(&store) + 1.. {
-        if let Err(error) = store.commit(&batch(n)) {
+        if let Err(error) = store.commit(Epoch::default(), &batch(n)) {
             println!("\nfailed {error}");
             return;
         }
