@@ -73,7 +73,7 @@ async fn with_stage(stage: &Stage, home: Home, dir: &std::path::Path, context: &
     say(&format!("Containers by: {}\n", stage.runtime().name()));
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let interrupt = Interrupt::listen();
-    let up = Up::start(dir, SocketAddr::from(([127, 0, 0, 1], 0)), home, stage.runtime(), slots).await?;
+    let up = Up::start(dir, SocketAddr::from(([127, 0, 0, 1], 0)), false, home, stage.runtime(), slots).await?;
     let played = tokio::select! {
         played = play(stage, dir, &up.address, context) => played,
         () = interrupt.typed() => {

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use longshore_client::{
     BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError, outputs::OutputError,
 };
+use longshore_coordinator::OpenError;
 use longshore_local::{AddressError, PrivateDirError, WayError};
 use longshore_worker::coordinator::Refused;
 
@@ -107,6 +108,13 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     }
     if let Some(private) = error.downcast_ref::<PrivateDirError>() {
         return Some((Exit::Usage, private.hint()));
+    }
+    if let Some(open) = error.downcast_ref::<OpenError>()
+        && open.is_loss()
+    {
+        let hint = "restore a backup of the whole directory, or accept the loss with --accept-data-loss: what is gone is \
+                    given up, and jobs that need it fail; `longshore doctor --data DIR` says what there is";
+        return Some((Exit::Failed, Some(hint.to_owned())));
     }
     if error.is::<OutDirError>() {
         return Some((Exit::Failed, None));

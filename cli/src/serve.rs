@@ -53,7 +53,7 @@ pub async fn up(args: UpArgs) -> Result<ExitCode> {
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.data.display());
-    let up = Up::start(&data, args.listen, home, runtime, slots).await?;
+    let up = Up::start(&data, args.listen, args.accept_data_loss, home, runtime, slots).await?;
     announce(&up.address, &about, &up.word);
     let ended_early = up.until(stop).await;
     up.stop().await?;
@@ -80,6 +80,7 @@ impl Up {
     pub async fn start(
         data: &Path,
         listen_at: SocketAddr,
+        accept_data_loss: bool,
         home: Home,
         runtime: Arc<dyn Runtime>,
         slots: u32,
@@ -92,7 +93,7 @@ impl Up {
         // Whoever comes in while the store is opened waits, as at the port.
         let entrance = entrance(&listener)?;
         let word = word(&entrance);
-        let serving = open(data)?.with_nearby(home.id().into_bytes(), beside);
+        let serving = open(data, accept_data_loss)?.with_nearby(home.id().into_bytes(), beside);
         let serving = serving.serve(listener, entrance, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
         let config = agent::Config { nearby: Some(nearby), ..config(&address, servers::host_name(), slots) };
@@ -133,7 +134,7 @@ pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
     let listener = listen(args.listen).await?;
     let address = format!("http://{}", listener.local_addr()?);
     let entrance = entrance(&listener)?;
-    let coordinator = open(&data)?;
+    let coordinator = open(&data, args.accept_data_loss)?;
     announce(&address, &format!("data in {}", args.data.display()), &word(&entrance));
     coordinator.serve(listener, entrance, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
@@ -220,8 +221,8 @@ fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
     }
 }
 
-fn open(data: &Path) -> Result<Coordinator> {
-    let mut config = Config::new(data.join("coordinator"));
+fn open(data: &Path, accept_data_loss: bool) -> Result<Coordinator> {
+    let mut config = Config { accept_data_loss, ..Config::new(data.join("coordinator")) };
     config.store.probe = longshore_coordinator::Probe::Child;
     Ok(tokio::task::block_in_place(|| Coordinator::open(&config))?)
 }

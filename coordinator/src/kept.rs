@@ -8,6 +8,7 @@ pub mod directory;
 pub mod error;
 pub mod format;
 pub mod inputs;
+pub mod inventory;
 pub mod keys;
 mod lists;
 mod messages;

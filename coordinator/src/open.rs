@@ -1,17 +1,23 @@
 //! From a data directory to a coordinator that serves.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{Entrance, PrivateDir, PrivateDirError};
 use longshore_root::{Engine, Limits, Transport};
-use longshore_store::{Batch, CommitError, Committer, Epoch, Options, Reader, SledStore, Store};
+use longshore_store::{Batch, CommitError, Committer, Epoch, Op, Options, Reader, SledStore, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
     api::{blobs::Blobs, jobs::Jobs, services::Services},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
-    kept::{catalog::Catalog, directory, error::LoadError, format, keys, records},
+    kept::{catalog::Catalog, directory, error::LoadError, format, inventory, keys, records},
     limits,
     net::{
         door::Door,
@@ -31,12 +37,14 @@ pub struct Config {
     pub settings: Settings,
     /// How the store is opened.
     pub store: Options,
+    /// Whether to go on without what is provably lost of the store or the blobs.
+    pub accept_data_loss: bool,
 }
 
 impl Config {
     /// Defaults for a directory.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), settings: Settings::default(), store: Options::default() }
+        Self { dir: dir.into(), settings: Settings::default(), store: Options::default(), accept_data_loss: false }
     }
 }
 
@@ -49,9 +57,18 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error("cannot open the store")]
     Store(#[from] longshore_store::OpenError),
+    /// The store is gone, and so is all that says what the blobs beside it are for.
+    #[error("the store {} is missing beside blobs: what they belong to is lost", store.display())]
+    NoStore {
+        /// Where it was.
+        store: PathBuf,
+    },
     /// The blobs cannot be opened.
     #[error("cannot open the blobs")]
     Blobs(#[from] longshore_blobs::OpenError),
+    /// It cannot be noted what the blobs hold.
+    #[error("cannot make the blobs durable")]
+    Sync(#[source] io::Error),
     /// The records cannot be read.
     #[error("cannot read what was kept")]
     Load(#[from] LoadError),
@@ -61,6 +78,21 @@ pub enum OpenError {
     /// A thread cannot be started.
     #[error("cannot start the committer")]
     Thread(#[source] io::Error),
+}
+
+impl OpenError {
+    /// Whether the directory can be opened with [`Config::accept_data_loss`].
+    #[must_use]
+    pub fn is_loss(&self) -> bool {
+        use longshore_store::OpenError as Store;
+        match self {
+            Self::NoStore { .. } | Self::Blobs(longshore_blobs::OpenError::Lost { .. }) => true,
+            Self::Store(error) => {
+                matches!(error, Store::RolledBack { .. } | Store::Diverged { .. } | Store::NoHighWater { .. })
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A coordinator that knows what it kept and is ready to serve.
@@ -88,16 +120,18 @@ impl Coordinator {
             tracing::warn!(dir = %dir.display(), "others could look into the data directory (mode {mode:o}): closed to them");
         }
         directory::claim(dir, &dir.join("store"))?;
-        let (mut store, _) = SledStore::open(&dir.join("store"), &config.store)?;
-        let blobs = Arc::new(longshore_blobs::Blobs::open(dir.join("blobs"))?);
+        let (mut store, at_least) = open_store(dir, config)?;
         let reader = store.reader();
         directory::check(dir, &*reader)?;
-        let epoch = begin_epoch(&mut store, &*reader)?;
+        let opened = LocalBlobs::open(dir.join("blobs"), &inventory::load(&*reader)?, config.accept_data_loss)?;
+        let blobs: Arc<dyn BlobStore> = Arc::new(opened.blobs);
+        let epoch = begin_epoch(&mut store, &*reader, at_least)?;
+        keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &*blobs)?;
         let clock = Clock::start();
         let core = load(epoch.0, config.settings, clock, &*reader)?;
         let synced = Arc::clone(&blobs);
-        // Blobs that records name become durable before the records.
-        let before = move || synced.sync().map(|()| Vec::new());
+        // Blobs that records name become durable before the records, and that they must be there with them.
+        let before = move || synced.checkpoint().map(|held| held.iter().map(inventory::put).collect());
         let committer = Committer::start(store, epoch, Some(Box::new(before))).map_err(OpenError::Thread)?;
         let catalog = Arc::new(Catalog::new(reader, blobs));
         let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
@@ -195,12 +229,50 @@ fn load(epoch: u64, settings: Settings, clock: Clock, reader: &dyn Reader) -> Re
     failed.map_or(Ok(core), Err)
 }
 
+/// The store, and the least that the next epoch may be: a store that lost its newest part may have lost epochs that
+/// workers still hold attempts of. No epoch lasts less than a second, so none is beyond the seconds of the clock.
+fn open_store(dir: &Path, config: &Config) -> Result<(SledStore, Epoch), OpenError> {
+    let (dir, blobs) = (dir.join("store"), dir.join("blobs"));
+    let gone = !SledStore::is_in(&dir) && LocalBlobs::is_anything_in(&blobs)?;
+    if gone && !config.accept_data_loss {
+        return Err(OpenError::NoStore { store: dir });
+    }
+    if gone {
+        tracing::error!(store = %dir.display(), "accepted as lost: the store, and with it all jobs and services");
+    }
+    let options = Options { accept_data_loss: config.accept_data_loss, ..config.store.clone() };
+    let (store, opened) = SledStore::open(&dir, &options)?;
+    let lost = gone || opened.loss_accepted;
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Ok((store, if lost { Epoch(seconds) } else { Epoch::default() }))
+}
+
+/// Notes what the blobs hold and hold no more, before anything that refers to them is kept.
+fn keep_inventory(
+    store: &mut impl Store,
+    epoch: Epoch,
+    mut ops: Vec<Op>,
+    blobs: &dyn BlobStore,
+) -> Result<(), OpenError> {
+    loop {
+        let held = blobs.checkpoint().map_err(OpenError::Sync)?;
+        ops.extend(held.iter().map(inventory::put));
+        if ops.is_empty() {
+            return Ok(());
+        }
+        for ops in ops.chunks(longshore_blobs::MAX_CHECKPOINT) {
+            store.commit(epoch, &Batch { ops: ops.to_vec() })?;
+        }
+        ops.clear();
+    }
+}
+
 /// The next epoch, durable before anything is served under it.
-fn begin_epoch(store: &mut impl Store, reader: &dyn Reader) -> Result<Epoch, OpenError> {
+fn begin_epoch(store: &mut impl Store, reader: &dyn Reader, at_least: Epoch) -> Result<Epoch, OpenError> {
     // Where the epoch was before the store knew of epochs.
     let kept = reader.get(keys::EPOCH).map_err(LoadError::from)?;
     let before = kept.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-    let epoch = store.begin_epoch(Epoch(before).next())?;
+    let epoch = store.begin_epoch(Epoch(before).next().max(at_least))?;
     let mut batch = Batch::new();
     batch.put(keys::FORMAT_KEY, format::FORMAT.to_be_bytes());
     store.commit(epoch, &batch)?;

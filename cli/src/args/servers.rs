@@ -31,6 +31,9 @@ pub struct UpArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = LISTEN)]
     pub listen: SocketAddr,
+    /// Start although acknowledged data is lost: what is gone is given up, and jobs that need it fail
+    #[arg(long)]
+    pub accept_data_loss: bool,
     #[command(flatten)]
     pub capacity: CapacityArgs,
 }
@@ -47,6 +50,9 @@ pub struct CoordinatorArgs {
     /// Address to listen on
     #[arg(long, value_name = "ADDR:PORT", default_value = LISTEN)]
     pub listen: SocketAddr,
+    /// Start although acknowledged data is lost: what is gone is given up, and jobs that need it fail
+    #[arg(long)]
+    pub accept_data_loss: bool,
 }
 
 /// A worker to run.

@@ -5,6 +5,8 @@ use std::{io, path::PathBuf};
 use blake3::Hash;
 use thiserror::Error;
 
+use crate::{Loss, MAX_SMALL_BYTES};
+
 /// Why the blobs of a directory could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -24,6 +26,14 @@ pub enum OpenError {
         /// What failed.
         source: io::Error,
     },
+    /// Something is not there any more that was acknowledged. Nothing was changed.
+    #[error("blobs are lost: {first}{}", if *others == 0 { String::new() } else { format!(", and {others} files more") })]
+    Lost {
+        /// The first loss.
+        first: Loss,
+        /// How many others there are.
+        others: usize,
+    },
 }
 
 /// Why a blob was not taken.
@@ -38,7 +48,7 @@ pub enum PutError {
         found: Hash,
     },
     /// Too large for a pack.
-    #[error("a blob of {bytes} bytes is too large for a pack (at most {})", crate::MAX_SMALL_BYTES)]
+    #[error("a blob of {bytes} bytes is too large for a pack (at most {MAX_SMALL_BYTES})")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -70,6 +80,18 @@ pub enum PutError {
 }
 
 impl PutError {
+    /// Whether these bytes are a small blob of that digest.
+    pub(crate) fn check_small(digest: &Hash, data: &[u8]) -> Result<(), Self> {
+        if data.len() > MAX_SMALL_BYTES {
+            return Err(Self::TooLarge { bytes: data.len() });
+        }
+        let found = blake3::hash(data);
+        if found != *digest {
+            return Err(Self::Mismatch { expected: *digest, found });
+        }
+        Ok(())
+    }
+
     /// The error for a failed write: no room is told apart from everything else.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();

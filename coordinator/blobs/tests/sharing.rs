@@ -14,13 +14,13 @@ use std::{
     thread,
 };
 
-use longshore_blobs::{Blobs, Hash, MAX_PACK_BYTES, MAX_SMALL_BYTES, OpenError, PutError};
-use workload::Mount;
+use longshore_blobs::{BlobStore, Handover, Hash, LocalBlobs, MAX_PACK_BYTES, MAX_SMALL_BYTES, OpenError, PutError};
+use workload::{Mount, open};
 
 #[test]
 fn one_blob_put_by_many_threads_is_new_once() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Arc::new(Blobs::open(dir.path()).unwrap());
+    let blobs = Arc::new(open(dir.path()));
     let barrier = Barrier::new(8);
     for size in [100, MAX_SMALL_BYTES + 100] {
         let content = vec![3; size];
@@ -42,13 +42,13 @@ fn one_blob_put_by_many_threads_is_new_once() {
         assert!(blobs.contains(&digest));
         assert_eq!(firsts.into_inner(), 1);
     }
-    assert_eq!(blobs.stats().packed_blobs, 1);
+    assert_eq!(fs::metadata(dir.path().join("packs/0000000001.pack")).unwrap().len(), 44 + 100);
 }
 
 #[test]
 fn many_threads_put_sync_and_read() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Arc::new(Blobs::open(dir.path()).unwrap());
+    let blobs = Arc::new(open(dir.path()));
     thread::scope(|scope| {
         for part in 0..6u64 {
             let blobs = &blobs;
@@ -65,13 +65,13 @@ fn many_threads_put_sync_and_read() {
         }
     });
     drop(blobs);
-    workload::check(&Blobs::open(dir.path()).unwrap(), 119).unwrap();
+    workload::check(&open(dir.path()), 119).unwrap();
 }
 
 #[test]
 fn leftovers_of_unfinished_writers_are_removed() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(dir.path()).unwrap();
+    let blobs = open(dir.path());
     let temp = dir.path().join("temp");
     let mut writer = blobs.create().unwrap();
     writer.write(&[1; MAX_SMALL_BYTES + 1]).unwrap();
@@ -80,17 +80,17 @@ fn leftovers_of_unfinished_writers_are_removed() {
     assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
     drop(blobs);
     fs::write(temp.join("7"), b"left by a crash").unwrap();
-    drop(Blobs::open(dir.path()).unwrap());
+    drop(open(dir.path()));
     assert_eq!(fs::read_dir(&temp).unwrap().count(), 0);
 }
 
 #[test]
 fn a_second_opener_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(dir.path()).unwrap();
-    assert!(matches!(Blobs::open(dir.path()), Err(OpenError::InUse { .. })));
+    let blobs = open(dir.path());
+    assert!(matches!(LocalBlobs::open(dir.path(), &[], false), Err(OpenError::InUse { .. })));
     drop(blobs);
-    Blobs::open(dir.path()).unwrap();
+    open(dir.path());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_full_pack_is_followed_by_another() {
         content
     };
     let count = MAX_PACK_BYTES / MAX_SMALL_BYTES as u64 + 20;
-    let blobs = Blobs::open(dir.path()).unwrap();
+    let blobs = open(dir.path());
     let digests: Vec<Hash> = (0..count).map(|n| blake3::hash(&content(n))).collect();
     for n in 0..count {
         assert!(blobs.append_small(&digests[n as usize], &content(n)).unwrap());
@@ -112,10 +112,9 @@ fn a_full_pack_is_followed_by_another() {
     let list = dir.path().join("packs/0000000001.list");
     // The first time from the pack itself, the second from its listing, the third from the pack again.
     for round in 0..3 {
-        let blobs = Blobs::open(dir.path()).unwrap();
-        let stats = blobs.stats();
-        assert_eq!((stats.packs, stats.packed_blobs), (2, count));
-        assert_eq!(stats.packed_bytes, count * MAX_SMALL_BYTES as u64);
+        let blobs = open(dir.path());
+        assert!(digests.iter().all(|digest| blobs.size(digest) == Some(MAX_SMALL_BYTES as u64)));
+        assert!(dir.path().join("packs/0000000002.pack").exists());
         for n in (0..count).step_by(97).chain(count - 30..count) {
             assert_eq!(blobs.get(&digests[n as usize]).unwrap(), content(n));
         }
@@ -129,7 +128,7 @@ fn a_full_pack_is_followed_by_another() {
 #[test]
 fn of_many_appended_at_once_each_is_kept_once() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(dir.path()).unwrap();
+    let blobs = open(dir.path());
     // Several writes' worth, every content three times: near, far, and held before.
     let contents: Vec<Vec<u8>> = (0..120_u8).map(|n| vec![n; 40_000]).collect();
     let digests: Vec<Hash> = contents.iter().map(|content| blake3::hash(content)).collect();
@@ -140,8 +139,9 @@ fn of_many_appended_at_once_each_is_kept_once() {
     assert_eq!((new.blobs, new.bytes), (119, 119 * 40_000));
     blobs.sync().unwrap();
     drop(blobs);
-    let blobs = Blobs::open(dir.path()).unwrap();
-    assert_eq!(blobs.stats().packed_blobs, 120);
+    let blobs = open(dir.path());
+    let records: usize = contents.iter().map(|content| 44 + content.len()).sum();
+    assert_eq!(fs::metadata(dir.path().join("packs/0000000001.pack")).unwrap().len(), records as u64);
     for (digest, content) in all() {
         assert_eq!(blobs.get(digest).unwrap(), content);
     }
@@ -150,7 +150,7 @@ fn of_many_appended_at_once_each_is_kept_once() {
 #[test]
 fn one_wrong_digest_among_many_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(dir.path()).unwrap();
+    let blobs = open(dir.path());
     let (right, wrong) = (blake3::hash(b"right"), blake3::hash(b"left"));
     let error = blobs.append_all_small(&[(&right, b"right"), (&wrong, b"wrong")]).unwrap_err();
     assert!(matches!(error, PutError::Mismatch { expected, .. } if expected == wrong));
@@ -159,18 +159,26 @@ fn one_wrong_digest_among_many_is_named() {
 #[test]
 fn only_plain_files_are_adopted() {
     let dir = tempfile::tempdir().unwrap();
-    let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+    let blobs = open(dir.path().join("blobs"));
     let path = |name: &str| dir.path().join(name);
-    fs::write(path("target"), [1; 100]).unwrap();
+    fs::write(path("target"), vec![1; 100_000]).unwrap();
     symlink(path("target"), path("link")).unwrap();
     fs::hard_link(path("target"), path("second name")).unwrap();
     fs::create_dir(path("directory")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, path("fifo"), rustix::fs::Mode::RUSR).unwrap();
-    for name in ["link", "second name", "directory", "fifo", "missing"] {
-        assert!(blobs.adopt_file(&path(name), None).is_err(), "{name}");
-        assert_eq!(fs::symlink_metadata(path(name)).is_ok(), name != "missing", "{name} was put back");
+    fs::write(path("other"), [2; 100]).unwrap();
+    let open = |name: &str| fs::File::open(path(name)).unwrap();
+    for (name, file) in [
+        ("link", open("target")),
+        ("second name", open("target")),
+        ("directory", open("directory")),
+        ("missing", open("target")),
+        ("target", open("other")),
+    ] {
+        assert!(blobs.adopt_link(&path(name), &file).is_err(), "{name}");
+        assert_eq!(fs::symlink_metadata(path(name)).is_ok(), name != "missing", "{name} stays");
     }
-    assert!(matches!(blobs.adopt_file(&path("directory"), None), Err(PutError::NotAPlainFile { .. })));
+    assert!(!blobs.contains(&blake3::hash(&[1; 100_000])));
+    assert_eq!(fs::read_dir(dir.path().join("blobs/temp")).unwrap().count(), 0);
 }
 
 #[test]
@@ -181,9 +189,9 @@ fn a_full_disk_refuses_blobs_and_loses_none() {
         Err(why) => return eprintln!("NOT TRIED: no small disk can be mounted here: {why}"),
     };
     let path = disk.0.join("blobs");
-    let blobs = Blobs::open(&path).unwrap();
+    let blobs = open(&path);
     let mut held = Vec::new();
-    let fill = |blobs: &Blobs, held: &mut Vec<u64>, from: u64| {
+    let fill = |blobs: &LocalBlobs, held: &mut Vec<u64>, from: u64| {
         for n in from.. {
             let put = blobs.append_small(&blake3::hash(&[n as u8; 50_000]), &[n as u8; 50_000]);
             match put {
@@ -202,7 +210,7 @@ fn a_full_disk_refuses_blobs_and_loses_none() {
     drop(blobs);
     let filler = disk.0.join("filler");
     assert!(fs::File::create(&filler).unwrap().write_all(&[0; 4 << 20]).is_err());
-    let blobs = Blobs::open(&path).unwrap();
+    let blobs = open(&path);
     fs::remove_file(&filler).unwrap();
     assert!(blobs.append_small(&blake3::hash(b"there is room again"), b"there is room again").unwrap());
     for n in held {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use blake3::Hash;
 use bytes::Bytes;
-use longshore_blobs::Writer;
+use longshore_blobs::{BlobStore, BlobWriter};
 use longshore_proto::{
     CHUNK_BYTES, Digest, SMALL_BLOB_BYTES,
     v1::{self, get_response, put_request},
@@ -25,7 +25,7 @@ const ANSWER_BYTES: usize = 1 << 20;
 /// What can be asked of blobs.
 #[derive(Clone)]
 pub struct Blobs {
-    pub store: Arc<longshore_blobs::Blobs>,
+    pub store: Arc<dyn BlobStore>,
     pub room: DiskRoom,
 }
 
@@ -63,7 +63,7 @@ impl Blobs {
         let (out, answers) = mpsc::channel(4);
         let blobs = Arc::clone(&self.store);
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_all(&blobs, &digests, &out) {
+            if let Err(error) = send_all(&*blobs, &digests, &out) {
                 // The reader may have gone.
                 let _ = out.blocking_send(Err(error));
             }
@@ -86,7 +86,7 @@ pub fn checked(digest: &[u8]) -> Result<Hash, Error> {
 
 /// One upload: blobs, one after the other.
 pub struct Upload {
-    blobs: Arc<longshore_blobs::Blobs>,
+    blobs: Arc<dyn BlobStore>,
     room: DiskRoom,
     of_worker: bool,
     /// Bytes since there was room.
@@ -96,7 +96,7 @@ pub struct Upload {
 }
 
 struct Large {
-    writer: Writer,
+    writer: Box<dyn BlobWriter>,
     digest: Hash,
     left: u64,
     size: u64,
@@ -180,7 +180,7 @@ impl Upload {
     }
 }
 
-fn send_all(blobs: &longshore_blobs::Blobs, digests: &[Hash], out: &mpsc::Sender<Out>) -> Result<(), Error> {
+fn send_all(blobs: &dyn BlobStore, digests: &[Hash], out: &mpsc::Sender<Out>) -> Result<(), Error> {
     let mut small = v1::SmallBlobs::default();
     let mut bytes = 0;
     for digest in digests {
@@ -209,7 +209,7 @@ fn send_small(small: &mut v1::SmallBlobs, out: &mpsc::Sender<Out>) -> Result<(),
     send(get_response::Step::Small(std::mem::take(small)), out)
 }
 
-fn send_large(blobs: &longshore_blobs::Blobs, digest: &Hash, size: u64, out: &mpsc::Sender<Out>) -> Result<(), Error> {
+fn send_large(blobs: &dyn BlobStore, digest: &Hash, size: u64, out: &mpsc::Sender<Out>) -> Result<(), Error> {
     let digest_bytes = Bytes::copy_from_slice(digest.as_bytes());
     send(get_response::Step::Start(v1::BlobStart { digest: digest_bytes, size }), out)?;
     for chunk in blobs.read_chunks(digest, CHUNK_BYTES)? {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use longshore_blobs::{Blobs, PutError};
+use longshore_blobs::{BlobStore, PutError};
 use longshore_core::{ItemKey, JobId, Source};
 use longshore_proto::{
     Digest, SMALL_BLOB_BYTES,
@@ -33,7 +33,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    pub fn new(reader: Arc<dyn Reader>, blobs: Arc<Blobs>) -> Self {
+    pub fn new(reader: Arc<dyn Reader>, blobs: Arc<dyn BlobStore>) -> Self {
         let messages = Arc::new(Messages::new(blobs));
         Self {
             submissions: Submissions::new(Arc::clone(&reader), Arc::clone(&messages)),
@@ -44,7 +44,13 @@ impl Catalog {
         }
     }
 
-    pub fn blobs(&self) -> &Arc<Blobs> {
+    /// The entries.
+    #[cfg(test)]
+    pub fn reader(&self) -> &dyn Reader {
+        &*self.reader
+    }
+
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
         self.messages.blobs()
     }
 

@@ -5,7 +5,9 @@
 //! | `e` | the epoch, where it was written before the store kept it itself: 8 bytes |
 //! | `f` job stage index | `Outcome` of an item that failed |
 //! | `j` job | `Job` |
+//! | `l` digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
 //! | `o` job stage index | `Bundle` of successes, the first of which is this item's, see [`super::outcomes`] |
+//! | `p` number | `Pack`: a file that must be there |
 //! | `s` name | `Service` |
 //! | `t` job stage index | `Trouble` |
 //! | `v` | the format of all this: 4 bytes |
@@ -35,6 +37,12 @@ pub const FAILURE: u8 = b'f';
 
 /// First byte of a trouble's key.
 pub const TROUBLE: u8 = b't';
+
+/// First byte of the key of a large blob's file.
+pub const LARGE_BLOB: u8 = b'l';
+
+/// First byte of the key of a pack of small blobs.
+pub const PACK: u8 = b'p';
 
 /// First byte of a service's key.
 pub const SERVICE: u8 = b's';

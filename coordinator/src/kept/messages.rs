@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use longshore_blobs::{Blobs, PutError};
+use longshore_blobs::{BlobStore, PutError};
 use longshore_proto::{Digest, SMALL_BLOB_BYTES};
 use prost::Message;
 
@@ -11,16 +11,16 @@ use super::error::CatalogError;
 
 /// The blobs, for those who want messages. Everything here waits for disks.
 pub struct Messages {
-    blobs: Arc<Blobs>,
+    blobs: Arc<dyn BlobStore>,
 }
 
 impl Messages {
-    pub fn new(blobs: Arc<Blobs>) -> Self {
+    pub fn new(blobs: Arc<dyn BlobStore>) -> Self {
         Self { blobs }
     }
 
     /// The blobs themselves.
-    pub fn blobs(&self) -> &Arc<Blobs> {
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
         &self.blobs
     }
 
@@ -62,7 +62,7 @@ pub mod tests {
     /// Blobs in a directory of their own, which goes with them.
     pub fn messages() -> (tempfile::TempDir, Arc<Messages>) {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Blobs::open(dir.path().join("blobs")).unwrap();
+        let blobs = longshore_blobs::LocalBlobs::open(dir.path().join("blobs"), &[], false).unwrap().blobs;
         (dir, Arc::new(Messages::new(Arc::new(blobs))))
     }
 

@@ -145,7 +145,7 @@ pub fn next(reader: &dyn Reader, job: JobId, stage: u16, from: u64) -> Result<Op
 mod tests {
     use std::sync::Arc;
 
-    use longshore_store::{MemoryDisk, Op, Store};
+    use longshore_store::{Epoch, MemoryDisk, Op, Store};
 
     use super::*;
 

@@ -23,7 +23,7 @@ use std::{
 
 use blake3::Hash;
 use bytes::Bytes;
-use longshore_blobs::Blobs;
+use longshore_blobs::{BlobStore, Handover};
 use longshore_local::door::{Connection, Listener};
 use longshore_proto::{
     Digest,
@@ -94,8 +94,9 @@ pub struct Door {
 }
 
 impl Door {
-    /// Opens a door; `None`, with a warning, where that cannot be done: nobody needs it.
-    pub fn open(listener: io::Result<Listener>, blobs: &Arc<Blobs>, room: DiskRoom) -> Option<Self> {
+    /// Opens a door; `None` where blobs are no files, and, with a warning, where it cannot be done: nobody needs it.
+    pub fn open(listener: io::Result<Listener>, blobs: &Arc<dyn BlobStore>, room: DiskRoom) -> Option<Self> {
+        blobs.handover()?;
         let session = DoorSession { blobs: Arc::downgrade(blobs), room, tickets: Arc::default() };
         let opened = listener.and_then(|listener| listen(listener, &session));
         let listener = opened.inspect_err(|error| {
@@ -184,7 +185,7 @@ impl Drop for Leaving {
 #[derive(Clone)]
 struct DoorSession {
     /// Not held while nothing is asked, so that the blobs end with the coordinator.
-    blobs: Weak<Blobs>,
+    blobs: Weak<dyn BlobStore>,
     room: DiskRoom,
     tickets: Arc<Tickets>,
 }
@@ -204,7 +205,7 @@ impl DoorSession {
                     rights = entered;
                     (DoorAnswer::default(), None)
                 }),
-                _ => self.answer(&blobs, ask, descriptor.map(File::from), rights, same_user),
+                _ => self.answer(&*blobs, ask, descriptor.map(File::from), rights, same_user),
             };
             drop(blobs);
             let sent = match answered {
@@ -228,7 +229,7 @@ impl DoorSession {
 
     fn answer(
         &self,
-        blobs: &Blobs,
+        blobs: &dyn BlobStore,
         ask: DoorAsk,
         file: Option<File>,
         rights: Rights,
@@ -241,7 +242,8 @@ impl DoorSession {
             Some(Ask::Put(start)) => self.put(blobs, &start, file, rights).map(|()| (done, None)),
             Some(Ask::Get(digest)) => {
                 let digest = checked(&digest)?;
-                let file = if ask.verified { blobs.open_verified(&digest) } else { blobs.open_large(&digest) };
+                let files = files(blobs)?;
+                let file = if ask.verified { files.open_verified(&digest) } else { files.open_large(&digest) };
                 Ok((done, Some(file?)))
             }
             Some(Ask::Adopt(path)) => {
@@ -254,7 +256,7 @@ impl DoorSession {
 
     fn adopt(
         &self,
-        blobs: &Blobs,
+        blobs: &dyn BlobStore,
         path: &Path,
         file: Option<File>,
         rights: Rights,
@@ -265,14 +267,14 @@ impl DoorSession {
         }
         let file = file.ok_or_else(|| Error::invalid("no descriptor came along"))?;
         self.ensure_room(rights)?;
-        Ok(blobs.adopt_link(path, &file)?)
+        Ok(files(blobs)?.adopt_link(path, &file)?)
     }
 
     fn ensure_room(&self, rights: Rights) -> Result<(), Error> {
         if rights.of_worker { self.room.ensure_for_outputs() } else { self.room.ensure() }
     }
 
-    fn put(&self, blobs: &Blobs, start: &BlobStart, file: Option<File>, rights: Rights) -> Result<(), Error> {
+    fn put(&self, blobs: &dyn BlobStore, start: &BlobStart, file: Option<File>, rights: Rights) -> Result<(), Error> {
         let digest = checked(&start.digest)?;
         let file = file.ok_or_else(|| Error::invalid("no descriptor came along"))?;
         let unreadable = |error: io::Error| Error::invalid(format!("the descriptor cannot be read: {error}"));
@@ -306,6 +308,10 @@ impl DoorSession {
     }
 }
 
+fn files(blobs: &dyn BlobStore) -> Result<&dyn Handover, Error> {
+    blobs.handover().ok_or_else(|| Error::invalid("blobs are no files here: nothing can be handed over"))
+}
+
 fn no_ticket() -> Error {
     Error::denied("a ticket that allows this is needed; the coordinator gives one to whoever may ask for it")
 }
@@ -329,18 +335,22 @@ mod tests {
 
     struct World {
         dir: tempfile::TempDir,
-        blobs: Arc<Blobs>,
+        blobs: Arc<dyn BlobStore>,
         door: Door,
     }
 
     fn world() -> World {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
+        let blobs = local(&dir.path().join("blobs"));
         let door = open(&dir.path().join("door"), &blobs);
         World { dir, blobs, door }
     }
 
-    fn open(path: &Path, blobs: &Arc<Blobs>) -> Door {
+    fn local(dir: &Path) -> Arc<dyn BlobStore> {
+        Arc::new(longshore_blobs::LocalBlobs::open(dir, &[], false).unwrap().blobs)
+    }
+
+    fn open(path: &Path, blobs: &Arc<dyn BlobStore>) -> Door {
         Door::open(Listener::open(path), blobs, DiskRoom::of(path.parent().unwrap())).unwrap()
     }
 
@@ -358,7 +368,7 @@ mod tests {
                 ask => {
                     let ask = DoorAsk { ask: Some(ask), ..DoorAsk::default() };
                     let file = File::open(self.dir.path().join("input")).ok();
-                    guest.answer(&self.blobs, ask, file, rights, false).map(|_| ())
+                    guest.answer(&*self.blobs, ask, file, rights, false).map(|_| ())
                 }
             };
             asks.into_iter()
@@ -456,7 +466,7 @@ mod tests {
         let file = find(digest.to_hex().as_str());
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         fs::write(&file, vec![4; 100_000]).unwrap();
-        let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
+        let blobs = local(&dir.path().join("blobs"));
         let door = open(&dir.path().join("second door"), &blobs);
         let connection = Connection::open(Path::new(&door.path().unwrap())).unwrap();
         let get = DoorAsk { ask: Some(Ask::Get(bytes_of(&digest))), verified: true };

@@ -199,7 +199,7 @@ fn truncate(text: &mut String, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
-    use longshore_blobs::Blobs;
+    use longshore_blobs::LocalBlobs;
     use longshore_proto::v1::result::End as Told;
     use longshore_store::{MemoryDisk, Store};
 
@@ -207,7 +207,7 @@ mod tests {
 
     fn catalog() -> (tempfile::TempDir, Arc<Catalog>) {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = Arc::new(Blobs::open(dir.path().join("blobs")).unwrap());
+        let blobs = Arc::new(LocalBlobs::open(dir.path().join("blobs"), &[], false).unwrap().blobs);
         (dir, Arc::new(Catalog::new(MemoryDisk::new().open().reader(), blobs)))
     }
 

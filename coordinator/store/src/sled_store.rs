@@ -11,7 +11,14 @@ mod probe;
 mod read;
 mod room;
 
-use std::{ffi::OsString, fs::File, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ffi::OsString,
+    fs::File,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use self::{high_water::HighWater, last::Last, layout::Layout, read::SledReader};
 use crate::{Batch, Cause, CommitError, Entry, Epoch, ReadError, Reader, Store, Value, contained::contained};
@@ -91,7 +98,9 @@ pub struct Opened {
     pub commit_seq: u64,
     /// Whether there was nothing before.
     pub created: bool,
-    /// With [`Options::accept_data_loss`]: the newest commit that is known to be lost.
+    /// Whether something is lost and was accepted with [`Options::accept_data_loss`].
+    pub loss_accepted: bool,
+    /// The newest commit that is known to be lost then.
     pub lost_up_to: Option<u64>,
 }
 
@@ -118,6 +127,13 @@ pub struct SledStore {
 }
 
 impl SledStore {
+    /// Whether there is a store in the directory, or a part of one. Nothing is changed.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        let layout = Layout { dir: dir.to_owned() };
+        layout.log().exists() || layout.high_water().exists()
+    }
+
     /// The number of the newest commit.
     #[must_use]
     pub fn commit_seq(&self) -> u64 {

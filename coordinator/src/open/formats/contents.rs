@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
-use longshore_blobs::Blobs;
+use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{
     ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, Record, ServicePlan, ServiceRecord, StageKind,
     StageSpec, TroubleRecord, WorkerId, WorkerRecord,
@@ -205,10 +205,11 @@ pub fn write(dir: &Path) {
     directory::claim(dir, &dir.join("store")).unwrap();
     let options = Options { ballast_bytes: 0, ..Options::default() };
     let (store, _) = SledStore::open(&dir.join("store"), &options).unwrap();
-    let blobs = Arc::new(Blobs::open(dir.join("blobs")).unwrap());
-    keep_blobs(&blobs);
+    let blobs = Arc::new(LocalBlobs::open(dir.join("blobs"), &[], false).unwrap().blobs);
+    keep_blobs(&*blobs);
     let synced = Arc::clone(&blobs);
-    let committer = Committer::start(store, Epoch::default(), Some(Box::new(move || synced.sync().map(|()| Vec::new())))).unwrap();
+    let committer =
+        Committer::start(store, Epoch::default(), Some(Box::new(move || synced.sync().map(|()| Vec::new())))).unwrap();
     let mut begun = Writer::default().finish();
     begun.put(EPOCH, EPOCH_KEPT.to_be_bytes());
     begun.put(FORMAT_KEY, FORMAT.to_be_bytes());
@@ -219,7 +220,7 @@ pub fn write(dir: &Path) {
     }
 }
 
-fn keep_blobs(blobs: &Blobs) {
+fn keep_blobs(blobs: &dyn BlobStore) {
     let mut small: Vec<Vec<u8>> = vec![b"an output".to_vec(), listed().encode_to_vec(), service().encode_to_vec()];
     for (_, submission) in submissions() {
         small.push(inputs(submission.inputs[0].count).encode_to_vec());

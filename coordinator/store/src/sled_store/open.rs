@@ -50,6 +50,7 @@ impl SledStore {
             || Some(OpenError::NoHighWater { path: water_path.clone() }),
             |water| compare(&layout, &last, water),
         );
+        let loss_accepted = loss.is_some() && options.accept_data_loss;
         let lost_up_to = match loss {
             Some(loss) if !options.accept_data_loss => return Err(loss),
             Some(loss) => {
@@ -70,7 +71,7 @@ impl SledStore {
             Some(water) => water,
             None => create_high_water(&water_path, &last)?,
         };
-        let opened = Opened { commit_seq: last.mark.seq, created: last.mark.seq == 0, lost_up_to };
+        let opened = Opened { commit_seq: last.mark.seq, created: last.mark.seq == 0, loss_accepted, lost_up_to };
         let reader = Arc::new(SledReader::new(layout.dir.clone(), db, lock));
         let store = Self { reader, layout, options: options.clone(), log, last, epoch, high_water, failed: false };
         Ok((store, opened))

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::files::sync_dir;
+use super::files::sync_dir;
 
 #[derive(Debug, Default)]
 struct State {

@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 
 use blake3::Hash;
 
-use crate::pack::Found;
+use super::pack::Found;
 
 const MAGIC: [u8; 4] = *b"LSL1";
 const ENTRY_BYTES: usize = 40;

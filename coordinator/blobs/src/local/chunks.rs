@@ -5,11 +5,12 @@ use std::{fs::File, io::Read, sync::Arc};
 use blake3::{Hash, Hasher};
 use bytes::Bytes;
 
-use crate::{GetError, blobs::Inner};
+use super::inner::Inner;
+use crate::GetError;
 
-/// An iterator over a blob's bytes; see [`crate::Blobs::read_chunks`]. After an error it has ended.
+/// An iterator over a blob's bytes; see [`crate::BlobStore::read_chunks`]. After an error it has ended.
 #[derive(Debug)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     source: Source,
     chunk_bytes: usize,
 }

@@ -45,7 +45,6 @@ impl Place {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     places: HashMap<Name, Place>,
-    bytes: u64,
     files: HashSet<Name>,
 }
 
@@ -57,9 +56,7 @@ impl Index {
 
     /// Notes where the blob lies; a later place of the same blob replaces the earlier one.
     pub(crate) fn insert(&mut self, digest: &Hash, place: Place) {
-        let before = self.places.insert(name(digest), place);
-        self.bytes += place.len() as u64;
-        self.bytes -= before.map_or(0, |before| before.len() as u64);
+        self.places.insert(name(digest), place);
     }
 
     /// Whether the blob may be a file. Saves asking the file system for every blob that is not held.
@@ -70,11 +67,6 @@ impl Index {
     /// Notes that the blob is a file.
     pub(crate) fn insert_file(&mut self, digest: &Hash) {
         self.files.insert(name(digest));
-    }
-
-    /// Number of blobs and the sum of their sizes.
-    pub(crate) fn totals(&self) -> (u64, u64) {
-        (self.places.len() as u64, self.bytes)
     }
 }
 
@@ -110,6 +102,5 @@ mod tests {
         index.insert(&digest, Place::new(1, 0, 10));
         index.insert(&digest, Place::new(2, 0, 10));
         assert_eq!(index.get(&digest), Some(Place::new(2, 0, 10)));
-        assert_eq!(index.totals(), (1, 10));
     }
 }

@@ -33,10 +33,15 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// Where things would lie below this directory.
+    pub(crate) fn at(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     /// Makes what is missing, takes the lock, removes what unfinished writers left. The lock is held as long as the file
     /// returned is open.
     pub(crate) fn open(dir: &Path) -> Result<(Self, DirLock), OpenError> {
-        let layout = Self { dir: dir.to_owned() };
+        let layout = Self::at(dir);
         fs::DirBuilder::new().recursive(true).mode(PRIVATE).create(dir).map_err(failed("create", dir))?;
         close(dir)?;
         let lock = layout.lock()?;
