@@ -18,7 +18,7 @@ use super::{
     error::{self, CatalogError},
     inputs::Inputs,
     lists::{LIST, Lists},
-    messages::Messages,
+    messages::{INPUT, Messages},
     outcomes, outputs, records,
     submission::{Submission, Submissions},
 };
@@ -144,12 +144,12 @@ impl Catalog {
         outputs::of_stage(&*self.reader, &self.messages, job, stage)
     }
 
-    /// Adds the bytes of a small blob to its name.
+    /// Adds the bytes of a small blob to its name. A large one is here, as far as is known.
     pub fn inline(&self, blob: &mut NamedBlob) -> Result<(), CatalogError> {
-        const INPUT: &str = "the item's input";
-        if blob.size <= SMALL_BLOB_BYTES as u64 {
-            blob.inline = Some(self.messages.bytes(error::digest(&blob.digest, INPUT)?, INPUT)?);
+        if blob.size > SMALL_BLOB_BYTES as u64 {
+            return self.messages.ensure_held(blob);
         }
+        blob.inline = Some(self.messages.bytes(error::digest(&blob.digest, INPUT)?, INPUT)?);
         Ok(())
     }
 }
@@ -232,6 +232,7 @@ mod tests {
         let (_dir, catalog) = catalog(Vec::new());
         for (bytes, inline) in [(0, true), (SMALL_BLOB_BYTES, true), (SMALL_BLOB_BYTES + 1, false)] {
             let content = vec![7; bytes];
+            assert!(catalog.inline(&mut blob("input", &content)).unwrap_err().is_loss(), "not here yet");
             catalog.put_bytes(&content).unwrap();
             assert_eq!(catalog.size(Digest::of(&content)), Some(bytes as u64));
             let mut named = blob("input", &content);

@@ -137,6 +137,13 @@ pub enum CatalogError {
     Put(#[from] PutError),
 }
 
+impl CatalogError {
+    /// Whether it will never be readable again: the blob is gone or damaged, and not only out of reach.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Blob { source: GetError::NotFound { .. } | GetError::Damaged { .. }, .. })
+    }
+}
+
 /// The digest in something that was kept. `what` the blob is called in errors.
 pub fn digest(bytes: &[u8], what: &'static str) -> Result<Digest, CatalogError> {
     Digest::try_from(bytes).map_err(|source| CatalogError::Digest { what, source })

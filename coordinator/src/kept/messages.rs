@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use longshore_blobs::{BlobStore, PutError};
-use longshore_proto::{Digest, SMALL_BLOB_BYTES};
+use longshore_blobs::{BlobStore, GetError, PutError};
+use longshore_proto::{Digest, SMALL_BLOB_BYTES, v1::NamedBlob};
 use prost::Message;
 
-use super::error::CatalogError;
+use super::error::{self, CatalogError};
+
+/// What an item's input is called in errors.
+pub const INPUT: &str = "the item's input";
 
 /// The blobs, for those who want messages. Everything here waits for disks.
 pub struct Messages {
@@ -32,6 +35,20 @@ impl Messages {
     /// The message in a blob. `what` it is called in errors.
     pub fn get<T: Message + Default>(&self, digest: Digest, what: &'static str) -> Result<T, CatalogError> {
         T::decode(self.bytes(digest, what)?).map_err(|source| CatalogError::Malformed { what, source })
+    }
+
+    /// Checks that an input is here, as far as that is known without reading it: whoever is sent for it would be sent again and
+    /// again.
+    pub fn ensure_held(&self, blob: &NamedBlob) -> Result<(), CatalogError> {
+        let digest = error::digest(&blob.digest, INPUT)?.into();
+        if self.blobs.contains(&digest) {
+            return Ok(());
+        }
+        let source = match self.blobs.size(&digest) {
+            Some(_) => GetError::Damaged { digest },
+            None => GetError::NotFound { digest },
+        };
+        Err(CatalogError::Blob { what: INPUT, source })
     }
 
     /// Stores a message as a blob; durable with the next commit.

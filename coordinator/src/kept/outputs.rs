@@ -42,6 +42,7 @@ pub fn of_stage(
         from = (item.index / outcomes::BLOCK + 1) * outcomes::BLOCK;
         for (_, detail) in outcomes::block(reader, &item)? {
             for output in of(messages, outcome(detail)?)? {
+                messages.ensure_held(&output)?;
                 list.blobs.push(output);
                 if list.blobs.len() as u64 == limits::LIST_ENTRIES {
                     lists.push(put(messages, &std::mem::take(&mut list))?);
@@ -70,8 +71,12 @@ mod tests {
 
     const JOB: JobId = JobId([3; 16]);
 
+    /// Of every output: only names differ.
+    const CONTENT: &[u8] = b"left";
+
     fn blob(item: u64, ordinal: u64) -> NamedBlob {
-        NamedBlob { path: format!("{item}/{ordinal}"), size: ordinal, ..NamedBlob::default() }
+        let digest = longshore_proto::Digest::of(CONTENT).to_wire();
+        NamedBlob { path: format!("{item}/{ordinal}"), digest, size: CONTENT.len() as u64, inline: None }
     }
 
     fn success(index: u64, said: &Outcome, outputs: u64) -> OutcomeRecord {
@@ -97,6 +102,9 @@ mod tests {
         ];
         outcomes::put(&mut batch, successes);
         store.commit(longshore_store::Epoch::default(), &batch).unwrap();
+        let lost = of_stage(&*store.reader(), &messages, JOB, 1).unwrap_err();
+        assert!(lost.is_loss(), "{lost}");
+        messages.put_bytes(CONTENT).unwrap();
         let lists = of_stage(&*store.reader(), &messages, JOB, 1).unwrap();
         let read = |list: &BlobListRef| -> Vec<NamedBlob> {
             let read: BlobList = messages.get(error::digest(&list.digest, LIST).unwrap(), LIST).unwrap();

@@ -26,6 +26,8 @@ const INLINE_PARTS: u64 = 64;
 pub struct Unreadable {
     pub assignment: Assignment,
     pub why: String,
+    /// It is lost: no other try will find it.
+    pub lost: bool,
 }
 
 /// The job that assignments are being written of, while they follow one another.
@@ -124,7 +126,7 @@ impl OrderWriter {
                     bytes += inline.map(Bytes::len).sum::<usize>() + 64 * (1 + attempt.inputs.len());
                     message.attempts.push(attempt);
                 }
-                Err(error) => unreadable.push(Unreadable { assignment, why: chain(&error) }),
+                Err(error) => unreadable.push(Unreadable { assignment, why: chain(&error), lost: error.is_loss() }),
             }
             if bytes > MESSAGE_BYTES {
                 messages.push(to_worker::Message::Assign(std::mem::take(&mut message)));

@@ -104,7 +104,8 @@ pub fn item_of(job: &[u8], stage: u32, index: u64) -> Result<ItemKey, Breach> {
 
 /// The detail of a failure that no worker reported.
 pub fn detail(result: &v1::Result, failure: Failure) -> Vec<u8> {
-    let outcome = Outcome { duration_us: result.duration_us, failure: Some(failure), ..Outcome::default() };
+    let (attempt, duration_us) = (result.attempt, result.duration_us);
+    let outcome = Outcome { attempt, duration_us, failure: Some(failure), ..Outcome::default() };
     outcome.encode_to_vec()
 }
 

@@ -3,7 +3,9 @@
 use std::{fmt::Display, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
-use longshore_core::{AttemptId, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId};
+use longshore_core::{
+    AttemptId, Blame, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId,
+};
 use longshore_drive::{Hello, Peer, Word};
 use longshore_proto::v1::{self, from_worker};
 use tokio::sync::mpsc;
@@ -218,22 +220,24 @@ fn leave_runtime_if<T>(blocks: bool, act: impl FnOnce() -> T) -> T {
 
 /// An attempt that ended before it was sent.
 fn unreadable_result(unreadable: Unreadable) -> Finished {
-    let Unreadable { assignment, why } = unreadable;
+    let Unreadable { assignment, why, lost } = unreadable;
+    let blame = if lost { Blame::Hopeless } else { Blame::Infrastructure };
     tracing::error!(item = ?assignment.item, why, "an item's input cannot be read");
     let failure = v1::Failure {
         class: v1::FailureClass::Infrastructure.into(),
-        message: format!("its input cannot be read: {why}"),
+        message: if lost { format!("its input is lost: {why}") } else { format!("its input cannot be read: {why}") },
         ..v1::Failure::default()
     };
     let result = v1::Result {
         id: Some(v1::AttemptId { epoch: assignment.id.epoch, number: assignment.id.number }),
         end: Some(v1::result::End::Failure(failure.clone())),
+        attempt: assignment.attempt,
         ..v1::Result::default()
     };
     Finished {
         id: assignment.id,
         item: assignment.item,
-        end: End::Failed { blame: longshore_core::Blame::Infrastructure, detail: results::detail(&result, failure) },
+        end: End::Failed { blame, detail: results::detail(&result, failure) },
         run_us: 0,
     }
 }

@@ -137,13 +137,15 @@ impl Surveyed {
 
     /// What stretches that are not records mean for a pack of which so much is known.
     fn judge(&mut self, layout: &Layout, number: u32, floor: Floor, stretches: &[u64]) {
-        for offset in stretches {
-            tracing::error!(pack = number, offset, "pack is damaged: blobs that began here are lost");
-        }
         let within: Vec<u64> = stretches.iter().copied().filter(|offset| *offset < floor.bytes).collect();
         if count(&within) > floor.damaged {
             let harm = Harm::Damaged { stretches: count(&within) };
             self.losses.push(Loss { path: layout.pack(number), harm });
+            for offset in within {
+                tracing::error!(pack = number, offset, "pack is damaged: blobs that began here are lost");
+            }
+        } else if !stretches.is_empty() {
+            tracing::warn!(pack = number, places = stretches.len(), "pack has places that are no blobs, as is known");
         }
     }
 
