@@ -50,6 +50,8 @@ pub enum Harm {
         /// The bytes that were acknowledged.
         acknowledged: u64,
     },
+    /// It is a large blob's, and holds other bytes.
+    Content,
     /// Blobs in it are overwritten.
     Damaged {
         /// Stretches of it that are not what was written.
@@ -65,6 +67,7 @@ impl fmt::Display for Loss {
             Harm::Size { found, acknowledged } => {
                 write!(f, "{path} has {found} bytes, not the {acknowledged} that were acknowledged")
             }
+            Harm::Content => write!(f, "{path} does not hold the blob it is named for"),
             Harm::Damaged { stretches: 1 } => write!(f, "{path} is damaged in one place"),
             Harm::Damaged { stretches } => write!(f, "{path} is damaged in {stretches} places"),
         }

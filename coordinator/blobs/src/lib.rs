@@ -23,7 +23,7 @@ pub use blake3::Hash;
 pub use error::{GetError, OpenError, PutError};
 pub use handover::Handover;
 pub use inventory::{Harm, Holding, Loss};
-pub use local::{LocalBlobs, Opened};
+pub use local::{Inspection, LocalBlobs, Opened, Progress};
 pub use memory::MemoryBlobs;
 pub use store::{Appended, BlobStore, BlobWriter, Chunks};
 

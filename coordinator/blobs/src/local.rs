@@ -6,6 +6,7 @@ mod durability;
 mod files;
 mod index;
 mod inner;
+mod inspect;
 mod listing;
 mod missing;
 mod pack;
@@ -13,7 +14,7 @@ mod packs;
 mod writer;
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     fs::{self, File},
     io::{self, Seek},
     path::Path,
@@ -23,6 +24,7 @@ use std::{
 use blake3::Hash;
 use bytes::Bytes;
 
+pub use self::inspect::{Inspection, Progress};
 use self::{
     chunks::Chunks as OwnChunks,
     files::{Layout, failed},
@@ -66,19 +68,14 @@ impl LocalBlobs {
         let missing = missing(&Layout::at(dir), holdings)?;
         judge(missing.iter().map(|(_, loss)| loss), accept_loss)?;
         let (layout, lock) = Layout::open(dir)?;
-        let surveyed = Surveyed::of(&layout, &floors(holdings))?;
+        let surveyed = Surveyed::of(&layout, &Floor::all(holdings))?;
         judge(surveyed.losses.iter(), accept_loss)?;
         let (packs, mut index, damaged) = surveyed.open(&layout)?;
-        let mut damaged: HashSet<Hash> = damaged.into_iter().filter(|digest| index.get(digest).is_none()).collect();
-        // A file of another size is there to be replaced.
-        damaged.extend(missing.iter().filter_map(|(holding, loss)| match holding {
-            Holding::File { digest, .. } if loss.harm != Harm::Gone => Some(*digest),
-            _ => None,
-        }));
-        let unreported = index_files(&layout, holdings, &damaged, &mut index)?;
-        let gone = missing.iter().filter(|(holding, loss)| is_gone(holding, loss)).map(|(holding, _)| *holding);
+        let damaged = damaged.into_iter().filter(|digest| index.get(digest).is_none()).collect();
+        let gone = give_up(&missing)?;
+        let unreported = index_files(&layout, holdings, &mut index)?;
         let inner = Inner::new(layout, lock, packs, index, damaged, unreported);
-        Ok(Opened { gone: gone.collect(), blobs: Self { inner: Arc::new(inner) } })
+        Ok(Opened { gone, blobs: Self { inner: Arc::new(inner) } })
     }
 
     /// Whether there are blobs in the directory. Nothing is changed.
@@ -94,26 +91,23 @@ impl LocalBlobs {
     }
 }
 
-/// A pack that is short has still a floor, another one.
-fn is_gone(holding: &Holding, loss: &Loss) -> bool {
-    loss.harm == Harm::Gone || matches!(holding, Holding::File { .. })
-}
-
-fn floors(holdings: &[Holding]) -> BTreeMap<u32, Floor> {
-    let packs = holdings.iter().filter_map(|holding| match *holding {
-        Holding::Pack { number, bytes, damaged } => Some((number, Floor { bytes, damaged })),
-        Holding::File { .. } => None,
-    });
-    packs.collect()
+/// What of the losses that were accepted is gone for good: a pack that is short is still there. A file that does not hold its
+/// blob gets another name, under which nobody takes it for the blob.
+fn give_up(missing: &[(Holding, Loss)]) -> Result<Vec<Holding>, OpenError> {
+    let mut gone = Vec::new();
+    for (holding, Loss { path, harm }) in missing {
+        if matches!(holding, Holding::File { .. }) && *harm != Harm::Gone {
+            fs::rename(path, path.with_extension("damaged")).map_err(failed("rename", path))?;
+        }
+        if *harm == Harm::Gone || matches!(holding, Holding::File { .. }) {
+            gone.push(*holding);
+        }
+    }
+    Ok(gone)
 }
 
 /// Notes all large blobs; answers those that were put after the last checkpoint.
-fn index_files(
-    layout: &Layout,
-    holdings: &[Holding],
-    damaged: &HashSet<Hash>,
-    index: &mut Index,
-) -> Result<VecDeque<(Hash, u64)>, OpenError> {
+fn index_files(layout: &Layout, holdings: &[Holding], index: &mut Index) -> Result<VecDeque<(Hash, u64)>, OpenError> {
     let known: HashSet<Hash> = holdings
         .iter()
         .filter_map(|holding| match holding {
@@ -124,7 +118,7 @@ fn index_files(
     let mut new = VecDeque::new();
     for digest in layout.file_digests()? {
         index.insert_file(&digest);
-        if !known.contains(&digest) && !damaged.contains(&digest) {
+        if !known.contains(&digest) {
             let path = layout.file(&digest);
             let metadata = fs::symlink_metadata(&path).map_err(failed("look at", &path))?;
             new.push_back((digest, metadata.len()));

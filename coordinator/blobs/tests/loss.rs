@@ -8,7 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longshore_blobs::{BlobStore, Harm, Hash, Holding, LocalBlobs, MAX_PACK_BYTES, MAX_SMALL_BYTES, OpenError};
+use longshore_blobs::{
+    BlobStore, Harm, Hash, Holding, Inspection, LocalBlobs, Loss, MAX_PACK_BYTES, MAX_SMALL_BYTES, OpenError,
+};
 
 const HEADER_BYTES: u64 = 44;
 
@@ -72,10 +74,19 @@ impl Kept {
         HEADER_BYTES + 5 + HEADER_BYTES + 6
     }
 
+    /// What is found without opening it.
+    fn inspect(&self) -> Inspection {
+        let holdings: Vec<_> = self.holdings.values().copied().collect();
+        Inspection::of(&self.path(), &holdings, &mut |_| true).unwrap().unwrap()
+    }
+
     /// Refused as `harm` of `path`, with nothing changed; accepted; and then opened as ever.
     #[track_caller]
     fn is_lost(&mut self, path: &Path, harm: Harm) {
         let before = snapshot(&self.path());
+        let found = self.inspect().losses;
+        let lost = Loss { path: path.to_owned(), harm };
+        assert!(found.contains(&lost), "{lost} is not found by an inspection, but {found:?}");
         match self.try_open(false) {
             Err(error @ OpenError::Lost { .. }) => {
                 let OpenError::Lost { first, .. } = &error else { unreachable!() };
@@ -87,6 +98,7 @@ impl Kept {
         assert_eq!(snapshot(&self.path()), before, "nothing is changed");
         drop(self.try_open(true).unwrap());
         drop(self.open());
+        assert_eq!(self.inspect().losses, [], "it is known now");
     }
 }
 
@@ -276,6 +288,35 @@ fn all_blobs_gone_are_lost_and_nothing_is_made_in_their_place() {
         other => panic!("{other:?}"),
     }
     assert!(!kept.path().exists());
+}
+
+#[test]
+fn an_inspection_reads_everything_and_changes_nothing() {
+    let mut kept = Kept::filled();
+    let before = snapshot(&kept.path());
+    let mut last = None;
+    let holdings: Vec<_> = kept.holdings.values().copied().collect();
+    let found = Inspection::of(&kept.path(), &holdings, &mut |progress| last.replace(progress).is_none_or(|_| true));
+    let found = found.unwrap().unwrap();
+    let last = last.unwrap();
+    assert_eq!((found.packs, found.files, found.bytes, last.read), (1, 1, last.total, last.total));
+    for content in [b"first".to_vec(), b"second".to_vec(), b"not acknowledged".to_vec(), large()] {
+        assert!(found.holds(&blake3::hash(&content)));
+        assert_eq!(found.get(&blake3::hash(&content)).unwrap(), content);
+    }
+    assert!(!found.holds(&blake3::hash(b"other")) && found.get(&blake3::hash(b"other")).is_err());
+    assert_eq!((found.losses, found.torn_bytes), (vec![], 0));
+    assert!(Inspection::of(&kept.path(), &[], &mut |_| false).unwrap().is_none(), "it can be stopped");
+    assert_eq!(snapshot(&kept.path()), before);
+    // What nobody sees who does not read everything.
+    fs::set_permissions(kept.file(), fs::Permissions::from_mode(0o600)).unwrap();
+    overwrite(&kept.file(), 150_000);
+    cut(&kept.pack(), kept.acknowledged() + 50);
+    let found = kept.inspect();
+    assert_eq!(found.losses, [Loss { path: kept.file(), harm: Harm::Content }]);
+    assert_eq!(found.torn_bytes, 50);
+    assert!(!found.holds(&blake3::hash(&large())));
+    kept.open();
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Layout {
         let mut digests = Vec::new();
         for first in 0..=255 {
             let dir = self.files_dir(first);
-            for entry in fs::read_dir(&dir).map_err(failed("read", &dir))? {
+            for entry in entries(&dir)? {
                 let name = entry.map_err(failed("read", &dir))?.file_name();
                 digests.extend(name.to_str().and_then(|name| Hash::from_hex(name).ok()));
             }
@@ -103,7 +103,7 @@ impl Layout {
     pub(crate) fn pack_numbers(&self) -> Result<Vec<u32>, OpenError> {
         let packs = self.packs();
         let mut numbers = Vec::new();
-        for entry in fs::read_dir(&packs).map_err(failed("read", &packs))? {
+        for entry in entries(&packs)? {
             let name = entry.map_err(failed("read", &packs))?.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(".pack")?.parse::<u32>().ok());
             numbers.extend(number);
@@ -137,6 +137,14 @@ impl Layout {
     /// The file of a large blob.
     pub(crate) fn file(&self, digest: &Hash) -> PathBuf {
         self.files_dir(digest.as_bytes()[0]).join(digest.to_hex().as_str())
+    }
+}
+
+/// What is in a directory; nothing when it is not there.
+fn entries(dir: &Path) -> Result<impl Iterator<Item = io::Result<fs::DirEntry>>, OpenError> {
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        entries => Ok(Some(entries.map_err(failed("read", dir))?).into_iter().flatten()),
     }
 }
 

@@ -33,6 +33,15 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
+    /// Those of all packs.
+    pub(crate) fn all(holdings: &[Holding]) -> BTreeMap<u32, Self> {
+        let packs = holdings.iter().filter_map(|holding| match *holding {
+            Holding::Pack { number, bytes, damaged } => Some((number, Self { bytes, damaged })),
+            Holding::File { .. } => None,
+        });
+        packs.collect()
+    }
+
     fn holding(self, number: u32) -> Holding {
         Holding::Pack { number, bytes: self.bytes, damaged: self.damaged }
     }
