@@ -211,3 +211,20 @@ pub enum OpenError {
         known: u8,
     },
 }
+
+impl OpenError {
+    /// The file or directory it is about.
+    pub(crate) fn path_mut(&mut self) -> &mut PathBuf {
+        match self {
+            Self::InUse { dir, .. }
+            | Self::NoSpace { dir, .. }
+            | Self::Corrupt { dir, .. }
+            | Self::ProbeTimedOut { dir, .. }
+            | Self::Probe { dir, .. }
+            | Self::RolledBack { dir, .. }
+            | Self::Diverged { dir, .. }
+            | Self::NewerSchema { dir, .. } => dir,
+            Self::Io { path, .. } | Self::NoHighWater { path } => path,
+        }
+    }
+}

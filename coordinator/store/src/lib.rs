@@ -23,5 +23,5 @@ pub use batch::{Batch, Key, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op,
 pub use committer::{Before, Committer, Done};
 pub use error::{Cause, CommitError, OpenError, ReadError};
 pub use memory::{MemoryDisk, MemoryStore};
-pub use sled_store::{Opened, Options, Probe, SledStore, probe_main_if_asked};
+pub use sled_store::{Closed, Opened, Options, Probe, SledStore, probe_main_if_asked};
 pub use store::{Entry, Epoch, Reader, Store};

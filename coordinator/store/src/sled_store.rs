@@ -1,5 +1,6 @@
 //! sled made power-safe: see [`SledStore`] for what is done and why.
 
+mod copy;
 mod engine;
 mod envelope;
 mod filter;
@@ -23,6 +24,7 @@ use std::{
 use self::{high_water::HighWater, last::Last, layout::Layout, read::SledReader};
 use crate::{Batch, Cause, CommitError, Entry, Epoch, ReadError, Reader, Store, Value, contained::contained};
 
+pub use copy::Closed;
 pub use probe::probe_main_if_asked;
 
 /// How a store is opened.

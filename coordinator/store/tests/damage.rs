@@ -258,3 +258,42 @@ fn a_log_that_lost_its_name_stops_the_store() {
     assert!(refused.is_fatal(), "{refused}");
     assert!(store.commit(Epoch::default(), &batch(1)).unwrap_err().is_fatal());
 }
+
+/// All files with their bytes.
+fn bytes(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all: Vec<_> = files(dir).into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    all.push((dir.join("lock"), fs::read(dir.join("lock")).unwrap()));
+    all
+}
+
+#[test]
+fn a_copy_is_opened_without_changing_the_store_and_its_errors_name_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = filled(dir.path());
+    let before = bytes(&path);
+    let closed = SledStore::keep_closed(&path).unwrap();
+    assert!(matches!(SledStore::open(&path, &options()), Err(OpenError::InUse { .. })), "it is kept closed");
+    let _second = SledStore::keep_closed(&path).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let store = SledStore::open_copy(&path, scratch.path(), &probing()).unwrap();
+    assert_eq!(check(&store, COMMITS), Ok(COMMITS));
+    assert!(bytes(&path) == before, "something was changed");
+    drop((store, closed, _second));
+    inflict(Harm::Truncate, &path.join("db/db"), 0.5);
+    fs::rename(path.join("high-water"), dir.path().join("mark")).unwrap();
+    let hurt = bytes(&path);
+    let scratch = tempfile::tempdir().unwrap();
+    let error = SledStore::open_copy(&path, scratch.path(), &probing()).unwrap_err();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(bytes(&path) == hurt, "something was changed");
+}
+
+#[test]
+fn an_open_store_cannot_be_kept_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    assert!(SledStore::keep_closed(&path).is_ok(), "there is none");
+    let _store = SledStore::open(&path, &options()).unwrap();
+    let refused = SledStore::keep_closed(&path).unwrap_err();
+    assert!(matches!(refused, OpenError::InUse { pid: Some(pid), .. } if pid == std::process::id()), "{refused:?}");
+}

@@ -112,6 +112,22 @@ impl DirLock {
     }
 }
 
+impl DirLock {
+    /// Keeps the directory from being opened, without changing it; `None` when it never was.
+    pub(crate) fn share(layout: &Layout) -> Result<Option<Self>, OpenError> {
+        let path = layout.lock();
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed("open", &path))?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(Errno::WOULDBLOCK) => Err(OpenError::InUse { dir: layout.dir.clone(), pid: holder(&mut file) }),
+            Err(error) => Err(failed("lock", &path)(error.into())),
+        }
+    }
+}
+
 impl Drop for DirLock {
     fn drop(&mut self) {
         // Closing is not enough: a child being started at this moment may hold a copy of the descriptor.
