@@ -16,6 +16,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::{
     completions::CompletionsArgs,
+    doctor::DoctorArgs,
     job::{JobCommand, cancel::CancelArgs, logs::LogsArgs, wait::WaitArgs},
     query::QueryArgs,
     run::RunArgs,
@@ -98,8 +99,7 @@ pub enum Command {
     /// Run a coordinator alone
     Coordinator(CoordinatorArgs),
     /// Find out what keeps this machine from working
-    #[command(after_help = "Examples:\n  longshore doctor\n  longshore --addr 127.0.0.1:7000 doctor")]
-    Doctor,
+    Doctor(DoctorArgs),
     /// See both patterns on real files, from nothing
     #[command(after_help = "Examples:\n  longshore demo\n  longshore demo --runtime process")]
     Demo(DemoArgs),
@@ -142,7 +142,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => job::cancel::run(args, &context).await,
         Command::Service(command) => service::run(command, &context).await,
         Command::Query(args) => query::run(args, &context).await,
-        Command::Doctor => doctor::run(&context).await,
+        Command::Doctor(args) => doctor::run(args, &context).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     exit.map(ExitCode::from)

@@ -15,6 +15,8 @@ mod messages;
 mod outcomes;
 mod outputs;
 pub mod records;
+pub mod references;
+mod scan;
 pub mod submission;
 
 /// The messages that entries of the store hold: `longshore.kept.v1`.

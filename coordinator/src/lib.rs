@@ -18,6 +18,7 @@ mod api;
 mod drive;
 
 mod error;
+mod inspect;
 mod kept;
 pub mod limits;
 mod net;
@@ -25,10 +26,12 @@ mod open;
 mod room;
 mod workers;
 
+pub use longshore_blobs::Progress as InspectProgress;
 pub use longshore_root::{Call, CallError, Target, Transport};
-pub use longshore_store::{Probe, probe_main_if_asked};
+pub use longshore_store::{Options as StoreOptions, Probe, probe_main_if_asked};
 
 pub use crate::{
+    inspect::{Finding, inspect},
     net::server::ServeError,
     open::{Config, Coordinator, OpenError},
     workers::tunnels::replica_id,

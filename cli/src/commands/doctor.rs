@@ -1,40 +1,34 @@
 //! `longshore doctor`: what keeps this machine from working, and what to do about it.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use clap::Args;
 use longshore_client::CallError;
 use longshore_local::{Way, Word};
 use serde_json::json;
 
 use crate::{
     context::Context,
+    doctor::{
+        check::{Check, Verdict},
+        data, docker,
+    },
     exit::Exit,
     printer::{Values, View},
     table,
 };
 
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// As it should be.
-    Good,
-    /// Works, but not as well as it could.
-    #[allow(dead_code, reason = "the checks of the Docker Engine use it")]
-    Doubtful,
-    /// Does not work.
-    Bad,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone)]
-pub struct Check {
-    /// What was looked at.
-    pub name: &'static str,
-    /// How it came out.
-    pub verdict: Verdict,
-    /// What was found.
-    pub found: String,
-    /// What to do about it; empty when nothing.
-    pub advice: String,
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longshore doctor
+  longshore --addr 127.0.0.1:7000 doctor
+  longshore doctor --data /srv/longshore")]
+pub struct DoctorArgs {
+    /// Look through this data directory instead: everything is read, nothing changed; no coordinator may run on it
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -77,12 +71,22 @@ fn word(verdict: Verdict) -> &'static str {
 }
 
 /// Looks at everything; exit code 1 when something does not work.
-pub async fn run(context: &Context) -> Result<Exit> {
-    let mut checks = crate::doctor::docker().await;
-    checks.extend(coordinator(context).await);
+pub async fn run(args: DoctorArgs, context: &Context) -> Result<Exit> {
+    let (checks, interrupted) = match args.data {
+        Some(dir) => data::look(&dir, &context.printer).await?,
+        None => {
+            let mut checks = docker::look().await;
+            checks.extend(coordinator(context).await);
+            (checks, false)
+        }
+    };
     let bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
     context.printer.view(&Checks(checks))?;
-    Ok(if bad { Exit::Failed } else { Exit::Done })
+    Ok(match (interrupted, bad) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Failed,
+        (false, false) => Exit::Done,
+    })
 }
 
 /// What others need who ask it, such as curl.

@@ -23,6 +23,23 @@ use super::{
 /// # Errors
 /// When it is another's: then nothing was changed. When its file cannot be read or made.
 pub fn claim(dir: &Path, store: &Path) -> Result<(), LoadError> {
+    if look(dir, store)? {
+        return Ok(());
+    }
+    let path = dir.join(FILE);
+    let written = File::create(&path).and_then(|mut file| {
+        writeln!(file, "{FORMAT}")?;
+        file.sync_all()?;
+        File::open(dir)?.sync_all()
+    });
+    written.map_err(|source| LoadError::FormatFile { path, source })
+}
+
+/// Whether the data directory is of this format, or a new one that does not say any. Nothing is changed.
+///
+/// # Errors
+/// When it is another's, or its file cannot be read.
+pub fn look(dir: &Path, store: &Path) -> Result<bool, LoadError> {
     let path = dir.join(FILE);
     let unusable = |source| LoadError::FormatFile { path: path.clone(), source };
     let said = match fs::read_to_string(&path) {
@@ -32,17 +49,12 @@ pub fn claim(dir: &Path, store: &Path) -> Result<(), LoadError> {
     if !said.is_empty() {
         let format =
             said.trim().parse().map_err(|error| unusable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
-        return expect(dir, Found::Said(format));
+        return expect(dir, Found::Said(format)).map(|()| true);
     }
     if store.exists() {
-        return expect(dir, Found::Unsaid);
+        return expect(dir, Found::Unsaid).map(|()| false);
     }
-    let written = File::create(&path).and_then(|mut file| {
-        writeln!(file, "{FORMAT}")?;
-        file.sync_all()?;
-        File::open(dir)?.sync_all()
-    });
-    written.map_err(unusable)
+    Ok(false)
 }
 
 /// Checks what the store itself says: it may not be the one that was beside the file.

@@ -8,11 +8,9 @@ use super::{
     convert::decode,
     error::{LoadError, Malformed},
     keys::{LARGE_BLOB, PACK},
+    scan::entries,
     v1,
 };
-
-/// Entries read at a time.
-const PAGE: usize = 1_000;
 
 /// Keeps it.
 pub fn put(holding: &Holding) -> Op {
@@ -33,21 +31,8 @@ pub fn delete(holding: &Holding) -> Op {
 /// # Errors
 /// When an entry cannot be read or is not understood.
 pub fn load(reader: &dyn Reader) -> Result<Vec<Holding>, LoadError> {
-    let mut holdings = Vec::new();
-    for kind in [PACK, LARGE_BLOB] {
-        let mut after = None;
-        loop {
-            let page = reader.scan(&[kind], after.as_deref(), PAGE)?;
-            let Some((last, _)) = page.last() else {
-                break;
-            };
-            after = Some(last.clone());
-            for (key, value) in page {
-                holdings.push(understand(&key, value)?);
-            }
-        }
-    }
-    Ok(holdings)
+    let kept = [PACK, LARGE_BLOB].into_iter().flat_map(|kind| entries(reader, kind));
+    kept.map(|entry| entry.map_err(LoadError::from).and_then(|(key, value)| understand(&key, value))).collect()
 }
 
 fn key(holding: &Holding) -> Vec<u8> {

@@ -1,0 +1,205 @@
+//! A data directory looked through without changing it, and without a coordinator.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use blake3::Hash;
+use bytes::Bytes;
+use longshore_blobs::{Holding, Inspection, Loss, Progress};
+use longshore_core::Record;
+use longshore_store::{Options, Reader, SledStore, Store};
+
+use crate::{
+    error::chain,
+    kept::{
+        directory,
+        error::LoadError,
+        format, inventory, records,
+        references::{self, Held},
+    },
+};
+
+/// Problems of one kind that are told one by one.
+const TOLD: usize = 100;
+
+/// What was found about one part of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The part.
+    pub part: &'static str,
+    /// What is there.
+    pub found: String,
+    /// What is wrong with it, by name; nothing when it is as it should be.
+    pub problems: Vec<String>,
+}
+
+impl Finding {
+    fn sound(part: &'static str, found: impl Into<String>) -> Self {
+        Self { part, found: found.into(), problems: Vec::new() }
+    }
+
+    fn wrong(part: &'static str, problem: impl Into<String>) -> Self {
+        Self { part, found: String::new(), problems: vec![problem.into()] }
+    }
+
+    fn of(part: &'static str, found: impl Into<String>, problems: Problems) -> Self {
+        Self { part, found: found.into(), problems: problems.finish() }
+    }
+}
+
+/// Looks through the data directory of a coordinator: its format, its store with the checksums of all entries, its records,
+/// its blobs with the digests of all bytes, and whether every blob that a record needs is there. `scratch` is an empty
+/// directory for a copy of the store, which opening would change. `go_on` is asked now and then, and told how far the reading
+/// of blobs is; once it says no, what was found until then is answered. Blocks.
+pub fn inspect(dir: &Path, scratch: &Path, options: &Options, go_on: &mut dyn FnMut(Progress) -> bool) -> Vec<Finding> {
+    let (store, blobs) = (dir.join("store"), dir.join("blobs"));
+    if !store.exists() && !blobs.exists() {
+        return vec![Finding::wrong("directory", format!("there is no coordinator's data in {}", dir.display()))];
+    }
+    let _closed = match SledStore::keep_closed(&store) {
+        Ok(closed) => closed,
+        Err(error) => return vec![Finding::wrong("coordinator", chain(&error))],
+    };
+    let mut findings = vec![Finding::sound("coordinator", "none runs on it")];
+    match directory::look(dir, &store) {
+        Ok(true) => findings.push(Finding::sound("format", format::FORMAT.to_string())),
+        Ok(false) => {
+            findings.push(Finding::wrong("format", format!("{} is missing", dir.join(format::FILE).display())))
+        }
+        Err(error) => {
+            findings.push(Finding::wrong("format", chain(&error)));
+            return findings;
+        }
+    }
+    let reader = look_at_store(&store, scratch, options, &mut findings);
+    let holdings = match reader.as_deref().map(inventory::load) {
+        Some(Ok(holdings)) => holdings,
+        Some(Err(error)) => {
+            findings.push(Finding::wrong("records", chain(&error)));
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    let Some(inspection) = look_at_blobs(&blobs, &holdings, go_on, &mut findings) else {
+        return findings;
+    };
+    if let Some(reader) = reader {
+        findings.push(look_at_references(&*reader, &inspection));
+    }
+    findings
+}
+
+/// The store and its records; a reader of it if it can be read.
+fn look_at_store(
+    dir: &Path,
+    scratch: &Path,
+    options: &Options,
+    findings: &mut Vec<Finding>,
+) -> Option<Arc<dyn Reader>> {
+    if !SledStore::is_in(dir) {
+        findings.push(Finding::wrong("store", format!("the store {} is missing", dir.display())));
+        return None;
+    }
+    let store = match SledStore::open_copy(dir, scratch, options) {
+        Ok(store) => store,
+        Err(error) => {
+            findings.push(Finding::wrong("store", chain(&error)));
+            return None;
+        }
+    };
+    findings.push(Finding::sound("store", format!("whole, with {} commits", store.commit_seq())));
+    let reader = store.reader();
+    match count_records(dir, &*reader) {
+        Ok(found) => findings.push(Finding::sound("records", found)),
+        Err(error) => findings.push(Finding::wrong("records", chain(&error))),
+    }
+    Some(reader)
+}
+
+fn count_records(dir: &Path, reader: &dyn Reader) -> Result<String, LoadError> {
+    directory::check(dir, reader)?;
+    let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for record in records::load(reader) {
+        let kind = match record? {
+            Record::Job(_) => "jobs",
+            Record::Outcome(_) | Record::OutcomeGone(_) => "outcomes",
+            Record::Trouble(_) | Record::TroubleGone(_) => "troubles",
+            Record::Service(_) => "services",
+            Record::Worker(_) | Record::WorkerGone(_) => "workers",
+        };
+        *counts.entry(kind).or_default() += 1;
+    }
+    let parts: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    Ok(if parts.is_empty() { "none".to_owned() } else { parts.join(", ") })
+}
+
+fn look_at_blobs(
+    dir: &Path,
+    holdings: &[Holding],
+    go_on: &mut dyn FnMut(Progress) -> bool,
+    findings: &mut Vec<Finding>,
+) -> Option<Inspection> {
+    let inspection = match Inspection::of(dir, holdings, go_on) {
+        Ok(Some(inspection)) => inspection,
+        Ok(None) => {
+            findings.push(Finding::wrong("blobs", "not all were read: it was interrupted"));
+            return None;
+        }
+        Err(error) => {
+            findings.push(Finding::wrong("blobs", chain(&error)));
+            return None;
+        }
+    };
+    let mut problems = Problems::default();
+    inspection.losses.iter().map(Loss::to_string).for_each(|loss| problems.add(loss));
+    let Inspection { packs, files, bytes, torn_bytes, .. } = &inspection;
+    let torn = if *torn_bytes == 0 {
+        String::new()
+    } else {
+        format!("; a torn end of {torn_bytes} bytes, never acknowledged")
+    };
+    let found = format!("{packs} packs and {files} large blobs, {bytes} bytes{torn}");
+    findings.push(Finding::of("blobs", found, problems));
+    Some(inspection)
+}
+
+fn look_at_references(reader: &dyn Reader, inspection: &Inspection) -> Finding {
+    let mut problems = Problems::default();
+    match references::check(reader, inspection, &mut |missing| problems.add(missing)) {
+        Ok(()) => Finding::of("references", "every blob that is needed was looked for", problems),
+        Err(error) => Finding::wrong("references", chain(&error)),
+    }
+}
+
+impl Held for Inspection {
+    fn holds(&self, digest: &Hash) -> bool {
+        Inspection::holds(self, digest)
+    }
+
+    fn read(&self, digest: &Hash) -> Option<Bytes> {
+        self.get(digest).ok()
+    }
+}
+
+/// So many problems, and the number of the others.
+#[derive(Default)]
+struct Problems {
+    told: Vec<String>,
+    others: u64,
+}
+
+impl Problems {
+    fn add(&mut self, problem: String) {
+        if self.told.len() < TOLD {
+            self.told.push(problem);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        if self.others > 0 {
+            self.told.push(format!("and {} more", self.others));
+        }
+        self.told
+    }
+}
