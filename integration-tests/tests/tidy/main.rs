@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("longshore-shim", &[]),
     ("longshore-contract", &[]),
     ("longshore-proto", &[]),
-    ("longshore-local", &["longshore-proto"]),
+    ("longshore-local", &[]),
     ("longshore-store", &[]),
     ("longshore-blobs", &[]),
     ("merger-sdk", &["longshore-contract"]),
@@ -106,10 +106,13 @@ fn manifests() -> BTreeMap<String, Table> {
     named.collect()
 }
 
-/// Names of what a package depends on, in these sections.
+/// Names of what a package depends on, in these sections, also on some targets only.
 fn dependencies(manifest: &Table, sections: &[&str]) -> BTreeSet<String> {
-    let tables = sections.iter().filter_map(|section| manifest.get(*section)?.as_table());
-    tables.flat_map(|table| table.keys().cloned()).collect()
+    let targets = manifest.get("target").and_then(|targets| targets.as_table());
+    let targets = targets.into_iter().flat_map(|targets| targets.values()).filter_map(|target| target.as_table());
+    let parts: Vec<&Table> = targets.chain([manifest]).collect();
+    let all = parts.iter().flat_map(|part| sections.iter().filter_map(|section| part.get(*section)?.as_table()));
+    all.flat_map(|table| table.keys().cloned()).collect()
 }
 
 #[test]
@@ -154,6 +157,16 @@ fn arrows_between_crates_run_one_way() {
         let stray: Vec<_> = ours.iter().filter(|ours| !allowed.contains(ours)).collect();
         assert!(stray.is_empty(), "{name} must not depend on {stray:?}");
     }
+}
+
+#[test]
+fn every_dependency_of_the_workspace_is_some_crates() {
+    let workspace: Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let named = workspace["workspace"]["dependencies"].as_table().unwrap().keys();
+    let sections = ["dependencies", "dev-dependencies", "build-dependencies"];
+    let used: BTreeSet<String> = manifests().values().flat_map(|manifest| dependencies(manifest, &sections)).collect();
+    let idle: Vec<_> = named.filter(|name| !used.contains(*name)).collect();
+    assert!(idle.is_empty(), "no crate depends on {idle:?}");
 }
 
 #[test]
