@@ -93,8 +93,9 @@ impl Up {
         // Whoever comes in while the store is opened waits, as at the port.
         let entrance = entrance(&listener)?;
         let word = word(&entrance);
-        let serving = open(data, accept_data_loss)?.with_nearby(home.id().into_bytes(), beside);
-        let serving = serving.serve(listener, entrance, stop.clone().cancelled_owned());
+        let coordinator = open(data, accept_data_loss)?;
+        coordinator.nearby(home.id().into_bytes())(beside);
+        let serving = coordinator.serve(listener, entrance, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
         let config = agent::Config { nearby: Some(nearby), ..config(&address, servers::host_name(), slots) };
         let working = agent::run(home, runtime, config, leave.clone().cancelled_owned());

@@ -23,16 +23,16 @@ mod kept;
 pub mod limits;
 mod net;
 mod open;
+mod replica;
 mod room;
 mod workers;
 
 pub use longshore_blobs::Progress as InspectProgress;
-pub use longshore_root::{Call, CallError, Target, Transport};
+pub use longshore_root::{Call, CallError, Transport};
 pub use longshore_store::{Options as StoreOptions, Probe, probe_main_if_asked};
 
 pub use crate::{
     inspect::{Finding, inspect},
     net::server::ServeError,
     open::{Config, Coordinator, OpenError},
-    workers::tunnels::replica_id,
 };

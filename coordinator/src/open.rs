@@ -10,7 +10,8 @@ use std::{
 use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{Entrance, PrivateDir, PrivateDirError};
-use longshore_root::{Engine, Limits, Transport};
+use longshore_proto::v1::ReplicaId;
+use longshore_root::{Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Epoch, Op, Options, Reader, SledStore, Store};
 use tokio::{net::TcpListener, sync::Semaphore};
 
@@ -24,6 +25,7 @@ use crate::{
         grpc::BlobsService,
         server::{self, Entrances, ServeError, Served},
     },
+    replica::Engine,
     room::DiskRoom,
     workers::{recent_failures::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
 };
@@ -156,12 +158,11 @@ impl Coordinator {
         self.epoch
     }
 
-    /// From now on, calls to the replicas of this worker (its 16 bytes) travel by `transport`, not over a stream of the
-    /// worker's: it is in the same process.
-    #[must_use]
-    pub fn with_nearby(self, worker: [u8; 16], transport: Arc<dyn Transport>) -> Self {
-        self.tunnels.set_nearby(WorkerId(worker), transport);
-        self
+    /// For a worker of this process (its 16 bytes): what it hands over are its replicas, which are then called directly and
+    /// not over a stream. There is one such worker at most.
+    pub fn nearby(&self, worker: [u8; 16]) -> Box<dyn FnOnce(Arc<dyn Transport<ReplicaId>>) + Send> {
+        let tunnels = Arc::clone(&self.tunnels);
+        Box::new(move |replicas| tunnels.set_nearby(WorkerId(worker), replicas))
     }
 
     /// Serves until `stop` is done, then makes everything durable that was taken in. At the port everybody needs the token

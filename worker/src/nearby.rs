@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::v1::ReplicaId;
+pub use longshore_proto::v1::ReplicaId;
 
 use crate::replicas::Replicas;
 pub use crate::replicas::{Ask, Unanswered};

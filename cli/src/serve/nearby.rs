@@ -3,23 +3,23 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use longshore_coordinator::{Call, CallError, Target, Transport, replica_id};
-use longshore_worker::nearby::{Ask, Nearby, Unanswered};
+use longshore_coordinator::{Call, CallError, Transport};
+use longshore_worker::nearby::{Ask, Nearby, ReplicaId, Unanswered};
 
 /// Leads to the worker of this process.
 pub struct Beside(pub Nearby);
 
-impl Transport for Beside {
+impl Transport<ReplicaId> for Beside {
     fn call(
         &self,
-        target: &Target,
+        target: &ReplicaId,
         call: Call,
         timeout: Duration,
     ) -> Pin<Box<dyn Future<Output = Result<Bytes, CallError>> + Send>> {
-        let (worker, replica) = (self.0.clone(), replica_id(&target.key));
+        let (worker, replica) = (self.0.clone(), target.clone());
         let ask = match call {
-            Call::Leaf { body } => Ask::Leaf(body),
-            Call::Merge { parts } => Ask::Merge(parts),
+            Call::Leaf(body) => Ask::Leaf(body),
+            Call::Merge(parts) => Ask::Merge(parts),
         };
         Box::pin(async move {
             worker.call(&replica, ask, timeout).await.map_err(|why| match why {

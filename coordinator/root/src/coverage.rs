@@ -1,35 +1,33 @@
 //! How complete an answer is.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Why a shard is missing that was not at fault.
 pub(crate) const NOT_AWAITED: &str = "not waited for, since the rule could not be met any more";
 
 /// What became of every shard of a query.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Coverage {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage<T> {
     /// One report per shard, in order.
-    pub parts: Vec<PartReport>,
+    pub parts: Vec<PartReport<T>>,
 }
 
 /// What became of one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartReport {
+pub struct PartReport<T> {
     /// The shard.
     pub shard: u32,
     /// Why it is missing; `None` when its part is in the answer.
     pub error: Option<String>,
-    /// Who answered, or was asked last.
-    pub worker: String,
-    /// Which replica that was.
-    pub replica: u32,
+    /// Who answered, or was asked last; `None` if nobody was, or nobody's answer was awaited.
+    pub target: Option<Arc<T>>,
     /// From the query's start to its part, or to giving up.
     pub latency: Duration,
     /// Bytes of its part.
     pub size: u64,
 }
 
-impl Coverage {
+impl<T> Coverage<T> {
     /// Shards of the service.
     #[must_use]
     pub fn shards(&self) -> usize {

@@ -1,26 +1,23 @@
 //! A query from its body to its answer.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use longshore_core::ReplicaKey;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     balance::Balance,
     coverage::{Coverage, NOT_AWAITED, PartReport},
     gather::{call_any, report},
     require::Require,
-    topology::{Call, CallError, Topology, Transport},
+    topology::{Call, CallError, Target, Topology, Transport},
 };
 
 /// The engine. One for all services, shared by all queries.
-pub struct Engine {
-    transport: Arc<dyn Transport>,
-    balance: Balance,
+pub struct Engine<T> {
+    transport: Arc<dyn Transport<T>>,
+    balance: Balance<T>,
     limits: Limits,
 }
 
@@ -52,11 +49,11 @@ pub struct Request {
 
 /// An answer. Whether it is complete its coverage says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Answer<T> {
     /// What the merge made of the parts.
     pub body: Bytes,
     /// What became of every shard.
-    pub coverage: Coverage,
+    pub coverage: Coverage<T>,
     /// Time of the merge.
     pub merge: Duration,
     /// Time of everything.
@@ -65,14 +62,14 @@ pub struct Answer {
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum QueryError {
+pub enum QueryError<T> {
     /// Too few shards answered.
     #[error("{} of {} shards answered, {required} are required ({})", .coverage.answered(), .coverage.shards(), .coverage.missing())]
     TooFewParts {
         /// How many the rule asks for.
         required: usize,
         /// What became of every shard.
-        coverage: Coverage,
+        coverage: Coverage<T>,
         /// Time ran out, rather than shards failing.
         timed_out: bool,
         /// Every shard that failed refused the query itself.
@@ -92,23 +89,23 @@ pub enum QueryError {
         /// Why.
         cause: CallError,
         /// What became of every shard.
-        coverage: Coverage,
+        coverage: Coverage<T>,
     },
 }
 
-struct Gathered {
-    coverage: Coverage,
+struct Gathered<T> {
+    coverage: Coverage<T>,
     parts: Vec<(u32, Bytes)>,
 }
 
-impl Engine {
+impl<T: Target> Engine<T> {
     /// An engine whose calls travel by `transport`.
-    pub fn new(transport: Arc<dyn Transport>, limits: Limits) -> Self {
+    pub fn new(transport: Arc<dyn Transport<T>>, limits: Limits) -> Self {
         Self { transport, balance: Balance::default(), limits }
     }
 
     /// Forgets what it learned of replicas that are no more.
-    pub fn forget_replicas(&self, keep: impl Fn(&ReplicaKey) -> bool) {
+    pub fn forget_replicas(&self, keep: impl Fn(&T) -> bool) {
         self.balance.retain(keep);
     }
 
@@ -116,7 +113,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the rule is not met, or the parts cannot be merged. Never a partial answer that its rule does not allow.
-    pub async fn query(&self, topology: &Topology, request: Request) -> Result<Answer, QueryError> {
+    pub async fn query(&self, topology: &Topology<T>, request: Request) -> Result<Answer<T>, QueryError<T>> {
         let started = Instant::now();
         let until = started + request.deadline;
         let reserve = match topology.merges {
@@ -128,7 +125,7 @@ impl Engine {
         let body = match &topology.merges {
             None => join(&parts),
             Some(merges) => {
-                let call = Call::Merge { parts };
+                let call = Call::Merge(parts);
                 let called = call_any(&self.balance, &*self.transport, merges, call, until).await;
                 match called.answer {
                     Ok(body) => body,
@@ -141,27 +138,27 @@ impl Engine {
 
     async fn gather(
         &self,
-        topology: &Topology,
+        topology: &Topology<T>,
         request: &Request,
         started: Instant,
         until: Instant,
-    ) -> Result<Gathered, QueryError> {
+    ) -> Result<Gathered<T>, QueryError<T>> {
         let shards = topology.shards.len();
         let required = request.require.parts(shards);
         let mut calls: FuturesUnordered<_> = (0_u32..)
             .zip(&topology.shards)
             .map(|(shard, candidates)| {
-                let call = Call::Leaf { body: request.body.clone() };
+                let call = Call::Leaf(request.body.clone());
                 let called = call_any(&self.balance, &*self.transport, candidates, call, until);
                 async move { (shard, called.await) }
             })
             .collect();
-        let mut reports: Vec<Option<PartReport>> = vec![None; shards];
+        let mut reports: Vec<Option<PartReport<T>>> = (0..shards).map(|_| None).collect();
         let mut parts: Vec<(u32, Bytes)> = Vec::with_capacity(shards);
         let (mut failed, mut refusals, mut bytes) = (0, 0, 0_u64);
         let mut timed_out = false;
         while failed + required <= shards || required > shards {
-            let next = tokio::time::timeout_at(until.into(), calls.next()).await;
+            let next = timeout_at(until, calls.next()).await;
             let Ok(next) = next else {
                 timed_out = true;
                 break;
@@ -193,7 +190,7 @@ impl Engine {
     }
 }
 
-fn coverage(reports: Vec<Option<PartReport>>, timed_out: bool, after: Duration) -> Coverage {
+fn coverage<T>(reports: Vec<Option<PartReport<T>>>, timed_out: bool, after: Duration) -> Coverage<T> {
     let missing = if timed_out { format!("no answer within {after:.1?}") } else { NOT_AWAITED.to_owned() };
     let parts = (0_u32..)
         .zip(reports)
@@ -201,8 +198,7 @@ fn coverage(reports: Vec<Option<PartReport>>, timed_out: bool, after: Duration) 
             report.unwrap_or_else(|| PartReport {
                 shard,
                 error: Some(missing.clone()),
-                worker: String::new(),
-                replica: 0,
+                target: None,
                 latency: after,
                 size: 0,
             })
@@ -219,3 +215,6 @@ fn join(parts: &[(u32, Bytes)]) -> Bytes {
     parts.iter().for_each(|(_, part)| joined.extend_from_slice(part));
     joined.freeze()
 }
+
+#[cfg(test)]
+mod tests;

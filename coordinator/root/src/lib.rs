@@ -5,13 +5,19 @@
 //! [`Coverage`]. Dropping the future abandons every call that is still out.
 //!
 //! The engine never looks into a part, keeps no state but how busy and how quick replicas are, and does not know how
-//! calls travel: that is the [`Transport`]'s part.
+//! calls travel: that is the [`Transport`]'s part. What a replica is, whoever uses the engine says; to the engine it is a
+//! [`Target`], compared and shown and nothing more.
+
+// A test that unwraps says where it failed.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod balance;
 mod coverage;
 mod engine;
 mod gather;
 mod require;
+#[cfg(test)]
+mod scripted;
 mod topology;
 
 pub use crate::{

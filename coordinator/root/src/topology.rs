@@ -1,59 +1,52 @@
 //! What a service looks like at one moment, and how its replicas are called.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt::{Debug, Display},
+    hash::Hash,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use longshore_core::{ReplicaKey, WorkerId};
+
+/// A replica as whoever uses the engine knows it. It is compared, so that what was learned of one is not taken for
+/// another's, and shown to people (`replica 3`); nothing else is asked of it.
+pub trait Target: Eq + Hash + Debug + Display + Send + Sync + 'static {}
+
+impl<T: Eq + Hash + Debug + Display + Send + Sync + 'static> Target for T {}
 
 /// A service at one moment. A query uses one topology from its beginning to its end, so it never mixes generations.
-#[derive(Debug, Clone, Default)]
-pub struct Topology {
+#[derive(Debug)]
+pub struct Topology<T> {
     /// The replicas of each shard.
-    pub shards: Vec<Vec<Candidate>>,
+    pub shards: Vec<Vec<Candidate<T>>>,
     /// The replicas of the merge container; `None` when parts are joined byte for byte.
-    pub merges: Option<Vec<Candidate>>,
+    pub merges: Option<Vec<Candidate<T>>>,
 }
 
 /// A replica, and whether it takes calls.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// Where it is.
-    pub target: Arc<Target>,
+#[derive(Debug)]
+pub struct Candidate<T> {
+    /// Which one.
+    pub target: Arc<T>,
     /// Why it takes no calls now; `None` when it does.
     pub unready: Option<String>,
 }
 
-/// A replica and its worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The replica.
-    pub key: ReplicaKey,
-    /// Who keeps it.
-    pub worker: WorkerId,
-    /// Its worker's name, for people.
-    pub worker_name: String,
-}
-
 /// One call.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// A query for a leaf.
-    Leaf {
-        /// The query's body.
-        body: Bytes,
-    },
-    /// Parts for a merge, in the order of their shards.
-    Merge {
-        /// Shard and part.
-        parts: Vec<(u32, Bytes)>,
-    },
+    Leaf(Bytes),
+    /// Parts for a merge, each with its shard, in the order of those.
+    Merge(Vec<(u32, Bytes)>),
 }
 
 /// How calls travel. Dropping the future abandons the call.
-pub trait Transport: Send + Sync + 'static {
+pub trait Transport<T>: Send + Sync + 'static {
     /// Calls a replica and waits for its whole answer, at most `timeout`.
-    fn call(&self, target: &Target, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Bytes, CallError>>;
+    fn call(&self, target: &T, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Bytes, CallError>>;
 }
 
 /// Why a call brought no answer.

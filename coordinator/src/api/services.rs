@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use longshore_core::{Input, Refusal, Reply};
 use longshore_proto::{Digest, v1};
-use longshore_root::{Answer, Engine, QueryError, Request as Query};
+use longshore_root::Request as Query;
 use tokio::sync::Semaphore;
 
 use super::{caller::Caller, validate, views};
@@ -14,6 +14,7 @@ use crate::{
     error::{Error, blocking},
     kept::catalog::Catalog,
     limits,
+    replica::{Answer, Engine, QueryError},
     room::DiskRoom,
 };
 
@@ -89,7 +90,7 @@ impl Services {
         tracing::debug!(%caller, name, "a service is to be removed");
         match self.driver.ask(move |request| Input::Remove { request, name }).await? {
             Reply::Removed => {
-                self.engine.forget_replicas(|key| self.deployed.get(&key.service).is_some());
+                self.engine.forget_replicas(|replica| self.deployed.get(&replica.key.service).is_some());
                 Ok(())
             }
             other => Err(Error::of_reply(other)),

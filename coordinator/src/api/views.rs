@@ -2,10 +2,14 @@
 
 use longshore_core::{JobState, JobView, ReplicaPhase, Role, WorkerView};
 use longshore_proto::v1::{self, PartView};
-use longshore_root::{Answer, Coverage};
 use uuid::Uuid;
 
-use crate::{drive::deployed::Entry, kept::submission::Submission, workers::sessions::About};
+use crate::{
+    drive::deployed::Entry,
+    kept::submission::Submission,
+    replica::{Answer, Candidate, Coverage},
+    workers::sessions::About,
+};
 
 /// An id of 16 bytes as people read it.
 pub fn id(bytes: [u8; 16]) -> String {
@@ -83,8 +87,7 @@ pub fn service(entry: &Entry) -> v1::ServiceView {
             }
         })
         .collect();
-    let some_ready =
-        |candidates: &Vec<longshore_root::Candidate>| candidates.iter().any(|replica| replica.unready.is_none());
+    let some_ready = |candidates: &Vec<Candidate>| candidates.iter().any(|replica| replica.unready.is_none());
     let ready = entry.topology.shards.iter().all(some_ready) && entry.topology.merges.iter().all(some_ready);
     v1::ServiceView { spec: Some((*entry.spec).clone()), generation: entry.view.generation, replicas, ready }
 }
@@ -116,8 +119,8 @@ pub fn coverage(coverage: &Coverage) -> v1::Coverage {
                 shard: part.shard,
                 ok: part.error.is_none(),
                 error: part.error.clone().unwrap_or_default(),
-                worker: part.worker.clone(),
-                replica: part.replica,
+                worker: part.target.as_ref().map_or(String::new(), |target| target.worker_name.clone()),
+                replica: part.target.as_ref().map_or(0, |target| target.key.number),
                 latency_us: micros(part.latency),
                 size: part.size,
             })

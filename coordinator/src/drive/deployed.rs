@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use longshore_core::{ReplicaPhase, ReplicaView, Role, ServiceView};
+use longshore_core::{Role, ServiceView};
 use longshore_proto::{Digest, v1::ServiceSpec};
-use longshore_root::{Candidate, Target, Topology};
 
 use crate::{
     error::chain,
     kept::{catalog::Catalog, error::CatalogError},
+    replica::{Topology, candidate},
 };
 
 /// Every deployed service, refreshed by the driver whenever one changes.
@@ -137,7 +137,7 @@ fn topology(view: &ServiceView, merges: bool) -> Topology {
             Role::Leaf { shard } => {
                 let shard = shard as usize;
                 if topology.shards.len() <= shard {
-                    topology.shards.resize(shard + 1, Vec::new());
+                    topology.shards.resize_with(shard + 1, Vec::new);
                 }
                 topology.shards[shard].push(candidate);
             }
@@ -145,16 +145,4 @@ fn topology(view: &ServiceView, merges: bool) -> Topology {
         }
     }
     topology
-}
-
-fn candidate(replica: &ReplicaView) -> Candidate {
-    let (worker, worker_name) = replica.worker.clone().unwrap_or((longshore_core::WorkerId([0; 16]), String::new()));
-    let unready = match replica.phase {
-        _ if replica.worker.is_none() => Some(replica.message.clone()),
-        _ if !replica.reachable => Some(format!("on worker {worker_name}, which is not connected")),
-        ReplicaPhase::Ready => None,
-        ReplicaPhase::Starting => Some("is starting".to_owned()),
-        ReplicaPhase::Failed => Some(format!("has failed: {}", replica.message)),
-    };
-    Candidate { target: Arc::new(Target { key: replica.key.clone(), worker, worker_name }), unready }
 }

@@ -12,7 +12,6 @@ use axum::{
 };
 use longshore_contract::header as contract_header;
 use longshore_proto::v1::{self, require::Rule};
-use longshore_root::{Coverage, QueryError};
 use serde::Deserialize;
 use tokio::time::timeout;
 use tower_http::timeout::TimeoutError;
@@ -25,6 +24,7 @@ use crate::{
     error::{Broken, Error, Refused, Unavailable},
     limits,
     net::problem::problem,
+    replica::{Coverage, QueryError},
 };
 
 /// How complete the answer is: `answered/shards`.

@@ -5,8 +5,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
-use longshore_root::Coverage;
 use serde_json::json;
+
+use crate::replica::Coverage;
 
 /// An error's answer; with what became of every shard where that is known.
 pub fn problem(status: StatusCode, code: &str, message: &str, coverage: Option<&Coverage>) -> Response {

@@ -13,7 +13,8 @@ use crate::{
     drive::deployed::Deployed,
     error::chain,
     kept::{catalog::Catalog, error::CatalogError, inputs::Inputs},
-    workers::{sessions::Proof, tunnels::replica_id},
+    replica::replica_id,
+    workers::sessions::Proof,
 };
 
 /// Bytes of inputs that travel in one message, beside one input that is larger.

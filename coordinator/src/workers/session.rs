@@ -15,7 +15,7 @@ use super::{
     recent_failures::RecentFailures,
     results::{self, Breach},
     sessions::{About, Given, Orders, Session, Sessions},
-    tunnels::{Tunnel, Tunnels, replica_key},
+    tunnels::{Tunnel, Tunnels},
 };
 use crate::{
     api::{caller::Caller, views},
@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     kept::catalog::Catalog,
     limits,
+    replica::replica_key,
 };
 
 /// What workers can ask, and people of workers.

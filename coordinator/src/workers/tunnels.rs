@@ -8,16 +8,16 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
-use longshore_core::{ReplicaKey, Role, WorkerId};
+use longshore_core::WorkerId;
 use longshore_proto::{
     CHUNK_BYTES,
-    v1::{self, CallEnd, FromLeaves, ToLeaves, call_end, from_leaves, to_leaves},
+    v1::{self, CallEnd, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Target, Transport};
+use longshore_root::{Call, CallError, Transport};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
-use crate::limits;
+use crate::{limits, replica::Target};
 
 type Answer = Result<Bytes, CallError>;
 
@@ -34,7 +34,7 @@ pub struct Tunnels {
 /// The worker of this process.
 struct Nearby {
     worker: WorkerId,
-    transport: Arc<dyn Transport>,
+    transport: Arc<dyn Transport<ReplicaId>>,
 }
 
 /// One stream to one worker.
@@ -57,7 +57,7 @@ struct Open {
 
 impl Tunnels {
     /// Calls to this worker travel by `transport` from now on. Only the first worker counts.
-    pub fn set_nearby(&self, worker: WorkerId, transport: Arc<dyn Transport>) {
+    pub fn set_nearby(&self, worker: WorkerId, transport: Arc<dyn Transport<ReplicaId>>) {
         // A process has one worker at most.
         let _ = self.nearby.set(Nearby { worker, transport });
     }
@@ -94,17 +94,17 @@ impl Tunnels {
     }
 }
 
-impl Transport for Tunnels {
+impl Transport<Target> for Tunnels {
     fn call(&self, target: &Target, call: Call, timeout: Duration) -> BoxFuture<'static, Answer> {
-        if let Some(nearby) = self.nearby.get().filter(|nearby| nearby.worker == target.worker) {
-            return nearby.transport.call(target, call, timeout);
+        if let Some(nearby) = self.nearby.get().filter(|nearby| Some(nearby.worker) == target.worker) {
+            return nearby.transport.call(&target.id, call, timeout);
         }
-        let tunnel = self.lock().get(&target.worker).cloned();
-        let key = target.key.clone();
+        let tunnel = target.worker.and_then(|worker| self.lock().get(&worker).cloned());
+        let replica = target.id.clone();
         Box::pin(async move {
             let tunnel =
                 tunnel.ok_or_else(|| CallError::Failed("its worker has no connection for queries".to_owned()))?;
-            tunnel.call(&key, call, timeout).await
+            tunnel.call(replica, call, timeout).await
         })
     }
 }
@@ -130,23 +130,23 @@ impl Tunnel {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn call(self: Arc<Self>, key: &ReplicaKey, call: Call, timeout: Duration) -> Answer {
+    async fn call(self: Arc<Self>, replica: ReplicaId, call: Call, timeout: Duration) -> Answer {
         let (done, answer) = oneshot::channel();
         let id = self.open(done)?;
         let guard = Guard { tunnel: Arc::clone(&self), id };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut start = v1::CallStart { replica: Some(replica_id(key)), timeout_ms, whole: None };
+        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, whole: None };
         match call {
-            Call::Leaf { body } if body.len() <= CHUNK_BYTES => {
+            Call::Leaf(body) if body.len() <= CHUNK_BYTES => {
                 start.whole = Some(body);
                 self.send(id, to_leaves::Message::Start(start)).await?;
             }
-            Call::Leaf { body } => {
+            Call::Leaf(body) => {
                 self.send(id, to_leaves::Message::Start(start)).await?;
                 self.send_data(id, body).await?;
                 self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
-            Call::Merge { parts } => {
+            Call::Merge(parts) => {
                 self.send(id, to_leaves::Message::Start(start)).await?;
                 for (shard, part) in parts {
                     self.send(id, to_leaves::Message::Part(v1::PartStart { shard })).await?;
@@ -257,19 +257,4 @@ fn join(mut before: BytesMut, last: Bytes) -> Bytes {
 
 fn too_large() -> CallError {
     CallError::Failed(format!("its answer is larger than {} bytes", limits::ANSWER_BYTES))
-}
-
-/// A replica's name on the wire.
-pub fn replica_id(key: &ReplicaKey) -> v1::ReplicaId {
-    let (merge, shard) = match key.role {
-        Role::Leaf { shard } => (false, shard),
-        Role::Merge => (true, 0),
-    };
-    v1::ReplicaId { service: key.service.clone(), generation: key.generation, merge, shard, number: key.number }
-}
-
-/// A replica's name from the wire.
-pub fn replica_key(id: v1::ReplicaId) -> ReplicaKey {
-    let role = if id.merge { Role::Merge } else { Role::Leaf { shard: id.shard } };
-    ReplicaKey { service: id.service, generation: id.generation, role, number: id.number }
 }

@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("longshore-store", &[]),
     ("longshore-blobs", &[]),
     ("merger-sdk", &["longshore-contract"]),
-    ("longshore-root", &["longshore-core"]),
+    ("longshore-root", &[]),
     ("longshore-client", &["longshore-local", "longshore-proto"]),
     ("longshore-worker", &["longshore-contract", "longshore-local", "longshore-proto", "longshore-shim"]),
     (

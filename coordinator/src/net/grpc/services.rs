@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use longshore_proto::v1::{self, services_server};
-use longshore_root::QueryError;
 use prost::Message;
 use tonic::{Code, Request, Response, Status};
 
 use super::caller;
-use crate::api::{
-    services::{Asked, QueryFailure, Services},
-    views,
+use crate::{
+    api::{
+        services::{Asked, QueryFailure, Services},
+        views,
+    },
+    replica::QueryError,
 };
 
 /// The service.

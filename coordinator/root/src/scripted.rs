@@ -1,0 +1,121 @@
+//! Replicas for tests: each answers as it is told to, and what they are asked is written down.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::time::sleep;
+
+use crate::topology::{Call, CallError, Candidate, Transport};
+
+/// A replica, known by a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Named(pub &'static str);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "replica {}", self.0)
+    }
+}
+
+/// Ready replicas of these names, separated by blanks.
+pub(crate) fn ready(names: &'static str) -> Vec<Candidate<Named>> {
+    names.split_whitespace().map(|name| Candidate { target: Arc::new(Named(name)), unready: None }).collect()
+}
+
+/// A replica that takes no calls, and why.
+pub(crate) fn unready(name: &'static str, why: &str) -> Candidate<Named> {
+    Candidate { target: Arc::new(Named(name)), unready: Some(why.to_owned()) }
+}
+
+/// What was asked of whom, with how much time.
+pub(crate) type Asked = (&'static str, Call, Duration);
+
+/// An answer, and how long it takes.
+type Reply = (Duration, Result<Bytes, CallError>);
+
+/// What replicas answer, and what they were asked. One of which nothing is said never answers.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    answers: Mutex<HashMap<&'static str, Reply>>,
+    asked: Mutex<Vec<Asked>>,
+    abandoned: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl Script {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// This one answers so after so many milliseconds.
+    pub fn after(
+        self: &Arc<Self>,
+        millis: u64,
+        name: &'static str,
+        answer: Result<&'static str, CallError>,
+    ) -> &Arc<Self> {
+        let answer = (Duration::from_millis(millis), answer.map(Bytes::from));
+        self.answers.lock().unwrap().insert(name, answer);
+        self
+    }
+
+    /// What was asked, in order.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Who was asked, in order.
+    pub fn asked_whom(&self) -> Vec<&'static str> {
+        self.asked().into_iter().map(|(name, ..)| name).collect()
+    }
+
+    /// Whose call was given up before it answered.
+    pub fn abandoned(&self) -> Vec<&'static str> {
+        self.abandoned.lock().unwrap().clone()
+    }
+}
+
+/// A call that is out.
+struct Out {
+    name: &'static str,
+    abandoned: Option<Arc<Mutex<Vec<&'static str>>>>,
+}
+
+impl Out {
+    fn answered(mut self) {
+        self.abandoned = None;
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        if let Some(abandoned) = &self.abandoned {
+            abandoned.lock().unwrap().push(self.name);
+        }
+    }
+}
+
+impl Transport<Named> for Script {
+    fn call(&self, target: &Named, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Bytes, CallError>> {
+        let name = target.0;
+        self.asked.lock().unwrap().push((name, call, timeout));
+        let answer = self.answers.lock().unwrap().get(name).cloned();
+        let out = Out { name, abandoned: Some(Arc::clone(&self.abandoned)) };
+        Box::pin(async move {
+            let Some((after, answer)) = answer else { return std::future::pending().await };
+            sleep(after).await;
+            out.answered();
+            answer
+        })
+    }
+}
+
+/// It failed, for this reason.
+pub(crate) fn failed(why: &str) -> CallError {
+    CallError::Failed(why.to_owned())
+}
