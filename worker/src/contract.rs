@@ -5,10 +5,17 @@
 //! back, how much there may be, and what its end means, is the same for all of them.
 
 pub(crate) mod amount;
+mod command;
 pub(crate) mod failures;
+pub(crate) mod fetch;
 pub(crate) mod http;
 pub(crate) mod inputs;
 pub(crate) mod names;
-pub(crate) mod outputs;
+mod outputs;
 pub(crate) mod placeholders;
+pub(crate) mod received;
+pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod yard;
+
+pub(crate) use outputs::Tray;

@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod cache;
 mod calls;
+mod causes;
 mod contract;
 pub mod coordinator;
 mod door;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     cache::{Cache, lists},
+    causes,
     coordinator::Coordinator,
     executor::{Executor, WorkId},
     held::{self, Held},
@@ -281,7 +282,7 @@ impl Link {
                 Err(why) => {
                     let failure = v1::Failure {
                         class: v1::FailureClass::Infrastructure.into(),
-                        message: format!("the list of its parts cannot be had: {why}"),
+                        message: format!("the list of its parts cannot be had: {}", causes::in_a_line(&why)),
                         ..v1::Failure::default()
                     };
                     let end = Some(v1::result::End::Failure(failure));

@@ -3,10 +3,14 @@
 //! The coordinator says which replicas shall be here; each has a keeper that fetches its data, starts its containers,
 //! and starts them again, after a growing pause, whenever they end. Calls go to a replica that is ready, or fail at once.
 
+mod call;
 mod data;
+mod error;
 mod files;
 mod http;
 mod keeper;
+mod spec;
+mod state;
 
 use std::{
     collections::BTreeMap,
@@ -17,44 +21,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use longshore_proto::v1::{DesiredReplica, ReplicaId, ReplicaPhase, ReplicaReport};
+use longshore_proto::v1::{DesiredReplica, ReplicaId, ReplicaReport};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use call::{Ask, Unanswered};
+use keeper::Means;
+use state::State;
+
 use crate::{cache::Cache, contract::yard::Yard, runtime::Runtime};
-
-/// What is asked of a replica.
-#[derive(Debug, Clone)]
-pub enum Ask {
-    /// A query, for a leaf.
-    Leaf(Bytes),
-    /// Parts with their shards, for a merge.
-    Merge(Vec<(u32, Bytes)>),
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unanswered {
-    /// The input is bad.
-    Refused(String),
-    /// It has too much to do.
-    Busy(String),
-    /// It failed.
-    Failed(String),
-}
-
-/// Containers that are ready to answer. Dropping the future of a call abandons it.
-pub(crate) trait Serving: Send + Sync {
-    /// Answers one call, within the time given.
-    fn call(&self, ask: Ask, within: Duration) -> BoxFuture<'_, Result<Bytes, Unanswered>>;
-}
 
 /// All replicas of this worker.
 pub(crate) struct Replicas {
-    pub(self) runtime: Arc<dyn Runtime>,
-    pub(self) blobs: Cache,
-    pub(self) yard: Arc<Yard>,
+    means: Arc<Means>,
     kept: Mutex<BTreeMap<Key, Kept>>,
     /// Also of replicas that are not kept any more but still have containers to end.
     keepers: TaskTracker,
@@ -70,30 +49,6 @@ struct Kept {
     leave: CancellationToken,
 }
 
-/// What a keeper tells of its replica.
-pub(crate) struct State {
-    told: Mutex<Told>,
-    changes: watch::Sender<u64>,
-}
-
-struct Told {
-    phase: ReplicaPhase,
-    message: String,
-    serving: Option<Arc<dyn Serving>>,
-}
-
-impl State {
-    fn lock(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells everybody where the replica stands.
-    fn tell(&self, phase: ReplicaPhase, message: impl Into<String>, serving: Option<Arc<dyn Serving>>) {
-        *self.lock() = Told { phase, message: message.into(), serving };
-        self.changes.send_modify(|count| *count += 1);
-    }
-}
-
 fn key(id: &ReplicaId) -> Key {
     (id.service.clone(), id.generation, id.merge, id.shard, id.number)
 }
@@ -102,9 +57,7 @@ impl Replicas {
     /// No replicas yet; their directories will be below `dir`.
     pub fn start(runtime: Arc<dyn Runtime>, blobs: Cache, dir: PathBuf) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            runtime,
-            blobs,
-            yard: Arc::new(Yard::open(&dir)?),
+            means: Arc::new(Means { runtime, blobs, yard: Arc::new(Yard::open(&dir)?) }),
             kept: Mutex::default(),
             keepers: TaskTracker::new(),
             changes: watch::Sender::new(0),
@@ -117,7 +70,7 @@ impl Replicas {
     }
 
     /// Keeps exactly these from now on.
-    pub fn keep(self: &Arc<Self>, desired: Vec<DesiredReplica>) {
+    pub fn keep(&self, desired: Vec<DesiredReplica>) {
         if self.closing.is_cancelled() {
             return;
         }
@@ -136,11 +89,10 @@ impl Replicas {
         }
     }
 
-    fn hire(self: &Arc<Self>, desired: DesiredReplica) -> Kept {
-        let told = Told { phase: ReplicaPhase::Starting, message: String::new(), serving: None };
-        let state = Arc::new(State { told: Mutex::new(told), changes: self.changes.clone() });
+    fn hire(&self, desired: DesiredReplica) -> Kept {
+        let state = Arc::new(State::new(self.changes.clone()));
         let leave = self.closing.child_token();
-        let keeper = keeper::keep(Arc::clone(self), desired.clone(), Arc::clone(&state), leave.clone());
+        let keeper = keeper::keep(Arc::clone(&self.means), desired.clone(), Arc::clone(&state), leave.clone());
         self.keepers.spawn(keeper);
         Kept { desired, state, leave }
     }
@@ -148,7 +100,7 @@ impl Replicas {
     /// Where every replica stands.
     pub fn reports(&self) -> Vec<ReplicaReport> {
         let report = |replica: &Kept| {
-            let told = replica.state.lock();
+            let told = replica.state.now();
             ReplicaReport { id: replica.desired.id.clone(), phase: told.phase.into(), message: told.message.clone() }
         };
         self.lock().values().map(report).collect()
@@ -165,7 +117,7 @@ impl Replicas {
             let kept = self.lock();
             let replica =
                 kept.get(&key(id)).ok_or_else(|| Unanswered::Failed("it is not on this worker".to_owned()))?;
-            let told = replica.state.lock();
+            let told = replica.state.now();
             told.serving.clone().ok_or_else(|| Unanswered::Failed(format!("not ready: {}", told.message)))?
         };
         timeout(within, serving.call(ask, within))

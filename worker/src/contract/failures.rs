@@ -95,6 +95,44 @@ pub(crate) fn of_collecting(error: &CollectError) -> Failure {
     }
 }
 
+/// There is nothing to run.
+pub(crate) fn of_no_command() -> Failure {
+    failure(FailureClass::Command, "there is no command: the image has none and none was given")
+}
+
+/// What was asked of a server with interface `http` had this status.
+pub(crate) fn of_status(class: FailureClass, status: u16, message: String) -> Failure {
+    coded(class, status.into(), message)
+}
+
+/// The worker leaves before this could begin.
+pub(crate) fn of_shutdown() -> Failure {
+    failure(FailureClass::Infrastructure, "the worker is shutting down")
+}
+
+/// The failure of a request under which the server's process ended.
+pub(crate) fn of_server_end(end: &End, stderr: &Bytes, program: &str, bounds: Bounds) -> Failure {
+    let mut failure = match of_end(end, program, bounds) {
+        Some(failure) if matches!(end, End::OutOfMemory { .. } | End::NotStarted { .. }) => failure,
+        Some(how) => failure(FailureClass::SlotLost, format!("the server ended: {}", how.message)),
+        None => failure(FailureClass::SlotLost, "the server ended: exit code 0"),
+    };
+    failure.stderr_tail = tail(stderr);
+    failure
+}
+
+/// A failure in one line, with the last words on standard error.
+pub(crate) fn in_a_line(failure: &Failure) -> String {
+    let stderr = String::from_utf8_lossy(&failure.stderr_tail);
+    let last = stderr.lines().next_back().map(one_line).filter(|line| !line.is_empty());
+    last.map_or_else(|| failure.message.clone(), |last| format!("{} ({last})", failure.message))
+}
+
+/// An output that grew past its bound.
+pub(crate) fn of_too_large(most_bytes: u64) -> Failure {
+    failure(FailureClass::Output, format!("output larger than {} (max_output_bytes)", amount::bytes(most_bytes)))
+}
+
 /// The command was to leave a file and left none.
 pub(crate) fn of_missing_output(path: &str) -> Failure {
     failure(FailureClass::Output, format!("left no output: expected \"{}\" ({{out}})", path.escape_debug()))

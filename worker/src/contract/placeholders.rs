@@ -1,8 +1,8 @@
 //! The words in braces of a command and its environment, and the variables every process finds.
 //!
 //! Exactly `{in} {out} {outdir} {name} {stem} {ext} {index} {attempt} {job} {shard} {shards} {data} {manifest}` are
-//! replaced; anything else in braces stays as it is, and so does a word that means nothing here (`{shard}` in a job).
-//! What was put in is not looked at again.
+//! replaced; anything else in braces stays as it is, and so does a word that means nothing here (`{shard}` in a job, `{in}`
+//! for a server, which is started once for many requests). What was put in is not looked at again.
 //!
 //! Which words a command uses also decides how bytes reach it: without `{in}` its input is standard input, without
 //! `{out}` or `{outdir}` its standard output is its output. An argument that names the variable with the same fact
@@ -10,72 +10,59 @@
 //! A program that reads such a variable without its name in the command does not; it then also finds its input on
 //! standard input, and must be given `{outdir}` somewhere, in `env` for example.
 
-/// A word that is replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
-    In,
-    Out,
-    Outdir,
-    Name,
-    Stem,
-    Ext,
-    Index,
-    Attempt,
-    Job,
-    Shard,
-    Shards,
-    Data,
-    Manifest,
-}
-
-const WORDS: [(&str, Word); 13] = [
-    ("{in}", Word::In),
-    ("{out}", Word::Out),
-    ("{outdir}", Word::Outdir),
-    ("{name}", Word::Name),
-    ("{stem}", Word::Stem),
-    ("{ext}", Word::Ext),
-    ("{index}", Word::Index),
-    ("{attempt}", Word::Attempt),
-    ("{job}", Word::Job),
-    ("{shard}", Word::Shard),
-    ("{shards}", Word::Shards),
-    ("{data}", Word::Data),
-    ("{manifest}", Word::Manifest),
-];
+use longshore_contract::{Word, env};
 
 /// Variables whose name in an argument counts as using a word.
 const VARIABLES: [(&str, Word); 5] = [
-    ("LONGSHORE_INPUT", Word::In),
-    ("WORK_ITEM_FILE", Word::In),
-    ("LONGSHORE_OUTPUT", Word::Out),
-    ("LONGSHORE_OUTDIR", Word::Outdir),
-    ("LONGSHORE_MANIFEST", Word::Manifest),
+    (env::INPUT, Word::In),
+    (env::WORK_ITEM_FILE, Word::In),
+    (env::OUTPUT, Word::Out),
+    (env::OUTDIR, Word::Outdir),
+    (env::MANIFEST, Word::Manifest),
 ];
 
-/// What the words stand for, for one run. Paths are as the inside sees them.
+/// What stays the same for everything that runs in a container.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Facts<'a> {
-    /// The input: a file, or for many parts the directory with one file each.
-    pub input: &'a str,
-    /// The directory to leave outputs in.
-    pub outdir: &'a str,
-    /// The input's name, without a directory.
-    pub name: &'a str,
-    /// The item's number.
-    pub index: u64,
-    /// Which try, from 1.
-    pub attempt: u32,
+pub(crate) struct Fixed<'a> {
     /// The job's or service's name.
     pub job: &'a str,
     /// The shard, for a leaf.
     pub shard: Option<u32>,
     /// How many shards there are, for a leaf or merge.
     pub shards: Option<u32>,
-    /// The shard's data.
+    /// The shard's data, as the inside sees it.
     pub data: Option<&'a str>,
+}
+
+/// What one run or request is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Item<'a> {
+    /// The input's name, without a directory.
+    pub name: &'a str,
+    /// The item's number.
+    pub index: u64,
+    /// Which try, from 1.
+    pub attempt: u32,
+}
+
+/// Where one run finds its bytes and leaves others, as the inside sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Files<'a> {
+    /// The input: a file, or for many parts the directory with one file each.
+    pub input: &'a str,
+    /// The directory to leave outputs in.
+    pub outdir: &'a str,
     /// The file that describes the parts.
     pub manifest: Option<&'a str>,
+}
+
+/// What the words stand for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    /// For everything in the container.
+    pub fixed: Fixed<'a>,
+    /// For one run; none for a server, which is started for many requests. Words of a run stay as they are then.
+    pub run: Option<(Item<'a>, Files<'a>)>,
 }
 
 /// Which ways to its bytes a command uses.
@@ -137,12 +124,17 @@ impl Template {
         self.uses
     }
 
-    /// The command line of one run.
+    /// Whether there is nothing to run.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.argv.is_empty()
+    }
+
+    /// The command line of a run or server.
     pub(crate) fn argv(&self, facts: &Facts<'_>) -> Vec<String> {
         self.argv.iter().map(|text| text.fill(facts)).collect()
     }
 
-    /// The environment of one run, to be laid over the container's own: its variables with words in them, and ours.
+    /// The environment of a run or server, to be laid over the container's own: its variables with words in them, and ours.
     pub(crate) fn env(&self, facts: &Facts<'_>) -> Vec<(String, String)> {
         let own = self.env.iter().map(|(name, text)| (name.clone(), text.fill(facts)));
         own.chain(variables(facts)).collect()
@@ -166,16 +158,15 @@ impl Text {
         let mut pieces = Vec::new();
         let (mut rest, mut from) = (value, 0);
         while let Some(brace) = rest[from..].find('{').map(|at| from + at) {
-            let word = WORDS.iter().find(|(word, _)| rest[brace..].starts_with(word));
-            let Some((word, meaning)) = word else {
+            let Some(word) = Word::ALL.into_iter().find(|word| rest[brace..].starts_with(word.text())) else {
                 from = brace + 1;
                 continue;
             };
             if brace > 0 {
                 pieces.push(Piece::Plain(rest[..brace].to_owned()));
             }
-            pieces.push(Piece::Word(*meaning));
-            (rest, from) = (&rest[brace + word.len()..], 0);
+            pieces.push(Piece::Word(word));
+            (rest, from) = (&rest[brace + word.text().len()..], 0);
         }
         if !rest.is_empty() {
             pieces.push(Piece::Plain(rest.to_owned()));
@@ -195,64 +186,68 @@ impl Text {
         for piece in &self.0 {
             match piece {
                 Piece::Plain(text) => filled.push_str(text),
-                Piece::Word(word) => word.fill(facts, &mut filled),
+                Piece::Word(word) => fill(*word, facts, &mut filled),
             }
         }
         filled
     }
 }
 
-impl Word {
-    fn fill(self, facts: &Facts<'_>, text: &mut String) {
-        use std::fmt::Write as _;
-        // Writing to a String does not fail.
-        let _ = match self {
-            Self::In => text.write_str(facts.input),
-            Self::Out => write!(text, "{}/{}", facts.outdir, facts.name),
-            Self::Outdir => text.write_str(facts.outdir),
-            Self::Name => text.write_str(facts.name),
-            Self::Stem => text.write_str(split_extension(facts.name).0),
-            Self::Ext => text.write_str(split_extension(facts.name).1),
-            Self::Index => write!(text, "{}", facts.index),
-            Self::Attempt => write!(text, "{}", facts.attempt),
-            Self::Job => text.write_str(facts.job),
-            Self::Shard => known(text, facts.shard, "{shard}"),
-            Self::Shards => known(text, facts.shards, "{shards}"),
-            Self::Data => known(text, facts.data, "{data}"),
-            Self::Manifest => known(text, facts.manifest, "{manifest}"),
-        };
-    }
+fn fill(word: Word, facts: &Facts<'_>, text: &mut String) {
+    use std::fmt::Write as _;
+    let Facts { fixed, run } = facts;
+    // Writing to a String does not fail.
+    let _ = match (word, run) {
+        (Word::Job, _) => text.write_str(fixed.job),
+        (Word::Shard, _) => known(text, fixed.shard, word),
+        (Word::Shards, _) => known(text, fixed.shards, word),
+        (Word::Data, _) => known(text, fixed.data, word),
+        (Word::In, Some((_, files))) => text.write_str(files.input),
+        (Word::Out, Some((item, files))) => write!(text, "{}/{}", files.outdir, item.name),
+        (Word::Outdir, Some((_, files))) => text.write_str(files.outdir),
+        (Word::Manifest, Some((_, files))) => known(text, files.manifest, word),
+        (Word::Name, Some((item, _))) => text.write_str(item.name),
+        (Word::Stem, Some((item, _))) => text.write_str(split_extension(item.name).0),
+        (Word::Ext, Some((item, _))) => text.write_str(split_extension(item.name).1),
+        (Word::Index, Some((item, _))) => write!(text, "{}", item.index),
+        (Word::Attempt, Some((item, _))) => write!(text, "{}", item.attempt),
+        (_, None) => text.write_str(word.text()),
+    };
 }
 
-fn known(text: &mut String, fact: Option<impl std::fmt::Display>, word: &str) -> std::fmt::Result {
+/// A word that means nothing here stays as it is.
+fn known(text: &mut String, fact: Option<impl std::fmt::Display>, word: Word) -> std::fmt::Result {
     use std::fmt::Write as _;
     match fact {
         Some(fact) => write!(text, "{fact}"),
-        None => text.write_str(word),
+        None => text.write_str(word.text()),
     }
 }
 
-/// The variables every run finds.
+/// The variables that a run or server finds: those that mean something to it.
 fn variables(facts: &Facts<'_>) -> impl Iterator<Item = (String, String)> {
+    let Facts { fixed, run } = facts;
+    let of_run = run.map(|(item, files)| {
+        [
+            (env::INPUT, files.input.to_owned()),
+            (env::WORK_ITEM_FILE, files.input.to_owned()),
+            (env::OUTPUT, format!("{}/{}", files.outdir, item.name)),
+            (env::OUTDIR, files.outdir.to_owned()),
+            (env::NAME, item.name.to_owned()),
+            (env::INDEX, item.index.to_string()),
+            (env::ATTEMPT, item.attempt.to_string()),
+        ]
+    });
+    let manifest = run.and_then(|(_, files)| files.manifest);
     let optional = [
-        ("LONGSHORE_SHARD", facts.shard.map(|shard| shard.to_string())),
-        ("LONGSHORE_SHARDS", facts.shards.map(|shards| shards.to_string())),
-        ("LONGSHORE_DATA", facts.data.map(str::to_owned)),
-        ("LONGSHORE_MANIFEST", facts.manifest.map(str::to_owned)),
+        (env::SHARD, fixed.shard.map(|shard| shard.to_string())),
+        (env::SHARDS, fixed.shards.map(|shards| shards.to_string())),
+        (env::DATA, fixed.data.map(str::to_owned)),
+        (env::MANIFEST, manifest.map(str::to_owned)),
     ];
-    [
-        ("LONGSHORE_INPUT", facts.input.to_owned()),
-        ("WORK_ITEM_FILE", facts.input.to_owned()),
-        ("LONGSHORE_OUTPUT", format!("{}/{}", facts.outdir, facts.name)),
-        ("LONGSHORE_OUTDIR", facts.outdir.to_owned()),
-        ("LONGSHORE_NAME", facts.name.to_owned()),
-        ("LONGSHORE_INDEX", facts.index.to_string()),
-        ("LONGSHORE_ATTEMPT", facts.attempt.to_string()),
-        ("LONGSHORE_JOB", facts.job.to_owned()),
-    ]
-    .into_iter()
-    .chain(optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))))
-    .map(|(name, value)| (name.to_owned(), value))
+    let known = optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
+    let all = of_run.into_iter().flatten().chain([(env::JOB, fixed.job.to_owned())]).chain(known);
+    all.map(|(name, value)| (name.to_owned(), value))
 }
 
 /// Whether `argument` contains `variable` as a whole word.
@@ -275,18 +270,15 @@ fn split_extension(name: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    const FACTS: Facts<'_> = Facts {
-        input: "/in/0/a.tar.gz",
-        outdir: "/out/7",
-        name: "a.tar.gz",
-        index: 3,
-        attempt: 2,
-        job: "pack",
-        shard: None,
-        shards: None,
-        data: None,
-        manifest: None,
-    };
+    const ITEM: Item<'_> = Item { name: "a.tar.gz", index: 3, attempt: 2 };
+
+    const FILES: Files<'_> = Files { input: "/in/0/a.tar.gz", outdir: "/out/7", manifest: None };
+
+    const PACK: Fixed<'_> = Fixed { job: "pack", shard: None, shards: None, data: None };
+
+    const FACTS: Facts<'_> = Facts { fixed: PACK, run: Some((ITEM, FILES)) };
+
+    const LEAF: Fixed<'_> = Fixed { job: "find", shard: Some(1), shards: Some(4), data: Some("/data") };
 
     fn argv(arguments: &[&str]) -> Vec<String> {
         arguments.iter().map(|argument| (*argument).to_owned()).collect()
@@ -310,7 +302,7 @@ mod tests {
     fn the_words_of_leaves_are_replaced_where_they_mean_something() {
         let words = "{shard}/{shards} {data} {manifest}";
         assert_eq!(filled(words), words);
-        let facts = Facts { shard: Some(1), shards: Some(4), data: Some("/data"), manifest: Some("/m"), ..FACTS };
+        let facts = Facts { fixed: LEAF, run: Some((ITEM, Files { manifest: Some("/m"), ..FILES })) };
         assert_eq!(Template::new(&argv(&[words]), []).argv(&facts), ["1/4 /data /m"]);
     }
 
@@ -326,8 +318,17 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_not_replaced_again() {
-        let facts = Facts { name: "{in}{out", ..FACTS };
+        let facts = Facts { run: Some((Item { name: "{in}{out", ..ITEM }, FILES)), ..FACTS };
         assert_eq!(Template::new(&argv(&["{name}}"]), []).argv(&facts), ["{in}{out}"]);
+    }
+
+    #[test]
+    fn a_server_is_told_what_stays_the_same_and_no_more() {
+        let server = Facts { fixed: LEAF, run: None };
+        let template = Template::new(&argv(&["{job} {shard}/{shards} {data}", "{in} {out} {index} {manifest}"]), []);
+        assert_eq!(template.argv(&server), ["find 1/4 /data", "{in} {out} {index} {manifest}"]);
+        let names: Vec<_> = template.env(&server).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["LONGSHORE_JOB", "LONGSHORE_SHARD", "LONGSHORE_SHARDS", "LONGSHORE_DATA"]);
     }
 
     #[test]

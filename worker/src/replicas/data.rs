@@ -12,12 +12,35 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use longshore_proto::v1::{BlobListRef, NamedBlob};
 
 use crate::{
-    cache::{Blob, Cache, FetchBlobs, lists},
+    cache::{
+        Blob, Cache, FetchBlobs,
+        lists::{self, ListError},
+    },
     contract::yard::Yard,
 };
 
 /// Files fetched at once.
 const FETCHES: usize = 16;
+
+/// Why a shard's data cannot be laid out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DataError {
+    /// What the files are is not known.
+    #[error("the list of its files")]
+    List(#[from] ListError),
+    /// Its directory cannot be made.
+    #[error("its directory cannot be made")]
+    Directory(#[source] io::Error),
+    /// A file cannot be had or written.
+    #[error("file {path:?}")]
+    File {
+        /// Its path below the directory.
+        path: String,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+}
 
 /// A shard's data on this worker. Its directory goes with this value.
 pub(super) struct Data {
@@ -28,10 +51,14 @@ pub(super) struct Data {
 impl Data {
     /// Lays the files of a list out in a new directory, readable by everybody and writable by nobody. With `read_only` the
     /// inside sees it through a mount that cannot be written to, and files of the cache need not be copied.
-    pub async fn lay_out(blobs: &Cache, yard: &Arc<Yard>, list: &BlobListRef, read_only: bool) -> Result<Self, String> {
-        let files = lists::entries(blobs, std::slice::from_ref(list)).await;
-        let files = files.map_err(|why| format!("the list of its data: {why}"))?;
-        let about = |error: io::Error| format!("the directory of its data: {error}");
+    pub async fn lay_out(
+        blobs: &Cache,
+        yard: &Arc<Yard>,
+        list: &BlobListRef,
+        read_only: bool,
+    ) -> Result<Self, DataError> {
+        let files = lists::entries(blobs, std::slice::from_ref(list)).await?;
+        let about = DataError::Directory;
         // From here on, whatever happens, the directory is removed again.
         let data = Self { dir: yard.slot_dir().map_err(about)?, yard: Arc::clone(yard) };
         make_dir(&data.files()).map_err(about)?;
@@ -58,16 +85,16 @@ impl Drop for Data {
     }
 }
 
-async fn lay(blobs: &Cache, below: &Path, file: NamedBlob, read_only: bool) -> Result<(), String> {
-    let about = |error: &dyn std::fmt::Display| format!("data file {:?}: {error}", file.path);
-    let digest = blake3::Hash::from_slice(&file.digest).map_err(|error| about(&error))?;
+async fn lay(blobs: &Cache, below: &Path, file: NamedBlob, read_only: bool) -> Result<(), DataError> {
+    let about = |cause: io::Error| DataError::File { path: file.path.clone(), cause };
+    let digest = blake3::Hash::from_slice(&file.digest).map_err(|error| about(io::Error::other(error)))?;
     let blob = match file.inline.clone() {
         Some(bytes) => Blob::Bytes(bytes),
-        None => blobs.fetch(digest, file.size).await.map_err(|error| about(&error))?,
+        None => blobs.fetch(digest, file.size).await.map_err(|error| about(io::Error::other(error)))?,
     };
     let (below, path) = (below.to_owned(), file.path.clone());
     let written = tokio::task::spawn_blocking(move || write(&below, &path, &blob, read_only)).await;
-    written.map_err(io::Error::other).flatten().map_err(|error| about(&error))
+    written.map_err(io::Error::other).flatten().map_err(about)
 }
 
 fn write(below: &Path, path: &str, blob: &Blob, read_only: bool) -> io::Result<()> {

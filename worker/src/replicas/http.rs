@@ -1,25 +1,25 @@
-//! A replica with interface `http`: a server that stays up.
+//! A replica with interface `http`: a server that stays up, asked many things at once.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{future::BoxFuture, stream};
-use http::{HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited, StreamBody};
-use hyper::body::Frame;
-use longshore_contract::{DEFAULT_PORT, bounds::ANSWER_BYTES, env as named, header as told};
-use longshore_shim::Serve;
+use futures_util::future::BoxFuture;
+use longshore_contract::bounds::ANSWER_BYTES;
 use tokio::sync::Semaphore;
 
 use super::{
-    Ask, Serving, Unanswered,
-    keeper::{Place, Room},
+    call::{Ask, Serving, Unanswered, part_name, unanswered},
+    error::ReplicaError,
+    spec::{ReplicaSpec, Started},
 };
 use crate::{
+    cache::Blob,
     contract::{
         failures,
-        http::{Body, HttpServer, NotReady, ServerEnd},
-        placeholders::{Facts, Template},
+        http::{Content, Part, Question},
+        placeholders::Fixed,
+        received::InMemory,
+        serve::{Server, ServerSpec, Unserved},
     },
     runtime::Control,
 };
@@ -30,140 +30,74 @@ const START: Duration = Duration::from_secs(600);
 /// Bytes kept of each log.
 const LOG_BYTES: u32 = 16 << 10;
 
-/// Characters of a server's words in an error.
-const WORDS: usize = 256;
+/// Calls a server works on at once when its service does not say.
+const CONCURRENCY: u32 = 16;
 
 /// A server that is ready.
-pub(super) struct Server {
-    server: HttpServer,
+pub(super) struct ServerReplica {
+    server: Server,
+    spec: Arc<ReplicaSpec>,
     working: Semaphore,
-    shards: u32,
 }
 
-impl Server {
+impl ServerReplica {
     /// Starts the server in its container and waits until it is ready.
-    pub async fn start(place: &Place, room: &Room, concurrency: u32) -> Result<Self, String> {
-        let serve = serve(place, room)?;
-        let server = HttpServer::start(Arc::clone(&room.shim), serve).await.map_err(|lost| lost.to_string())?;
-        match server.ready(START).await {
-            Ok(()) => {}
-            Err(NotReady::Ended(end)) => return Err(words(end, &*room.control).await),
-            Err(NotReady::Late(seen)) => {
-                return Err(format!("it was not ready within {}s: {seen}", START.as_secs()));
-            }
-        }
-        Ok(Self { server, working: Semaphore::new(concurrency as usize), shards: place.shards })
+    pub(super) async fn start(spec: &Arc<ReplicaSpec>, started: &Started) -> Result<Self, ReplicaError> {
+        let told = ServerSpec {
+            image: &started.image,
+            container: &spec.container,
+            fixed: spec.fixed(&started.paths),
+            socket: &started.paths.inside_socket,
+            max_output_bytes: ANSWER_BYTES,
+            log_bytes: LOG_BYTES,
+        };
+        let server = Server::start(Arc::clone(&started.shim), told).await.map_err(ReplicaError::Failed)?;
+        server.ready(START, &*started.control).await.map_err(ReplicaError::Failed)?;
+        let concurrency = if spec.concurrency == 0 { CONCURRENCY } else { spec.concurrency };
+        Ok(Self { server, spec: Arc::clone(spec), working: Semaphore::new(concurrency as usize) })
     }
 
     /// Waits until the server has ended; answers why.
-    pub async fn ended(&self, control: &dyn Control) -> String {
-        words(self.server.ended().await, control).await
+    pub(super) async fn ended(&self, control: &dyn Control) -> ReplicaError {
+        ReplicaError::Failed(self.server.end(control).await)
     }
 
     async fn ask(&self, ask: Ask, within: Duration) -> Result<Bytes, Unanswered> {
         let failed = |error: &dyn std::fmt::Display| Unanswered::Failed(error.to_string());
         let _working = self.working.acquire().await.map_err(|error| failed(&error))?;
-        let mut request = match ask {
-            Ask::Leaf(body) => Request::new(whole(body)),
-            Ask::Merge(parts) => multipart(parts),
-        };
-        *request.method_mut() = Method::POST;
-        let headers = request.headers_mut();
-        let millis = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(told::TIMEOUT_MS, millis.into());
-        headers.insert(told::SHARDS, self.shards.into());
-        let answer = self.server.call(request).await.map_err(|error| failed(&error))?;
-        let status = answer.status();
-        let bound = usize::try_from(ANSWER_BYTES).unwrap_or(usize::MAX);
-        let body = Limited::new(answer.into_body(), bound).collect().await.map_err(|error| failed(&error))?;
-        let body = body.to_bytes();
-        if status.is_success() {
-            return Ok(body);
+        let fixed = Fixed { job: &self.spec.service, shards: Some(self.spec.shards), ..Fixed::default() };
+        let question = Question { item: self.spec.item(), fixed, within: Some(within), content: content(ask) };
+        let mut answer = InMemory::default();
+        match self.server.ask(question, &mut answer).await {
+            Ok(()) => Ok(answer.whole()),
+            Err(Unserved::Busy(failure)) => Err(Unanswered::Busy(failures::in_a_line(&failure))),
+            Err(Unserved::Failed(failure)) => Err(unanswered(&failure)),
+            // Another replica is asked at once: the news of this one's end is not waited for.
+            Err(Unserved::Lost(error)) => Err(failed(&error)),
         }
-        let said: String = String::from_utf8_lossy(&body).chars().take(WORDS).collect();
-        let message = format!("{status}: {}", failures::one_line(&said));
-        Err(match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Unanswered::Busy(message),
-            status if status.is_client_error() => Unanswered::Refused(message),
-            _ => Unanswered::Failed(message),
-        })
     }
 }
 
-impl Serving for Server {
+impl Serving for ServerReplica {
     fn call(&self, ask: Ask, within: Duration) -> BoxFuture<'_, Result<Bytes, Unanswered>> {
         Box::pin(self.ask(ask, within))
     }
 }
 
-fn serve(place: &Place, room: &Room) -> Result<Serve, String> {
-    let paths = &room.paths;
-    let argv = room.image.argv(&place.container);
-    if argv.is_empty() {
-        return Err("there is no command: the image has none and none was given".to_owned());
-    }
-    let own = place.container.env.iter().map(|var| (var.name.as_str(), var.value.as_str()));
-    let template = Template::new(&argv, own);
-    let facts = Facts {
-        job: &place.service,
-        shard: (!place.merge).then_some(place.shard),
-        shards: Some(place.shards),
-        data: paths.inside_data.as_deref(),
-        ..Facts::default()
-    };
-    let port = u16::try_from(place.container.port).ok().filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
-    let socket = paths.inside_socket.clone();
-    let mut env = template.env(&facts);
-    env.push((named::PORT.to_owned(), port.to_string()));
-    env.push((named::SOCKET.to_owned(), socket.clone()));
-    Ok(Serve { argv: template.argv(&facts), env, port, socket, log_bytes: LOG_BYTES })
-}
-
-async fn words(end: ServerEnd, control: &dyn Control) -> String {
-    match end {
-        ServerEnd::Process { end, stderr, .. } => {
-            let bounds = failures::Bounds { timeout_ms: 0, memory_bytes: 0, max_output_bytes: ANSWER_BYTES };
-            let how = failures::of_end(&end, "the server", bounds)
-                .map_or_else(|| "exit code 0".to_owned(), |failure| failure.message);
-            let last = String::from_utf8_lossy(&stderr).lines().next_back().map(failures::one_line);
-            let last = last.filter(|line| !line.is_empty()).map_or(String::new(), |line| format!(" ({line})"));
-            format!("its server has ended: {how}{last}")
+fn content(ask: Ask) -> Content {
+    match ask {
+        Ask::Leaf(body) => {
+            let size = body.len() as u64;
+            Content::One(Blob::Bytes(body), size)
         }
-        ServerEnd::Sandbox(lost) => {
-            let found = control.post_mortem().await;
-            if found.out_of_memory {
-                "its container met its memory limit".to_owned()
-            } else {
-                format!("its container has ended: {}", lost.reason)
-            }
+        Ask::Merge(parts) => {
+            let part = |(shard, bytes): (u32, Bytes)| Part {
+                shard: shard.into(),
+                name: part_name(shard),
+                size: bytes.len() as u64,
+                blob: Blob::Bytes(bytes),
+            };
+            Content::Parts(parts.into_iter().map(part).collect())
         }
     }
-}
-
-fn whole(body: Bytes) -> Body {
-    Full::new(body).map_err(|never| match never {}).boxed_unsync()
-}
-
-/// All parts as `multipart/mixed` (RFC 2046), each with its shard and length.
-fn multipart(parts: Vec<(u32, Bytes)>) -> Request<Body> {
-    let boundary = uuid::Uuid::new_v4().simple().to_string();
-    let mut pieces = Vec::with_capacity(parts.len() * 2 + 1);
-    for (shard, part) in parts {
-        let head = format!("\r\n--{boundary}\r\n{}: {shard}\r\ncontent-length: {}\r\n\r\n", told::SHARD, part.len());
-        pieces.push(Bytes::from(head));
-        pieces.push(part);
-    }
-    pieces.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
-    let length: usize = pieces.iter().map(Bytes::len).sum();
-    let frames = pieces
-        .into_iter()
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| Ok::<_, Box<dyn std::error::Error + Send + Sync>>(Frame::data(piece)));
-    let mut request = Request::new(StreamBody::new(stream::iter(frames)).boxed_unsync());
-    let headers = request.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    if let Ok(value) = HeaderValue::try_from(format!("multipart/mixed; boundary={boundary}")) {
-        headers.insert(header::CONTENT_TYPE, value);
-    }
-    request
 }

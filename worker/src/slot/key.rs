@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use longshore_proto::v1::{Container, Interface, Isolation, Stage};
 
+use crate::work::Work;
+
 /// Largest single output when a stage does not say: 1 GiB.
 const DEFAULT_MAX_OUTPUT_BYTES: u64 = 1 << 30;
 
@@ -28,16 +30,19 @@ struct Server {
     entrypoint: Vec<String>,
     command: Vec<String>,
     port: u32,
+    /// A server is told it when it starts.
+    job_name: String,
 }
 
 impl Key {
-    /// The key of a stage's attempts.
-    pub(crate) fn of(stage: &Stage) -> Self {
+    /// The key of a stage's attempts, in a job of this name.
+    pub(crate) fn of(stage: &Stage, job_name: &str) -> Self {
         let container = stage.container.clone().unwrap_or_default();
         let server = (container.interface() == Interface::Http).then(|| Server {
             entrypoint: container.entrypoint.clone(),
             command: container.command.clone(),
             port: container.port,
+            job_name: job_name.to_owned(),
         });
         Self {
             env: container.env.into_iter().map(|var| (var.name, var.value)).collect(),
@@ -78,14 +83,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The stage's key.
-    pub(crate) fn of(&mut self, stage: &Arc<Stage>) -> Arc<Key> {
+    /// The key of an attempt. A stage is of one job.
+    pub(crate) fn of(&mut self, work: &Work) -> Arc<Key> {
+        let stage = &work.stage;
         if let Some((last, key)) = &self.last
             && Arc::ptr_eq(last, stage)
         {
             return Arc::clone(key);
         }
-        let key = Arc::new(Key::of(stage));
+        let key = Arc::new(Key::of(stage, &work.job_name));
         self.last = Some((Arc::clone(stage), Arc::clone(&key)));
         key
     }

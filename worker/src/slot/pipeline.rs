@@ -8,32 +8,29 @@
 
 use std::{
     collections::VecDeque,
-    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::future::BoxFuture;
 use longshore_proto::v1::{Failure, FailureClass};
-use longshore_shim::{FromShim, Run, ToShim};
+use longshore_shim::{FromShim, ToShim};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
-    plan::Plan,
+    plan::StagePlan,
     queue::Offer,
     shared::{Command, Shared},
     warm::{Verdict, Warm},
 };
 use crate::{
-    contract::{failures, inputs::Staged, outputs::Tray},
+    contract::{Tray, failures, inputs::Staged},
     runtime::ShimLost,
-    work::{Work, WorkId},
+    work::WorkId,
 };
 
 mod ending;
 mod preparing;
-
-pub(super) use preparing::fetch_all;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -45,7 +42,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 struct Running {
     seq: u64,
     offer: Offer,
-    plan: Arc<Plan>,
+    plan: Arc<StagePlan>,
     staged: Staged,
     tray: Tray,
     fate: Fate,
@@ -70,7 +67,7 @@ enum Fate {
 /// An attempt whose input is in place.
 struct Ahead {
     offer: Offer,
-    plan: Arc<Plan>,
+    plan: Arc<StagePlan>,
     staged: Staged,
 }
 
@@ -83,7 +80,7 @@ struct Pipeline<'a> {
     running: VecDeque<Running>,
     ahead: Option<Ahead>,
     /// An attempt whose input is on its way.
-    staging: Option<(Offer, Arc<Plan>, Staging)>,
+    staging: Option<(Offer, Arc<StagePlan>, Staging)>,
     /// No more work for this container.
     closing: bool,
 }
@@ -180,20 +177,21 @@ impl Pipeline<'_> {
     async fn launch(&mut self) -> Result<(), Broken> {
         let Some(Ahead { offer, plan, staged }) = self.ahead.take() else { return Ok(()) };
         if !self.shared.queue().claim(self.seat, &offer) {
-            self.warm.inputs.clear(staged);
+            self.warm.dirs.inputs.clear(staged);
             return Ok(());
         }
         let seq = self.warm.begin();
-        let (run, tray, stdout) = match self.furnish(seq, &offer.work, &plan, &staged) {
+        let (asked, numbers) = (plan.asked(&offer.work), (seq, offer.work.job));
+        let (run, tray, stdout) = match self.warm.dirs.furnish(&plan.runs, numbers, &asked, &staged) {
             Ok(furnished) => furnished,
             Err(failure) => {
-                self.warm.inputs.clear(staged);
+                self.warm.dirs.inputs.clear(staged);
                 self.report_unstarted(&offer, failure).await;
                 return Ok(());
             }
         };
         if let Err(lost) = self.warm.shim.send_with(&ToShim::Run(run), stdout.as_ref()).await {
-            self.warm.inputs.clear(staged);
+            self.warm.dirs.inputs.clear(staged);
             self.had_no_chance(offer, &lost).await;
             return Err(lost.into());
         }
@@ -203,33 +201,12 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// What a run is given: its command, where its outputs go, and the file of its standard output.
-    fn furnish(
-        &mut self,
-        seq: u64,
-        work: &Work,
-        plan: &Plan,
-        staged: &Staged,
-    ) -> Result<(Run, Tray, Option<OwnedFd>), Failure> {
-        self.warm.outputs.turn_to(work.job);
-        let laid = self.warm.outputs.lay(plan.spools_stdout());
-        let (tray, stdout) = laid.map_err(|cause| failures::of_disk("its outputs have no place", &cause))?;
-        match plan.run(seq, work, staged, tray.path()) {
-            Ok(run) => Ok((run, tray, stdout)),
-            Err(failure) => {
-                // What cannot be removed now goes with the sandbox.
-                let _ = self.warm.outputs.clear(tray);
-                Err(failure)
-            }
-        }
-    }
-
     /// The first in line runs now, as far as we can know.
     fn note_first(&mut self) {
         let grace = self.shared.options.grace;
         if let Some(first) = self.running.front_mut().filter(|first| first.started.is_none()) {
             let now = Instant::now();
-            let timeout = Duration::from_millis(first.plan.bounds.timeout_ms);
+            let timeout = Duration::from_millis(first.plan.timeout_ms().unwrap_or_default());
             first.started = Some(now);
             if !timeout.is_zero() && first.deadline.is_none() {
                 first.deadline = now.checked_add(timeout + grace + SILENCE);
@@ -337,7 +314,7 @@ fn unexpected(what: &str) -> Broken {
 }
 
 /// Waits for the input on its way, if there is one.
-async fn staging(staging: &mut Option<(Offer, Arc<Plan>, Staging)>) -> Result<Staged, Failure> {
+async fn staging(staging: &mut Option<(Offer, Arc<StagePlan>, Staging)>) -> Result<Staged, Failure> {
     match staging {
         Some((_, _, arriving)) => arriving.await,
         None => std::future::pending().await,

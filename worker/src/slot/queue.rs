@@ -120,7 +120,7 @@ impl Queue {
             if self.closed || self.held.contains_key(&work.id) {
                 continue;
             }
-            let key = self.keys.of(&work.stage);
+            let key = self.keys.of(&work);
             self.tickets += 1;
             let ticket = self.tickets;
             self.insert(Offer { ticket, key: Arc::clone(&key), work: Arc::new(work), since: now, returns: 0 });

@@ -1,37 +1,34 @@
 //! Attempts as requests to the server inside a container, one at a time.
 //!
-//! A 2xx answer is the output, under the item's own name. 4xx: this input is bad. 429 and 503: busy, asked again a few
-//! times. Any other answer is a failure like an exit code. A server that ends, hangs up or is too slow takes its
-//! container with it, since nobody knows what it is doing.
+//! A busy server is asked again a few times. One that ends, hangs up or is too slow takes its container with it, since
+//! nobody knows what it is doing.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use http::StatusCode;
-use longshore_contract::{DEFAULT_PORT, env as named};
-use longshore_proto::v1::{Failure, FailureClass};
-use longshore_shim::{End, Serve};
+use longshore_proto::v1::Failure;
+use longshore_shim::End;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     key,
-    plan::Plan,
+    plan::{self, StagePlan},
     queue::Offer,
     shared::{Command, Shared},
     warm::{Verdict, Warm},
 };
 use crate::{
+    cache::Blob,
     contract::{
-        failures::{self, failure},
-        http::{CallError, HttpServer, NotReady, ServerEnd},
+        failures, fetch,
+        http::{Content, Part, Question},
+        received::AsOutput,
+        serve::{Server, ServerSpec, Unserved},
     },
-    work::Ended,
+    work::{Ended, Work},
 };
-
-mod answer;
-mod question;
 
 /// Pauses before a busy server is asked again.
 const BUSY_PAUSES: [Duration; 5] = [
@@ -92,45 +89,33 @@ pub(super) async fn run(
 }
 
 /// The server, started and ready.
-async fn started(shared: &Shared, warm: &mut Warm, offer: &Offer) -> Result<HttpServer, Failure> {
+async fn started(shared: &Shared, warm: &mut Warm, offer: &Offer) -> Result<Server, Failure> {
     if let Some(server) = &warm.server {
         return Ok(server.clone());
     }
-    let plan = warm.plan(offer, shared);
-    let serve = serve(shared, warm, offer);
-    if serve.argv.is_empty() {
-        return Err(failure(FailureClass::Command, "there is no command: the image has none and none was given"));
-    }
-    let lost = |lost: crate::runtime::ShimLost| failure(FailureClass::SlotLost, lost.to_string());
-    let server = HttpServer::start(Arc::clone(&warm.shim), serve).await.map_err(lost)?;
-    warm.server = Some(server.clone());
-    let ready = tokio::select! {
-        ready = server.ready(shared.options.server_start) => ready,
-        () = shared.exit.cancelled() => Err(NotReady::Late("the worker is shutting down".into())),
-    };
-    match ready {
-        Ok(()) => Ok(server),
-        Err(NotReady::Ended(end)) => Err(of_server(warm, end, &plan).await),
-        Err(NotReady::Late(seen)) => {
-            let waited = shared.options.server_start.as_secs();
-            Err(failure(FailureClass::Command, format!("the server was not ready within {waited}s: {seen}")))
-        }
-    }
-}
-
-fn serve(shared: &Shared, warm: &Warm, offer: &Offer) -> Serve {
     let container = key::container(&offer.work.stage);
-    let port = u16::try_from(container.port).ok().filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
-    let socket = warm.paths.inside_socket.clone();
-    let env = vec![(named::PORT.into(), port.to_string()), (named::SOCKET.into(), socket.clone())];
-    Serve { argv: warm.image.argv(&container), env, port, socket, log_bytes: shared.options.log_bytes }
+    let spec = ServerSpec {
+        image: &warm.image,
+        container: &container,
+        fixed: plan::fixed(&offer.work),
+        socket: &warm.paths.inside_socket,
+        max_output_bytes: key::max_output_bytes(&offer.work.stage),
+        log_bytes: shared.options.log_bytes,
+    };
+    let server = Server::start(Arc::clone(&warm.shim), spec).await?;
+    warm.server = Some(server.clone());
+    tokio::select! {
+        ready = server.ready(shared.options.server_start, &*warm.control) => ready?,
+        () = shared.exit.cancelled() => return Err(failures::of_shutdown()),
+    }
+    Ok(server)
 }
 
 /// Carries out one attempt of ours.
 async fn ask(
     shared: &Arc<Shared>,
     warm: &mut Warm,
-    server: &HttpServer,
+    server: &Server,
     commands: &mut mpsc::UnboundedReceiver<Command>,
     offer: &Offer,
 ) -> Verdict {
@@ -173,81 +158,61 @@ async fn stopped(commands: &mut mpsc::UnboundedReceiver<Command>, offer: &Offer)
     }
 }
 
-async fn within_its_time(shared: &Shared, warm: &Warm, server: &HttpServer, offer: &Offer, plan: &Plan) -> Outcome {
-    let inputs = match super::pipeline::fetch_all(&offer.work.inputs, &shared.blobs).await {
-        Ok(inputs) => inputs,
-        Err(failure) => return Outcome::Ended(Ended::Failure(failure)),
+async fn within_its_time(shared: &Shared, warm: &Warm, server: &Server, offer: &Offer, plan: &StagePlan) -> Outcome {
+    let deadline = plan.timeout_ms().map(|ms| tokio::time::Instant::now() + Duration::from_millis(ms));
+    let asked = async {
+        match fetch::all(&offer.work.inputs, &shared.blobs).await {
+            Ok(inputs) => patiently(shared, warm, server, &offer.work, &inputs, deadline).await,
+            Err(failure) => Outcome::Ended(Ended::Failure(failure)),
+        }
     };
-    let asked = patiently(shared, warm, server, offer, plan, &inputs);
-    if plan.bounds.timeout_ms == 0 {
-        return asked.await;
-    }
-    let timeout = tokio::time::timeout(Duration::from_millis(plan.bounds.timeout_ms), asked).await;
-    timeout.unwrap_or_else(|_| {
-        let failure = failures::of_end(&End::TimedOut, &plan.program, plan.bounds);
+    let Some(deadline) = deadline else { return asked.await };
+    tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| {
+        let failure = failures::of_end(&End::TimedOut, plan.runs.program(), plan.bounds());
         failure.map_or(Outcome::Dropped, Outcome::Lost)
     })
 }
 
-/// Asks, and asks again while the server is busy.
+/// Asks, and asks again while the server is busy. It is told how much of the time is left.
 async fn patiently(
     shared: &Shared,
     warm: &Warm,
-    server: &HttpServer,
-    offer: &Offer,
-    plan: &Plan,
-    inputs: &[crate::cache::Blob],
+    server: &Server,
+    work: &Work,
+    inputs: &[Blob],
+    deadline: Option<tokio::time::Instant>,
 ) -> Outcome {
     let mut pauses = BUSY_PAUSES.into_iter();
     loop {
-        let request = question::request(&offer.work, inputs);
-        let response = match server.call(request).await {
-            Ok(response) => response,
-            Err(error) => return Outcome::Lost(of_call(warm, server, &error, plan).await),
-        };
-        let status = response.status();
-        let busy = status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
-        if busy && let Some(pause) = pauses.next() {
-            drop(response);
-            sleep(pause).await;
-            continue;
-        }
-        return match answer::read(response, &offer.work, plan, &shared.yard).await {
-            Ok(ended) => Outcome::Ended(ended),
-            Err(answer::ReadError::Broken(error)) => {
-                Outcome::Lost(of_call(warm, server, &CallError::Broken(error), plan).await)
+        let within = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
+        let mut answer = AsOutput::new(&shared.yard);
+        let asked = server.ask(question(work, inputs, within), &mut answer).await;
+        return match (asked, pauses.next()) {
+            (Ok(()), _) => Outcome::Ended(Ended::Success { outputs: vec![answer.into_output(&work.path)] }),
+            (Err(Unserved::Busy(_)), Some(pause)) => {
+                sleep(pause).await;
+                continue;
             }
-            Err(answer::ReadError::Disk(cause)) => {
-                Outcome::Lost(failures::of_disk("the answer cannot be kept", &cause))
-            }
+            (Err(Unserved::Busy(failure) | Unserved::Failed(failure)), _) => Outcome::Ended(Ended::Failure(failure)),
+            (Err(Unserved::Lost(error)), _) => Outcome::Lost(server.failure_of(&error, END_NEWS, &*warm.control).await),
         };
     }
 }
 
-/// Why a call had no whole answer: mostly because the server has ended.
-async fn of_call(warm: &Warm, server: &HttpServer, error: &CallError, plan: &Plan) -> Failure {
-    if let Some(end) = server.ended_within(END_NEWS).await {
-        return of_server(warm, end, plan).await;
-    }
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    failure(FailureClass::SlotLost, format!("{error}{cause}"))
-}
-
-/// The failure of an attempt under which the server ended.
-async fn of_server(warm: &Warm, end: ServerEnd, plan: &Plan) -> Failure {
-    match end {
-        ServerEnd::Sandbox(lost) => {
-            let post_mortem = warm.control.post_mortem().await;
-            failures::of_lost(&post_mortem, &lost.reason, plan.bounds)
-        }
-        ServerEnd::Process { end, stderr } => {
-            let mut failure = match failures::of_end(&end, &plan.program, plan.bounds) {
-                Some(failure) if matches!(end, End::OutOfMemory { .. } | End::NotStarted { .. }) => failure,
-                Some(how) => failure(FailureClass::SlotLost, format!("the server ended: {}", how.message)),
-                None => failure(FailureClass::SlotLost, "the server ended: exit code 0"),
+/// The request of an attempt.
+fn question<'a>(work: &'a Work, inputs: &[Blob], within: Option<Duration>) -> Question<'a> {
+    let content = match (inputs, &work.inputs[..]) {
+        ([blob], [input]) if !work.gather => Content::One(blob.clone(), input.size),
+        _ => {
+            let parts = (0..).zip(&work.inputs).zip(inputs);
+            let part = |((shard, input), blob): ((u64, &longshore_proto::v1::NamedBlob), &Blob)| Part {
+                shard,
+                name: input.path.clone(),
+                size: input.size,
+                blob: blob.clone(),
             };
-            failure.stderr_tail = failures::tail(&stderr);
-            failure
+            Content::Parts(parts.map(part).collect())
         }
-    }
+    };
+    Question { item: plan::item(work), fixed: plan::fixed(work), within, content }
 }

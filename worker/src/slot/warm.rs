@@ -9,9 +9,9 @@ use std::{
 
 use tracing::warn;
 
-use super::{key, pace::Pace, plan::Plan, queue::Offer, shared::Shared};
+use super::{key, pace::Pace, plan::StagePlan, queue::Offer, shared::Shared};
 use crate::{
-    contract::{http::HttpServer, inputs::InputDirs, outputs::OutputDirs},
+    contract::{run::RunDirs, serve::Server},
     runtime::{Control, Image, Paths, Runtime, Sandbox, SandboxSpec, Shim, StartError},
 };
 
@@ -34,12 +34,11 @@ pub(crate) struct Warm {
     pub(crate) shim: Arc<dyn Shim>,
     pub(crate) control: Box<dyn Control>,
     pub(crate) paths: Paths,
-    pub(crate) inputs: InputDirs,
-    pub(crate) outputs: OutputDirs,
+    pub(crate) dirs: RunDirs,
     pub(crate) pace: Pace,
     /// The server inside, once it was started.
-    pub(crate) server: Option<HttpServer>,
-    plan: Option<Arc<Plan>>,
+    pub(crate) server: Option<Server>,
+    plan: Option<Arc<StagePlan>>,
     dir: PathBuf,
     born: Instant,
     used: Instant,
@@ -79,11 +78,8 @@ impl Warm {
     ) -> Result<Self, StartError> {
         let Sandbox { shim, paths, control } = sandbox;
         let read_only = has_read_only_inputs(&*shared.runtime);
-        let opened = InputDirs::open(&paths.host_in, &paths.inside_in, read_only).and_then(|inputs| {
-            Ok((inputs, OutputDirs::open(&paths.host_out, &paths.inside_out, Arc::clone(&shared.yard))?))
-        });
-        let (inputs, outputs) = match opened {
-            Ok(opened) => opened,
+        let dirs = match RunDirs::open(&paths, &shared.yard, read_only) {
+            Ok(dirs) => dirs,
             Err(cause) => {
                 remove(&*control, &spec.dir, shared).await;
                 return Err(StartError::Engine(format!("the sandbox's directories: {cause}")));
@@ -97,8 +93,7 @@ impl Warm {
             shim: Arc::from(shim),
             control,
             paths,
-            inputs,
-            outputs,
+            dirs,
             pace: Pace::default(),
             server: None,
             plan: None,
@@ -135,7 +130,7 @@ impl Warm {
     /// Waits until the container is of no more use, while nothing is asked of it.
     pub(crate) async fn ended(&self) {
         match &self.server {
-            Some(server) => drop(server.ended().await),
+            Some(server) => server.ended().await,
             // Whatever a shim says unasked means that it is not well.
             None => drop(self.shim.receive().await),
         }
@@ -158,11 +153,11 @@ impl Warm {
     }
 
     /// The plan of an attempt's stage.
-    pub(crate) fn plan(&mut self, offer: &Offer, shared: &Shared) -> Arc<Plan> {
+    pub(crate) fn plan(&mut self, offer: &Offer, shared: &Shared) -> Arc<StagePlan> {
         if let Some(plan) = self.plan.as_ref().filter(|plan| plan.is_of(&offer.work.stage)) {
             return Arc::clone(plan);
         }
-        let plan = Arc::new(Plan::of(&offer.work.stage, &self.image, &shared.options));
+        let plan = Arc::new(StagePlan::of(&offer.work.stage, &self.image, &shared.options));
         self.plan = Some(Arc::clone(&plan));
         plan
     }

@@ -2,16 +2,15 @@
 
 use std::{
     future::{Future, poll_fn},
+    io,
     os::fd::OwnedFd,
     pin::{Pin, pin},
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
-    body::{Frame, Incoming, SizeHint},
+    body::Incoming,
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
@@ -21,7 +20,7 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::{Board, Body, CallError};
+use super::{body::Body, patient::Patient};
 
 /// A connection. Nothing happens on it unless somebody waits; dropping it closes it.
 pub(super) struct Connection {
@@ -41,6 +40,17 @@ impl Driver {
     }
 }
 
+/// Why a socket is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unmade {
+    /// It cannot be used.
+    #[error("the socket cannot be used")]
+    Socket(#[from] io::Error),
+    /// HTTP cannot be spoken over it.
+    #[error("HTTP cannot be spoken over it")]
+    Http(#[from] hyper::Error),
+}
+
 /// A request without an answer.
 pub(super) struct Unsent {
     pub error: hyper::Error,
@@ -50,27 +60,32 @@ pub(super) struct Unsent {
 
 impl Connection {
     /// Begins to speak HTTP over a socket from inside.
-    pub(super) async fn over(socket: OwnedFd) -> Result<Self, CallError> {
-        let domain = sockopt::socket_domain(&socket).map_err(|errno| CallError::Connect(errno.into()))?;
+    pub(super) async fn over(socket: OwnedFd) -> Result<Self, Unmade> {
+        let domain = sockopt::socket_domain(&socket).map_err(io::Error::from)?;
         if domain == AddressFamily::UNIX {
             let stream = std::os::unix::net::UnixStream::from(socket);
             let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-            return Self::shake_hands(stream.map_err(CallError::Connect)?).await;
+            return Self::shake_hands(stream?).await;
         }
         let stream = std::net::TcpStream::from(socket);
         let stream = stream
             .set_nonblocking(true)
             .and_then(|()| stream.set_nodelay(true))
             .and_then(|()| TcpStream::from_std(stream));
-        Self::shake_hands(stream.map_err(CallError::Connect)?).await
+        Self::shake_hands(stream?).await
     }
 
-    async fn shake_hands<S>(stream: S) -> Result<Self, CallError>
+    async fn shake_hands<S>(stream: S) -> Result<Self, Unmade>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(CallError::Broken)?;
+        let (sender, driver) = http1::handshake(TokioIo::new(Patient::new(stream))).await?;
         Ok(Self { sender, driver: Driver(Some(Box::pin(driver))) })
+    }
+
+    /// Goes on as far as is possible now.
+    pub(super) fn go_on(&mut self, context: &mut Context<'_>) {
+        self.driver.go_on(context);
     }
 
     /// Whether a kept connection takes a request: the server may have closed it meanwhile.
@@ -95,54 +110,5 @@ impl Connection {
             let request = error.take_message();
             Unsent { error: error.into_error(), request }
         })
-    }
-}
-
-/// An answer's body. Read to its end, it gives its connection back; dropped before, it closes it.
-pub(crate) struct Answer {
-    body: Incoming,
-    lent: Option<(Connection, Arc<Board>)>,
-}
-
-impl Answer {
-    pub(super) fn new(body: Incoming, connection: Connection, board: Arc<Board>) -> Self {
-        Self { body, lent: Some((connection, board)) }
-    }
-}
-
-impl hyper::body::Body for Answer {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = &mut *self;
-        let mut frame = Pin::new(&mut this.body).poll_frame(context);
-        if frame.is_pending()
-            && let Some((connection, _)) = &mut this.lent
-        {
-            connection.driver.go_on(context);
-            frame = Pin::new(&mut this.body).poll_frame(context);
-        }
-        match frame {
-            Poll::Ready(None) => {
-                if let Some((connection, board)) = this.lent.take() {
-                    board.keep(connection);
-                }
-            }
-            Poll::Ready(Some(Err(_))) => this.lent = None,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -191,7 +191,7 @@ async fn parts_arrive_as_one_multipart_body() {
     let boundary = facts.strip_prefix("total 0 multipart/mixed; boundary=").unwrap();
     let part = |index, name, size, text| {
         format!(
-            "\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-name: {name}\r\ncontent-length: {size}\r\n\r\n{text}"
+            "\r\n--{boundary}\r\nlongshore-index: {index}\r\nlongshore-shard: {index}\r\nlongshore-name: {name}\r\ncontent-length: {size}\r\n\r\n{text}"
         )
     };
     assert_eq!(body, format!("{}{}\r\n--{boundary}--\r\n", part(0, "z/b", 1, "1"), part(1, "a", 2, "22")));

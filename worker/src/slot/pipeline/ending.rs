@@ -8,10 +8,10 @@ use tracing::{debug, warn};
 
 use super::{Broken, Fate, Pipeline, Running};
 use crate::{
-    contract::{failures, outputs::Tray},
+    contract::{Tray, failures, inputs::Staged},
     runtime::ShimLost,
-    slot::{plan::Plan, queue::Offer},
-    work::{Ended, Output},
+    slot::{plan::StagePlan, queue::Offer},
+    work::Ended,
 };
 
 /// An attempt that finds the container unusable this often fails.
@@ -31,8 +31,7 @@ impl Pipeline<'_> {
             }
             _ => Some(self.judge(&mut tray, &offer, &plan, &done)),
         };
-        self.warm.inputs.clear(staged);
-        let clean = self.clear(tray);
+        let clean = self.clear(staged, tray);
         if let Some(ended) = ended {
             self.report(&offer, ended, done).await;
         }
@@ -49,13 +48,10 @@ impl Pipeline<'_> {
         self.report_unstarted(&offer, failure).await;
     }
 
-    fn judge(&mut self, tray: &mut Tray, offer: &Offer, plan: &Plan, done: &Done) -> Ended {
-        if let Some(failure) = failures::of_end(&done.end, &plan.program, plan.bounds) {
-            return Ended::Failure(failure);
-        }
-        match self.warm.outputs.collect(tray, &offer.work.path, plan.limits) {
-            Ok(outputs) => complete(outputs, offer, plan),
-            Err(error) => Ended::Failure(failures::of_collecting(&error)),
+    fn judge(&mut self, tray: &mut Tray, offer: &Offer, plan: &StagePlan, done: &Done) -> Ended {
+        match self.warm.dirs.judge(&plan.runs, tray, &offer.work.path, done) {
+            Ok(outputs) => Ended::Success { outputs },
+            Err(failure) => Ended::Failure(failure),
         }
     }
 
@@ -74,8 +70,8 @@ impl Pipeline<'_> {
         self.shared.report(finished).await;
     }
 
-    fn clear(&mut self, tray: Tray) -> bool {
-        let cleared = self.warm.outputs.clear(tray);
+    fn clear(&mut self, staged: Staged, tray: Tray) -> bool {
+        let cleared = self.warm.dirs.clear(staged, tray);
         if let Err(cause) = &cleared {
             warn!(seat = self.seat, container = self.warm.control.id(), %cause, "a run's directory cannot be removed");
         }
@@ -126,9 +122,9 @@ impl Pipeline<'_> {
         match broken {
             Broken::Lost(lost) => {
                 let post_mortem = self.warm.control.post_mortem().await;
-                failures::of_lost(&post_mortem, &lost.reason, first.plan.bounds)
+                failures::of_lost(&post_mortem, &lost.reason, first.plan.bounds())
             }
-            _ => failures::of_silence(first.plan.bounds),
+            _ => failures::of_silence(first.plan.bounds()),
         }
     }
 
@@ -154,12 +150,4 @@ impl Pipeline<'_> {
             self.shared.report(offer.work.ended(Ended::Returned)).await;
         }
     }
-}
-
-/// A command that was to leave a file at `{out}` must have left something.
-fn complete(outputs: Vec<Output>, offer: &Offer, plan: &Plan) -> Ended {
-    if outputs.is_empty() && plan.promises_output() {
-        return Ended::Failure(failures::of_missing_output(&offer.work.path));
-    }
-    Ended::Success { outputs }
 }

@@ -2,22 +2,19 @@
 
 use std::{sync::Arc, time::Instant};
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use longshore_proto::v1::{Failure, NamedBlob};
+use futures_util::FutureExt;
+use longshore_proto::v1::Failure;
 
 use super::{Ahead, Pipeline};
 use crate::{
     cache::{Blob, FetchBlobs},
     contract::{
-        failures,
+        failures, fetch,
         inputs::{Staged, Wanted},
     },
-    slot::{plan::Plan, queue::Offer},
+    slot::{plan::StagePlan, queue::Offer},
     work::{Ended, Work},
 };
-
-/// Inputs of one attempt that are fetched at once.
-const FETCHES: usize = 16;
 
 impl Pipeline<'_> {
     /// Takes up one more attempt, if there is one for this container. False when there is not.
@@ -42,10 +39,10 @@ impl Pipeline<'_> {
     pub(super) async fn prepare(&mut self, offer: Offer) {
         let plan = self.warm.plan(&offer, self.shared);
         let wanted = plan.wanted(&offer.work);
-        self.warm.inputs.turn_to(offer.work.job);
-        let staged = match self.warm.inputs.stage_small(&wanted) {
+        self.warm.dirs.inputs.turn_to(offer.work.job);
+        let staged = match self.warm.dirs.inputs.stage_small(&wanted) {
             Some(staged) => staged,
-            None => match self.warm.inputs.stager() {
+            None => match self.warm.dirs.inputs.stager() {
                 Ok(stager) => {
                     let arriving = fetch_and_stage(
                         Arc::clone(&offer.work),
@@ -93,7 +90,7 @@ impl Pipeline<'_> {
     /// What was prepared and will not run here is left to others.
     pub(super) fn leave(&mut self) {
         let prepared = self.ahead.take().map(|ahead| {
-            self.warm.inputs.clear(ahead.staged);
+            self.warm.dirs.inputs.clear(ahead.staged);
             ahead.offer
         });
         for offer in prepared.into_iter().chain(self.staging.take().map(|(offer, ..)| offer)) {
@@ -105,34 +102,13 @@ impl Pipeline<'_> {
 
 async fn fetch_and_stage(
     work: Arc<Work>,
-    plan: Arc<Plan>,
+    plan: Arc<StagePlan>,
     blobs: Arc<dyn FetchBlobs>,
     stager: impl FnOnce(&Wanted<'_>, &[Blob]) -> std::io::Result<Staged> + Send + 'static,
 ) -> Result<Staged, Failure> {
-    let fetched = fetch_all(&work.inputs, &blobs).await?;
+    let fetched = fetch::all(&work.inputs, &blobs).await?;
     // Large copies, or a great many links: not on the slot's thread, which has runs to look after.
     let staged = tokio::task::spawn_blocking(move || stager(&plan.wanted(&work), &fetched)).await;
     let failed = |cause| failures::of_disk("its input cannot be put in place", &cause);
     staged.map_err(std::io::Error::other).and_then(|staged| staged).map_err(failed)
-}
-
-/// All inputs of an attempt, in order.
-pub(in crate::slot) async fn fetch_all(
-    inputs: &[NamedBlob],
-    blobs: &Arc<dyn FetchBlobs>,
-) -> Result<Vec<Blob>, Failure> {
-    let fetch = |input| fetch_one(input, Arc::clone(blobs));
-    stream::iter(inputs.to_vec()).map(fetch).buffered(FETCHES).try_collect().await
-}
-
-async fn fetch_one(input: NamedBlob, blobs: Arc<dyn FetchBlobs>) -> Result<Blob, Failure> {
-    if let Some(bytes) = input.inline {
-        return Ok(Blob::Bytes(bytes));
-    }
-    let digest: [u8; 32] = (*input.digest).try_into().map_err(|_| {
-        let cause = std::io::Error::other("its digest is not 32 bytes long");
-        failures::of_disk(&format!("input \"{}\"", input.path.escape_debug()), &cause)
-    })?;
-    let fetched = blobs.fetch(digest.into(), input.size).await;
-    fetched.map_err(|error| failures::of_fetch(&input.path, &error))
 }

@@ -1,0 +1,34 @@
+//! A command as it is run: its words filled in, and small enough to be told to a shim.
+
+use longshore_proto::v1::{Failure, FailureClass};
+use longshore_shim::MAX_FRAME_BYTES;
+
+use super::{
+    failures::{failure, of_no_command},
+    placeholders::{Facts, Template},
+};
+
+/// Room in a frame for everything but command and environment.
+const FRAME_MARGIN: usize = 16 << 10;
+
+/// Command line and environment.
+pub(super) type Filled = (Vec<String>, Vec<(String, String)>);
+
+/// The command of a run or server.
+///
+/// # Errors
+/// When there is none, or it is too long together with its environment.
+pub(super) fn filled(template: &Template, facts: &Facts<'_>) -> Result<Filled, Failure> {
+    if template.is_empty() {
+        return Err(of_no_command());
+    }
+    let (argv, env) = (template.argv(facts), template.env(facts));
+    let of_argv: usize = argv.iter().map(|argument| argument.len() + 4).sum();
+    let of_env: usize = env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    let most = MAX_FRAME_BYTES - FRAME_MARGIN;
+    if of_argv + of_env > most {
+        let message = format!("command and environment take more than {most} bytes");
+        return Err(failure(FailureClass::Command, message));
+    }
+    Ok((argv, env))
+}

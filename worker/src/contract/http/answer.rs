@@ -1,0 +1,60 @@
+//! The body of a server's answer: bounded, and put where it is wanted as it arrives.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+
+use super::pool::Answer;
+use crate::contract::failures;
+
+/// Most bytes of a refusal's body that are shown.
+const WORDS: usize = 200;
+
+/// Where the bytes of an answer go.
+pub(crate) trait Sink: Send {
+    /// Takes the next piece.
+    fn take(&mut self, piece: Bytes) -> io::Result<()>;
+}
+
+/// Why an answer was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    /// The server broke off.
+    #[error("the server broke off")]
+    Broken(#[source] hyper::Error),
+    /// It is larger than it may be.
+    #[error("the answer is larger than it may be")]
+    TooLarge,
+    /// Our own trouble.
+    #[error("the answer cannot be kept")]
+    Disk(#[source] io::Error),
+}
+
+/// Reads an answer of at most so many bytes.
+pub(crate) async fn read(mut answer: Answer, most_bytes: u64, sink: &mut impl Sink) -> Result<(), Unread> {
+    let mut size = 0;
+    while let Some(frame) = answer.frame().await {
+        let Ok(piece) = frame.map_err(Unread::Broken)?.into_data() else { continue };
+        size += piece.len() as u64;
+        if size > most_bytes {
+            return Err(Unread::TooLarge);
+        }
+        sink.take(piece).map_err(Unread::Disk)?;
+    }
+    Ok(())
+}
+
+/// The beginning of an answer, escaped.
+pub(crate) async fn first_words(mut answer: Answer) -> String {
+    let mut words = Vec::new();
+    while words.len() < WORDS
+        && let Some(Ok(frame)) = answer.frame().await
+    {
+        if let Ok(piece) = frame.into_data() {
+            words.extend_from_slice(&piece[..piece.len().min(WORDS)]);
+        }
+    }
+    words.truncate(WORDS);
+    failures::one_line(&String::from_utf8_lossy(&words))
+}

@@ -1,0 +1,101 @@
+//! Many parts as one body, `multipart/mixed` (RFC 2046, section 5.1), for gather stages and merges.
+//!
+//! Each part says its place, its shard, its name and its length, so a reader need not wait for the next boundary. The
+//! body's whole length is known before the first byte is sent.
+
+use std::io;
+
+use bytes::Bytes;
+use http::{HeaderValue, header};
+use longshore_contract::header as named;
+
+use super::body::{Body, Pieces, streamed};
+use crate::cache::Blob;
+
+/// One part.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    /// The shard it is the answer of; for a gather stage its place.
+    pub shard: u64,
+    /// The path it has come from.
+    pub name: String,
+    /// Bytes of the blob.
+    pub size: u64,
+    pub blob: Blob,
+}
+
+/// A body of parts.
+pub(super) struct Multipart {
+    pub body: Body,
+    /// Its length in bytes.
+    pub length: u64,
+    pub content_type: HeaderValue,
+}
+
+impl Multipart {
+    /// Writes the parts down in their order.
+    pub(super) fn of(parts: Vec<Part>) -> Self {
+        let boundary = uuid::Uuid::new_v4().simple().to_string();
+        let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+        let mut length = end.len() as u64;
+        let mut written = Vec::with_capacity(parts.len());
+        for (index, part) in parts.into_iter().enumerate() {
+            let head = head(&boundary, index, &part);
+            length += head.len() as u64 + part.size;
+            written.push((head, Pieces::of(part.blob)));
+        }
+        let ok = |bytes| std::iter::once(Ok::<_, io::Error>(bytes));
+        let pieces = written.into_iter().flat_map(move |(head, content)| ok(head).chain(content)).chain(ok(end));
+        Self { body: streamed(pieces), length, content_type: content_type(&boundary) }
+    }
+}
+
+/// What comes before a part's bytes. The first part's begins the body: the empty preamble is allowed.
+fn head(boundary: &str, index: usize, part: &Part) -> Bytes {
+    // Paths have no control characters, so no path can end the header.
+    let name: String = part.name.chars().filter(|character| !character.is_control()).collect();
+    let (place, shard, path, size) = (named::INDEX, named::SHARD, named::NAME, header::CONTENT_LENGTH);
+    let head = format!(
+        "\r\n--{boundary}\r\n{place}: {index}\r\n{shard}: {}\r\n{path}: {name}\r\n{size}: {}\r\n\r\n",
+        part.shard, part.size
+    );
+    head.into()
+}
+
+fn content_type(boundary: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("multipart/mixed; boundary={boundary}"))
+        .expect("a boundary is made of hexadecimal digits")
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn part(shard: u64, name: &str, text: &'static str) -> Part {
+        let blob = Blob::Bytes(Bytes::from_static(text.as_bytes()));
+        Part { shard, name: name.to_owned(), size: text.len() as u64, blob }
+    }
+
+    #[tokio::test]
+    async fn a_body_has_every_part_with_its_head_and_is_as_long_as_it_says() {
+        let multipart = Multipart::of(vec![part(0, "a", "one"), part(7, "b\nx: y", "")]);
+        let content_type = multipart.content_type.to_str().unwrap().to_owned();
+        let boundary = content_type.strip_prefix("multipart/mixed; boundary=").unwrap();
+        let bytes = multipart.body.collect().await.unwrap().to_bytes();
+        assert_eq!(bytes.len() as u64, multipart.length);
+        let first = "longshore-index: 0\r\nlongshore-shard: 0\r\nlongshore-name: a\r\ncontent-length: 3\r\n\r\none";
+        let second = "longshore-index: 1\r\nlongshore-shard: 7\r\nlongshore-name: bx: y\r\ncontent-length: 0\r\n\r\n";
+        let body = format!("\r\n--{boundary}\r\n{first}\r\n--{boundary}\r\n{second}\r\n--{boundary}--\r\n");
+        assert_eq!(String::from_utf8(bytes.to_vec()).unwrap(), body);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_parts_is_its_end() {
+        let multipart = Multipart::of(Vec::new());
+        let bytes = multipart.body.collect().await.unwrap().to_bytes();
+        assert_eq!(bytes.len() as u64, multipart.length);
+        assert!(bytes.starts_with(b"\r\n--") && bytes.ends_with(b"--\r\n"));
+    }
+}

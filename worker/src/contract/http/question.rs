@@ -1,0 +1,82 @@
+//! What is asked of a server as a request: `POST /` with the input as body, or all parts as `multipart/mixed`.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use longshore_contract::header as named;
+
+use super::{
+    body::{Body, whole},
+    multipart::{Multipart, Part},
+};
+use crate::{
+    cache::Blob,
+    contract::placeholders::{Fixed, Item},
+};
+
+const TIMEOUT_MS: HeaderName = HeaderName::from_static(named::TIMEOUT_MS);
+const SHARDS: HeaderName = HeaderName::from_static(named::SHARDS);
+const INDEX: HeaderName = HeaderName::from_static(named::INDEX);
+const ATTEMPT: HeaderName = HeaderName::from_static(named::ATTEMPT);
+const NAME: HeaderName = HeaderName::from_static(named::NAME);
+const JOB: HeaderName = HeaderName::from_static(named::JOB);
+
+/// One request. What it says besides its bytes is what a process of interface `files` finds as variables.
+#[derive(Debug, Clone)]
+pub(crate) struct Question<'a> {
+    pub item: Item<'a>,
+    pub fixed: Fixed<'a>,
+    /// How long the answer is waited for; none is as long as it takes.
+    pub within: Option<Duration>,
+    pub content: Content,
+}
+
+/// The bytes of a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    /// One input of so many bytes.
+    One(Blob, u64),
+    /// Parts, for gather stages and merges.
+    Parts(Vec<Part>),
+}
+
+impl Question<'_> {
+    /// The request. It names no host.
+    pub(crate) fn request(self) -> Request<Body> {
+        let Self { item, fixed, within, content } = self;
+        // How many parts there are; a service knows how many there should be.
+        let mut shards = fixed.shards.map(u64::from);
+        let mut request = match content {
+            Content::One(blob, size) => {
+                let mut request = Request::new(whole(blob));
+                request.headers_mut().insert(header::CONTENT_LENGTH, size.into());
+                request
+            }
+            Content::Parts(parts) => {
+                shards = shards.or(Some(parts.len() as u64));
+                let Multipart { body, length, content_type } = Multipart::of(parts);
+                let mut request = Request::new(body);
+                request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+                request.headers_mut().insert(header::CONTENT_TYPE, content_type);
+                request
+            }
+        };
+        *request.method_mut() = Method::POST;
+        let headers = request.headers_mut();
+        headers.insert(INDEX, item.index.into());
+        headers.insert(ATTEMPT, item.attempt.into());
+        if let Some(shards) = shards {
+            headers.insert(SHARDS, shards.into());
+        }
+        if let Some(within) = within {
+            headers.insert(TIMEOUT_MS, u64::try_from(within.as_millis()).unwrap_or(u64::MAX).into());
+        }
+        // Names are UTF-8 and sent as they are; one that no header can carry is left out.
+        for (name, value) in [(NAME, item.name), (JOB, fixed.job)] {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                headers.insert(name, value);
+            }
+        }
+        request
+    }
+}

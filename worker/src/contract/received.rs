@@ -1,0 +1,94 @@
+//! Where the bytes of a server's answer go: into memory for a query, into memory or a file for a stage.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    sync::Arc,
+};
+
+use bytes::{Bytes, BytesMut};
+use longshore_proto::SMALL_BLOB_BYTES;
+
+use super::{http::Sink, yard::Yard};
+use crate::work::{Content, Output, OwnedFile};
+
+/// All bytes in memory. One piece, the common case, is not copied.
+#[derive(Debug, Default)]
+pub(crate) struct InMemory {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl InMemory {
+    /// What has come.
+    pub(crate) fn whole(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        match (self.first.is_empty(), self.rest.is_empty()) {
+            (true, true) => self.first = piece,
+            (false, true) => {
+                self.rest.extend_from_slice(&std::mem::take(&mut self.first));
+                self.rest.extend_from_slice(&piece);
+            }
+            (_, false) => self.rest.extend_from_slice(&piece),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.rest.len()
+    }
+}
+
+impl Sink for InMemory {
+    fn take(&mut self, piece: Bytes) -> io::Result<()> {
+        self.push(piece);
+        Ok(())
+    }
+}
+
+/// Bytes in memory, until there are too many for that: then in a file. Hashed on the way.
+pub(crate) struct AsOutput<'a> {
+    yard: &'a Yard,
+    size: u64,
+    hasher: blake3::Hasher,
+    bytes: InMemory,
+    file: Option<(File, OwnedFile)>,
+}
+
+impl<'a> AsOutput<'a> {
+    /// Nothing yet; a file would lie in this yard.
+    pub(crate) fn new(yard: &'a Yard) -> Self {
+        Self { yard, size: 0, hasher: blake3::Hasher::new(), bytes: InMemory::default(), file: None }
+    }
+
+    /// What has come, as the output of this path.
+    pub(crate) fn into_output(self, path: &str) -> Output {
+        let content = match self.file {
+            Some((_, owned)) => Content::File(Arc::new(owned)),
+            None => Content::Inline(self.bytes.whole()),
+        };
+        Output { path: path.to_owned(), digest: Some(self.hasher.finalize()), size: self.size, content }
+    }
+}
+
+impl Sink for AsOutput<'_> {
+    fn take(&mut self, piece: Bytes) -> io::Result<()> {
+        self.size += piece.len() as u64;
+        self.hasher.update(&piece);
+        if let Some((file, _)) = &mut self.file {
+            return file.write_all(&piece);
+        }
+        self.bytes.push(piece);
+        if self.bytes.len() > SMALL_BLOB_BYTES {
+            let path = self.yard.new_file();
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+            let owned = OwnedFile::new(path);
+            file.write_all(&std::mem::take(&mut self.bytes).whole())?;
+            self.file = Some((file, owned));
+        }
+        Ok(())
+    }
+}
