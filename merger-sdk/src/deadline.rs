@@ -12,23 +12,30 @@ use crate::answer::AnswerError;
 /// The end of a request's time, and whether the caller has left before it.
 #[derive(Debug, Clone)]
 pub(crate) struct Deadline {
-    at: Instant,
+    /// None when nobody named an end.
+    at: Option<Instant>,
     left: Arc<AtomicBool>,
 }
 
 impl Deadline {
-    /// Reads the deadline of a request that arrives now; without the header, and at most, `longest` from now.
+    /// Reads the deadline of a request that arrives now; without the header, and at most, `longest` from now. A time beyond
+    /// what the clock can tell is no end.
     pub(crate) fn of(headers: &HeaderMap, longest: Duration) -> Result<Self, AnswerError> {
         let asked = number(headers, header::TIMEOUT_MS)?.map_or(longest, Duration::from_millis);
-        Ok(Self { at: Instant::now() + asked.min(longest), left: Arc::default() })
+        Ok(Self { at: Instant::now().checked_add(asked.min(longest)), left: Arc::default() })
     }
 
-    pub(crate) fn at(&self) -> Instant {
-        self.at
+    /// Waits until the time is over.
+    pub(crate) async fn over(&self) {
+        match self.at {
+            Some(at) => tokio::time::sleep_until(at.into()).await,
+            None => std::future::pending().await,
+        }
     }
 
+    /// The time left; [`Duration::MAX`] without an end.
     pub(crate) fn remaining(&self) -> Duration {
-        self.at.saturating_duration_since(Instant::now())
+        self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Nobody waits any more.
@@ -74,6 +81,7 @@ mod tests {
     #[test]
     fn the_header_can_shorten_the_time_but_not_lengthen_it() {
         assert!(Deadline::of(&headers("1000"), LONGEST).unwrap().remaining() <= Duration::from_secs(1));
+        assert_eq!(Deadline::of(&HeaderMap::new(), Duration::MAX).unwrap().remaining(), Duration::MAX);
         let max = u64::MAX.to_string().leak();
         assert!(Deadline::of(&headers(max), LONGEST).unwrap().remaining() <= LONGEST);
         assert!(Deadline::of(&HeaderMap::new(), LONGEST).unwrap().remaining() > Duration::from_secs(50));

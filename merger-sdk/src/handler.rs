@@ -73,9 +73,12 @@ async fn answer<H: Handler>(
     if request.body().size_hint().lower() > bounds.body_max_bytes as u64 {
         return Err(AnswerError::TooLarge { limit_bytes: bounds.body_max_bytes });
     }
-    let end = deadline.at().into();
-    let handled = tokio::time::timeout_at(end, handler.handle(request, bounds, deadline)).await;
-    handled.unwrap_or(Err(AnswerError::Late))
+    let end = deadline.clone();
+    tokio::select! {
+        biased;
+        handled = handler.handle(request, bounds, deadline) => handled,
+        () = end.over() => Err(AnswerError::Late),
+    }
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

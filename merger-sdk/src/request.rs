@@ -42,7 +42,7 @@ impl Request {
     }
 
     /// How long the caller still waits. It travels as the header `longshore-timeout-ms`; without one it is counted
-    /// from [`Options::longest`](crate::Options::longest).
+    /// from [`Options::longest`](crate::Options::longest), and without an end it is [`Duration::MAX`].
     pub fn remaining(&self) -> Duration {
         self.deadline.remaining()
     }

@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use longshore_contract::bounds;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -31,9 +32,12 @@ pub struct Options {
     pub in_flight: usize,
     /// Connections open at once; those beyond wait. Default: 1,024.
     pub connections: usize,
-    /// Largest body of a request, all parts together for a merge; larger ones are answered 413. Default: 64 MiB.
+    /// Largest body of a request, all parts together for a merge; larger ones are answered 413. Default: what Longshore
+    /// sends at most, which is 256 MiB of parts and what stands before each of them. A leaf, and a merge that keeps its
+    /// parts, holds it in memory.
     pub body_max_bytes: usize,
-    /// Longest time for one request, also when the caller names a longer one or none. Default: 10 minutes.
+    /// Longest time for one request, also when the caller names a longer one or none. Default: [`Duration::MAX`], as long
+    /// as the caller waits: a caller that hangs up is noticed.
     pub longest: Duration,
     /// Time that requests under way have left when the server stops. Default: 10 seconds.
     pub grace: Duration,
@@ -45,8 +49,8 @@ impl Default for Options {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             in_flight: 128,
             connections: 1024,
-            body_max_bytes: 64 << 20,
-            longest: Duration::from_secs(600),
+            body_max_bytes: usize::try_from(bounds::BODY_BYTES).unwrap_or(usize::MAX),
+            longest: Duration::MAX,
             grace: Duration::from_secs(10),
         }
     }

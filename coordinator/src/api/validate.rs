@@ -1,6 +1,6 @@
 //! What clients may ask for: specifications and names, checked before anything is made of them.
 
-use longshore_contract::env;
+use longshore_contract::{Word, env};
 use longshore_core::{JobSpec, ServicePlan, StageSpec};
 use longshore_proto::v1::{self, Container, Interface, Require, StageKind, require::Rule};
 use longshore_root::Require as Rule_;
@@ -102,7 +102,23 @@ fn container(container: Option<&Container>) -> Checked {
     ensure(memory == 0 || memory >= 6 << 20, || {
         format!("memory {memory} is less than 6 MiB, the least a container can have")
     })?;
-    ensure(u16::try_from(container.port).is_ok(), || format!("port {} is above 65535", container.port))
+    ensure(u16::try_from(container.port).is_ok(), || format!("port {} is above 65535", container.port))?;
+    if container.interface() == Interface::Http { server(container) } else { Ok(()) }
+}
+
+/// A server is started once for many requests: its command cannot say what is something else for each.
+fn server(container: &Container) -> Checked {
+    let words = container.entrypoint.iter().chain(&container.command);
+    let mut texts = words.chain(container.env.iter().map(|var| &var.value));
+    let refused =
+        texts.find_map(|text| Word::first_of_a_request(text)).and_then(|word| Some((word, word.of_a_request()?)));
+    refused.map_or(Ok(()), |(word, place)| {
+        let word = word.text();
+        Err(Invalid(format!(
+            "interface http: {word} is something else for every request, and a server is started once for many; it finds \
+             that in {place}, so take {word} out of its command and environment"
+        )))
+    })
 }
 
 /// A service: what the core needs of it.
@@ -164,5 +180,58 @@ pub fn require(rule: &Require, shards: u32) -> Checked<Rule_> {
         Some(Rule::Count(count)) if (1..=shards).contains(&count) => Ok(Rule_::Count(count)),
         Some(Rule::Count(count)) => Err(Invalid(format!("require: {count} parts of a service with {shards} shards"))),
         Some(Rule::Deadline(_)) => Ok(Rule_::Deadline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use longshore_proto::v1::{EnvVar, LeafSpec, Stage};
+
+    use super::*;
+
+    fn server_of(command: &str, variable: &str) -> Container {
+        Container {
+            image: "any".to_owned(),
+            command: vec!["serve".to_owned(), command.to_owned()],
+            env: vec![EnvVar { name: "WHERE".to_owned(), value: variable.to_owned() }],
+            interface: Interface::Http.into(),
+            ..Container::default()
+        }
+    }
+
+    fn stage_of(container: Container) -> Checked<StageSpec> {
+        stage(&Stage { name: "ask".to_owned(), container: Some(container), ..Stage::default() })
+    }
+
+    fn service_of(container: Container) -> Checked<ServicePlan> {
+        let leaf = LeafSpec { container: Some(container), shards: 1, ..LeafSpec::default() };
+        service(&v1::ServiceSpec { name: "find".to_owned(), leaf: Some(leaf), ..v1::ServiceSpec::default() })
+    }
+
+    #[test]
+    fn a_server_may_be_told_what_stays_the_same_and_nothing_else() {
+        for (command, variable) in [("{job} {shard}/{shards}", "{data}"), ("{ in } {}", "$ {IN}"), ("", "")] {
+            stage_of(server_of(command, variable)).unwrap();
+            service_of(server_of(command, variable)).unwrap();
+        }
+        for (command, variable, named, place) in [
+            ("{in}", "", "{in}", "the body of each request"),
+            ("", "--of={stem}", "{stem}", "the header longshore-name"),
+            ("-{manifest}", "", "{manifest}", "the headers of each part"),
+        ] {
+            let Invalid(of_stage) = stage_of(server_of(command, variable)).unwrap_err();
+            assert!(of_stage.starts_with(&format!("interface http: {named} is something else")), "{of_stage}");
+            assert!(of_stage.contains(place), "{of_stage}");
+            let Invalid(of_service) = service_of(server_of(command, variable)).unwrap_err();
+            assert_eq!(of_service, format!("leaf: {of_stage}"));
+        }
+    }
+
+    #[test]
+    fn a_process_may_be_told_everything() {
+        let everything = Word::ALL.map(Word::text).concat();
+        let container = Container { interface: Interface::Files.into(), ..server_of(&everything, &everything) };
+        stage_of(container.clone()).unwrap();
+        service_of(container).unwrap();
     }
 }

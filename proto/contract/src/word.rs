@@ -69,34 +69,32 @@ impl Word {
         }
     }
 
-    /// Whether it means something else for every run: then a server, which is started once for many requests, cannot be
-    /// told it in its command, and is told with each request.
+    /// Where a server finds what the word stands for, when that is something else for every request: a server is started
+    /// once for many, so its command cannot say it. `None` for words that stay the same for as long as a server is up.
     #[must_use]
-    pub const fn is_of_one_run(self) -> bool {
+    pub const fn of_a_request(self) -> Option<&'static str> {
         match self {
-            Self::In
-            | Self::Out
-            | Self::Outdir
-            | Self::Name
-            | Self::Stem
-            | Self::Ext
-            | Self::Index
-            | Self::Attempt
-            | Self::Manifest => true,
-            Self::Job | Self::Shard | Self::Shards | Self::Data => false,
+            Self::In => Some("the body of each request"),
+            Self::Out | Self::Outdir => Some("the body of its answer"),
+            Self::Name | Self::Stem | Self::Ext => Some("the header longshore-name"),
+            Self::Index => Some("the header longshore-index"),
+            Self::Attempt => Some("the header longshore-attempt"),
+            Self::Manifest => Some("the headers of each part"),
+            Self::Job | Self::Shard | Self::Shards | Self::Data => None,
         }
     }
 
-    /// The first word in `text` that means something else for every run.
+    /// The first word in `text` that a server cannot be told in its command.
     #[must_use]
-    pub fn first_of_one_run(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|word| word.is_of_one_run() && text.contains(word.text()))
+    pub fn first_of_a_request(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|word| word.of_a_request().is_some() && text.contains(word.text()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header;
 
     #[test]
     fn no_word_is_the_beginning_of_another() {
@@ -107,9 +105,18 @@ mod tests {
     }
 
     #[test]
+    fn headers_are_named_as_they_are() {
+        for (word, header) in
+            [(Word::Name, header::NAME), (Word::Index, header::INDEX), (Word::Attempt, header::ATTEMPT)]
+        {
+            assert_eq!(word.of_a_request(), Some(format!("the header {header}").as_str()));
+        }
+    }
+
+    #[test]
     fn what_a_server_cannot_be_told_at_its_start_is_found() {
-        assert_eq!(Word::first_of_one_run("serve --of {job} {shard}/{shards} {data} {inner} {"), None);
-        assert_eq!(Word::first_of_one_run("serve {{in}"), Some(Word::In));
-        assert_eq!(Word::first_of_one_run("{data}{manifest}"), Some(Word::Manifest));
+        assert_eq!(Word::first_of_a_request("serve --of {job} {shard}/{shards} {data} {inner} {"), None);
+        assert_eq!(Word::first_of_a_request("serve {{in}"), Some(Word::In));
+        assert_eq!(Word::first_of_a_request("{data}{manifest}"), Some(Word::Manifest));
     }
 }
