@@ -14,6 +14,8 @@ pub mod agent;
 pub mod cache;
 mod calls;
 mod causes;
+#[cfg(test)]
+mod conformance;
 mod contract;
 pub mod coordinator;
 mod door;

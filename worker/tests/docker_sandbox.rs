@@ -258,7 +258,7 @@ async fn what_the_operator_has_allowed_is_given() {
 async fn changed_image(world: &World, tag: &str, changes: &[&str]) -> Image {
     let docker = world.docker.as_ref().unwrap();
     let changes: Vec<_> = changes.iter().map(|&change| change.to_owned()).collect();
-    docker.import_image(tag, host_image::tar(&["sh", "ls", "cat"]).into(), &changes).await.unwrap();
+    docker.import_image(tag, host_image::tar(&["sh", "ls", "cat"], &[]).into(), &changes).await.unwrap();
     docker.resolve(tag).await.unwrap()
 }
 

@@ -7,17 +7,19 @@ use std::{
     process::Command,
 };
 
-/// A tar of a root directory with these programs of the host in `/bin` and the libraries they need.
+/// A tar of a root directory with these programs of the host in `/bin`, further ones each at a path of its own, and the
+/// libraries they need.
 ///
 /// # Panics
 /// When one is not on this machine.
-pub fn tar(programs: &[&str]) -> Vec<u8> {
+pub fn tar(programs: &[&str], more: &[(&Path, &str)]) -> Vec<u8> {
     let mut root = tar::Builder::new(Vec::new());
     let mut libraries = BTreeSet::new();
-    for program in programs {
-        let path = find(program);
+    let of_the_host = programs.iter().map(|program| (find(program), format!("bin/{program}")));
+    let more = more.iter().map(|(from, to)| (from.to_path_buf(), to.trim_start_matches('/').to_owned()));
+    for (path, to) in of_the_host.chain(more) {
         libraries.extend(libraries_of(&path));
-        append(&mut root, &path, &format!("bin/{program}"));
+        append(&mut root, &path, &to);
     }
     for library in libraries {
         append(&mut root, &library, library.strip_prefix("/").unwrap().to_str().unwrap());

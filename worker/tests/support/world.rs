@@ -219,7 +219,7 @@ impl HostImage {
         }
         let image = Self { tag: format!("longshore-test/host:{}", Uuid::new_v4().simple()) };
         let changes = ["LABEL longshore=test".to_owned(), r#"CMD ["/bin/echo", "hello"]"#.to_owned()];
-        docker.import_image(&image.tag, host_image::tar(&PROGRAMS).into(), &changes).await.unwrap();
+        docker.import_image(&image.tag, host_image::tar(&PROGRAMS, &[]).into(), &changes).await.unwrap();
         let image = Arc::new(image);
         *known = Arc::downgrade(&image);
         image

@@ -26,7 +26,7 @@ async fn in_docker(test: impl AsyncFnOnce(&mut World)) {
         }
     };
     let image = format!("longshore-test-executor:{}", Uuid::new_v4().simple());
-    docker.import_image(&image, host_image::tar(&PROGRAMS).into(), &[]).await.unwrap();
+    docker.import_image(&image, host_image::tar(&PROGRAMS, &[]).into(), &[]).await.unwrap();
     let runtime: Arc<dyn Runtime> = Arc::<DockerRuntime>::clone(&docker);
     let mut world = World::over(runtime, &image, 1, dir, |_| {});
     let outcome = AssertUnwindSafe(test(&mut world)).catch_unwind().await;
