@@ -127,14 +127,11 @@ impl Coordinator {
         directory::check(dir, &*reader)?;
         let opened = LocalBlobs::open(dir.join("blobs"), &inventory::load(&*reader)?, config.accept_data_loss)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(opened.blobs);
-        let epoch = begin_epoch(&mut store, &*reader, at_least)?;
+        let epoch = begin_epoch(&mut store, at_least)?;
         keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &*blobs)?;
         let clock = Clock::start();
         let core = load(epoch.0, config.settings, clock, &*reader)?;
-        let synced = Arc::clone(&blobs);
-        // Blobs that records name become durable before the records, and that they must be there with them.
-        let before = move || synced.checkpoint().map(|held| held.iter().map(inventory::put).collect());
-        let committer = Committer::start(store, epoch, Some(Box::new(before))).map_err(OpenError::Thread)?;
+        let committer = start_committer(store, epoch, Arc::clone(&blobs)).map_err(OpenError::Thread)?;
         let catalog = Arc::new(Catalog::new(reader, blobs));
         let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
         let sessions = Arc::new(Sessions::default());
@@ -268,12 +265,15 @@ fn keep_inventory(
     }
 }
 
+/// Blobs that records name become durable before the records, and that they must be there with them.
+fn start_committer(store: impl Store, epoch: Epoch, blobs: Arc<dyn BlobStore>) -> io::Result<Committer> {
+    let before = move || blobs.checkpoint().map(|held| held.iter().map(inventory::put).collect());
+    Committer::start(store, epoch, Some(Box::new(before)))
+}
+
 /// The next epoch, durable before anything is served under it.
-fn begin_epoch(store: &mut impl Store, reader: &dyn Reader, at_least: Epoch) -> Result<Epoch, OpenError> {
-    // Where the epoch was before the store knew of epochs.
-    let kept = reader.get(keys::EPOCH).map_err(LoadError::from)?;
-    let before = kept.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
-    let epoch = store.begin_epoch(Epoch(before).next().max(at_least))?;
+fn begin_epoch(store: &mut impl Store, at_least: Epoch) -> Result<Epoch, OpenError> {
+    let epoch = store.begin_epoch(at_least)?;
     let mut batch = Batch::new();
     batch.put(keys::FORMAT_KEY, format::FORMAT.to_be_bytes());
     store.commit(epoch, &batch)?;

@@ -2,7 +2,6 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `e` | the epoch, where it was written before the store kept it itself: 8 bytes |
 //! | `f` job stage index | `Outcome` of an item that failed |
 //! | `j` job | `Job` |
 //! | `l` digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
@@ -20,7 +19,7 @@ use longshore_core::{ItemKey, JobId, WorkerId};
 
 use super::error::{LoadError, Malformed};
 
-/// Key of the epoch before the store kept it itself.
+/// Key of the epoch in formats 1 and 2. Now the store keeps it itself.
 pub const EPOCH: &[u8] = b"e";
 
 /// Key of the format.

@@ -10,14 +10,12 @@ use longshore_core::{
 };
 use longshore_drive::Page as _;
 use longshore_proto::v1::{self, BlobList, BlobListRef, NamedBlob, SubmitRequest};
-use longshore_store::{Committer, Epoch, Options, SledStore};
+use longshore_store::{Epoch, Options, SledStore};
 use prost::Message;
 
-use crate::kept::{
-    directory,
-    format::FORMAT,
-    keys::{EPOCH, FORMAT_KEY},
-    records::Writer,
+use crate::{
+    kept::{directory, records::Writer},
+    open::{begin_epoch, start_committer},
 };
 
 /// The epoch that wrote them.
@@ -204,20 +202,14 @@ fn succeeded(item: ItemKey, first_child: u64) -> OutcomeRecord {
 pub fn write(dir: &Path) {
     directory::claim(dir, &dir.join("store")).unwrap();
     let options = Options { ballast_bytes: 0, ..Options::default() };
-    let (store, _) = SledStore::open(&dir.join("store"), &options).unwrap();
-    let blobs = Arc::new(LocalBlobs::open(dir.join("blobs"), &[], false).unwrap().blobs);
+    let (mut store, _) = SledStore::open(&dir.join("store"), &options).unwrap();
+    let blobs: Arc<dyn BlobStore> = Arc::new(LocalBlobs::open(dir.join("blobs"), &[], false).unwrap().blobs);
+    let epoch = begin_epoch(&mut store, Epoch(EPOCH_KEPT)).unwrap();
     keep_blobs(&*blobs);
-    let synced = Arc::clone(&blobs);
-    let committer =
-        Committer::start(store, Epoch::default(), Some(Box::new(move || synced.sync().map(|()| Vec::new())))).unwrap();
-    let mut begun = Writer::default().finish();
-    begun.put(EPOCH, EPOCH_KEPT.to_be_bytes());
-    begun.put(FORMAT_KEY, FORMAT.to_be_bytes());
+    let committer = start_committer(store, epoch, blobs).unwrap();
     let mut writer = Writer::default();
     writer.add(records());
-    for batch in [begun, writer.finish()] {
-        committer.submit(batch, Box::new(|kept| kept.unwrap()));
-    }
+    committer.submit(writer.finish(), Box::new(|kept| kept.unwrap()));
 }
 
 fn keep_blobs(blobs: &dyn BlobStore) {
