@@ -35,7 +35,7 @@ pub use error::{CallError, Kind};
 pub use jobs::Items;
 pub use out_dir::{OutDir, OutDirError};
 pub use upload::{ProgressFn, UploadError, UploadProgress};
-pub use watch::JobWatch;
+pub use watch::{JobWatch, has_ended};
 
 /// What shows who calls, where the kernel does not say it.
 pub use longshore_local::{Token, TokenError, TokenSource};

@@ -5,6 +5,16 @@ use tonic::Streaming;
 
 use crate::{CallError, Client, escape, retry};
 
+/// Whether nothing of a job in that state runs any more. Every state is named, so that a further one does not count as an end
+/// before somebody has decided that it is one.
+#[must_use]
+pub fn has_ended(state: JobState) -> bool {
+    match state {
+        JobState::Running => false,
+        JobState::Succeeded | JobState::Failed | JobState::Cancelled | JobState::Unspecified => true,
+    }
+}
+
 /// A job under watch.
 ///
 /// ```text
@@ -62,7 +72,7 @@ impl JobWatch {
     /// Notes the id in full, so that a watch of "last" stays with its job, and whether this was the last view.
     fn seen(&mut self, view: JobView) -> JobView {
         self.id.clone_from(&view.job_id);
-        self.ended = view.state() != JobState::Running;
+        self.ended = has_ended(view.state());
         view
     }
 

@@ -98,7 +98,7 @@ impl Lines {
 
 fn turn(job: &JobView) -> Turn {
     let done = |stage: &&StageView| stage.items_final && stage.succeeded + stage.failed == stage.items;
-    let ended = job.state() != JobState::Running;
+    let ended = longshore_client::has_ended(job.state());
     Turn {
         stages_done: job.stages.iter().filter(done).count(),
         reason: if ended { String::new() } else { job.reason.clone() },

@@ -149,3 +149,10 @@ fn the_first_worker_without_twins_is_found_behind_no_more_than_those_with_twins(
     let twins = BTreeMap::from([(worker(0), 1), (worker(1), 2)]);
     assert_eq!(best(&emptiest, &twins), Some((0, worker(2))));
 }
+
+#[test]
+fn when_all_have_twins_the_fewest_count_and_then_the_emptiest_worker() {
+    let emptiest = BTreeSet::from([(2, worker(0)), (4, worker(2)), (5, worker(1))]);
+    let twins = BTreeMap::from([(worker(0), 2), (worker(1), 1), (worker(2), 1)]);
+    assert_eq!(best(&emptiest, &twins), Some((4, worker(2))));
+}
