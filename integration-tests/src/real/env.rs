@@ -106,6 +106,14 @@ impl TestEnv {
         Server::listening(self, &args)
     }
 
+    /// The same with more flags.
+    pub fn up_with(&self, flags: &[&str]) -> Server<'_> {
+        let mut args = words(&["up", "--data", "data", "--listen", "127.0.0.1:0", "--slots", "2"]);
+        args.extend(self.runtime());
+        args.extend(words(flags));
+        Server::listening(self, &args)
+    }
+
     /// The same, with what a shell does first: `umask 000`, `ulimit -n 200`.
     pub fn up_after(&self, shell: &str) -> Server<'_> {
         let mut args = words(&["up", "--data", "above/data", "--listen", "127.0.0.1:0", "--slots", "2"]);
@@ -116,6 +124,13 @@ impl TestEnv {
     /// `longshore coordinator`, in the directory `coordinator`. The port is the system's to choose.
     pub fn coordinator(&self) -> Server<'_> {
         self.coordinator_at("127.0.0.1:0")
+    }
+
+    /// The same with another directory, that of an `up` perhaps, and more flags.
+    pub fn coordinator_on(&self, data: &str, flags: &[&str]) -> Server<'_> {
+        let mut args = words(&["coordinator", "--data", data, "--listen", "127.0.0.1:0"]);
+        args.extend(words(flags));
+        Server::listening(self, &args)
     }
 
     /// The same at a known address: where it was before, so that workers find it again.
