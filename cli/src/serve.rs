@@ -1,7 +1,5 @@
 //! The servers, wired together: the one place of the command line that knows their insides.
 
-mod nearby;
-
 use std::{
     io,
     net::SocketAddr,
@@ -17,7 +15,6 @@ use longshore_local::{Entrance, PrivateDir, TokenSource};
 use longshore_worker::{
     agent,
     home::Home,
-    nearby::Nearby,
     runtime::{
         Runtime,
         docker::{DockerOptions, DockerRuntime},
@@ -39,7 +36,6 @@ use crate::{
     args::servers::{self, CapacityArgs, CoordinatorArgs, UpArgs, WorkerArgs},
     exit::Exit,
     failure::Failure,
-    serve::nearby::Beside,
 };
 
 /// How long a warm container is kept without work.
@@ -88,17 +84,15 @@ impl Up {
         let listener = listen(listen_at).await?;
         let address = format!("http://{}", listener.local_addr()?);
         let (ended, leave, stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-        let nearby = Nearby::default();
-        let beside = Arc::new(Beside(nearby.clone()));
         // Whoever comes in while the store is opened waits, as at the port.
         let entrance = entrance(&listener)?;
         let word = word(&entrance);
         let coordinator = open(data, accept_data_loss)?;
-        coordinator.nearby(home.id().into_bytes())(beside);
+        let nearby = coordinator.nearby(home.id().into_bytes());
         let serving = coordinator.serve(listener, entrance, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
-        let config = agent::Config { nearby: Some(nearby), ..config(&address, servers::host_name(), slots) };
-        let working = agent::run(home, runtime, config, leave.clone().cancelled_owned());
+        let config = config(&address, servers::host_name(), slots);
+        let working = agent::run(home, runtime, config, Some(nearby), leave.clone().cancelled_owned());
         let worker = tokio::spawn(telling(ended.clone(), working));
         Ok(Self { address, word, ended, leave, worker, stop, coordinator })
     }
@@ -149,7 +143,7 @@ pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<Exit
     let slots = args.capacity.slots.get();
     eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
     let config = agent::Config { token, ..config(&args.join, args.name, slots) };
-    agent::run(home, runtime, config, stop.cancelled_owned()).await?;
+    agent::run(home, runtime, config, None, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -212,14 +206,7 @@ fn word(entrance: &Entrance) -> String {
 }
 
 fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
-    agent::Config {
-        coordinator: coordinator.to_owned(),
-        token: None,
-        name,
-        slots: slots as usize,
-        idle: IDLE,
-        nearby: None,
-    }
+    agent::Config { coordinator: coordinator.to_owned(), token: None, name, slots: slots as usize, idle: IDLE }
 }
 
 fn open(data: &Path, accept_data_loss: bool) -> Result<Coordinator> {

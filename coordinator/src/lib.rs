@@ -28,7 +28,6 @@ mod room;
 mod workers;
 
 pub use longshore_blobs::Progress as InspectProgress;
-pub use longshore_root::{Call, CallError, Transport};
 pub use longshore_store::{Options as StoreOptions, Probe, probe_main_if_asked};
 
 pub use crate::{

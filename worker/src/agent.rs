@@ -4,6 +4,8 @@ use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
 use longshore_local::{AddressError, TokenSource};
+use longshore_proto::v1::ReplicaId;
+use longshore_root::Transport;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -16,7 +18,6 @@ use crate::{
     held::Held,
     home::Home,
     link::Link,
-    nearby::Nearby,
     replicas::Replicas,
     report::report,
     runtime::{Runtime, RuntimeError},
@@ -44,9 +45,6 @@ pub struct Config {
     pub slots: usize,
     /// How long a warm container is kept without work.
     pub idle: Duration,
-    /// How a coordinator in this process reaches the replicas; without it a stream to the coordinator is kept up for
-    /// that.
-    pub nearby: Option<Nearby>,
 }
 
 /// Why a worker cannot work.
@@ -76,8 +74,11 @@ pub enum AgentError {
     },
 }
 
+/// Takes the way to a worker's replicas, once they are there: how a coordinator of the same process comes to call them.
+pub type TakeReplicas = Box<dyn FnOnce(Arc<dyn Transport<ReplicaId>>) + Send>;
+
 /// Works until `stop` is done: connects, and reconnects whenever the link is lost. Then ends every container and says
-/// goodbye.
+/// goodbye. Where nobody of this process takes the replicas, a stream for queries to the coordinator is kept up.
 ///
 /// # Errors
 /// When the worker cannot start, or may not join. A coordinator that does not answer is waited for.
@@ -85,6 +86,7 @@ pub async fn run(
     home: Home,
     runtime: Arc<dyn Runtime>,
     config: Config,
+    take_replicas: Option<TakeReplicas>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
     let coordinator = Coordinator::at(&config.coordinator, config.token)?;
@@ -125,9 +127,9 @@ pub async fn run(
         results,
         replicas: Arc::clone(&replicas),
     };
-    let tunnel = match config.nearby {
-        Some(nearby) => {
-            nearby.open(Arc::clone(&replicas));
+    let tunnel = match take_replicas {
+        Some(take) => {
+            take(Arc::<Replicas>::clone(&replicas));
             None
         }
         None => {

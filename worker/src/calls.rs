@@ -8,17 +8,14 @@ use longshore_proto::{
     CHUNK_BYTES,
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
+use longshore_root::{Call, CallError, Transport as _};
 use tokio::{sync::mpsc, task::AbortHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::{
-    coordinator::Coordinator,
-    link::Backoff,
-    replicas::{Ask, Replicas, Unanswered},
-};
+use crate::{coordinator::Coordinator, link::Backoff, replicas::Replicas};
 
 /// Keeps the stream up until it is time to leave.
 pub(crate) async fn serve(
@@ -115,7 +112,7 @@ impl Desk {
                 let Some(replica) = start.replica else { return };
                 let timeout = Duration::from_millis(start.timeout_ms);
                 if let Some(whole) = start.whole {
-                    self.work(call, replica, Ask::Leaf(whole), timeout);
+                    self.work(call, replica, Call::Leaf(whole), timeout);
                     return;
                 }
                 let arriving = Arriving {
@@ -147,12 +144,12 @@ impl Desk {
             }
             Some(to_leaves::Message::Sent(_)) => {
                 if let Some(Arriving { replica, timeout, since, body, parts, .. }) = self.arriving.remove(&call) {
-                    let ask = if replica.merge {
-                        Ask::Merge(parts.into_iter().map(|(shard, part)| (shard, part.freeze())).collect())
+                    let asked = if replica.merge {
+                        Call::Merge(parts.into_iter().map(|(shard, part)| (shard, part.freeze())).collect())
                     } else {
-                        Ask::Leaf(body.freeze())
+                        Call::Leaf(body.freeze())
                     };
-                    self.work(call, replica, ask, timeout.saturating_sub(since.elapsed()));
+                    self.work(call, replica, asked, timeout.saturating_sub(since.elapsed()));
                 }
             }
             Some(to_leaves::Message::Cancel(_)) => {
@@ -174,10 +171,10 @@ impl Desk {
         });
     }
 
-    fn work(&mut self, call: u64, replica: ReplicaId, ask: Ask, within: Duration) {
+    fn work(&mut self, call: u64, replica: ReplicaId, asked: Call, within: Duration) {
         let (replicas, up, ended) = (Arc::clone(&self.replicas), self.up.clone(), self.ended.clone());
         let task = tokio::spawn(async move {
-            let answer = replicas.call(&replica, ask, within).await;
+            let answer = replicas.call(&replica, asked, within).await;
             // A stream that has ended needs no answer.
             let _ = send_answer(&up, call, answer).await;
             let _ = ended.send(call);
@@ -186,11 +183,7 @@ impl Desk {
     }
 }
 
-async fn send_answer(
-    up: &mpsc::Sender<FromLeaves>,
-    call: u64,
-    answer: Result<Bytes, Unanswered>,
-) -> Result<(), Status> {
+async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Bytes, CallError>) -> Result<(), Status> {
     let end = match answer {
         Ok(mut body) => {
             while body.len() > CHUNK_BYTES {
@@ -199,9 +192,9 @@ async fn send_answer(
             }
             call_end::End::Ok(v1::CallOk { data: body })
         }
-        Err(Unanswered::Refused(why)) => call_end::End::Refused(why),
-        Err(Unanswered::Busy(why)) => call_end::End::Busy(why),
-        Err(Unanswered::Failed(why)) => call_end::End::Failed(why),
+        Err(CallError::Refused(why)) => call_end::End::Refused(why),
+        Err(CallError::Busy(why)) => call_end::End::Busy(why),
+        Err(CallError::Failed(why)) => call_end::End::Failed(why),
     };
     say(up, call, from_leaves::Message::End(v1::CallEnd { end: Some(end) })).await
 }

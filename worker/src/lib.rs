@@ -23,7 +23,6 @@ pub mod executor;
 mod held;
 pub mod home;
 mod link;
-pub mod nearby;
 mod replicas;
 mod report;
 pub mod runtime;

@@ -21,11 +21,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use longshore_proto::v1::{DesiredReplica, ReplicaId, ReplicaReport};
+use longshore_root::{Call, CallError, Transport};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use call::{Ask, Unanswered};
+use call::Serving;
 use keeper::Means;
 use state::State;
 
@@ -111,18 +113,12 @@ impl Replicas {
         self.changes.subscribe()
     }
 
-    /// Calls a replica.
-    pub async fn call(&self, id: &ReplicaId, ask: Ask, within: Duration) -> Result<Bytes, Unanswered> {
-        let serving = {
-            let kept = self.lock();
-            let replica =
-                kept.get(&key(id)).ok_or_else(|| Unanswered::Failed("it is not on this worker".to_owned()))?;
-            let told = replica.state.now();
-            told.serving.clone().ok_or_else(|| Unanswered::Failed(format!("not ready: {}", told.message)))?
-        };
-        timeout(within, serving.call(ask, within))
-            .await
-            .unwrap_or_else(|_| Err(Unanswered::Failed(format!("no answer within {within:.1?}"))))
+    /// What answers for a replica, if it is ready.
+    fn ready(&self, id: &ReplicaId) -> Result<Arc<dyn Serving>, CallError> {
+        let kept = self.lock();
+        let replica = kept.get(&key(id)).ok_or_else(|| CallError::Failed("it is not on this worker".to_owned()))?;
+        let told = replica.state.now();
+        told.serving.clone().ok_or_else(|| CallError::Failed(format!("not ready: {}", told.message)))
     }
 
     /// Ends all replicas and waits until their containers are gone.
@@ -131,5 +127,17 @@ impl Replicas {
         self.lock().clear();
         self.keepers.close();
         self.keepers.wait().await;
+    }
+}
+
+/// Queries reach replicas so from within this process, and through the stream of those from elsewhere.
+impl Transport<ReplicaId> for Replicas {
+    fn call(&self, id: &ReplicaId, call: Call, within: Duration) -> BoxFuture<'static, Result<Bytes, CallError>> {
+        let ready = self.ready(id);
+        Box::pin(async move {
+            let serving = ready?;
+            let late = |_| Err(CallError::Failed(format!("no answer within {within:.1?}")));
+            timeout(within, serving.call(call, within)).await.unwrap_or_else(late)
+        })
     }
 }

@@ -13,6 +13,7 @@ use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{
     Container, DesiredReplica, Failure, FailureClass, NamedBlob, ReplicaId, ReplicaPhase, Stage,
 };
+use longshore_root::{Call, CallError, Transport as _};
 use tokio::{sync::mpsc, time::timeout};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ use super::image;
 use crate::{
     cache::{Cache, FetchBlobs, FetchError},
     executor::{Content, Ended, Executor, Finished, Options, Work},
-    replicas::{Ask, Replicas, Unanswered},
+    replicas::Replicas,
     runtime::{
         Runtime,
         docker::{DockerOptions, DockerRuntime},
@@ -84,7 +85,7 @@ pub(super) enum Judged {
     /// A stage or gather failed.
     Item(Failure),
     /// A leaf or merge did not answer.
-    Call(Unanswered),
+    Call(CallError),
 }
 
 impl Judged {
@@ -93,7 +94,7 @@ impl Judged {
         match self {
             Self::Answer(_) => panic!("there is an answer"),
             Self::Item(failure) => &failure.message,
-            Self::Call(Unanswered::Refused(why) | Unanswered::Busy(why) | Unanswered::Failed(why)) => why,
+            Self::Call(CallError::Refused(why) | CallError::Busy(why) | CallError::Failed(why)) => why,
         }
     }
 
@@ -102,9 +103,9 @@ impl Judged {
         let agrees = match self {
             Self::Answer(_) => false,
             Self::Item(failure) => failure.class() == class,
-            Self::Call(Unanswered::Refused(_)) => class == FailureClass::Refused,
-            Self::Call(Unanswered::Busy(_)) => class == FailureClass::Infrastructure,
-            Self::Call(Unanswered::Failed(_)) => !matches!(class, FailureClass::Refused | FailureClass::Infrastructure),
+            Self::Call(CallError::Refused(_)) => class == FailureClass::Refused,
+            Self::Call(CallError::Busy(_)) => class == FailureClass::Infrastructure,
+            Self::Call(CallError::Failed(_)) => !matches!(class, FailureClass::Refused | FailureClass::Infrastructure),
         };
         assert!(agrees, "{role:?}: {class:?} expected, but it is {:?}", self.shown());
     }
@@ -208,7 +209,7 @@ impl World {
             changes.mark_unchanged();
             match self.ask(role, interface, input.into()).await {
                 Judged::Answer(answer) => return answer,
-                Judged::Call(Unanswered::Failed(_)) => {}
+                Judged::Call(CallError::Failed(_)) => {}
                 other => panic!("{role:?} over {interface:?}: {other:?}"),
             }
             timeout(PATIENCE, changes.changed()).await.expect("no replica comes up again").unwrap();
@@ -285,8 +286,8 @@ impl World {
 
     async fn call(&mut self, role: Role, container: Container, input: Bytes, within: Duration) -> Judged {
         let id = self.deploy(role, container).await;
-        let ask = if role.has_parts() { Ask::Merge((0..).zip(halves(&input)).collect()) } else { Ask::Leaf(input) };
-        match self.replicas.call(&id, ask, within).await {
+        let call = if role.has_parts() { Call::Merge((0..).zip(halves(&input)).collect()) } else { Call::Leaf(input) };
+        match self.replicas.call(&id, call, within).await {
             Ok(answer) => Judged::Answer(answer),
             Err(unanswered) => Judged::Call(unanswered),
         }

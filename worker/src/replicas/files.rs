@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, select_all};
 use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{Failure, FailureClass, NamedBlob};
+use longshore_root::{Call, CallError};
 use longshore_shim::{Done, FromShim, ToShim};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -13,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    call::{Ask, Serving, Unanswered, part_name, unanswered},
+    call::{Serving, call_error, part_name},
     error::ReplicaError,
     spec::{ANSWER, ReplicaSpec, Started},
 };
@@ -43,26 +44,27 @@ const LOG_BYTES: u32 = 4 << 10;
 /// Name of the file a query is found in.
 const QUERY: &str = "query";
 
-struct Call {
-    ask: Ask,
+/// A call that waits for a container.
+struct Queued {
+    call: Call,
     within: Duration,
-    answer: oneshot::Sender<Result<Bytes, Unanswered>>,
+    answer: oneshot::Sender<Result<Bytes, CallError>>,
 }
 
 /// The way to the containers of a replica.
 pub(super) struct Files {
-    calls: mpsc::Sender<Call>,
+    calls: mpsc::Sender<Queued>,
 }
 
 impl Serving for Files {
-    fn call(&self, ask: Ask, within: Duration) -> BoxFuture<'_, Result<Bytes, Unanswered>> {
+    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Bytes, CallError>> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
-            self.calls.try_send(Call { ask, within, answer }).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Unanswered::Busy(format!("{WAITING} calls wait for it already")),
-                mpsc::error::TrySendError::Closed(_) => Unanswered::Failed("its container has ended".to_owned()),
+            self.calls.try_send(Queued { call, within, answer }).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => CallError::Busy(format!("{WAITING} calls wait for it already")),
+                mpsc::error::TrySendError::Closed(_) => CallError::Failed("its container has ended".to_owned()),
             })?;
-            answered.await.unwrap_or_else(|_| Err(Unanswered::Failed("its container has ended".to_owned())))
+            answered.await.unwrap_or_else(|_| Err(CallError::Failed("its container has ended".to_owned())))
         })
     }
 }
@@ -75,7 +77,7 @@ struct Lane<'a> {
     spec: &'a ReplicaSpec,
     plan: Plan,
     dirs: RunDirs,
-    calls: Arc<Mutex<mpsc::Receiver<Call>>>,
+    calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
     runs: u64,
 }
 
@@ -107,7 +109,7 @@ impl<'a> Lane<'a> {
         spec: &'a ReplicaSpec,
         started: &'a Started,
         yard: &Arc<Yard>,
-        calls: Arc<Mutex<mpsc::Receiver<Call>>>,
+        calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
         read_only_inputs: bool,
     ) -> Result<Self, ReplicaError> {
         let allowed = Allowance {
@@ -137,31 +139,31 @@ impl<'a> Lane<'a> {
         let calls = Arc::clone(&self.calls);
         loop {
             // Waiting for the next call, the end of the container is heard too.
-            let call = tokio::select! {
-                call = async { calls.lock().await.recv().await } => call,
+            let queued = tokio::select! {
+                queued = async { calls.lock().await.recv().await } => queued,
                 frame = self.started.shim.receive() => return match frame {
                     Ok(_) => ReplicaError::Shim("said what nobody asked"),
                     Err(lost) => lost.into(),
                 },
             };
-            let Some(call) = call else { return ReplicaError::Uncalled };
-            if call.answer.is_closed() {
+            let Some(queued) = queued else { return ReplicaError::Uncalled };
+            if queued.answer.is_closed() {
                 continue;
             }
-            if let Err(error) = self.carry_out(call).await {
+            if let Err(error) = self.carry_out(queued).await {
                 return error;
             }
         }
     }
 
-    async fn carry_out(&mut self, call: Call) -> Result<(), ReplicaError> {
-        let Call { ask, within, mut answer } = call;
+    async fn carry_out(&mut self, queued: Queued) -> Result<(), ReplicaError> {
+        let Queued { call, within, mut answer } = queued;
         self.runs += 1;
         let seq = self.runs;
-        let (staged, (run, mut tray, stdout)) = match self.furnish(seq, ask, within) {
+        let (staged, (run, mut tray, stdout)) = match self.furnish(seq, call, within) {
             Ok(furnished) => furnished,
             Err(failure) => {
-                let _ = answer.send(Err(unanswered(&failure)));
+                let _ = answer.send(Err(call_error(&failure)));
                 return Ok(());
             }
         };
@@ -177,8 +179,8 @@ impl<'a> Lane<'a> {
         let dirty = done.dirty;
         // What may still be alive could change what is collected.
         let outcome = match dirty {
-            true => Err(Unanswered::Failed(ReplicaError::Dirty.to_string())),
-            false => self.judge(&mut tray, done).map_err(|failure| unanswered(&failure)),
+            true => Err(CallError::Failed(ReplicaError::Dirty.to_string())),
+            false => self.judge(&mut tray, done).map_err(|failure| call_error(&failure)),
         };
         let cleared = self.dirs.clear(staged, tray);
         // The caller may have gone.
@@ -196,9 +198,9 @@ impl<'a> Lane<'a> {
     }
 
     /// Puts a call's input in place and makes its run.
-    fn furnish(&mut self, seq: u64, ask: Ask, within: Duration) -> Result<(Staged, Furnished), Failure> {
-        let gather = matches!(ask, Ask::Merge(_));
-        let inputs = inputs(ask);
+    fn furnish(&mut self, seq: u64, call: Call, within: Duration) -> Result<(Staged, Furnished), Failure> {
+        let gather = matches!(call, Call::Merge(_));
+        let inputs = inputs(call);
         let staged = self.dirs.inputs.stage_small(&self.plan.wanted(&inputs, QUERY, gather));
         let staged = staged.unwrap_or_else(|| Err(std::io::Error::other("a part without bytes")));
         let staged = staged.map_err(|cause| failures::of_disk("its input cannot be put in place", &cause))?;
@@ -229,16 +231,16 @@ impl<'a> Lane<'a> {
 }
 
 /// A call's inputs, which have all travelled along.
-fn inputs(ask: Ask) -> Vec<NamedBlob> {
+fn inputs(call: Call) -> Vec<NamedBlob> {
     let named = |path: String, bytes: Bytes| NamedBlob {
         path,
         digest: Bytes::copy_from_slice(blake3::hash(&bytes).as_bytes()),
         size: bytes.len() as u64,
         inline: Some(bytes),
     };
-    match ask {
-        Ask::Leaf(body) => vec![named(QUERY.to_owned(), body)],
-        Ask::Merge(parts) => parts.into_iter().map(|(shard, part)| named(part_name(shard), part)).collect(),
+    match call {
+        Call::Leaf(body) => vec![named(QUERY.to_owned(), body)],
+        Call::Merge(parts) => parts.into_iter().map(|(shard, part)| named(part_name(shard), part)).collect(),
     }
 }
 

@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use longshore_contract::bounds::ANSWER_BYTES;
+use longshore_root::{Call, CallError};
 use tokio::sync::Semaphore;
 
 use super::{
-    call::{Ask, Serving, Unanswered, part_name, unanswered},
+    call::{Serving, call_error, part_name},
     error::ReplicaError,
     spec::{ReplicaSpec, Started},
 };
@@ -62,16 +63,16 @@ impl ServerReplica {
         ReplicaError::Failed(self.server.end(control).await)
     }
 
-    async fn ask(&self, ask: Ask, within: Duration) -> Result<Bytes, Unanswered> {
-        let failed = |error: &dyn std::fmt::Display| Unanswered::Failed(error.to_string());
+    async fn ask(&self, call: Call, within: Duration) -> Result<Bytes, CallError> {
+        let failed = |error: &dyn std::fmt::Display| CallError::Failed(error.to_string());
         let _working = self.working.acquire().await.map_err(|error| failed(&error))?;
         let fixed = Fixed { job: &self.spec.service, shards: Some(self.spec.shards), ..Fixed::default() };
-        let question = Question { item: self.spec.item(), fixed, within: Some(within), content: content(ask) };
+        let question = Question { item: self.spec.item(), fixed, within: Some(within), content: content(call) };
         let mut answer = InMemory::default();
         match self.server.ask(question, &mut answer).await {
             Ok(()) => Ok(answer.whole()),
-            Err(Unserved::Busy(failure)) => Err(Unanswered::Busy(failures::in_a_line(&failure))),
-            Err(Unserved::Failed(failure)) => Err(unanswered(&failure)),
+            Err(Unserved::Busy(failure)) => Err(CallError::Busy(failures::in_a_line(&failure))),
+            Err(Unserved::Failed(failure)) => Err(call_error(&failure)),
             // Another replica is asked at once: the news of this one's end is not waited for.
             Err(Unserved::Lost(error)) => Err(failed(&error)),
         }
@@ -79,18 +80,18 @@ impl ServerReplica {
 }
 
 impl Serving for ServerReplica {
-    fn call(&self, ask: Ask, within: Duration) -> BoxFuture<'_, Result<Bytes, Unanswered>> {
-        Box::pin(self.ask(ask, within))
+    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Bytes, CallError>> {
+        Box::pin(self.ask(call, within))
     }
 }
 
-fn content(ask: Ask) -> Content {
-    match ask {
-        Ask::Leaf(body) => {
+fn content(call: Call) -> Content {
+    match call {
+        Call::Leaf(body) => {
             let size = body.len() as u64;
             Content::One(Blob::Bytes(body), size)
         }
-        Ask::Merge(parts) => {
+        Call::Merge(parts) => {
             let part = |(shard, bytes): (u32, Bytes)| Part {
                 shard: shard.into(),
                 name: part_name(shard),
