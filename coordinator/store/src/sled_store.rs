@@ -142,14 +142,6 @@ impl SledStore {
         self.last.mark.seq
     }
 
-    /// Reads and checks every entry, and that none is missing or too many.
-    ///
-    /// # Errors
-    /// What is wrong, as opening would say it.
-    pub fn verify(&self) -> Result<(), crate::OpenError> {
-        engine::verify(self.reader.tree()).map(drop).map_err(|fault| open::open_error(&self.layout, fault))
-    }
-
     fn check_room(&self, batch: &Batch) -> Result<(), CommitError> {
         if self.options.commit_reserve_bytes == 0 {
             return Ok(());

@@ -94,7 +94,7 @@ fn compare(layout: &Layout, last: &Last, water: &HighWater) -> Option<OpenError>
     (held.seq == kept.seq && held != kept).then(|| OpenError::Diverged { dir: layout.dir.clone(), seq: held.seq })
 }
 
-pub(super) fn open_error(layout: &Layout, fault: Fault) -> OpenError {
+fn open_error(layout: &Layout, fault: Fault) -> OpenError {
     let dir = layout.dir.clone();
     match fault {
         Fault::Io(source) => OpenError::Io { doing: "open", path: layout.log(), source },
