@@ -1,8 +1,10 @@
-//! The coordinator's disk runs full under a job: who only looks is answered, and with room everything goes on by itself.
+//! The coordinator's disk runs full under a job: who only looks is answered, with room everything goes on by itself, and nothing was
+//! said or ordered that a crash meanwhile undoes.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -20,6 +22,7 @@ const LOOK: Duration = Duration::from_secs(20);
 
 on_processes! {
     while_the_disk_is_full_views_answer_and_then_all_goes_on
+    what_the_disk_had_no_room_for_was_never_promised
 }
 
 /// A small file system, unmounted when dropped.
@@ -69,18 +72,10 @@ fn while_the_disk_is_full_views_answer_and_then_all_goes_on(env: &TestEnv) {
     let Some(disk) = Disk::mount(&env.path("disk"), 260) else {
         return;
     };
-    for number in 0..20 {
-        env.write(&format!("in/{number:02}"), format!("input {number}\n"));
-    }
     let coordinator = env.coordinator_on("disk/data", &[]);
     let worker = env.worker("worker", &coordinator);
     coordinator.until_workers(1);
-    let script = format!(
-        "test {{index}} -lt 3 || until test -e {}; do sleep 0.02; done; cat \"{{in}}\"",
-        env.shell_path("gate")
-    );
-    let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &script]);
-    coordinator.until_committed(&id, 3);
+    let id = gated_job(env, &coordinator);
     let filler = disk.fill();
     env.write("gate", "");
     until("a batch that finds no room", || coordinator.log().contains("waiting for room").then_some(()));
@@ -98,5 +93,56 @@ fn while_the_disk_is_full_views_answer_and_then_all_goes_on(env: &TestEnv) {
     });
     let stage = &coordinator.job(&id)["stages"][0];
     assert_eq!((&stage["succeeded"], &stage["failed"]), (&20.into(), &0.into()));
+    assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
+}
+
+/// Submits a job of which three items end at once, and the others when the gate is open; each run is written down.
+fn gated_job(env: &TestEnv, coordinator: &Server) -> String {
+    for number in 0..20 {
+        env.write(&format!("in/{number:02}"), format!("input {number}\n"));
+    }
+    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
+    let script = format!(
+        "echo {{name}} >> {runs}; test {{index}} -lt 3 || until test -e {gate}; do sleep 0.02; done; cat \"{{in}}\""
+    );
+    let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &script]);
+    coordinator.until_committed(&id, 3);
+    id
+}
+
+/// What `job show` says has succeeded, if it says anything.
+fn shown_succeeded(coordinator: &Server, id: &str) -> Option<u64> {
+    let ran = coordinator.cli(&["job", "show", id, "--format", "json"]);
+    (ran.code == 0).then(|| ran.json()["stages"][0]["succeeded"].as_u64().unwrap())
+}
+
+fn what_the_disk_had_no_room_for_was_never_promised(env: &TestEnv) {
+    let Some(disk) = Disk::mount(&env.path("disk"), 260) else {
+        return;
+    };
+    let coordinator = env.coordinator_on("disk/data", &[]);
+    let address = coordinator.address.clone();
+    let worker = env.worker("worker", &coordinator);
+    coordinator.until_workers(1);
+    let kept = gated_job(env, &coordinator);
+    let filler = disk.fill();
+    // Taken in, and not kept: nobody may be told that it is done.
+    let other = coordinator.cli(&["job", "cancel", &kept]);
+    assert!(other.code == 1 && other.stderr.contains("disk is full"), "{other}");
+    env.write("gate", "");
+    // Items that were on their way end, and their results find no room either.
+    until("runs that end", || (env.lines("runs").len() > 3).then_some(()));
+    for _ in 0..5 {
+        assert!(shown_succeeded(&coordinator, &kept).is_none_or(|shown| shown == 3), "more is shown than is kept");
+    }
+    coordinator.kill();
+    fs::remove_file(filler).unwrap();
+    let coordinator = env.coordinator_again("disk/data", &address);
+    coordinator.cli(&["wait", &kept]).exits(0);
+    let job = coordinator.job(&kept);
+    assert_eq!((&job["state"], &job["stages"][0]["succeeded"]), (&"succeeded".into(), &20.into()));
+    let runs = env.lines("runs");
+    let names: BTreeSet<&String> = runs.iter().collect();
+    assert_eq!((names.len(), runs.len()), (20, 20), "what ended while there was no room is told again, not run again");
     assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
 }

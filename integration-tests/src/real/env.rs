@@ -133,10 +133,15 @@ impl TestEnv {
         Server::listening(self, &args)
     }
 
+    /// The same with a directory and at a known address: where it was before, so that workers find it again.
+    pub fn coordinator_again(&self, data: &str, address: &str) -> Server<'_> {
+        let listen = address.trim_start_matches("http://");
+        Server::listening(self, &words(&["coordinator", "--data", data, "--listen", listen]))
+    }
+
     /// The same at a known address: where it was before, so that workers find it again.
     pub fn coordinator_at(&self, address: &str) -> Server<'_> {
-        let listen = address.trim_start_matches("http://");
-        Server::listening(self, &words(&["coordinator", "--data", "coordinator", "--listen", listen]))
+        self.coordinator_again("coordinator", address)
     }
 
     /// `longshore worker --join`, with one slot, in a directory of its name.
