@@ -203,3 +203,92 @@ impl Problems {
         self.told
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use walkdir::WalkDir;
+
+    use super::*;
+
+    /// A copy of the data directory that is checked in.
+    fn directory() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/format-{}", format::FORMAT));
+        for (path, content) in files(&from) {
+            let to = dir.path().join(path.strip_prefix(&from).unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::write(to, content).unwrap();
+        }
+        dir
+    }
+
+    fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let entries = WalkDir::new(dir).into_iter().map(Result::unwrap);
+        let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+        files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    }
+
+    /// What is found, and that nothing was changed.
+    fn look(dir: &Path, mut go_on: impl FnMut(Progress) -> bool) -> Vec<Finding> {
+        let (before, scratch) = (files(dir), tempfile::tempdir().unwrap());
+        let found = inspect(dir, scratch.path(), &Options::default(), &mut go_on);
+        assert!(files(dir) == before, "something was changed");
+        found
+    }
+
+    fn parts(findings: &[Finding]) -> Vec<(&'static str, usize)> {
+        findings.iter().map(|finding| (finding.part, finding.problems.len())).collect()
+    }
+
+    #[test]
+    fn every_part_is_looked_at() {
+        let findings = look(directory().path(), |_| true);
+        let parts: Vec<_> = findings.iter().map(|finding| finding.part).collect();
+        assert_eq!(parts, ["coordinator", "format", "store", "records", "blobs", "references"]);
+        let sound = findings.iter().filter(|finding| finding.part != "references");
+        sound.for_each(|finding| assert_eq!(finding.problems, Vec::<String>::new(), "{}", finding.part));
+        assert!(findings[3].found.contains("4 jobs"), "{findings:#?}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_of_its_part_and_the_rest_is_looked_at_still() {
+        let dir = directory();
+        fs::remove_file(dir.path().join("store/high-water")).unwrap();
+        let pack = dir.path().join("blobs/packs/0000000001.pack");
+        fs::write(&pack, &fs::read(&pack).unwrap()[..20_000]).unwrap();
+        let findings = look(dir.path(), |_| true);
+        assert_eq!(parts(&findings), [("coordinator", 0), ("format", 0), ("store", 1), ("blobs", 0)]);
+        assert!(findings[2].problems[0].contains("high-water"), "{findings:#?}");
+        fs::remove_dir_all(dir.path().join("store")).unwrap();
+        assert_eq!(parts(&look(dir.path(), |_| true)), [("coordinator", 0), ("format", 0), ("store", 1), ("blobs", 0)]);
+    }
+
+    #[test]
+    fn of_another_format_nothing_more_is_said() {
+        let dir = directory();
+        fs::write(dir.path().join(format::FILE), "99\n").unwrap();
+        assert_eq!(parts(&look(dir.path(), |_| true)), [("coordinator", 0), ("format", 1)]);
+    }
+
+    #[test]
+    fn where_nothing_is_that_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(parts(&look(dir.path(), |_| true)), [("directory", 1)]);
+    }
+
+    #[test]
+    fn it_ends_when_nobody_wants_to_go_on() {
+        let findings = look(directory().path(), |_| false);
+        assert_eq!(parts(&findings).last(), Some(&("blobs", 1)));
+    }
+
+    #[test]
+    fn so_many_problems_are_told_and_the_others_counted() {
+        let mut problems = Problems::default();
+        (0..TOLD + 7).for_each(|n| problems.add(n.to_string()));
+        let told = problems.finish();
+        assert_eq!((told.len(), told[TOLD].as_str()), (TOLD + 1, "and 7 more"));
+    }
+}
