@@ -33,15 +33,20 @@ type Out = Result<v1::GetResponse, Error>;
 
 impl Blobs {
     /// Which of these are not here.
-    pub fn missing(&self, _: &Caller, asked: Vec<Bytes>) -> Result<Vec<Bytes>, Error> {
+    pub async fn missing(&self, _: &Caller, asked: Vec<Bytes>) -> Result<Vec<Bytes>, Error> {
         ensure_few(asked.len())?;
-        let mut missing = Vec::new();
-        for digest in asked {
-            if !self.store.contains(&checked(&digest)?) {
-                missing.push(digest);
+        let blobs = Arc::clone(&self.store);
+        // Each may be a look at the disk, and they are many.
+        blocking("looking for blobs", move || {
+            let mut missing = Vec::new();
+            for digest in asked {
+                if !blobs.contains(&checked(&digest)?) {
+                    missing.push(digest);
+                }
             }
-        }
-        Ok(missing)
+            Ok(missing)
+        })
+        .await
     }
 
     /// Begins an upload. What a worker whose link is up brings are the outputs of accepted work.

@@ -37,7 +37,7 @@ impl BlobsService {
 impl blobs_server::Blobs for BlobsService {
     async fn missing(&self, request: Request<v1::MissingRequest>) -> Result<Response<v1::MissingResponse>, Status> {
         let caller = caller(&request)?;
-        let digests = self.blobs.missing(&caller, request.into_inner().digests)?;
+        let digests = self.blobs.missing(&caller, request.into_inner().digests).await?;
         Ok(Response::new(v1::MissingResponse { digests }))
     }
 
