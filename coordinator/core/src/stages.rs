@@ -11,7 +11,7 @@ pub use self::{
     progress::{ItemState, Stage},
 };
 
-/// How items of a stage come to be. A further kind is a variant here and a file that implements [`Kind`].
+/// How items of a stage come to be. A further kind is a variant here and a file that implements `Kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageKind {
     /// Each input of the job, or each output of the stage before, is an item.
