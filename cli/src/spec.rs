@@ -4,6 +4,7 @@
 //! is passed over in silence is no limit.
 
 pub mod container;
+pub mod invalid;
 pub mod job;
 pub mod name;
 pub mod quantity;

@@ -17,7 +17,7 @@ pub struct SearchLeaf(Index);
 
 impl Leaf for SearchLeaf {
     fn answer(&self, request: &Request) -> Result<Answer, AnswerError> {
-        let words = index::query_words(request.text()?).map_err(AnswerError::BadRequest)?;
+        let words = index::query_words(request.text()?).map_err(|error| AnswerError::BadRequest(error.to_string()))?;
         let found = self.0.search(&words).map_err(|error| AnswerError::Failed(format!("{error:#}")))?;
         Answer::json(&Covered::one(found))
     }

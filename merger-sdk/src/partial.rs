@@ -35,18 +35,22 @@ pub struct Coverage {
 }
 
 /// A coverage as it came from outside.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Claim {
     shards: u32,
     answered: u32,
 }
 
-impl TryFrom<Claim> for Coverage {
-    type Error = String;
+/// More answers than shards.
+#[derive(Debug, thiserror::Error)]
+#[error("a coverage of {} of {} shards", .0.answered, .0.shards)]
+struct Impossible(Claim);
 
-    fn try_from(claim: Claim) -> Result<Self, String> {
-        let impossible = || format!("a coverage of {} of {} shards", claim.answered, claim.shards);
-        Self::new(claim.shards, claim.answered).ok_or_else(impossible)
+impl TryFrom<Claim> for Coverage {
+    type Error = Impossible;
+
+    fn try_from(claim: Claim) -> Result<Self, Impossible> {
+        Self::new(claim.shards, claim.answered).ok_or(Impossible(claim))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     failure::Failure,
     spec::{
         self, SpecText,
+        invalid::{Checked, Invalid},
         job::Isolation,
         name::{Image, JobName},
         quantity::{Count, Millis},
@@ -163,10 +164,10 @@ impl SubmissionArgs {
     }
 }
 
-fn key(text: &str) -> Result<String, String> {
+fn key(text: &str) -> Checked<String> {
     match (1..=KEY_BYTES).contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err(format!("a key has 1 to {KEY_BYTES} bytes")),
+        false => Err(Invalid(format!("a key has 1 to {KEY_BYTES} bytes"))),
     }
 }
 

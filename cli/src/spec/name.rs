@@ -5,6 +5,8 @@ use std::str::FromStr;
 use longshore_client::bounds::NAME_CHARS;
 use serde::Deserialize;
 
+use super::invalid::{Checked, Invalid};
+
 macro_rules! name {
     ($(#[$meta:meta])* $name:ident, $check:expr, $($schema:tt)*) => {
         $(#[$meta])*
@@ -13,18 +15,18 @@ macro_rules! name {
         pub struct $name(pub String);
 
         impl TryFrom<String> for $name {
-            type Error = String;
+            type Error = Invalid;
 
-            fn try_from(text: String) -> Result<$name, String> {
-                let check: fn(&str) -> Result<(), String> = $check;
+            fn try_from(text: String) -> Checked<$name> {
+                let check: fn(&str) -> Checked = $check;
                 check(&text).map(|()| $name(text))
             }
         }
 
         impl FromStr for $name {
-            type Err = String;
+            type Err = Invalid;
 
-            fn from_str(text: &str) -> Result<$name, String> {
+            fn from_str(text: &str) -> Checked<$name> {
                 $name::try_from(text.to_owned())
             }
         }
@@ -83,44 +85,46 @@ impl Ord for VariableName {
     }
 }
 
-fn job_name(text: &str) -> Result<(), String> {
+fn job_name(text: &str) -> Checked {
     match (1..=NAME_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         true => Ok(()),
-        false => Err(format!("`{text}` is no name of a job: 1 to {NAME_CHARS} characters, no control characters")),
+        false => {
+            Err(Invalid(format!("`{text}` is no name of a job: 1 to {NAME_CHARS} characters, no control characters")))
+        }
     }
 }
 
-fn stage_name(text: &str) -> Result<(), String> {
+fn stage_name(text: &str) -> Checked {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     match (1..=NAME_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('.') {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(Invalid(format!(
             "`{text}` is no name of a stage: letters, digits, `-`, `_` and `.`, at most {NAME_CHARS}, not beginning with `.`"
-        )),
+        ))),
     }
 }
 
-fn service_name(text: &str) -> Result<(), String> {
+fn service_name(text: &str) -> Checked {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     match (1..=NAME_CHARS).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with('-') {
         true => Ok(()),
-        false => Err(format!(
+        false => Err(Invalid(format!(
             "`{text}` is no name of a service: lower-case letters, digits and `-`, at most {NAME_CHARS}, not beginning with `-`"
-        )),
+        ))),
     }
 }
 
-fn image(text: &str) -> Result<(), String> {
+fn image(text: &str) -> Checked {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     match text.is_empty() || text.contains(odd) || text.starts_with('-') {
-        true => Err(format!("`{text}` is no image reference")),
+        true => Err(Invalid(format!("`{text}` is no image reference"))),
         false => Ok(()),
     }
 }
 
-fn variable_name(text: &str) -> Result<(), String> {
+fn variable_name(text: &str) -> Checked {
     match text.is_empty() || text.contains(['=', '\0']) {
-        true => Err(format!("`{text}` is no name of an environment variable")),
+        true => Err(Invalid(format!("`{text}` is no name of an environment variable"))),
         false => Ok(()),
     }
 }

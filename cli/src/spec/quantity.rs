@@ -8,6 +8,8 @@ use serde::{
     de::{self, Visitor},
 };
 
+use super::invalid::{Checked, Invalid};
+
 /// A scalar with a meaning: what texts and numbers it is read from.
 pub trait Quantity: Sized {
     /// What is expected, for errors: "a duration such as 30s".
@@ -166,10 +168,10 @@ macro_rules! quantities {
         }
 
         impl<$($generics)*> FromStr for $quantity {
-            type Err = String;
+            type Err = Invalid;
 
-            fn from_str(text: &str) -> Result<Self, String> {
-                <$quantity>::from_text(text).ok_or_else(|| format!("expected {}", <$quantity>::EXPECTED))
+            fn from_str(text: &str) -> Checked<Self> {
+                <$quantity>::from_text(text).ok_or_else(|| Invalid(format!("expected {}", <$quantity>::EXPECTED)))
             }
         }
 

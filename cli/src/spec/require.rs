@@ -8,6 +8,8 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
+use super::invalid::{Checked, Invalid};
+
 const EXPECTED: &str = "`all`, `deadline`, a fraction such as `0.5`, or a count as `{count: 3}`";
 
 /// How complete an answer has to be.
@@ -46,9 +48,9 @@ impl Require {
 
 /// As flags write it: `all`, `deadline`, `0.5` or `count=3`. A bare whole number could mean either and is refused.
 impl FromStr for Require {
-    type Err = String;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Require, String> {
+    fn from_str(text: &str) -> Checked<Require> {
         let read = match text {
             "all" => Some(Require::All),
             "deadline" => Some(Require::Deadline),
@@ -60,7 +62,8 @@ impl FromStr for Require {
                 None => None,
             },
         };
-        read.ok_or_else(|| "expected `all`, `deadline`, a fraction such as `0.5`, or `count=3`".to_owned())
+        let expected = || Invalid("expected `all`, `deadline`, a fraction such as `0.5`, or `count=3`".to_owned());
+        read.ok_or_else(expected)
     }
 }
 

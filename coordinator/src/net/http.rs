@@ -20,6 +20,7 @@ use crate::{
     api::{
         caller::Caller,
         services::{Asked, QueryFailure, Services},
+        validate::Invalid,
     },
     error::{Broken, Error, Refused, Unavailable},
     limits,
@@ -57,7 +58,7 @@ async fn query(
 ) -> Response {
     let require = match options.require.as_deref().map(parse_require).transpose() {
         Ok(require) => require,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why, None),
+        Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why.to_string(), None),
     };
     let body = match timeout(limits::QUERY_BODY_TIME, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
@@ -87,19 +88,18 @@ fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// `all`, `deadline`, a share with a point in it, or a number of parts.
-fn parse_require(text: &str) -> Result<v1::Require, String> {
-    let rule = match text {
-        "all" => Rule::All(true),
-        "deadline" => Rule::Deadline(true),
-        share if share.contains('.') => {
-            Rule::Fraction(share.parse().map_err(|_| format!("require={share} is not a share"))?)
-        }
-        count => Rule::Count(
-            count
-                .parse()
-                .map_err(|_| format!("require={count} is none of all, deadline, a share like 0.5, a count"))?,
-        ),
-    };
+fn parse_require(text: &str) -> Result<v1::Require, Invalid> {
+    let rule =
+        match text {
+            "all" => Rule::All(true),
+            "deadline" => Rule::Deadline(true),
+            share if share.contains('.') => {
+                Rule::Fraction(share.parse().map_err(|_| Invalid(format!("require={share} is not a share")))?)
+            }
+            count => Rule::Count(count.parse().map_err(|_| {
+                Invalid(format!("require={count} is none of all, deadline, a share like 0.5, a count"))
+            })?),
+        };
     Ok(v1::Require { rule: Some(rule) })
 }
 

@@ -105,16 +105,27 @@ impl Index {
     }
 }
 
+/// Why something is no query.
+#[derive(Debug, thiserror::Error)]
+pub enum NoQuery {
+    /// It has no word.
+    #[error("the query has no word to search for")]
+    Empty,
+    /// It has too many.
+    #[error("the query has {0} words; {QUERY_MAX_WORDS} are the most")]
+    TooLong(usize),
+}
+
 /// The words of a query; at least one and at most 32.
 ///
 /// # Errors
 /// With what is wrong about it.
-pub fn query_words(query: &str) -> Result<BTreeSet<String>, String> {
+pub fn query_words(query: &str) -> Result<BTreeSet<String>, NoQuery> {
     let words: BTreeSet<String> = words_of(query.as_bytes()).map(|(_, word)| word).collect();
     match words.len() {
-        0 => Err("the query has no word to search for".to_owned()),
+        0 => Err(NoQuery::Empty),
         1..=QUERY_MAX_WORDS => Ok(words),
-        many => Err(format!("the query has {many} words; {QUERY_MAX_WORDS} are the most")),
+        many => Err(NoQuery::TooLong(many)),
     }
 }
 
@@ -254,6 +265,6 @@ mod tests {
     fn a_query_without_words_or_with_too_many_is_refused() {
         assert!(query_words(" \n?!").is_err());
         let many: String = (0..33).map(|word| format!("{word} ")).collect();
-        assert!(query_words(&many).unwrap_err().contains("33"));
+        assert!(query_words(&many).unwrap_err().to_string().contains("33"));
     }
 }

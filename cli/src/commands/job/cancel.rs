@@ -4,7 +4,12 @@ use anyhow::Result;
 use clap::Args;
 use longshore_client::bounds::REASON_BYTES;
 
-use crate::{context::Context, exit::Exit, views::JobDetail};
+use crate::{
+    context::Context,
+    exit::Exit,
+    spec::invalid::{Checked, Invalid},
+    views::JobDetail,
+};
 
 /// Which job, and why.
 #[derive(Debug, Args)]
@@ -30,9 +35,9 @@ pub async fn run(args: CancelArgs, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn reason(text: &str) -> Result<String, String> {
+fn reason(text: &str) -> Checked<String> {
     match text.len() <= REASON_BYTES {
         true => Ok(text.to_owned()),
-        false => Err(format!("a reason has at most {REASON_BYTES} bytes")),
+        false => Err(Invalid(format!("a reason has at most {REASON_BYTES} bytes"))),
     }
 }

@@ -11,7 +11,10 @@ use super::{
     envelope,
     last::{self, Last, Totals},
 };
-use crate::{Epoch, ReadError, contained::contained};
+use crate::{
+    Epoch, ReadError,
+    contained::{Panicked, contained},
+};
 
 /// sled's background pass: collects garbage, for up to half of this time, and syncs once more. Nothing waits for it but
 /// the end of a store, so it is long: it costs a flush of the disk each time, also when there is nothing to do.
@@ -30,6 +33,12 @@ pub(crate) enum Fault {
     Newer(u8),
 }
 
+impl From<Panicked> for Fault {
+    fn from(panic: Panicked) -> Self {
+        Self::Damaged(panic.to_string())
+    }
+}
+
 /// Opens sled in `dir`. The caller holds the store's lock, so that sled's own can only be held by a handle that is just
 /// being dropped.
 pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Fault> {
@@ -45,14 +54,14 @@ pub(crate) fn open(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Fault> {
             Ok(Ok(db)) => return Ok(db),
             Ok(Err(error)) if is_locked(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
             Ok(Err(error)) => return Err(fault(error)),
-            Err(panic) => return Err(Fault::Damaged(panic)),
+            Err(panic) => return Err(panic.into()),
         }
     }
 }
 
 /// The record of the last commit; the default one for a store without any.
 pub(crate) fn last(tree: &sled::Tree) -> Result<Last, Fault> {
-    let kept = contained(|| tree.get(last::KEY)).map_err(Fault::Damaged)?.map_err(fault)?;
+    let kept = contained(|| tree.get(last::KEY))?.map_err(fault)?;
     let Some(kept) = kept else {
         return Ok(Last::default());
     };
@@ -62,7 +71,7 @@ pub(crate) fn last(tree: &sled::Tree) -> Result<Last, Fault> {
 
 /// The epoch begun last; 0 for a store on which none was.
 pub(crate) fn epoch(tree: &sled::Tree) -> Result<Epoch, Fault> {
-    let kept = contained(|| tree.get(last::EPOCH_KEY)).map_err(Fault::Damaged)?.map_err(fault)?;
+    let kept = contained(|| tree.get(last::EPOCH_KEY))?.map_err(fault)?;
     let Some(kept) = kept else {
         return Ok(Epoch::default());
     };
@@ -74,7 +83,7 @@ pub(crate) fn epoch(tree: &sled::Tree) -> Result<Epoch, Fault> {
 /// Reads every entry and compares what is there with what the last commit says must be there.
 pub(crate) fn verify(tree: &sled::Tree) -> Result<Last, Fault> {
     let last = last(tree)?;
-    let counted = contained(|| count(tree, last.mark.seq)).map_err(Fault::Damaged)??;
+    let counted = contained(|| count(tree, last.mark.seq))??;
     if counted == last.totals {
         return Ok(last);
     }
