@@ -9,19 +9,19 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
-    stream::BoxStream,
 };
 use longshore_proto::SMALL_BLOB_BYTES;
 use tokio::runtime::Handle;
 
+mod blob;
 pub(crate) mod lists;
 mod shelf;
 mod transfer;
 
+pub use blob::{Blob, CachedFile, FetchError, Pieces};
 use shelf::{Lookup, Shelf};
 
 /// What can bring blobs.
@@ -29,80 +29,6 @@ pub trait FetchBlobs: Send + Sync + 'static {
     /// The blob with this digest and size, verified.
     fn fetch(&self, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>>;
 }
-
-/// A blob's bytes.
-#[derive(Debug, Clone)]
-pub enum Blob {
-    /// In memory.
-    Bytes(Bytes),
-    /// In a read-only file, kept at least as long as this value lives.
-    File(CachedFile),
-}
-
-/// A file of the cache, in use.
-#[derive(Debug, Clone)]
-pub struct CachedFile {
-    path: Arc<Path>,
-    _in_use: Arc<()>,
-}
-
-impl CachedFile {
-    /// Where it is. Nobody may write to it or remove it.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// Why a blob cannot be had.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum FetchError {
-    /// It is not where it should be.
-    #[error("blob {digest} is not known")]
-    Missing {
-        /// Its digest.
-        digest: blake3::Hash,
-    },
-    /// The other side cannot be asked now.
-    #[error("blob {digest} cannot be fetched: {cause}")]
-    Unavailable {
-        /// Its digest.
-        digest: blake3::Hash,
-        /// In the other side's words.
-        cause: String,
-    },
-    /// What came is not the blob.
-    #[error("what came as blob {digest} is not it: {cause}")]
-    Corrupt {
-        /// Its digest.
-        digest: blake3::Hash,
-        /// What was seen.
-        cause: String,
-    },
-    /// The local disk.
-    #[error("blob {digest} cannot be kept: {cause}")]
-    Disk {
-        /// Its digest.
-        digest: blake3::Hash,
-        /// The operating system's words.
-        cause: Arc<std::io::Error>,
-    },
-    /// All the cache's room is in use.
-    #[error("blob {digest} of {size} bytes does not fit in the cache ({bound} bytes, {in_use} of them in use)")]
-    NoRoom {
-        /// Its digest.
-        digest: blake3::Hash,
-        /// Its size.
-        size: u64,
-        /// The cache's bound.
-        bound: u64,
-        /// Bytes that cannot be evicted now.
-        in_use: u64,
-    },
-}
-
-/// A blob's bytes as they arrive.
-pub type Pieces = BoxStream<'static, Result<Bytes, FetchError>>;
 
 /// Where the cache gets what it has not: begins to bring the blob with this digest and size. What it brings is verified.
 pub type Fetcher = Arc<dyn Fn(blake3::Hash, u64) -> BoxFuture<'static, Result<Pieces, FetchError>> + Send + Sync>;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::{coordinator::Coordinator, link::Backoff, replicas::Replicas};
+use crate::{coordinator::Coordinator, link, pauses::Pauses, replicas::Replicas};
 
 /// Keeps the stream up until it is time to leave.
 pub(crate) async fn serve(
@@ -25,9 +25,9 @@ pub(crate) async fn serve(
     replicas: Arc<Replicas>,
     leave: CancellationToken,
 ) {
-    let mut backoff = Backoff::new();
+    let mut pauses = Pauses::apart(link::PAUSES.0, link::PAUSES.1);
     loop {
-        let session = session(&coordinator, worker, incarnation, &replicas, &mut backoff);
+        let session = session(&coordinator, worker, incarnation, &replicas, &mut pauses);
         let ended = tokio::select! {
             ended = session => ended,
             () = leave.cancelled() => return,
@@ -35,7 +35,7 @@ pub(crate) async fn serve(
         if let Err(status) = ended {
             tracing::debug!(reason = status.message(), "the stream for queries has ended");
         }
-        if !backoff.wait(&leave).await {
+        if !pauses.wait(&leave).await {
             return;
         }
     }
@@ -46,7 +46,7 @@ async fn session(
     worker: Uuid,
     incarnation: Uuid,
     replicas: &Arc<Replicas>,
-    backoff: &mut Backoff,
+    pauses: &mut Pauses,
 ) -> Result<(), Status> {
     let (up, stream) = mpsc::channel(64);
     let hello = v1::LeavesHello {
@@ -55,7 +55,7 @@ async fn session(
     };
     say(&up, 0, from_leaves::Message::Hello(hello)).await?;
     let mut down = coordinator.agent().leaves(ReceiverStream::new(stream)).await?.into_inner();
-    backoff.reset();
+    pauses.reset();
     let (ended, mut ends) = mpsc::unbounded_channel();
     let mut desk =
         Desk { replicas: Arc::clone(replicas), up, ended, arriving: HashMap::new(), working: HashMap::new() };

@@ -24,7 +24,7 @@ use tonic::{
 
 use crate::{
     cache::{FetchError, Fetcher, Linker, Pieces},
-    door::Door,
+    door::{Door, Tickets},
     executor::{Content, Output},
 };
 
@@ -102,15 +102,6 @@ impl Coordinator {
             request.metadata_mut().insert_bin(LINK_METADATA, proof.clone());
         }
         request
-    }
-
-    /// A ticket for the coordinator's door, and where that is.
-    pub(crate) async fn ticket(&self) -> Option<v1::DoorResponse> {
-        if self.way.is_by_port() {
-            // A tunnel may begin there: the door would be on another machine.
-            return None;
-        }
-        Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())
     }
 
     /// The links.
@@ -195,6 +186,16 @@ impl Coordinator {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
             _ => put.map(|_| ()),
         }
+    }
+}
+
+impl Tickets for Coordinator {
+    async fn ticket(&self) -> Option<v1::DoorResponse> {
+        if self.way.is_by_port() {
+            // A tunnel may begin there: the door would be on another machine.
+            return None;
+        }
+        Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())
     }
 }
 

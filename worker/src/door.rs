@@ -15,13 +15,19 @@ use longshore_local::door::Connection;
 use longshore_proto::v1::{DoorAnswer, DoorAsk, DoorResponse, door_ask::Ask};
 use rustix::fs::{AtFlags, CWD, linkat};
 
-use crate::{coordinator::Coordinator, executor::OwnedFile};
+use crate::executor::OwnedFile;
 
 /// Longest wait for an answer: the coordinator may have a very large file to read and to sync.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the coordinator says, and the descriptor that came along.
 type Answer = (DoorAnswer, Option<File>);
+
+/// Where tickets for the door come from.
+pub(crate) trait Tickets: Sync {
+    /// A ticket, and where the door is; none where it leads to another machine.
+    fn ticket(&self) -> impl Future<Output = Option<DoorResponse>> + Send;
+}
 
 /// The way to the coordinator's door. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -32,25 +38,25 @@ pub(crate) struct Door {
 
 impl Door {
     /// Has the coordinator take over a file; its digest, if it did. The file keeps its name.
-    pub(crate) async fn adopt(&self, coordinator: &Coordinator, file: &Arc<OwnedFile>) -> Option<blake3::Hash> {
+    pub(crate) async fn adopt(&self, tickets: &impl Tickets, file: &Arc<OwnedFile>) -> Option<blake3::Hash> {
         let path = file.path().to_str()?.to_owned();
         let opened = File::open(file.path()).ok()?;
         let ask = DoorAsk { ask: Some(Ask::Adopt(path)), verified: false };
-        let (answer, _) = self.ask(coordinator, ask, Some(opened)).await?;
+        let (answer, _) = self.ask(tickets, ask, Some(opened)).await?;
         blake3::Hash::from_slice(&answer.digest).ok()
     }
 
     /// Makes `path` another name of a large blob's file, whose bytes the coordinator has verified. False where that cannot
     /// be.
-    pub(crate) async fn link(&self, coordinator: &Coordinator, digest: blake3::Hash, path: PathBuf) -> bool {
+    pub(crate) async fn link(&self, tickets: &impl Tickets, digest: blake3::Hash, path: PathBuf) -> bool {
         let digest = Bytes::copy_from_slice(digest.as_bytes());
         let ask = DoorAsk { ask: Some(Ask::Get(digest)), verified: true };
-        let answered = self.ask(coordinator, ask, None).await;
+        let answered = self.ask(tickets, ask, None).await;
         answered.and_then(|(_, file)| link_file(&file?, &path)).is_some()
     }
 
     /// Asks over a connection that nobody uses, or over a new one: the coordinator hangs up on those that are silent.
-    async fn ask(&self, coordinator: &Coordinator, ask: DoorAsk, file: Option<File>) -> Option<Answer> {
+    async fn ask(&self, tickets: &impl Tickets, ask: DoorAsk, file: Option<File>) -> Option<Answer> {
         let request = Arc::new((ask, file));
         let idle = self.idle().pop();
         if let Some(connection) = idle {
@@ -59,7 +65,7 @@ impl Door {
             }
             self.idle().clear();
         }
-        let ticket = coordinator.ticket().await?;
+        let ticket = tickets.ticket().await?;
         // On another machine nobody listens there.
         good(self.ask_over(request, move || enter(&ticket)).await?)
     }

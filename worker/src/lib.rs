@@ -22,7 +22,11 @@ mod door;
 pub mod executor;
 mod held;
 pub mod home;
+#[cfg(test)]
+#[path = "../tests/support/host_image.rs"]
+mod host_image;
 mod link;
+mod pauses;
 mod replicas;
 mod report;
 pub mod runtime;

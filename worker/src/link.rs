@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use longshore_proto::v1::{self, FromWorker, ToWorker, from_worker, to_worker};
 use prost::Message;
-use rand::RngExt;
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -21,11 +20,12 @@ use crate::{
     coordinator::Coordinator,
     executor::{Executor, WorkId},
     held::{self, Held},
+    pauses::Pauses,
     replicas::Replicas,
 };
 
 /// First and longest pause before another try to connect.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// How long the coordinator may take to answer a hello, and to take in a goodbye.
 const MANNERS: Duration = Duration::from_secs(10);
@@ -68,33 +68,10 @@ impl Session {
     }
 }
 
-/// A pause that grows with every failure, with jitter, so that a thousand workers do not come back at once.
-pub(crate) struct Backoff(Duration);
-
-impl Backoff {
-    pub fn new() -> Self {
-        Self(PAUSE.0)
-    }
-
-    pub fn reset(&mut self) {
-        self.0 = PAUSE.0;
-    }
-
-    /// Waits, or ends early (false) when it is time to leave.
-    pub async fn wait(&mut self, leave: &CancellationToken) -> bool {
-        let pause = self.0.mul_f64(rand::rng().random_range(0.5..1.0));
-        self.0 = (self.0 * 2).min(PAUSE.1);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => true,
-            () = leave.cancelled() => false,
-        }
-    }
-}
-
 impl Link {
     /// Keeps the link up until it is time to leave.
     pub async fn keep_up(self, mut results: mpsc::UnboundedReceiver<v1::Result>, leave: CancellationToken) {
-        let mut backoff = Backoff::new();
+        let mut pauses = Pauses::apart(PAUSES.0, PAUSES.1);
         let mut epoch = 0;
         // Why there is none, as it was last said.
         let mut lost: Option<String> = None;
@@ -108,7 +85,7 @@ impl Link {
             let ended = match session {
                 Ok(session) => {
                     tracing::info!(epoch, "connected to the coordinator");
-                    (lost, _) = (None, backoff.reset());
+                    (lost, _) = (None, pauses.reset());
                     self.converse(session, &mut results, &leave).await
                 }
                 Err(status) => Err(status),
@@ -121,7 +98,7 @@ impl Link {
                 }
                 Err(status) => tracing::debug!(reason = status.message(), "still no link"),
             }
-            if !backoff.wait(&leave).await {
+            if !pauses.wait(&leave).await {
                 return;
             }
         }

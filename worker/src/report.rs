@@ -12,6 +12,7 @@ use crate::{
     coordinator::Coordinator,
     executor::{Content, Ended, Finished, Output, WorkId},
     held::Held,
+    pauses::Pauses,
 };
 
 /// Bytes of outputs that travel with one result.
@@ -62,7 +63,7 @@ pub(crate) async fn report(
                             }
                             success(result, named)
                         }
-                        Err(why) => failed(result, FailureClass::Infrastructure, why),
+                        Err(why) => failed(result, FailureClass::Infrastructure, why.to_string()),
                     };
                     tell(&held, &results, id, result);
                     drop(permit);
@@ -127,6 +128,11 @@ fn failed(result: v1::Result, class: FailureClass, message: String) -> v1::Resul
     v1::Result { end: Some(v1::result::End::Failure(failure)), ..result }
 }
 
+/// Why outputs are not put any more.
+#[derive(Debug, thiserror::Error)]
+#[error("its outputs cannot be stored: {0}")]
+struct Unstored(String);
+
 /// Puts outputs, again and again for as long as somebody wants them: hours of computing are not to be lost to an hour
 /// without a coordinator, or without room on its disk.
 async fn put(
@@ -134,18 +140,17 @@ async fn put(
     held: &Held,
     id: WorkId,
     outputs: Vec<Output>,
-) -> Result<Vec<blake3::Hash>, String> {
-    let mut pause = PUT_PAUSES.0;
+) -> Result<Vec<blake3::Hash>, Unstored> {
+    let mut pauses = Pauses::new(PUT_PAUSES.0, PUT_PAUSES.1);
     loop {
         match coordinator.put(&outputs).await {
             Ok(digests) => return Ok(digests),
             Err(status) if status.code() == Code::InvalidArgument || !held.holds(id) => {
-                return Err(format!("its outputs cannot be stored: {}", status.message()));
+                return Err(Unstored(status.message().to_owned()));
             }
             Err(status) => {
                 tracing::info!(%status, "outputs cannot be put yet");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(PUT_PAUSES.1);
+                tokio::time::sleep(pauses.next()).await;
             }
         }
     }

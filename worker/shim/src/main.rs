@@ -22,9 +22,10 @@ mod socket;
 mod spawn;
 mod wake;
 
-use std::process::ExitCode;
+use std::{fmt, io, path::PathBuf, process::ExitCode};
 
 use longshore_shim::{FromShim, SCRATCH_ENV, SOCKET_ENV, VERSION};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
 
 use crate::shim::Shim;
@@ -39,7 +40,7 @@ const MALFORMED: u8 = 70;
 fn main() -> ExitCode {
     let mut shim = match begin() {
         Ok(shim) => shim,
-        Err(problem) => return complain(&problem, UNAVAILABLE),
+        Err(unready) => return complain(&unready.to_string(), UNAVAILABLE),
     };
     let lost = shim.work();
     shim.end_everything();
@@ -55,18 +56,40 @@ fn complain(problem: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn begin() -> Result<Shim, String> {
+/// Why the shim cannot begin.
+enum Unready {
+    Undumpable(Errno),
+    Orphans(Errno),
+    NoSocket,
+    Dial(PathBuf, Lost),
+    Scratch(io::Error),
+    Hello(Lost),
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undumpable(errno) => write!(f, "cannot be made undumpable: {errno}"),
+            Self::Orphans(errno) => write!(f, "cannot adopt orphans: {errno}"),
+            Self::NoSocket => write!(f, "{SOCKET_ENV} is not set"),
+            Self::Dial(path, lost) => write!(f, "{}: {lost}", path.display()),
+            Self::Scratch(cause) => cause.fmt(f),
+            Self::Hello(lost) => lost.fmt(f),
+        }
+    }
+}
+
+fn begin() -> Result<Shim, Unready> {
     keep_descriptors();
     // User processes run as the same user: without this they could take the shim over with ptrace.
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|errno| format!("cannot be made undumpable: {errno}"))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Unready::Undumpable)?;
     // Process 1 inherits orphans by itself; for a plain child this makes them come to it.
-    set_child_subreaper(Some(getpid())).map_err(|errno| format!("cannot adopt orphans: {errno}"))?;
-    let path = std::env::var_os(SOCKET_ENV).ok_or(format!("{SOCKET_ENV} is not set"))?;
-    let socket = Socket::dial(&path).map_err(|lost| format!("{}: {lost}", path.display()))?;
+    set_child_subreaper(Some(getpid())).map_err(Unready::Orphans)?;
+    let path = std::env::var_os(SOCKET_ENV).ok_or(Unready::NoSocket)?;
+    let socket = Socket::dial(&path).map_err(|lost| Unready::Dial(PathBuf::from(&path), lost))?;
     let scratch = std::env::var_os(SCRATCH_ENV).unwrap_or_default();
-    let shim = Shim::new(socket, &scratch).map_err(|cause| cause.to_string())?;
-    shim.say(&FromShim::Hello { version: VERSION }).map_err(|lost| lost.to_string())?;
+    let shim = Shim::new(socket, &scratch).map_err(Unready::Scratch)?;
+    shim.say(&FromShim::Hello { version: VERSION }).map_err(Unready::Hello)?;
     Ok(shim)
 }
 

@@ -3,7 +3,10 @@
 use longshore_proto::v1::{BlobList, BlobListRef, NamedBlob};
 use prost::Message;
 
-use super::{Blob, Cache, FetchBlobs, FetchError};
+use super::{
+    Cache, FetchBlobs,
+    blob::{Blob, FetchError},
+};
 
 /// Why the entries of a list are not known.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{CachedFile, FetchError};
+use super::blob::{CachedFile, FetchError};
 
 /// Suffix of files that are being written.
 const TEMPORARY: &str = "part";

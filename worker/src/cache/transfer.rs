@@ -9,7 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use super::{FetchError, Pieces};
+use super::blob::{FetchError, Pieces};
 
 /// Collects a small blob.
 pub(super) async fn into_memory(mut pieces: Pieces, digest: blake3::Hash, size: u64) -> Result<Bytes, FetchError> {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -14,13 +14,17 @@ use longshore_proto::v1::{
     Container, DesiredReplica, Failure, FailureClass, NamedBlob, ReplicaId, ReplicaPhase, Stage,
 };
 use longshore_root::{Call, CallError, Transport as _};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use super::image;
 use crate::{
     cache::{Cache, FetchBlobs, FetchError},
     executor::{Content, Ended, Executor, Finished, Options, Work},
+    host_image,
     replicas::Replicas,
     runtime::{
         Runtime,
@@ -28,9 +32,6 @@ use crate::{
         process::ProcessRuntime,
     },
 };
-
-#[path = "../../tests/support/host_image.rs"]
-mod host_image;
 
 /// Longest a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,14 +153,10 @@ impl World {
                 return;
             }
         };
-        let tag = format!("longshore-test-conformance:{}", Uuid::new_v4().simple());
-        let files = host_image::tar(&image::PROGRAMS, &[(&image::program(), PROGRAM)]);
-        docker.import_image(&tag, files.into(), &[]).await.unwrap();
-        let runtime: Arc<dyn Runtime> = Arc::<DockerRuntime>::clone(&docker);
-        let mut world = Self::over(runtime, &tag, PROGRAM, dir);
+        let image = TestImage::get(&docker).await;
+        let mut world = Self::over(docker, &image.0, PROGRAM, dir);
         let outcome = AssertUnwindSafe(check(&mut world)).catch_unwind().await;
         world.end().await;
-        docker.remove_image(&tag).await.unwrap();
         if let Err(panic) = outcome {
             resume_unwind(panic);
         }
@@ -319,6 +316,44 @@ impl World {
         });
         timeout(PATIENCE, ready).await.expect("the replica is not ready").unwrap();
         id
+    }
+}
+
+/// The image in the engine, there as long as any test of this process uses it.
+struct TestImage(String);
+
+static IMAGE: Mutex<Weak<TestImage>> = Mutex::const_new(Weak::new());
+
+impl TestImage {
+    async fn get(docker: &DockerRuntime) -> Arc<Self> {
+        let mut known = IMAGE.lock().await;
+        if let Some(image) = known.upgrade() {
+            return image;
+        }
+        let image = Self(format!("longshore-test-conformance:{}", Uuid::new_v4().simple()));
+        let files = host_image::tar(&image::PROGRAMS, &[(&image::program(), PROGRAM)]);
+        docker.import_image(&image.0, files.into(), &[]).await.unwrap();
+        let image = Arc::new(image);
+        *known = Arc::downgrade(&image);
+        image
+    }
+}
+
+impl Drop for TestImage {
+    fn drop(&mut self) {
+        let tag = std::mem::take(&mut self.0);
+        // This may be inside a runtime that is going away.
+        let removal = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let scratch = tempfile::tempdir().unwrap();
+                let docker = DockerRuntime::connect(DockerOptions::new(Uuid::new_v4(), scratch.path().into())).await;
+                docker.unwrap().remove_image(&tag).await.unwrap();
+            });
+        });
+        if removal.join().is_err() {
+            eprintln!("a test's image cannot be removed");
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     cache::Cache,
     causes,
     contract::yard::Yard,
+    pauses::Pauses,
     runtime::{Runtime, SandboxSpec},
     slot::has_read_only_inputs,
 };
@@ -39,23 +40,21 @@ pub(super) struct Means {
 
 /// Keeps the replica until it is to leave.
 pub(super) async fn keep(means: Arc<Means>, desired: DesiredReplica, state: Arc<State>, leave: CancellationToken) {
-    let mut pause = PAUSES.0;
+    let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
     // Laid out once: nothing inside can change it, so it serves every life.
     let mut data = None;
     loop {
         let born = Instant::now();
         let Err(error) = live(&means, &desired, &mut data, &state, &leave).await else { return };
         if born.elapsed() > LONG_LIFE {
-            pause = PAUSES.0;
+            pauses.reset();
         }
         let why = causes::in_a_line(&error);
         tracing::warn!(replica = ?desired.id, why, "a replica has ended; starting it again");
         state.tell(ReplicaPhase::Failed, why, None);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = leave.cancelled() => return,
+        if !pauses.wait(&leave).await {
+            return;
         }
-        pause = (pause * 2).min(PAUSES.1);
         state.tell(ReplicaPhase::Starting, "is starting again", None);
     }
 }

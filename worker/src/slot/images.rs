@@ -2,10 +2,11 @@
 //! name moves on meanwhile, and the next job finds the new ones.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    convert::Infallible,
     time::{Duration, Instant},
 };
+
+use quick_cache::sync::Cache;
 
 use crate::runtime::{Image, ImageError, Runtime};
 
@@ -18,50 +19,45 @@ const PINS: usize = 4_096;
 type JobImage = ([u8; 16], String);
 
 /// Images by job and reference.
-#[derive(Default)]
 pub(crate) struct Images {
-    pins: Mutex<HashMap<JobImage, Pin>>,
+    pins: Cache<JobImage, Pin>,
 }
 
+#[derive(Clone)]
 struct Pin {
     outcome: Result<Image, ImageError>,
     at: Instant,
 }
 
+impl Pin {
+    fn holds(&self) -> bool {
+        self.outcome.is_ok() || self.at.elapsed() < PAUSE
+    }
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self { pins: Cache::new(PINS) }
+    }
+}
+
 impl Images {
-    /// The image of this name for this job.
+    /// The image of this name for this job. Who asks meanwhile waits for the same answer.
     pub(crate) async fn of(&self, runtime: &dyn Runtime, job: [u8; 16], reference: &str) -> Result<Image, ImageError> {
         let key = (job, reference.to_owned());
-        if let Some(known) = self.known(&key) {
-            return known;
-        }
-        let outcome = runtime.resolve(reference).await;
-        let mut pins = self.pins();
-        if pins.len() >= PINS {
-            pins.clear();
-        }
-        // Another slot may have been faster; what it found holds for the job.
-        match pins.get(&key) {
-            Some(Pin { outcome: Ok(image), .. }) => Ok(image.clone()),
-            _ => {
-                pins.insert(key, Pin { outcome: outcome.clone(), at: Instant::now() });
-                outcome
-            }
+        self.pins.remove_if(&key, |pin| !pin.holds());
+        let resolved = self.pins.get_or_insert_async(&key, async {
+            let outcome = runtime.resolve(reference).await;
+            Ok::<_, Infallible>(Pin { outcome, at: Instant::now() })
+        });
+        match resolved.await {
+            Ok(pin) => pin.outcome,
+            Err(never) => match never {},
         }
     }
 
     /// Forgets a job's images.
     pub(crate) fn forget(&self, job: [u8; 16]) {
-        self.pins().retain(|(of, _), _| *of != job);
-    }
-
-    fn known(&self, key: &JobImage) -> Option<Result<Image, ImageError>> {
-        let pins = self.pins();
-        let pin = pins.get(key)?;
-        (pin.outcome.is_ok() || pin.at.elapsed() < PAUSE).then(|| pin.outcome.clone())
-    }
-
-    fn pins(&self) -> MutexGuard<'_, HashMap<JobImage, Pin>> {
-        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pins.retain(|(of, _), _| *of != job);
     }
 }

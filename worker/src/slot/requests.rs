@@ -27,17 +27,15 @@ use crate::{
         received::AsOutput,
         serve::{Server, ServerSpec, Unserved},
     },
+    pauses::Pauses,
     work::{Ended, Work},
 };
 
-/// Pauses before a busy server is asked again.
-const BUSY_PAUSES: [Duration; 5] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-];
+/// First and longest pause before a busy server is asked again.
+const BUSY_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(800));
+
+/// How often a busy server is asked again.
+const BUSY_TRIES: u32 = 5;
 
 /// After a server hung up, the news of its end may take so long.
 const END_NEWS: Duration = Duration::from_millis(500);
@@ -182,19 +180,21 @@ async fn patiently(
     inputs: &[Blob],
     deadline: Option<tokio::time::Instant>,
 ) -> Outcome {
-    let mut pauses = BUSY_PAUSES.into_iter();
+    let mut pauses = Pauses::new(BUSY_PAUSES.0, BUSY_PAUSES.1);
+    let mut left = BUSY_TRIES;
     loop {
         let within = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
         let mut answer = AsOutput::new(&shared.yard);
         let asked = server.ask(question(work, inputs, within), &mut answer).await;
-        return match (asked, pauses.next()) {
-            (Ok(()), _) => Outcome::Ended(Ended::Success { outputs: vec![answer.into_output(&work.path)] }),
-            (Err(Unserved::Busy(_)), Some(pause)) => {
-                sleep(pause).await;
+        return match asked {
+            Ok(()) => Outcome::Ended(Ended::Success { outputs: vec![answer.into_output(&work.path)] }),
+            Err(Unserved::Busy(_)) if left > 0 => {
+                left -= 1;
+                sleep(pauses.next()).await;
                 continue;
             }
-            (Err(Unserved::Busy(failure) | Unserved::Failed(failure)), _) => Outcome::Ended(Ended::Failure(failure)),
-            (Err(Unserved::Lost(error)), _) => Outcome::Lost(server.failure_of(&error, END_NEWS, &*warm.control).await),
+            Err(Unserved::Busy(failure) | Unserved::Failed(failure)) => Outcome::Ended(Ended::Failure(failure)),
+            Err(Unserved::Lost(error)) => Outcome::Lost(server.failure_of(&error, END_NEWS, &*warm.control).await),
         };
     }
 }

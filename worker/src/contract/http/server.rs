@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     contract::failures::log_bytes,
+    pauses::Pauses,
     runtime::{Shim, ShimLost},
 };
 
@@ -117,7 +118,7 @@ impl HttpServer {
     pub(crate) async fn ready(&self, within: Duration) -> Result<(), NotReady> {
         let deadline = Instant::now() + within;
         let mut seen = String::from("it took no connection");
-        let mut pause = HEALTH_PAUSES.0;
+        let mut pauses = Pauses::new(HEALTH_PAUSES.0, HEALTH_PAUSES.1);
         while Instant::now() < deadline {
             match timeout(HEALTH, self.call(health_request())).await {
                 Ok(Ok(response)) if is_ready(response.status()) => return Ok(()),
@@ -127,10 +128,9 @@ impl HttpServer {
                 Err(_) => seen = format!("GET {} was not answered", path::HEALTH),
             }
             tokio::select! {
-                () = sleep(pause) => {}
+                () = sleep(pauses.next()) => {}
                 end = self.ended() => return Err(NotReady::Ended(end)),
             }
-            pause = (pause * 2).min(HEALTH_PAUSES.1);
         }
         Err(NotReady::Late(seen))
     }

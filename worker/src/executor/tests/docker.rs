@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use futures_util::FutureExt;
 
 use super::*;
-use crate::runtime::docker::{DockerOptions, DockerRuntime};
-
-#[path = "../../../tests/support/host_image.rs"]
-mod host_image;
+use crate::{
+    host_image,
+    runtime::docker::{DockerOptions, DockerRuntime},
+};
 
 /// Runs a test over Docker with an image made for it, and leaves nothing behind, also when the test fails.
 async fn in_docker(test: impl AsyncFnOnce(&mut World)) {

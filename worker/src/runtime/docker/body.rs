@@ -12,7 +12,7 @@ use bollard::models::{
 };
 use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SOCKET_ENV};
 
-use super::DockerOptions;
+use super::options::DockerOptions;
 use crate::runtime::{SandboxSpec, StartError, layout::Layout, shim_link::SOCKET_NAME};
 
 /// Label key that everything we start carries.

@@ -40,8 +40,9 @@ impl Images {
     /// Finds an image, pulling it if it is not here.
     pub(super) async fn resolve(&self, reference: &str) -> Result<Image, ImageError> {
         let not_found = |cause: String| ImageError::NotFound { reference: reference.into(), cause };
-        let cannot_ask = |cause: String| ImageError::Engine { reference: reference.into(), cause };
-        let parsed = Reference::parse(reference).map_err(not_found)?;
+        let cannot_ask =
+            |error: EngineError| ImageError::Engine { reference: reference.into(), cause: error.to_string() };
+        let parsed = Reference::parse(reference).map_err(|error| not_found(error.to_string()))?;
         if let Some(image) = self.look_up(reference).await.map_err(cannot_ask)? {
             return Ok(image);
         }
@@ -49,7 +50,7 @@ impl Images {
             return Err(not_found("images are not pulled by id; `docker image ls` shows those here".into()));
         };
         self.pull(reference, repository, version).await.map_err(|error| match error {
-            EngineError::Unreachable { .. } => cannot_ask(error.to_string()),
+            EngineError::Unreachable { .. } => cannot_ask(error),
             _ => not_found(format!(
                 "{}; try `docker pull {reference}` on the worker, or see what is there with `docker image ls`",
                 error.words()
@@ -64,11 +65,11 @@ impl Images {
         self.engine.within(LOOK, self.engine.docker().inspect_image(id)).await
     }
 
-    async fn look_up(&self, reference: &str) -> Result<Option<Image>, String> {
+    async fn look_up(&self, reference: &str) -> Result<Option<Image>, EngineError> {
         match self.inspect(reference).await {
             Ok(found) => Ok(Some(describe(reference, found))),
             Err(error) if error.status() == Some(404) => Ok(None),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error),
         }
     }
 
@@ -97,7 +98,7 @@ impl Images {
     /// Takes a tag away, and the image with it when that was its last; none of that name is fine too.
     pub(super) async fn remove(&self, tag: &str) -> Result<(), RuntimeError> {
         let failed = |cause: String| RuntimeError { doing: format!("removing image {tag}"), cause };
-        Reference::parse(tag).map_err(failed)?;
+        Reference::parse(tag).map_err(|error| failed(error.to_string()))?;
         let options = RemoveImageOptionsBuilder::new().build();
         let call = self.engine.docker().remove_image(tag, Some(options), None);
         match self.engine.within(CHANGE, call).await {

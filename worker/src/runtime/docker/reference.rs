@@ -21,29 +21,44 @@ pub(super) enum Reference {
     },
 }
 
+/// Why a text is no reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoReference {
+    #[error("no image is named")]
+    Empty,
+    #[error("longer than {LONGEST} bytes")]
+    TooLong,
+    #[error("{0:?} is no sha256 digest")]
+    Digest(String),
+    #[error("not an image name: [registry[:port]/]name[:tag], the name in lower case")]
+    Name,
+    #[error("not a tag: at most 128 letters, digits, '_', '.', '-'")]
+    Tag,
+}
+
 impl Reference {
-    /// Reads a reference; the error is a half sentence about it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a reference.
+    pub(super) fn parse(text: &str) -> Result<Self, NoReference> {
         if text.is_empty() {
-            return Err("no image is named".into());
+            return Err(NoReference::Empty);
         }
         if text.len() > LONGEST {
-            return Err(format!("longer than {LONGEST} bytes"));
+            return Err(NoReference::TooLong);
         }
         if is_digest(text) {
             return Ok(Self::Id);
         }
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) if is_digest(digest) => (named, Some(digest)),
-            Some((_, digest)) => return Err(format!("{digest:?} is no sha256 digest")),
+            Some((_, digest)) => return Err(NoReference::Digest(digest.to_owned())),
             None => (text, None),
         };
         let (repository, tag) = split_tag(named);
         if !is_repository(repository) {
-            return Err("not an image name: [registry[:port]/]name[:tag], the name in lower case".into());
+            return Err(NoReference::Name);
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err("not a tag: at most 128 letters, digits, '_', '.', '-'".into());
+            return Err(NoReference::Tag);
         }
         let version = digest.or(tag).unwrap_or("latest");
         Ok(Self::Name { repository: repository.into(), version: version.into() })
@@ -99,7 +114,7 @@ fn is_tag(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn name(repository: &str, version: &str) -> Result<Reference, String> {
+    fn name(repository: &str, version: &str) -> Result<Reference, NoReference> {
         Ok(Reference::Name { repository: repository.into(), version: version.into() })
     }
 

@@ -1,0 +1,58 @@
+//! How this worker uses its engine.
+
+use std::{path::PathBuf, time::Duration};
+
+use uuid::Uuid;
+
+/// How this worker uses its engine.
+#[derive(Debug, Clone)]
+pub struct DockerOptions {
+    /// Who we are: containers carry it as a label, and only those that do are ever touched.
+    pub worker: Uuid,
+    /// Where to keep the shim's file. The engine must see the same path.
+    pub shim_directory: PathBuf,
+    /// The engine's socket, a path or `unix://` and a path; `None` looks at `DOCKER_HOST` and the usual places.
+    pub host: Option<String>,
+    /// Networks that specifications may name, besides "none".
+    pub networks: Vec<String>,
+    /// Whether specifications may name root as the user.
+    pub allow_root: bool,
+    /// Longest pull of an image.
+    pub pull_timeout: Duration,
+    /// Longest time between a container's start and its shim's hello.
+    pub hello_timeout: Duration,
+    /// How many containers are started at a time: an engine that is given more becomes slower, not faster.
+    pub concurrent_starts: usize,
+    /// Most processes and threads in a container, the shim's own included.
+    pub processes: u32,
+    /// Most files a process may have open.
+    pub open_files: u32,
+    /// Size of each scratch directory. It is memory, and counts against the container's limit.
+    pub scratch_bytes: u64,
+    /// Whether files in scratch may be run: programs that compile or unpack code there need it.
+    pub executable_scratch: bool,
+    /// Size of `/dev/shm`.
+    pub shared_memory_bytes: u64,
+}
+
+impl DockerOptions {
+    /// The defaults: nothing is allowed that could be forbidden.
+    #[must_use]
+    pub fn new(worker: Uuid, shim_directory: PathBuf) -> Self {
+        Self {
+            worker,
+            shim_directory,
+            host: None,
+            networks: Vec::new(),
+            allow_root: false,
+            pull_timeout: Duration::from_secs(300),
+            hello_timeout: Duration::from_secs(30),
+            concurrent_starts: 4,
+            processes: 256,
+            open_files: 4096,
+            scratch_bytes: 64 << 20,
+            executable_scratch: false,
+            shared_memory_bytes: 64 << 20,
+        }
+    }
+}
