@@ -23,13 +23,13 @@ use std::{
     sync::Arc,
 };
 
-use longshore_proto::v1::NamedBlob;
+use longshore_proto::{bounds::COMPONENT_BYTES, v1::NamedBlob};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, chmodat, fchmod, linkat, mkdirat, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 
-use super::names::{NAME_BYTES, base_name, open_directory, shortened};
+use super::names::{base_name, open_directory, shortened};
 use crate::cache::Blob;
 
 const PARTS: &str = "parts";
@@ -290,7 +290,7 @@ fn append(file: &mut File, blob: &Blob) -> io::Result<()> {
 fn part_names(parts: &[NamedBlob]) -> Vec<String> {
     let digits = parts.len().saturating_sub(1).to_string().len().max(6);
     let name = |(index, part): (usize, &NamedBlob)| {
-        let base = shortened(base_name(&part.path), NAME_BYTES - digits - 1);
+        let base = shortened(base_name(&part.path), COMPONENT_BYTES - digits - 1);
         format!("{index:0digits$}-{base}")
     };
     parts.iter().enumerate().map(name).collect()

@@ -2,15 +2,13 @@
 
 use std::{io, os::fd::OwnedFd, path::Path};
 
+use longshore_proto::bounds::COMPONENT_BYTES;
 use rustix::fs::{CWD, Mode, OFlags, openat};
-
-/// Longest file name, in bytes, of the file systems we know.
-pub(crate) const NAME_BYTES: usize = 255;
 
 /// The last component of an item's path. Paths were checked where they came in; what is no name becomes one.
 pub(crate) fn base_name(path: &str) -> &str {
     match path.rsplit('/').next() {
-        Some(name) if !matches!(name, "" | "." | "..") => shortened(name, NAME_BYTES),
+        Some(name) if !matches!(name, "" | "." | "..") => shortened(name, COMPONENT_BYTES),
         _ => "input",
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -98,10 +98,7 @@ async fn lay(blobs: &Cache, below: &Path, file: NamedBlob, read_only: bool) -> R
 }
 
 fn write(below: &Path, path: &str, blob: &Blob, read_only: bool) -> io::Result<()> {
-    let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    if !plain || path.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a relative path of plain components"));
-    }
+    longshore_proto::path::check(path).map_err(|bad| io::Error::new(io::ErrorKind::InvalidInput, bad))?;
     let target = below.join(path);
     let parent = target.parent().unwrap_or(below);
     make_dir(parent)?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::SMALL_BLOB_BYTES;
+use longshore_proto::bounds::{OUTPUTS, PATH_BYTES, SMALL_BLOB_BYTES};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, fstat, openat2, seek, statat, unlinkat,
 };
@@ -24,14 +24,8 @@ use crate::{
     work::{Content, Output, OwnedFile},
 };
 
-/// Most files of one attempt, and most directories.
-pub(super) const ENTRIES: usize = 10_000;
-
 /// Most directories above a file, below the run's own.
 pub(super) const DEPTH: usize = 32;
-
-/// Longest path of an output, in bytes.
-const PATH_BYTES: usize = 1_024;
 
 /// Most bytes of one attempt that stay in memory; further small files stay files.
 pub(super) const INLINE_BYTES: usize = 2 << 20;
@@ -183,16 +177,16 @@ impl Collection<'_> {
         if path.split('/').count() > DEPTH {
             return Err(refused(format!("{} is more than {DEPTH} directories deep", shown(&path))));
         }
-        if self.dirs.len() == ENTRIES {
-            return Err(refused(format!("there are more than {ENTRIES} directories")));
+        if self.dirs.len() == OUTPUTS {
+            return Err(refused(format!("there are more than {OUTPUTS} directories")));
         }
         self.dirs.push(path);
         Ok(())
     }
 
     fn take_file(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
-        if self.outputs.len() == ENTRIES {
-            return Err(refused(format!("there are more than {ENTRIES} files")));
+        if self.outputs.len() == OUTPUTS {
+            return Err(refused(format!("there are more than {OUTPUTS} files")));
         }
         // NONBLOCK: a FIFO put in its place meanwhile must not hold us up.
         let file =

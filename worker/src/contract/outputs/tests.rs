@@ -12,11 +12,11 @@ use std::{
     path::PathBuf,
 };
 
-use longshore_proto::SMALL_BLOB_BYTES;
+use longshore_proto::bounds::{OUTPUTS, SMALL_BLOB_BYTES};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat};
 
 use super::{
-    collection::{DEPTH, ENTRIES, INLINE_BYTES},
+    collection::{DEPTH, INLINE_BYTES},
     *,
 };
 use crate::work::Content;
@@ -355,17 +355,17 @@ fn wait_until_swept(world: &World) {
 #[test]
 fn ten_thousand_files_are_enough() {
     let mut world = World::new();
-    for number in 0..ENTRIES {
+    for number in 0..OUTPUTS {
         fs::write(world.run().join(number.to_string()), "").unwrap();
     }
-    assert_eq!(world.collect().len(), ENTRIES);
-    for number in 0..=ENTRIES {
+    assert_eq!(world.collect().len(), OUTPUTS);
+    for number in 0..=OUTPUTS {
         fs::write(world.run().join(number.to_string()), "").unwrap();
     }
     assert_eq!(world.refusal(), "there are more than 10000 files");
     world.discard();
     let mut world = World::new();
-    for number in 0..=ENTRIES {
+    for number in 0..=OUTPUTS {
         fs::create_dir(world.run().join(number.to_string())).unwrap();
     }
     assert_eq!(world.refusal(), "there are more than 10000 directories");
