@@ -12,14 +12,10 @@ use uuid::Uuid;
 
 use crate::{
     cache::Cache,
-    calls,
-    coordinator::{Coordinator, Refused},
+    coordinator::{Coordinator, Refused, calls, held::Held, link::Link, report::report},
     executor::{Executor, Options},
-    held::Held,
     home::Home,
-    link::Link,
     replicas::Replicas,
-    report::report,
     runtime::{Runtime, RuntimeError},
 };
 

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::{coordinator::Coordinator, link, pauses::Pauses, replicas::Replicas};
+use super::{connection::Coordinator, link};
+use crate::{pauses::Pauses, replicas::Replicas};
 
 /// Keeps the stream up until it is time to leave.
 pub(crate) async fn serve(

@@ -8,10 +8,9 @@ use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::Code;
 
+use super::{connection::Coordinator, held::Held};
 use crate::{
-    coordinator::Coordinator,
     executor::{Content, Ended, Finished, Output, WorkId},
-    held::Held,
     pauses::Pauses,
 };
 

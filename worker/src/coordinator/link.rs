@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
+use super::{
+    connection::Coordinator,
+    held::{self, Held},
+};
 use crate::{
     cache::{Cache, lists},
     causes,
-    coordinator::Coordinator,
     executor::{Executor, WorkId},
-    held::{self, Held},
     pauses::Pauses,
     replicas::Replicas,
 };

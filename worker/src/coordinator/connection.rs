@@ -1,0 +1,264 @@
+//! The coordinator as the worker sees it: one connection, and blobs over it.
+
+use std::{
+    fs::File,
+    io,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use longshore_local::{AddressError, TokenSource, Way, WayError, Wire};
+use longshore_proto::{
+    CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
+    v1::{self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, put_request},
+};
+use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Status,
+    metadata::{Binary, MetadataValue},
+    transport::Endpoint,
+};
+
+use super::door::{Door, Tickets};
+use crate::{
+    cache::{FetchError, Fetcher, Linker, Pieces},
+    executor::{Content, Output},
+};
+
+/// Why a worker may not join.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Somebody else is there.
+    #[error(transparent)]
+    Way(#[from] WayError),
+    /// The coordinator says so.
+    #[error("{0}")]
+    Told(String),
+}
+
+/// The connection. Cheap to clone; made when it is first used, and anew whenever it is lost.
+#[derive(Debug, Clone)]
+pub struct Coordinator {
+    way: Way,
+    /// For the link and for queries.
+    wire: Wire,
+    /// For blobs: many of them fill a connection, and heartbeats must not wait behind them.
+    bulk: Wire,
+    /// Proves that what is put is of the worker whose link is up.
+    proof: Arc<RwLock<Option<MetadataValue<Binary>>>>,
+    /// For large blobs on the coordinator's own machine.
+    door: Door,
+}
+
+impl Coordinator {
+    /// A connection to `address`, on this machine; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When that is no address.
+    pub fn at(address: &str, token: Option<TokenSource>) -> Result<Self, AddressError> {
+        let way = Way::to(address, token)?;
+        let set_up = |endpoint: Endpoint| {
+            endpoint
+                .connect_timeout(Duration::from_secs(5))
+                .http2_keep_alive_interval(Duration::from_secs(10))
+                .keep_alive_timeout(Duration::from_secs(20))
+                .keep_alive_while_idle(true)
+                .initial_stream_window_size(1 << 20)
+                .initial_connection_window_size(8 << 20)
+        };
+        let (wire, bulk) = (Wire::lazy(&way, set_up), Wire::lazy(&way, set_up));
+        Ok(Self { way, wire, bulk, proof: Arc::default(), door: Door::default() })
+    }
+
+    /// Makes sure that whoever is at the address, if anybody is, lets us in.
+    ///
+    /// # Errors
+    /// When somebody else is there, or the token is not good.
+    pub(crate) async fn ensure_not_refused(&self) -> Result<(), Refused> {
+        match self.way.connect().await {
+            Err(refused) if refused.is_refusal() => return Err(refused.into()),
+            Err(_) => return Ok(()),
+            Ok(_) => {}
+        }
+        match self.blobs().missing(v1::MissingRequest::default()).await {
+            Err(status) if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
+                Err(Refused::Told(status.message().to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// From now on proves by this that the link is ours.
+    pub(crate) fn prove_by(&self, proof: &[u8]) {
+        *self.proof.write().unwrap_or_else(PoisonError::into_inner) = Some(MetadataValue::from_bytes(proof));
+    }
+
+    fn proven<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(proof) = &*self.proof.read().unwrap_or_else(PoisonError::into_inner) {
+            request.metadata_mut().insert_bin(LINK_METADATA, proof.clone());
+        }
+        request
+    }
+
+    /// The links.
+    pub(crate) fn agent(&self) -> AgentClient<Wire> {
+        AgentClient::new(self.wire.clone())
+            .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(2 * MAX_MESSAGE_BYTES)
+    }
+
+    fn blobs(&self) -> BlobsClient<Wire> {
+        BlobsClient::new(self.bulk.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// Brings blobs for the cache, which verifies them.
+    pub(crate) fn fetcher(&self) -> Fetcher {
+        let coordinator = self.clone();
+        Arc::new(move |digest, _size| {
+            let mut blobs = coordinator.blobs();
+            Box::pin(async move {
+                let request = v1::GetRequest { digests: vec![Bytes::copy_from_slice(digest.as_bytes())] };
+                let stream = blobs.get(request).await.map_err(|status| fetch_error(digest, &status))?.into_inner();
+                let pieces: Pieces = stream
+                    .map_err(move |status| fetch_error(digest, &status))
+                    .map_ok(|response| match response.step {
+                        Some(get_response::Step::Small(small)) => {
+                            small.blobs.into_iter().next().map_or(Bytes::new(), |blob| blob.data)
+                        }
+                        Some(get_response::Step::Data(data)) => data,
+                        Some(get_response::Step::Start(_)) | None => Bytes::new(),
+                    })
+                    .boxed();
+                Ok(pieces)
+            })
+        })
+    }
+
+    /// Brings large blobs for the cache as links, where the coordinator is on this machine.
+    pub(crate) fn linker(&self) -> Linker {
+        let coordinator = self.clone();
+        Arc::new(move |digest, path| {
+            let coordinator = coordinator.clone();
+            Box::pin(async move { coordinator.door.link(&coordinator, digest, path).await })
+        })
+    }
+
+    /// Puts the outputs that are too large to travel with their result; answers their digests when they are durable.
+    pub(crate) async fn put(&self, outputs: &[Output]) -> Result<Vec<blake3::Hash>, Status> {
+        let (mut digests, mut to_send) = (Vec::with_capacity(outputs.len()), Vec::new());
+        for output in outputs {
+            let adopted = match &output.content {
+                Content::File(file) if output.size > SMALL_BLOB_BYTES as u64 => self.door.adopt(self, file).await,
+                _ => None,
+            };
+            let digest = match adopted {
+                Some(digest) => digest,
+                None => {
+                    let digest = digest_of(output).await.map_err(unreadable)?;
+                    to_send.push((digest, output.size, output.content.clone()));
+                    digest
+                }
+            };
+            digests.push(digest);
+        }
+        if !to_send.is_empty() {
+            self.send(to_send).await?;
+        }
+        Ok(digests)
+    }
+
+    async fn send(&self, outputs: Vec<(blake3::Hash, u64, Content)>) -> Result<(), Status> {
+        let (steps, stream) = mpsc::channel(4);
+        let reading = tokio::spawn(async move {
+            for (digest, size, content) in outputs {
+                send(&steps, digest, size, &content).await?;
+            }
+            Ok::<(), io::Error>(())
+        });
+        let put = self.blobs().put(self.proven(ReceiverStream::new(stream))).await;
+        match reading.await {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
+            _ => put.map(|_| ()),
+        }
+    }
+}
+
+impl Tickets for Coordinator {
+    async fn ticket(&self) -> Option<v1::DoorResponse> {
+        if self.way.is_by_port() {
+            // A tunnel may begin there: the door would be on another machine.
+            return None;
+        }
+        Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())
+    }
+}
+
+fn fetch_error(digest: blake3::Hash, status: &Status) -> FetchError {
+    match status.code() {
+        Code::NotFound => FetchError::Missing { digest },
+        Code::DataLoss => FetchError::Corrupt { digest, cause: status.message().to_owned() },
+        _ => FetchError::Unavailable { digest, cause: status.message().to_owned() },
+    }
+}
+
+/// Our own file: nothing gets better by asking the coordinator again.
+fn unreadable(error: io::Error) -> Status {
+    Status::invalid_argument(format!("an output cannot be read: {error}"))
+}
+
+/// The digest of an output; reads it if nobody has.
+async fn digest_of(output: &Output) -> io::Result<blake3::Hash> {
+    let file = match (&output.digest, &output.content) {
+        (Some(digest), _) => return Ok(*digest),
+        (None, Content::Inline(bytes)) => return Ok(blake3::hash(bytes)),
+        (None, Content::File(file)) => Arc::clone(file),
+    };
+    let hashing = tokio::task::spawn_blocking(move || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(File::open(file.path())?)?;
+        Ok(hasher.finalize())
+    });
+    hashing.await.map_err(io::Error::other)?
+}
+
+/// Sends the messages that put one output.
+async fn send(
+    steps: &mpsc::Sender<v1::PutRequest>,
+    digest: blake3::Hash,
+    size: u64,
+    content: &Content,
+) -> io::Result<()> {
+    let digest = Bytes::copy_from_slice(digest.as_bytes());
+    let small = |digest, data| put_request::Step::Small(v1::SmallBlobs { blobs: vec![v1::SmallBlob { digest, data }] });
+    match content {
+        Content::Inline(data) => say(steps, small(digest, data.clone())).await,
+        Content::File(owned) if size <= SMALL_BLOB_BYTES as u64 => {
+            let data = tokio::fs::read(owned.path()).await?;
+            say(steps, small(digest, data.into())).await
+        }
+        Content::File(owned) => {
+            say(steps, put_request::Step::Start(v1::BlobStart { digest, size })).await?;
+            let mut file = tokio::fs::File::open(owned.path()).await?;
+            loop {
+                let mut chunk = vec![0; CHUNK_BYTES];
+                let read = file.read(&mut chunk).await?;
+                if read == 0 {
+                    return Ok(());
+                }
+                chunk.truncate(read);
+                say(steps, put_request::Step::Data(chunk.into())).await?;
+            }
+        }
+    }
+}
+
+async fn say(steps: &mpsc::Sender<v1::PutRequest>, step: put_request::Step) -> io::Result<()> {
+    // The coordinator has said why when it listens no more.
+    steps.send(v1::PutRequest { step: Some(step) }).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+}
