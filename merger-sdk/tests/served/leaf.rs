@@ -198,6 +198,20 @@ async fn a_stopped_server_cuts_what_goes_on_after_the_grace() {
 }
 
 #[tokio::test]
+async fn a_caller_may_wait_for_as_long_as_it_likes() {
+    let left = |request: &Request| Ok(Answer::text(request.remaining().as_secs().to_string()));
+    let world = World::leaf(left, Options::default());
+    let (_, hours) = world.post("x", &[("longshore-timeout-ms", "36000000")]).await;
+    let hours: u64 = std::str::from_utf8(&hours).unwrap().parse().unwrap();
+    assert!((35_000..=36_000).contains(&hours), "{hours} s");
+    let (_, without_end) = world.post("x", &[]).await;
+    assert_eq!(without_end, std::time::Duration::MAX.as_secs().to_string());
+    let short = Options { longest: std::time::Duration::from_secs(60), ..Options::default() };
+    let (_, bounded) = World::leaf(left, short).post("x", &[]).await;
+    assert!(std::str::from_utf8(&bounded).unwrap().parse::<u64>().unwrap() <= 60, "{bounded:?}");
+}
+
+#[tokio::test]
 async fn a_time_that_is_no_number_is_a_bad_request() {
     let world = World::leaf(echo, Options::default());
     let (status, text) = world.post("x", &[("longshore-timeout-ms", "soon")]).await;

@@ -98,6 +98,16 @@ async fn parts_over_the_bound_together_are_too_large() {
 }
 
 #[tokio::test]
+async fn as_many_parts_are_taken_as_a_query_may_have() {
+    let (came, _come) = unbounded_channel();
+    let world = World::merge(Join { came }, Options::default());
+    let content = "x".repeat(22 << 20);
+    let body = (0..3).map(|shard| part(shard, &content)).collect::<String>() + "--cut--\r\n";
+    let (status, answer) = world.post(body, &[MULTIPART]).await;
+    assert_eq!((status, answer.len()), (StatusCode::OK, 66 << 20));
+}
+
+#[tokio::test]
 async fn a_panic_fails_its_request_and_no_other() {
     let (came, _come) = unbounded_channel();
     let world = World::merge(Join { came }, Options::default());
