@@ -16,6 +16,7 @@ mod gateway;
 mod image;
 mod patience;
 mod server;
+mod start;
 mod stranger;
 mod traces;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore_core::{AttemptId, ReplicaKey};
 
-use super::{faults::Fault, net::LinkId};
+use super::{fault::Fault, net::LinkId};
 
 /// Something that is going to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]

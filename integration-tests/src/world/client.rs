@@ -1,23 +1,6 @@
-//! The clients: they want things, ask again when no answer comes, and believe what they are told.
+//! A client: what it wants, and what it is waiting for.
 
-use longshore_core::{Input, JobId, JobSpec, JobView, Reply, RequestId, ServicePlan};
-
-use super::{
-    World,
-    agenda::Event,
-    count,
-    driver::Look,
-    faults::Fault,
-    kept::Kept,
-    oracle::{Check, demand},
-    script,
-    worker::sixteen,
-};
-
-/// How long a client waits for an answer.
-const PATIENCE_MS: u64 = 2_000;
-/// Service names: few, so that deployments meet.
-const NAMES: &[&str] = &["find", "rank", "suggest"];
+use longshore_core::{JobId, JobSpec, RequestId, ServicePlan};
 
 /// What a client wants.
 #[derive(Debug, Clone)]
@@ -55,9 +38,12 @@ pub enum Wish {
 pub struct Client {
     /// What it will still want.
     pub wishes: u64,
-    asking: Option<(Wish, RequestId)>,
-    turn: u64,
-    jobs: Vec<JobId>,
+    /// What it waits for an answer to.
+    pub(super) asking: Option<(Wish, RequestId)>,
+    /// Counts what it did.
+    pub(super) turn: u64,
+    /// Jobs it knows of.
+    pub(super) jobs: Vec<JobId>,
 }
 
 impl Client {
@@ -72,166 +58,4 @@ impl Client {
     pub fn is_content(&self) -> bool {
         self.wishes == 0 && self.asking.is_none()
     }
-}
-
-impl World {
-    pub(super) fn client_acts(&mut self, number: usize, turn: u64) -> Check {
-        if self.clients[number].turn != turn {
-            return Ok(());
-        }
-        if let Some((wish, _)) = self.clients[number].asking.take() {
-            match &wish {
-                Wish::Submit { key, .. } if key.is_empty() => {}
-                Wish::Submit { .. } => {
-                    self.coverage.saw("a submission repeated");
-                    return self.asks(number, wish);
-                }
-                _ => return self.asks(number, wish),
-            }
-        }
-        if self.clients[number].wishes == 0 {
-            return Ok(());
-        }
-        self.clients[number].wishes -= 1;
-        let wish = self.wishes(number);
-        self.asks(number, wish)
-    }
-
-    fn wishes(&mut self, number: usize) -> Wish {
-        let job = self.dice.pick(&self.clients[number].jobs).copied();
-        let name = (*self.dice.pick(NAMES).unwrap_or(&"find")).to_owned();
-        match (self.dice.below(20), job) {
-            (0..=2, Some(job)) => Wish::Cancel(job),
-            (3..=6, Some(job)) => Wish::Retry(job),
-            (7..=9, _) => Wish::Deploy {
-                name,
-                plan: script::service(&mut self.dice),
-                detail: [u8::try_from(self.dice.below(250)).unwrap_or(0); 32],
-            },
-            (10..=11, Some(_)) => Wish::Remove(name),
-            (12..=14, Some(job)) => Wish::Look(job),
-            (roll, _) => {
-                let (spec, inputs) = script::job(&mut self.dice);
-                let key =
-                    if roll == 19 { String::new() } else { format!("client-{number}-{}", self.clients[number].wishes) };
-                Wish::Submit { key, spec, inputs }
-            }
-        }
-    }
-
-    fn asks(&mut self, number: usize, wish: Wish) -> Check {
-        self.made_requests += 1;
-        let request = RequestId(self.made_requests);
-        let client = &mut self.clients[number];
-        client.turn += 1;
-        client.asking = Some((wish.clone(), request));
-        let event = Event::Client(number, client.turn);
-        self.agenda.plan(self.now_ms + PATIENCE_MS, event);
-        match &mut self.coordinator {
-            Some(coordinator) if coordinator.stalled_until_ms <= self.now_ms => {
-                coordinator.askers.insert(request, (number, wish.clone()));
-            }
-            _ => return Ok(()),
-        }
-        if let Wish::Look(job) = wish {
-            return self.looks(request, job);
-        }
-        if let Some(input) = self.request(request, wish) {
-            self.feed(|drive, now| drop(drive.request(now, input)))?;
-        }
-        Ok(())
-    }
-
-    /// Asks how a job is; a coordinator that has no room says so.
-    fn looks(&mut self, request: RequestId, job: JobId) -> Check {
-        let told = self.feed(|drive, _| {
-            let view = drive.core().job_view(job);
-            Some(drive.tell(Box::new(Look { request, view })).is_ok())
-        })?;
-        if told == Some(false) {
-            self.coverage.saw("a look refused because the disk is full");
-            self.looked_in_vain(request);
-        }
-        Ok(())
-    }
-
-    /// A client that looked is shown a job. What it sees, no crash may undo.
-    pub(super) fn is_shown(&mut self, look: Look) -> Check {
-        let asker = self.coordinator.as_mut().and_then(|coordinator| coordinator.askers.remove(&look.request));
-        if let Some(view) = &look.view {
-            self.coverage.saw("a job looked at");
-            shows_what_is_durable(self.disk.kept(), view)?;
-        }
-        if let Some((number, _)) = asker {
-            self.is_answered(number, look.request);
-        }
-        Ok(())
-    }
-
-    /// A client that wanted to look is told that it cannot, and asks again later if it still wants to.
-    pub(super) fn looked_in_vain(&mut self, request: RequestId) {
-        if let Some(coordinator) = &mut self.coordinator {
-            coordinator.askers.remove(&request);
-        }
-    }
-
-    fn request(&mut self, request: RequestId, wish: Wish) -> Option<Input> {
-        Some(match wish {
-            Wish::Submit { key, spec, inputs } => {
-                self.made_jobs += 1;
-                Input::Submit { request, job: JobId(sixteen(7, self.made_jobs)), key, spec, inputs, detail: [0; 32] }
-            }
-            Wish::Cancel(job) => Input::Cancel { request, job, reason: "a client asked".to_owned() },
-            Wish::Retry(job) => Input::Retry { request, job },
-            Wish::Deploy { name, plan, detail } => Input::Deploy { request, name, plan, detail },
-            Wish::Remove(name) => Input::Remove { request, name },
-            Wish::Look(_) => return None,
-        })
-    }
-
-    /// An answer leaves the coordinator. From here on it is a promise, whether it arrives or not.
-    pub(super) fn answer(&mut self, request: RequestId, reply: &Reply) {
-        let asker = self.coordinator.as_mut().and_then(|coordinator| coordinator.askers.remove(&request));
-        let Some((number, wish)) = asker else {
-            return;
-        };
-        self.say(|| format!("client {number} is answered {reply:?}"));
-        self.oracle.promises.answered(&wish, reply);
-        let lossy = self.profile.faults.contains(&Fault::AnswerLost) && self.faults_are_on();
-        if lossy && self.dice.chance(20) {
-            self.coverage.saw("an answer lost");
-            return;
-        }
-        if self.is_answered(number, request)
-            && let Reply::Submitted { job, .. } = reply
-        {
-            self.coverage.saw("an acknowledged submission");
-            self.clients[number].jobs.push(*job);
-        }
-    }
-
-    /// An answer has reached a client; answers whether it still waited.
-    fn is_answered(&mut self, number: usize, request: RequestId) -> bool {
-        let client = &mut self.clients[number];
-        if client.asking.take_if(|(_, it)| *it == request).is_none() {
-            // It has asked again since.
-            return false;
-        }
-        client.turn += 1;
-        let event = Event::Client(number, client.turn);
-        let at_ms = self.now_ms + self.dice.between(10, 2_500);
-        self.agenda.plan(at_ms, event);
-        true
-    }
-}
-
-/// Whatever a view says has happened is durable. Successes are final; failures may be undone by another try, but a client
-/// is not told of one that a crash could undo.
-fn shows_what_is_durable(kept: &Kept, view: &JobView) -> Check {
-    let id = view.record.id;
-    demand!(kept.job(id).is_some(), "{id} is shown and not durable");
-    for (shown, durable) in view.stages.iter().zip(count::stages(kept, id)) {
-        demand!(shown.succeeded <= durable.succeeded, "{id} is shown with {shown:?}, durable is {durable:?}");
-    }
-    Ok(())
 }

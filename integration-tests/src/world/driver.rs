@@ -4,68 +4,19 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::{Core, Input, JobView, Now, Outbox, Record, RequestId};
-use longshore_drive::{Drive, Effects, Next, Rules, Witness};
+use longshore_core::{Core, Input, Now, Outbox, Record};
+use longshore_drive::{Drive, Effects, Next, Rules};
 
 use super::{
-    World,
     agenda::Event,
-    client::Wish,
+    coordinator::{Coordinator, Look, Steps},
     disk::Page,
-    faults::Fuse,
+    fault::Fuse,
     net::{LinkId, Packet},
     oracle::{Check, Seen, demand},
     sabotage::Sabotage,
+    state::World,
 };
-
-/// One life of the coordinator.
-#[derive(Debug)]
-pub struct Coordinator {
-    /// What decides.
-    pub drive: Drive<Page, Box<Look>, Steps>,
-    /// The epoch of this life.
-    pub epoch: u64,
-    /// What its steady clock is ahead of the world's.
-    pub offset_ms: u64,
-    /// It does nothing before that time.
-    pub stalled_until_ms: u64,
-    /// Which client asked, and for what.
-    pub askers: BTreeMap<RequestId, (usize, Wish)>,
-    tick_ms: Option<u64>,
-}
-
-/// What a client saw of a job, on its way to it.
-#[derive(Debug)]
-pub struct Look {
-    /// Who looks.
-    pub request: RequestId,
-    /// The job as it was.
-    pub view: Option<JobView>,
-}
-
-/// The steps of the core that nobody has checked yet.
-#[derive(Debug, Default)]
-pub struct Steps(Vec<(Now, Input, Outbox)>);
-
-impl Witness for Steps {
-    fn before(&mut self, now: Now, input: &Input) {
-        self.0.push((now, input.clone(), Outbox::default()));
-    }
-
-    fn after(&mut self, out: &Outbox) {
-        if let Some(step) = self.0.last_mut() {
-            step.2 = out.clone();
-        }
-    }
-}
-
-impl Coordinator {
-    /// The core.
-    #[must_use]
-    pub fn core(&self) -> &Core {
-        self.drive.core()
-    }
-}
 
 impl World {
     pub(super) fn coordinator_starts(&mut self) -> Check {
@@ -111,7 +62,7 @@ impl World {
         };
         let now = self.time(coordinator.offset_ms);
         let told = tell(&mut coordinator.drive, now);
-        let steps = std::mem::take(&mut coordinator.drive.witness().0);
+        let steps = coordinator.drive.witness().take();
         let mut decided = false;
         for (now, input, out) in &steps {
             decided |= !out.records.is_empty();

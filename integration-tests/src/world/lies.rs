@@ -6,7 +6,7 @@
 
 use longshore_core::{AttemptId, Blame, End, Finished, Held, ItemKey, JobId};
 
-use super::{World, faults::Fault, net::Say, oracle::detail_of, worker::sixteen};
+use super::{fault::Fault, net::Say, script::detail_of, state::World, worker::sixteen};
 
 /// An index no item has.
 const FAR: u64 = 1 << 40;

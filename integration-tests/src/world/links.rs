@@ -4,10 +4,11 @@ use longshore_core::Order;
 use longshore_drive::{Heard, Hello, LinkId as Number, Peer, Word};
 
 use super::{
-    World,
     agenda::Event,
     net::{LinkId, Packet, Say},
     oracle::{Check, demand},
+    state::World,
+    worker,
 };
 
 impl World {
@@ -71,7 +72,7 @@ impl World {
         };
         let number = link.worker;
         let worker = self.workers[number].id;
-        let incarnation = super::worker::incarnation(number, link.life);
+        let incarnation = worker::incarnation(number, link.life);
         let peer = Peer { link: Number(id), worker, incarnation };
         if let Say::Hello { held, replicas } = say {
             let slots = u32::try_from(self.workers[number].slots).unwrap_or(1);
@@ -117,7 +118,7 @@ impl World {
         self.send_down(id, Packet::Closed);
         self.net.sweep();
         let worker = self.workers[number].id;
-        let peer = Peer { link: Number(id), worker, incarnation: super::worker::incarnation(number, life) };
+        let peer = Peer { link: Number(id), worker, incarnation: worker::incarnation(number, life) };
         self.feed(|drive, now| drop(drive.ended(now, peer)))
     }
 

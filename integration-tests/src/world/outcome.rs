@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::{World, coverage::Coverage, oracle::Check, sabotage::Sabotage, trail::Trail};
+use super::{coverage::Coverage, oracle::Check, sabotage::Sabotage, state::World, trail::Trail};
 
 /// What one seed came to.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use longshore_core::Settings;
 
-use super::{dice::Dice, faults::Fault};
+use super::{dice::Dice, fault::Fault};
 
 /// The shape of one world.
 #[derive(Debug, Clone)]

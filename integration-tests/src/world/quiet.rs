@@ -3,12 +3,19 @@
 use longshore_core::{Core, JobState, ReplicaPhase};
 
 use super::{
-    LONGEST_MS, LOOK_MS, PATIENCE_MS, World,
     agenda::Event,
     count,
     oracle::{Check, demand},
     script::{Course, Script},
+    state::World,
 };
+
+/// How often, once faults have ended, it is seen whether everything has.
+const LOOK_MS: u64 = 500;
+/// Once faults have ended, the longest time in which nothing gets any nearer to its end.
+const PATIENCE_MS: u64 = 60_000;
+/// How long after the end of faults everything has to have ended.
+const LONGEST_MS: u64 = 7_200_000;
 
 impl World {
     pub(super) fn looks_around(&mut self) -> Check {

@@ -1,7 +1,7 @@
 //! What items do when they run, and what jobs and services look like: decided by the seed and the item's own numbers,
 //! so that every attempt of an item meets the same fate wherever it runs.
 
-use longshore_core::{Blame, ItemKey, JobSpec, ServicePlan, StageKind, StageSpec};
+use longshore_core::{AttemptId, Blame, ItemKey, JobSpec, ServicePlan, StageKind, StageSpec};
 
 use super::{dice::Dice, profile::Profile};
 
@@ -78,4 +78,10 @@ pub fn job(dice: &mut Dice) -> (JobSpec, u64) {
 pub fn service(dice: &mut Dice) -> ServicePlan {
     let few = |dice: &mut Dice, low| u32::try_from(dice.between(low, 3)).unwrap_or(1);
     ServicePlan { shards: few(dice, 1), replicas: few(dice, 1), merges: few(dice, 0) }
+}
+
+/// The detail by which an outcome tells its attempt.
+#[must_use]
+pub fn detail_of(id: AttemptId) -> Vec<u8> {
+    [id.epoch.to_be_bytes(), id.number.to_be_bytes()].concat()
 }

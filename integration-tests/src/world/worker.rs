@@ -1,19 +1,14 @@
-//! The workers: they run attempts, hold every result until it is settled, keep replicas, and say it all again when they
-//! reconnect. They are honest, but for what `lies` makes them say; it is the world that is not kind to them.
+//! A worker, over all its lives: what it has, and what it says of itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use longshore_core::{
-    Assignment, AttemptId, Blame, End, Finished, Held, Incarnation, ItemKey, Order, ReplicaKey, ReplicaPhase,
-    ReplicaStatus, WorkerId,
+    Assignment, AttemptId, Finished, Held, Incarnation, ItemKey, ReplicaKey, ReplicaPhase, ReplicaStatus, WorkerId,
 };
 
 use super::{
-    World,
     agenda::Event,
-    net::{LinkId, Packet, Say},
-    oracle::{Check, demand, detail_of},
-    script::{Course, Script},
+    net::{LinkId, Say},
 };
 
 /// A worker, over all its lives.
@@ -54,7 +49,7 @@ pub struct Worker {
     /// Replicas it keeps.
     pub replicas: BTreeMap<ReplicaKey, ReplicaPhase>,
     /// Attempts it was ever given.
-    given: BTreeSet<AttemptId>,
+    pub(super) given: BTreeSet<AttemptId>,
 }
 
 /// The name of a life of a worker.
@@ -103,7 +98,8 @@ impl Worker {
         Say::Hello { held, replicas: self.statuses() }
     }
 
-    fn statuses(&self) -> Vec<ReplicaStatus> {
+    /// How its replicas are.
+    pub(super) fn statuses(&self) -> Vec<ReplicaStatus> {
         self.replicas
             .iter()
             .map(|(key, phase)| ReplicaStatus { key: key.clone(), phase: *phase, message: String::new() })
@@ -123,251 +119,8 @@ impl Worker {
         self.queue.is_empty() && self.running.is_empty() && self.results.is_empty()
     }
 
-    fn is(&self, life: u64) -> bool {
+    /// Whether it is in that life.
+    pub(super) fn is(&self, life: u64) -> bool {
         self.up && self.life == life
-    }
-}
-
-impl World {
-    pub(super) fn worker_starts(&mut self, number: usize) -> Check {
-        let worker = &mut self.workers[number];
-        if worker.up || worker.forsaken {
-            return Ok(());
-        }
-        worker.up = true;
-        worker.life += 1;
-        let life = worker.life;
-        self.say(|| format!("worker {number} starts, life {life}"));
-        self.plan_connect(number);
-        self.plan_beat(number);
-        Ok(())
-    }
-
-    /// The process is gone with everything it held. With `told`, its links are closed; else nobody hears of it.
-    pub(super) fn worker_dies(&mut self, number: usize, told: bool) {
-        self.say(|| format!("worker {number} dies"));
-        let worker = &mut self.workers[number];
-        if !worker.up {
-            return;
-        }
-        worker.up = false;
-        worker.paused = false;
-        worker.put_off.clear();
-        worker.queue.clear();
-        worker.running.clear();
-        worker.results.clear();
-        worker.replicas.clear();
-        if let Some(link) = worker.link {
-            self.worker_closes(number, link, told);
-        }
-        let longest_ms = if self.dice.chance(50) { 200 } else { 2 * self.profile.settings.lease_ms };
-        let at_ms = self.now_ms + self.dice.between(20, longest_ms);
-        self.agenda.plan(at_ms, Event::WorkerStarts(number));
-    }
-
-    fn plan_beat(&mut self, number: usize) {
-        let life = self.workers[number].life;
-        let at_ms = self.now_ms + self.profile.settings.lease_ms / 4;
-        self.agenda.plan(at_ms, Event::Beats(number, life));
-    }
-
-    pub(super) fn beats(&mut self, number: usize, life: u64) -> Check {
-        if !self.workers[number].is(life) {
-            return Ok(());
-        }
-        self.plan_beat(number);
-        if let Some(link) = self.workers[number].link {
-            self.send_up(link, Packet::Data(Say::Heard));
-        }
-        if self.faults_are_on() && self.dice.chance(10) {
-            self.say_results(number);
-        }
-        Ok(())
-    }
-
-    /// Says a message, if its hello was accepted; else the next hello says it all.
-    pub(super) fn tell(&mut self, number: usize, say: Say) {
-        let worker = &self.workers[number];
-        if worker.welcomed
-            && let Some(link) = worker.link
-        {
-            self.send_up(link, Packet::Data(say));
-        }
-    }
-
-    /// Says every result that is not settled.
-    fn say_results(&mut self, number: usize) {
-        let results: Vec<Finished> = self.workers[number].results.values().cloned().collect();
-        if !results.is_empty() {
-            self.tell(number, Say::Finished(results));
-        }
-    }
-
-    pub(super) fn obeys(&mut self, number: usize, order: Order) -> Check {
-        let worker = &mut self.workers[number];
-        match order {
-            Order::Welcome { incarnation, .. } => {
-                let own = self::incarnation(number, worker.life);
-                demand!(incarnation == own, "worker {number} is welcomed as another life");
-                worker.welcomed = true;
-                self.say_results(number);
-                let statuses = self.workers[number].statuses();
-                self.tell(number, Say::Replicas(statuses));
-            }
-            Order::Assign { attempts, .. } => {
-                for attempt in &attempts {
-                    let new = worker.given.insert(attempt.id);
-                    demand!(new, "worker {number} is given {:?} twice", attempt.id);
-                }
-                worker.queue.extend(attempts);
-            }
-            Order::Stop { ids, .. } => {
-                worker.queue.retain(|waiting| !ids.contains(&waiting.id));
-                for id in &ids {
-                    worker.running.remove(id);
-                    worker.results.remove(id);
-                }
-            }
-            Order::Return { ids, .. } => self.gives_back(number, &ids),
-            Order::Settle { ids, .. } => self.forgets(number, &ids),
-            Order::Replicas { keep, .. } => self.keeps(number, keep),
-            Order::ForgetJob { .. } => {}
-        }
-        self.starts_runs(number);
-        Ok(())
-    }
-
-    fn gives_back(&mut self, number: usize, ids: &[AttemptId]) {
-        let worker = &mut self.workers[number];
-        let mut back = Vec::new();
-        worker.queue.retain(|waiting| {
-            let asked = ids.contains(&waiting.id);
-            if asked {
-                back.push(*waiting);
-            }
-            !asked
-        });
-        for attempt in back {
-            self.ends(number, &attempt, End::Returned, 0);
-        }
-    }
-
-    fn forgets(&mut self, number: usize, ids: &[AttemptId]) {
-        for id in ids {
-            let Some(result) = self.workers[number].results.remove(id) else {
-                continue;
-            };
-            if matches!(result.end, End::Succeeded { .. }) {
-                self.oracle.settled(*id, result.item);
-            }
-        }
-    }
-
-    fn keeps(&mut self, number: usize, keep: Vec<ReplicaKey>) {
-        let life = self.workers[number].life;
-        let keep: BTreeSet<ReplicaKey> = keep.into_iter().collect();
-        self.workers[number].replicas.retain(|key, _| keep.contains(key));
-        for key in keep {
-            if self.workers[number].replicas.contains_key(&key) {
-                continue;
-            }
-            self.workers[number].replicas.insert(key.clone(), ReplicaPhase::Starting);
-            let at_ms = self.now_ms + self.dice.between(1, 500);
-            self.agenda.plan(at_ms, Event::ReplicaTurns(number, life, key));
-        }
-        let statuses = self.workers[number].statuses();
-        self.tell(number, Say::Replicas(statuses));
-    }
-
-    pub(super) fn replica_turns(&mut self, number: usize, life: u64, key: &ReplicaKey) -> Check {
-        let fails = self.faults_are_on() && self.dice.chance(20);
-        if !self.workers[number].is(life) {
-            return Ok(());
-        }
-        let Some(phase) = self.workers[number].replicas.get_mut(key) else {
-            return Ok(());
-        };
-        *phase = if fails {
-            self.coverage.saw("a replica failed");
-            ReplicaPhase::Failed
-        } else {
-            ReplicaPhase::Ready
-        };
-        if fails {
-            let at_ms = self.now_ms + self.dice.between(1, 800);
-            let again = Event::ReplicaTurns(number, life, key.clone());
-            self.agenda.plan(at_ms, again);
-        }
-        let statuses = self.workers[number].statuses();
-        self.tell(number, Say::Replicas(statuses));
-        Ok(())
-    }
-
-    fn starts_runs(&mut self, number: usize) {
-        loop {
-            let worker = &mut self.workers[number];
-            if worker.running.len() as u64 >= worker.slots {
-                return;
-            }
-            let Some(attempt) = worker.queue.pop_front() else {
-                return;
-            };
-            if self.faults_are_on() && self.dice.chance(self.profile.returned) {
-                self.ends(number, &attempt, End::Returned, 0);
-                continue;
-            }
-            let script = Script::of(self.seed, &self.profile, &attempt.item);
-            let runs_ms = self.dice.between(1, script.run_ms * 2);
-            let worker = &mut self.workers[number];
-            worker.running.insert(attempt.id, attempt);
-            let event = Event::RunEnds(number, worker.life, attempt.id);
-            self.agenda.plan(self.now_ms + runs_ms, event);
-        }
-    }
-
-    pub(super) fn run_ends(&mut self, number: usize, life: u64, id: AttemptId) -> Check {
-        if !self.workers[number].is(life) {
-            return Ok(());
-        }
-        let Some(attempt) = self.workers[number].running.remove(&id) else {
-            return Ok(());
-        };
-        let script = Script::of(self.seed, &self.profile, &attempt.item);
-        if script.course == Course::TakesDownWorker {
-            self.coverage.saw("an item that takes down its worker");
-            let told = self.dice.chance(50);
-            self.worker_dies(number, told);
-            return Ok(());
-        }
-        let end = self.end_of(&script, &attempt);
-        self.ends(number, &attempt, end, script.run_ms * 1_000);
-        self.starts_runs(number);
-        Ok(())
-    }
-
-    fn end_of(&mut self, script: &Script, attempt: &Assignment) -> End {
-        let failed = match script.course {
-            Course::FailsFirst(times, blame) if attempt.attempt <= times => Some(blame),
-            Course::Fails(blame) => Some(blame),
-            _ => None,
-        };
-        if failed == Some(Blame::Slot) {
-            self.coverage.saw("an item that takes down its slot");
-        }
-        let detail = detail_of(attempt.id);
-        match failed {
-            Some(blame) => End::Failed { blame, detail },
-            None => End::Succeeded { outputs: script.outputs, detail },
-        }
-    }
-
-    fn ends(&mut self, number: usize, attempt: &Assignment, end: End, run_us: u64) {
-        let result = Finished { id: attempt.id, item: attempt.item, end, run_us };
-        self.workers[number].results.insert(attempt.id, result.clone());
-        if self.faults_are_on() && self.dice.chance(5) {
-            self.say_results(number);
-        } else {
-            self.tell(number, Say::Finished(vec![result]));
-        }
     }
 }

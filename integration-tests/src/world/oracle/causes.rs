@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::{AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, Now, Record, WorkerId};
 
-use super::{Check, Oracle, Seen, demand};
-use crate::world::coverage::Coverage;
+use super::{
+    check::{Check, demand},
+    state::{Oracle, Seen},
+};
+use crate::world::{coverage::Coverage, script::detail_of};
 
 /// Why an item's outcome or trouble may be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,6 +225,6 @@ impl Oracle {
     }
 
     fn outcome_is_not_of(&self, id: AttemptId, item: &ItemKey) -> bool {
-        self.live.outcome(item).is_none_or(|outcome| outcome.detail != super::detail_of(id))
+        self.live.outcome(item).is_none_or(|outcome| outcome.detail != detail_of(id))
     }
 }

@@ -6,9 +6,9 @@ use longshore_core::{
 };
 
 use super::{
-    Check, Oracle, Seen,
     causes::{Cause, Causes},
-    demand,
+    check::{Check, demand},
+    state::{Oracle, Seen},
 };
 use crate::world::{count, coverage::Coverage};
 

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use longshore_core::{Assignment, AttemptId, Input, Order, ReplicaKey, Source, StageKind, WorkerId};
 
-use super::{Check, Known, Oracle, Seen, demand, facts::Stops};
+use super::{
+    check::{Check, demand},
+    facts::Stops,
+    state::{Known, Oracle, Seen},
+};
 use crate::world::{count, coverage::Coverage};
 
 /// No worker needs more attempts per slot than this to keep its slots busy.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use longshore_core::{Core, JobId, Notice, Record, WorkerId};
 
-use super::{Check, Oracle, Seen, demand};
+use super::{
+    check::{Check, demand},
+    state::{Oracle, Seen, Shown},
+};
 use crate::world::count;
-
-/// The counts of a stage that must not change unnoticed: items, running, succeeded, failed.
-pub(super) type Shown = [u64; 4];
 
 impl Oracle {
     /// Every job that runs or was touched is shown right, and watched changes are noticed.

@@ -1,0 +1,65 @@
+//! The coordinator's process in one of its lives: the drive that ships, and what stands beside it.
+
+use std::collections::BTreeMap;
+
+use longshore_core::{Core, Input, JobView, Now, Outbox, RequestId};
+use longshore_drive::{Drive, Witness};
+
+use super::{client::Wish, disk::Page};
+
+/// One life of the coordinator.
+#[derive(Debug)]
+pub struct Coordinator {
+    /// What decides.
+    pub drive: Drive<Page, Box<Look>, Steps>,
+    /// The epoch of this life.
+    pub epoch: u64,
+    /// What its steady clock is ahead of the world's.
+    pub offset_ms: u64,
+    /// It does nothing before that time.
+    pub stalled_until_ms: u64,
+    /// Which client asked, and for what.
+    pub askers: BTreeMap<RequestId, (usize, Wish)>,
+    /// When it is to be told the time, as far as that is planned.
+    pub(super) tick_ms: Option<u64>,
+}
+
+/// What a client saw of a job, on its way to it.
+#[derive(Debug)]
+pub struct Look {
+    /// Who looks.
+    pub request: RequestId,
+    /// The job as it was.
+    pub view: Option<JobView>,
+}
+
+/// The steps of the core that nobody has checked yet.
+#[derive(Debug, Default)]
+pub struct Steps(Vec<(Now, Input, Outbox)>);
+
+impl Steps {
+    /// Takes them.
+    pub(super) fn take(&mut self) -> Vec<(Now, Input, Outbox)> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Witness for Steps {
+    fn before(&mut self, now: Now, input: &Input) {
+        self.0.push((now, input.clone(), Outbox::default()));
+    }
+
+    fn after(&mut self, out: &Outbox) {
+        if let Some(step) = self.0.last_mut() {
+            step.2 = out.clone();
+        }
+    }
+}
+
+impl Coordinator {
+    /// The core.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        self.drive.core()
+    }
+}
