@@ -1,33 +1,9 @@
 //! The gRPC services: thin, around the use cases.
 
 mod agent;
+mod answer;
 mod blobs;
 mod jobs;
 mod services;
 
-use futures_util::{StreamExt as _, stream::Map};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Status};
-
 pub use self::{agent::AgentService, blobs::BlobsService, jobs::JobsService, services::ServicesService};
-use super::codes;
-use crate::{api::caller::Caller, error::Error};
-
-impl From<Error> for Status {
-    fn from(error: Error) -> Self {
-        Self::new(codes::of(&error), error.to_string())
-    }
-}
-
-/// Who makes a request. Behind the gate there is always somebody.
-fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request.extensions().get().copied().ok_or_else(|| Status::unauthenticated("it is not known who calls"))
-}
-
-/// What a use case answers bit by bit.
-type Answers<T> = Map<ReceiverStream<Result<T, Error>>, fn(Result<T, Error>) -> Result<T, Status>>;
-
-fn answers<T: Send + 'static>(answers: mpsc::Receiver<Result<T, Error>>) -> Answers<T> {
-    ReceiverStream::new(answers).map(|answer| answer.map_err(Status::from))
-}

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, answers, caller};
+use super::answer::{Answers, answers, caller};
 use crate::workers::session::Agents;
 
 /// The service.

@@ -8,7 +8,7 @@ use longshore_proto::{
 };
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, answers, caller};
+use super::answer::{Answers, answers, caller};
 use crate::{
     api::blobs::Blobs,
     net::{

@@ -7,7 +7,7 @@ use longshore_proto::v1::{self, services_server};
 use prost::Message;
 use tonic::{Code, Request, Response, Status};
 
-use super::caller;
+use super::answer::caller;
 use crate::{
     api::{
         services::{Asked, QueryFailure, Services},
