@@ -1,8 +1,8 @@
 //! The coordinator dies and starts again: what is kept goes on, what runs is found again.
 
-use longshore_core::{AttemptId, Blame, JobState, OutcomeRecord, Record, Reply, StageSpec};
+use longshore_core::{AttemptId, Blame, JobState, Ledger, OutcomeRecord, Record, Reply, StageSpec};
 
-use crate::stage::{Stage, given, item, job_id, map, only, outcomes, reply, spec, worker_id};
+use crate::stage::{Stage, gather, given, item, job_id, map, only, outcomes, reply, spec, worker_id};
 
 #[test]
 fn running_work_is_not_given_out_again_while_its_worker_may_come_back() {
@@ -109,4 +109,24 @@ fn a_failure_makes_no_items_whatever_is_kept_of_it() {
     it.records.push(Record::Outcome(outcome));
     let it = it.restart(2);
     assert_eq!((it.counts(1, 0).failed, it.counts(1, 1).items), (1, 0));
+}
+
+#[test]
+fn a_gather_item_that_is_tried_again_is_as_new_after_a_restart_too() {
+    let once = StageSpec { attempts: 1, ..gather() };
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let part = only(&it.submit(1, spec(&[map(), once]), 1));
+    let whole = only(&it.succeeds(1, &part, 1));
+    it.fails(1, &whole, Blame::Item);
+    it.retry(1);
+    let mut loaded = Ledger::default();
+    // The failed outcome is no longer kept.
+    let kept = it.records.iter().filter(|record| match record {
+        Record::Outcome(outcome) => outcome.success,
+        Record::OutcomeGone(_) => false,
+        _ => true,
+    });
+    kept.for_each(|record| loaded.apply(record));
+    assert_eq!(it.core.ledger(), &loaded);
 }

@@ -152,3 +152,18 @@ fn names_are_shown_as_people_write_them() {
     assert_eq!(leaf.to_string(), "find shard 2 replica 1");
     assert_eq!(ReplicaKey { role: Role::Merge, ..leaf }.to_string(), "find merge replica 1");
 }
+
+#[test]
+fn items_of_a_later_stage_may_still_come_until_everything_before_it_has_ended() {
+    for later in [map(), gather()] {
+        let mut it = Stage::new();
+        it.join(1, 1);
+        let first = only(&it.submit(1, spec(&[map(), later.clone(), map()]), 1));
+        let finals = |it: &Stage| it.view(1).stages.iter().map(|stage| stage.is_final).collect::<Vec<_>>();
+        assert_eq!(finals(&it), [true, false, false], "{:?}", later.kind);
+        let second = only(&it.succeeds(1, &first, 1));
+        assert_eq!(finals(&it), [true, true, false], "{:?}", later.kind);
+        it.succeeds(1, &second, 1);
+        assert_eq!(finals(&it), [true, true, true], "{:?}", later.kind);
+    }
+}
