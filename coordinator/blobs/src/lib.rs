@@ -11,6 +11,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bounds;
 pub mod conformance;
 mod error;
 mod handover;
@@ -20,16 +21,10 @@ mod memory;
 mod store;
 
 pub use blake3::Hash;
+pub use bounds::{MAX_CHECKPOINT, MAX_PACK_BYTES, MAX_SMALL_BYTES};
 pub use error::{GetError, OpenError, PutError};
 pub use handover::Handover;
 pub use inventory::{Harm, Holding, Loss};
 pub use local::{Inspection, LocalBlobs, Opened, Progress};
 pub use memory::MemoryBlobs;
 pub use store::{Appended, BlobStore, BlobWriter, Chunks};
-
-/// The largest blob that can be appended to a pack.
-pub const MAX_SMALL_BYTES: usize = 64 << 10;
-/// A pack that has reached this size takes no more blobs.
-pub const MAX_PACK_BYTES: u64 = 256 << 20;
-/// The most that a checkpoint answers at a time.
-pub const MAX_CHECKPOINT: usize = 10_000;

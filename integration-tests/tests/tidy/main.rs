@@ -59,7 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates in which files still use each other in a circle. None is added: the mend is to move what both need to a file of
 /// its own.
-const TANGLED: &[&str] = &["longshore-blobs", "longshore-store"];
+const TANGLED: &[&str] = &["longshore-store"];
 
 /// The crates in which everything is decided, with all that they may depend on: nothing with a clock, IO, tasks or dice.
 const PURE: [(&str, &str, &[&str]); 2] = [
