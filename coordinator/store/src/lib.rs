@@ -14,6 +14,7 @@ mod batch;
 mod committer;
 pub mod conformance;
 mod contained;
+mod epoch;
 mod error;
 mod memory;
 mod sled_store;
@@ -21,7 +22,8 @@ mod store;
 
 pub use batch::{Batch, Key, MAX_BATCH_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Refusal, Value};
 pub use committer::{Before, Committer, Done};
+pub use epoch::Epoch;
 pub use error::{Cause, CommitError, OpenError, ReadError};
 pub use memory::{MemoryDisk, MemoryStore};
 pub use sled_store::{Closed, Opened, Options, Probe, SledStore, probe_main_if_asked};
-pub use store::{Entry, Epoch, Reader, Store};
+pub use store::{Entry, Reader, Store};

@@ -1,6 +1,6 @@
 //! The cases of the suite: each opens an empty disk through `open`, as often as it needs.
 
-use super::{Step, everything};
+use super::model::{Step, everything};
 use crate::{Batch, CommitError, Entry, Epoch, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, RESERVED, Reader, Refusal, Store};
 
 type Open<'a> = &'a mut dyn FnMut() -> Box<dyn Store>;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
-    Options, SledStore,
+    commit::SledStore,
     layout::{DirLock, Layout, failed},
+    options::Options,
 };
 use crate::OpenError;
 

@@ -3,13 +3,14 @@
 use std::{fs::File, path::Path, sync::Arc};
 
 use super::{
-    Opened, Options, SledStore,
+    commit::SledStore,
     engine::{self, Fault},
     envelope::SCHEMA,
     filter,
     high_water::HighWater,
     last::Last,
     layout::{Layout, failed, sync_path},
+    options::{Opened, Options},
     probe,
     read::SledReader,
     room,

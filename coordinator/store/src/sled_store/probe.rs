@@ -18,10 +18,10 @@ use rustix::{
 };
 
 use super::{
-    Options, Probe,
     engine::{self, Fault},
     envelope::SCHEMA,
     layout::Layout,
+    options::{Options, Probe},
 };
 use crate::OpenError;
 

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use super::{Options, layout::Layout};
+use super::{layout::Layout, options::Options};
 use crate::OpenError;
 
 /// Bytes that this process can still write on the file system of `path`.
