@@ -108,6 +108,20 @@ async fn a_server_answers_many_items_and_is_started_once() {
 }
 
 #[tokio::test]
+async fn a_server_is_used_again_by_jobs_of_its_name_alone() {
+    let mut world = World::new(1);
+    let mut served_by = Vec::new();
+    for (job, name) in [(1, "find"), (2, "find"), (3, "count")] {
+        let mut work = world.map(world.server("unix"), &[("a", "who")]).remove(0);
+        (work.job, work.job_name) = ([job; 16], name.into());
+        served_by.push(outputs(&world.run(vec![work]).await[0]).remove(0).1);
+    }
+    assert_eq!(served_by[0], served_by[1]);
+    assert_ne!(served_by[1], served_by[2], "it was told another name at its start");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn statuses_are_classes_of_failure_and_the_server_goes_on() {
     let mut world = World::new(1);
     let finished = world.ask(&[("a", "who"), ("b", "bad"), ("c", "fails"), ("d", "busy"), ("e", "who")]).await;
