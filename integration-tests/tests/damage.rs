@@ -1,4 +1,6 @@
 //! Data directories that lost something: the real binary says what is lost, by name, and goes on without it when told to.
+//!
+//! Set `LONGSHORE_DAMAGES` for more damage of any kind at any place, `LONGSHORE_DAMAGE_SEED` for the same again.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -13,6 +15,7 @@ use integration_tests::{
     on_processes,
     real::{Ran, Server, TestEnv, until},
 };
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 /// A file of this size is no small blob.
 const LARGE: usize = 200_000;
@@ -27,6 +30,7 @@ on_processes! {
     doctor_finds_nothing_in_a_sound_directory_and_changes_nothing
     doctor_says_that_a_coordinator_runs
     doctor_names_what_a_loss_means
+    what_the_doctor_finds_nothing_wrong_with_gives_every_output
 }
 
 /// Inputs that are small, and one that is not.
@@ -220,4 +224,74 @@ fn doctor_names_what_a_loss_means(env: &TestEnv) {
         lines.filter(|line| line.contains(what) && line.contains("is lost: blob")).count()
     };
     assert_eq!((named("\\\"3\\\" of inputs"), named("\\\"large\\\" of inputs")), (1, 1), "{found}");
+}
+
+/// One damage of any kind at any place of any file that counts; answers what it was.
+fn damage(dir: &Path, random: &mut StdRng) -> String {
+    let entries = walkdir::WalkDir::new(dir).into_iter().map(Result::unwrap);
+    let counts = |path: &PathBuf| {
+        let name = path.file_name().unwrap();
+        path.is_file() && name != "lock" && name != "ballast" && path.metadata().unwrap().len() > 0
+    };
+    let mut files: Vec<PathBuf> = entries.map(walkdir::DirEntry::into_path).filter(counts).collect();
+    files.sort();
+    let path = files[random.random_range(0..files.len())].clone();
+    let bytes = fs::metadata(&path).unwrap().len();
+    let at = random.random_range(0..bytes);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let what = match random.random_range(0..4) {
+        0 => {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ (1 << random.random_range(0..8))], at).unwrap();
+            "a bit flipped"
+        }
+        1 => {
+            let from = at & !4095;
+            file.write_all_at(&vec![0; (bytes - from).min(4096) as usize], from).unwrap();
+            "a block of zeros"
+        }
+        2 => {
+            file.set_len(at).unwrap();
+            "cut"
+        }
+        _ => {
+            fs::remove_file(&path).unwrap();
+            "removed"
+        }
+    };
+    format!("{} {what} at {at} of {bytes}", path.strip_prefix(dir).unwrap().display())
+}
+
+fn what_the_doctor_finds_nothing_wrong_with_gives_every_output(env: &TestEnv) {
+    inputs(env);
+    let up = env.up();
+    let id = up.submit(&["any", "in", "--", "sh", "-c", "cat \"{in}\""]);
+    up.cli(&["wait", &id]).exits(0);
+    assert_eq!(up.stop(), 0);
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    let seed = number("LONGSHORE_DAMAGE_SEED").unwrap_or_else(rand::random);
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut found, mut harmless) = (0, 0);
+    for case in 0..number("LONGSHORE_DAMAGES").unwrap_or(8) {
+        let hurt = copy(env, "hurt");
+        let what = damage(&hurt, &mut random);
+        let ran = env.cli(&["doctor", "--data", "hurt"]);
+        eprintln!("seed {seed}, case {case}: {what}: the doctor's exit code is {}", ran.code);
+        if ran.code == 1 {
+            assert!(ran.stdout.contains("FAILED"), "{ran}");
+            found += 1;
+        } else {
+            ran.exits(0);
+            let coordinator = env.coordinator_on("hurt", &[]);
+            coordinator.cli(&["job", "outputs", &id, "-o", "fetched"]).exits(0);
+            assert!(env.tree("fetched") == env.tree("in"), "outputs have changed");
+            assert_eq!(coordinator.stop(), 0);
+            fs::remove_dir_all(env.path("fetched")).unwrap();
+            harmless += 1;
+        }
+        fs::remove_dir_all(env.path("hurt")).unwrap();
+    }
+    eprintln!("{found} found, {harmless} harmless");
 }
