@@ -31,6 +31,9 @@ const BURST: usize = 512;
 /// Pause before a batch is tried again that found no room on the disk.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(500);
 
+/// The same when somebody asks: room may just have been made, and they are answered after that try.
+const NO_ROOM_PAUSE_ASKED: Duration = Duration::from_millis(20);
+
 type Outcome = Result<(), Arc<CommitError>>;
 
 /// What the driver works for and with.
@@ -53,6 +56,10 @@ struct Driver {
     on_commit: mpsc::Sender<Outcome>,
     /// When the batch that found no room goes again.
     again_at: Option<Instant>,
+    /// When a batch found no room last, and it was said.
+    no_room_at: Option<Instant>,
+    /// Those who ask while there is no room, until the batch was tried again.
+    asking: Vec<Command>,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -75,6 +82,8 @@ pub fn start(core: Core, clock: Clock, around: Surroundings) -> Handle {
         committed,
         on_commit,
         again_at: None,
+        no_room_at: None,
+        asking: Vec::new(),
         stopping: None,
     };
     tokio::spawn(driver.run(inbox));
@@ -132,13 +141,14 @@ impl Driver {
     }
 
     fn take(&mut self, command: Command) {
+        if self.drive.has_no_room() && command.asks() {
+            self.asking.push(command);
+            let soon = Instant::now() + NO_ROOM_PAUSE_ASKED;
+            self.again_at = self.again_at.map(|at| at.min(soon));
+            return;
+        }
         let now = self.clock.now();
         let notices = match command {
-            Command::Request(_, reply) if self.drive.has_no_room() => {
-                // Whoever asked may have gone, here and below.
-                let _ = reply.send(Err(Unanswered::NoRoom));
-                return;
-            }
             Command::Request(make, reply) => {
                 self.request_count += 1;
                 let request = RequestId(self.request_count);
@@ -242,16 +252,18 @@ impl Driver {
             Ok(()) => {
                 let effects = self.drive.kept();
                 self.carry_out(effects);
+                self.no_room_at = None;
+                std::mem::take(&mut self.asking).into_iter().for_each(|command| self.take(command));
             }
             Err(error) if matches!(*error, CommitError::LowSpace { .. }) => {
-                tracing::error!(%error, "waiting for room on the disk");
-                for told in self.drive.found_no_room() {
-                    told(Err(Unanswered::NoRoom));
+                let now = Instant::now();
+                // However often somebody asks.
+                if self.no_room_at.is_none_or(|said| now >= said + NO_ROOM_PAUSE) {
+                    tracing::error!(%error, "waiting for room on the disk");
+                    self.no_room_at = Some(now);
                 }
-                for (_, reply) in std::mem::take(&mut self.requests) {
-                    let _ = reply.send(Err(Unanswered::Undecided));
-                }
-                self.again_at = Some(Instant::now() + NO_ROOM_PAUSE);
+                self.refuse();
+                self.again_at = Some(now + NO_ROOM_PAUSE);
             }
             Err(error) => {
                 // What the disk holds is unknown; only opening it again can tell.
@@ -260,6 +272,20 @@ impl Driver {
                 eprintln!("error: {error}: {cause}\nthe coordinator ends here; nothing acknowledged is lost");
                 std::process::abort();
             }
+        }
+    }
+
+    /// Tells everybody who waits that nothing can be kept.
+    fn refuse(&mut self) {
+        for told in self.drive.found_no_room() {
+            told(Err(Unanswered::NoRoom));
+        }
+        for (_, reply) in std::mem::take(&mut self.requests) {
+            // Whoever asked may have gone.
+            let _ = reply.send(Err(Unanswered::Undecided));
+        }
+        for command in std::mem::take(&mut self.asking) {
+            command.refuse(self.drive.core(), Unanswered::NoRoom);
         }
     }
 

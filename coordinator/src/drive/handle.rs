@@ -35,6 +35,24 @@ pub enum Command {
     Stop(oneshot::Sender<()>),
 }
 
+impl Command {
+    /// Whether somebody waits for an answer that depends on what is durable.
+    pub fn asks(&self) -> bool {
+        matches!(self, Self::Request(..) | Self::Read(_) | Self::Watch(..))
+    }
+
+    /// Answers whoever asks that there is no answer.
+    pub fn refuse(self, core: &Core, why: Unanswered) {
+        // Whoever asked may have gone.
+        match self {
+            Self::Request(_, reply) => drop(reply.send(Err(why))),
+            Self::Watch(_, reply) => drop(reply.send(Err(why))),
+            Self::Read(read) => read(core)(Err(why)),
+            Self::Hello(..) | Self::Word(..) | Self::Ended(_) | Self::Peek(_) | Self::Stop(_) => {}
+        }
+    }
+}
+
 /// Why the driver has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
