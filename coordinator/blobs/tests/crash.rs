@@ -8,9 +8,8 @@ mod workload;
 
 use std::{env, fs, path::Path, process::Command};
 
-use longshore_blobs::LocalBlobs;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use workload::{Mount, Writer, check, held, open, run, write_if_asked};
+use workload::{Mount, Writer, check, held, open, open_kept, run, write_if_asked};
 
 #[test]
 fn writer_process() {
@@ -30,7 +29,7 @@ fn killed_writers_lose_no_synced_blob() {
         }
         writer.kill();
         acked = acked.max(writer.acked());
-        let blobs = open(&path);
+        let blobs = open_kept(&path).unwrap_or_else(|lost| panic!("cycle {cycle}: {lost}"));
         check(&blobs, acked).unwrap_or_else(|lost| panic!("cycle {cycle}: {lost}"));
         assert!(held(&blobs) >= acked);
         assert_eq!(fs::read_dir(path.join("temp")).unwrap().count(), 0);
@@ -74,8 +73,9 @@ fn cut(dir: &Path, synced: bool, n: u64) -> Result<u64, String> {
     writer.kill();
     drop(disk);
     let disk = mount(&after, &dir.join("after-mount")).unwrap();
-    let opened = LocalBlobs::open(disk.0.join("blobs"), &[], false).map_err(|error| error.to_string())?;
-    check(&opened.blobs, acked).map(|()| acked)
+    let path = disk.0.join("blobs");
+    let blobs = if synced { open_kept(&path).map_err(|error| error.to_string())? } else { open(&path) };
+    check(&blobs, acked).map(|()| acked)
 }
 
 #[test]

@@ -2,13 +2,15 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::{
+    collections::BTreeMap,
     env,
-    io::{ErrorKind, Read},
+    fs::File,
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use longshore_blobs::{BlobStore, GetError, Hash, LocalBlobs};
+use longshore_blobs::{BlobStore, GetError, Hash, Holding, LocalBlobs, OpenError};
 
 const DIR: &str = "LONGSHORE_TEST_BLOBS_DIR";
 const UNSYNCED: &str = "LONGSHORE_TEST_BLOBS_UNSYNCED";
@@ -16,6 +18,49 @@ const UNSYNCED: &str = "LONGSHORE_TEST_BLOBS_UNSYNCED";
 /// Opens a directory of which nothing is known.
 pub fn open(dir: impl AsRef<Path>) -> LocalBlobs {
     LocalBlobs::open(dir, &[], false).unwrap().blobs
+}
+
+/// Opens a directory of which is known what the writer has kept; the error is of a loss that was none.
+pub fn open_kept(dir: &Path) -> Result<LocalBlobs, OpenError> {
+    let opened = LocalBlobs::open(dir, &kept(dir), false)?;
+    keep(dir, &opened.blobs.checkpoint().unwrap());
+    Ok(opened.blobs)
+}
+
+/// Where the writer keeps what its checkpoints answer, as whoever refers to blobs does: a line each, the later counts.
+fn holdings_file(dir: &Path) -> PathBuf {
+    dir.with_extension("holdings")
+}
+
+fn keep(dir: &Path, holdings: &[Holding]) {
+    let lines: String = holdings
+        .iter()
+        .map(|holding| match holding {
+            Holding::Pack { number, bytes, damaged } => format!("pack {number} {bytes} {damaged}\n"),
+            Holding::File { digest, size } => format!("file {digest} {size} 0\n"),
+        })
+        .collect();
+    let mut file = File::options().append(true).create(true).open(holdings_file(dir)).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+    file.sync_all().unwrap();
+    File::open(dir.parent().unwrap()).unwrap().sync_all().unwrap();
+}
+
+fn kept(dir: &Path) -> Vec<Holding> {
+    let text = std::fs::read_to_string(holdings_file(dir)).unwrap_or_default();
+    let mut holdings = BTreeMap::new();
+    // What is behind the last line end was not kept.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    for line in whole.lines() {
+        let [kind, name, bytes, damaged] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line:?}") };
+        let (bytes, damaged) = (bytes.parse().unwrap(), damaged.parse().unwrap());
+        let holding = match kind {
+            "pack" => Holding::Pack { number: name.parse().unwrap(), bytes, damaged },
+            _ => Holding::File { digest: Hash::from_hex(name).unwrap(), size: bytes },
+        };
+        holdings.insert((kind.to_owned(), name.to_owned()), holding);
+    }
+    holdings.into_values().collect()
 }
 
 /// The `n`th blob; now and then a large one.
@@ -53,7 +98,8 @@ pub fn check(blobs: &LocalBlobs, acked: u64) -> Result<(), String> {
 pub fn write_if_asked() {
     let Some(dir) = env::var_os(DIR) else { return };
     let synced = env::var_os(UNSYNCED).is_none();
-    let blobs = open(dir);
+    let dir = PathBuf::from(dir);
+    let blobs = if synced { open_kept(&dir).unwrap() } else { open(&dir) };
     for n in held(&blobs) + 1.. {
         let content = content(n);
         if content.len() > longshore_blobs::MAX_SMALL_BYTES {
@@ -65,7 +111,7 @@ pub fn write_if_asked() {
         }
         if n % 5 == 0 {
             if synced {
-                blobs.sync().unwrap();
+                keep(&dir, &blobs.checkpoint().unwrap());
             }
             println!("\nsynced {n}");
         }
