@@ -124,7 +124,9 @@ impl Driver {
     /// When the clock has to be looked at again; never, when nothing is timed.
     fn next_wake(&self) -> Option<Instant> {
         let tick = self.drive.next_tick_ms().map(|due_ms| self.clock.at(due_ms));
-        [tick, self.watchers.due(), self.again_at].into_iter().flatten().min()
+        // While a batch is on its way nothing is looked at.
+        let watchers = self.watchers.due().filter(|_| !self.drive.is_keeping());
+        [tick, watchers, self.again_at].into_iter().flatten().min()
     }
 
     fn look_at_the_clock(&mut self) {
