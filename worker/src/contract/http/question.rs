@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use longshore_contract::header as named;
 
 use super::{
@@ -20,6 +20,9 @@ const INDEX: HeaderName = HeaderName::from_static(named::INDEX);
 const ATTEMPT: HeaderName = HeaderName::from_static(named::ATTEMPT);
 const NAME: HeaderName = HeaderName::from_static(named::NAME);
 const JOB: HeaderName = HeaderName::from_static(named::JOB);
+
+/// Room for all headers of a request, so that they are not moved.
+const HEADERS: usize = 10;
 
 /// One request. What it says besides its bytes is what a process of interface `files` finds as variables.
 #[derive(Debug, Clone)]
@@ -43,40 +46,46 @@ pub(crate) enum Content {
 impl Question<'_> {
     /// The request. It names no host.
     pub(crate) fn request(self) -> Request<Body> {
-        let Self { item, fixed, within, content } = self;
-        // How many parts there are; a service knows how many there should be.
-        let mut shards = fixed.shards.map(u64::from);
-        let mut request = match content {
+        let mut headers = self.headers();
+        let body = match self.content {
             Content::One(blob, size) => {
-                let mut request = Request::new(whole(blob));
-                request.headers_mut().insert(header::CONTENT_LENGTH, size.into());
-                request
+                headers.insert(header::CONTENT_LENGTH, size.into());
+                whole(blob)
             }
             Content::Parts(parts) => {
-                shards = shards.or(Some(parts.len() as u64));
                 let Multipart { body, length, content_type } = Multipart::of(parts);
-                let mut request = Request::new(body);
-                request.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-                request.headers_mut().insert(header::CONTENT_TYPE, content_type);
-                request
+                headers.insert(header::CONTENT_LENGTH, length.into());
+                headers.insert(header::CONTENT_TYPE, content_type);
+                body
             }
         };
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        let headers = request.headers_mut();
-        headers.insert(INDEX, item.index.into());
-        headers.insert(ATTEMPT, item.attempt.into());
+        *request.headers_mut() = headers;
+        request
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(HEADERS);
+        headers.insert(INDEX, self.item.index.into());
+        headers.insert(ATTEMPT, self.item.attempt.into());
+        // A service knows how many there should be; of a gather stage all are here.
+        let shards = self.fixed.shards.map(u64::from).or(match &self.content {
+            Content::Parts(parts) => Some(parts.len() as u64),
+            Content::One(..) => None,
+        });
         if let Some(shards) = shards {
             headers.insert(SHARDS, shards.into());
         }
-        if let Some(within) = within {
+        if let Some(within) = self.within {
             headers.insert(TIMEOUT_MS, u64::try_from(within.as_millis()).unwrap_or(u64::MAX).into());
         }
         // Names are UTF-8 and sent as they are; one that no header can carry is left out.
-        for (name, value) in [(NAME, item.name), (JOB, fixed.job)] {
+        for (name, value) in [(NAME, self.item.name), (JOB, self.fixed.job)] {
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
                 headers.insert(name, value);
             }
         }
-        request
+        headers
     }
 }
