@@ -83,8 +83,12 @@ fn files(wanted: impl Fn(&Path) -> bool) -> Vec<(PathBuf, String)> {
     read.collect()
 }
 
+fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
 fn sources() -> Vec<(PathBuf, String)> {
-    let sources = files(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let sources = files(is_source);
     assert!(sources.len() > 100, "the sources are not where they were: {}", sources.len());
     sources
 }
@@ -174,7 +178,7 @@ fn no_crate_is_reached_from_itself() {
     }
 }
 
-/// Roots of a crate's library and programs, by its package's name.
+/// Roots of a crate's library, programs, tests and examples, by its package's name.
 fn targets() -> Vec<(String, PathBuf)> {
     let manifests = files(|path| path.file_name().is_some_and(|name| name == "Cargo.toml")).into_iter();
     let mut targets = Vec::new();
@@ -185,9 +189,12 @@ fn targets() -> Vec<(String, PathBuf)> {
         let named = manifest.get("bin").and_then(|programs| programs.as_array()).into_iter().flatten();
         let named = named.filter_map(|program| Some(PathBuf::from(program.get("path")?.as_str()?)));
         let usual = ["src/lib.rs", "src/main.rs", "build.rs"].map(PathBuf::from);
-        let programs = fs::read_dir(dir.join("src/bin")).into_iter().flatten().map(|entry| entry.unwrap().path());
-        let roots: BTreeSet<PathBuf> = named.chain(usual).chain(programs).map(|root| dir.join(root)).collect();
-        targets.extend(roots.into_iter().filter(|root| root.is_file()).map(|root| (name.to_owned(), root)));
+        let beside = ["src/bin", "tests", "benches", "examples"].map(|below| fs::read_dir(dir.join(below)));
+        let beside = beside.into_iter().flatten().flatten().map(|entry| entry.unwrap().path());
+        let beside = beside.map(|path| if path.is_dir() { path.join("main.rs") } else { path });
+        let roots: BTreeSet<PathBuf> = named.chain(usual).chain(beside).map(|root| dir.join(root)).collect();
+        let roots = roots.into_iter().filter(|root| root.is_file() && is_source(root));
+        targets.extend(roots.map(|root| (name.to_owned(), root)));
     }
     targets
 }
