@@ -75,7 +75,7 @@ fn while_the_disk_is_full_views_answer_and_then_all_goes_on(env: &TestEnv) {
     let coordinator = env.coordinator_on("disk/data", &[]);
     let worker = env.worker("worker", &coordinator);
     coordinator.until_workers(1);
-    let id = gated_job(env, &coordinator);
+    let id = gated_job(env, &coordinator, 20);
     let filler = disk.fill();
     env.write("gate", "");
     until("a batch that finds no room", || coordinator.log().contains("waiting for room").then_some(()));
@@ -93,14 +93,16 @@ fn while_the_disk_is_full_views_answer_and_then_all_goes_on(env: &TestEnv) {
     assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
 }
 
-/// Submits a job of which three items end at once, and the others when the gate is open; each run is written down.
-fn gated_job(env: &TestEnv, coordinator: &Server) -> String {
-    for number in 0..20 {
+/// Submits a job of which three items end at once, and the others when the gate is open; each run is written down, and its end.
+fn gated_job(env: &TestEnv, coordinator: &Server, items: usize) -> String {
+    for number in 0..items {
         env.write(&format!("in/{number:02}"), format!("input {number}\n"));
     }
-    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
+    let (runs, gate, ended) = (env.shell_path("runs"), env.shell_path("gate"), env.shell_path("ended"));
+    fs::create_dir(env.path("ended")).unwrap();
     let script = format!(
-        "echo {{name}} >> {runs}; test {{index}} -lt 3 || until test -e {gate}; do sleep 0.02; done; cat \"{{in}}\""
+        "echo {{name}} >> {runs}; test {{index}} -lt 3 || until test -e {gate}; do sleep 0.02; done; \
+         cat \"{{in}}\"; touch {ended}/{{name}}"
     );
     let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &script]);
     coordinator.until_committed(&id, 3);
@@ -121,25 +123,32 @@ fn what_the_disk_had_no_room_for_was_never_promised(env: &TestEnv) {
     let address = coordinator.address.clone();
     let worker = env.worker("worker", &coordinator);
     coordinator.until_workers(1);
-    let kept = gated_job(env, &coordinator);
+    let id = gated_job(env, &coordinator, 4);
+    env.write("echo.yaml", format!("name: echo\nleaf: {{ image: {}, command: [cat] }}\n", env.image()));
+    coordinator.cli(&["service", "deploy", "echo.yaml"]).exits(0);
+    let mut waiting = coordinator.begin(&["wait", &id]);
     let filler = disk.fill();
     // Taken in, and not kept: nobody may be told that it is done.
-    let other = coordinator.cli(&["job", "cancel", &kept]);
-    assert!(other.code == 1 && other.stderr.contains("disk is full"), "{other}");
-    env.write("gate", "");
-    // Items that were on their way end, and their results find no room either.
-    until("runs that end", || (env.lines("runs").len() > 3).then_some(()));
-    for _ in 0..5 {
-        assert!(shown_succeeded(&coordinator, &kept).is_none_or(|shown| shown == 3), "more is shown than is kept");
+    for words in [["service", "rm", "echo"], ["job", "cancel", &id]] {
+        let refused = coordinator.cli(&words);
+        assert!(refused.code == 1 && refused.stderr.contains("disk is full"), "{refused}");
     }
+    // The last item ends, and the job with it: that finds no room either.
+    env.write("gate", "");
+    until("the end of the last run", || (env.tree("ended").len() == 4).then_some(()));
+    for _ in 0..5 {
+        assert!(shown_succeeded(&coordinator, &id).is_none_or(|shown| shown == 3), "more is shown than is kept");
+    }
+    assert!(waiting.is_running(), "an end is told that is not kept: {}", waiting.said());
     coordinator.kill();
     fs::remove_file(filler).unwrap();
     let coordinator = env.coordinator_again("disk/data", &address);
-    coordinator.cli(&["wait", &kept]).exits(0);
-    let job = coordinator.job(&kept);
-    assert_eq!((&job["state"], &job["stages"][0]["succeeded"]), (&"succeeded".into(), &20.into()));
+    waiting.ended().exits(0);
+    let job = coordinator.job(&id);
+    assert_eq!((&job["state"], &job["stages"][0]["succeeded"]), (&"succeeded".into(), &4.into()));
     let runs = env.lines("runs");
     let names: BTreeSet<&String> = runs.iter().collect();
-    assert_eq!((names.len(), runs.len()), (20, 20), "what ended while there was no room is told again, not run again");
+    assert_eq!((names.len(), runs.len()), (4, 4), "what ended while there was no room is told again, not run again");
+    coordinator.cli(&["service", "rm", "echo"]).exits(0);
     assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
 }

@@ -107,6 +107,14 @@ impl Running {
         read(&self.stderr)
     }
 
+    /// Whether it has not ended.
+    ///
+    /// # Panics
+    /// When that cannot be known.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
