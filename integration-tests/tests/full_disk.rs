@@ -22,7 +22,8 @@ const LOOK: Duration = Duration::from_secs(20);
 
 on_processes! {
     while_the_disk_is_full_views_answer_and_then_all_goes_on
-    what_the_disk_had_no_room_for_was_never_promised
+    nothing_is_answered_that_the_disk_has_no_room_for
+    nothing_is_shown_or_settled_that_the_disk_has_no_room_for
 }
 
 /// A small file system, unmounted when dropped.
@@ -93,16 +94,14 @@ fn while_the_disk_is_full_views_answer_and_then_all_goes_on(env: &TestEnv) {
     assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
 }
 
-/// Submits a job of which three items end at once, and the others when the gate is open; each run is written down, and its end.
+/// Submits a job of which three items end at once, and the others when the gate is open; each run is written down.
 fn gated_job(env: &TestEnv, coordinator: &Server, items: usize) -> String {
     for number in 0..items {
         env.write(&format!("in/{number:02}"), format!("input {number}\n"));
     }
-    let (runs, gate, ended) = (env.shell_path("runs"), env.shell_path("gate"), env.shell_path("ended"));
-    fs::create_dir(env.path("ended")).unwrap();
+    let (runs, gate) = (env.shell_path("runs"), env.shell_path("gate"));
     let script = format!(
-        "echo {{name}} >> {runs}; test {{index}} -lt 3 || until test -e {gate}; do sleep 0.02; done; \
-         cat \"{{in}}\"; touch {ended}/{{name}}"
+        "echo {{name}} >> {runs}; test {{index}} -lt 3 || until test -e {gate}; do sleep 0.02; done; cat \"{{in}}\""
     );
     let id = coordinator.submit(&["any", "in", "--", "sh", "-c", &script]);
     coordinator.until_committed(&id, 3);
@@ -115,40 +114,68 @@ fn shown_succeeded(coordinator: &Server, id: &str) -> Option<u64> {
     (ran.code == 0).then(|| ran.json()["stages"][0]["succeeded"].as_u64().unwrap())
 }
 
-fn what_the_disk_had_no_room_for_was_never_promised(env: &TestEnv) {
-    let Some(disk) = Disk::mount(&env.path("disk"), 260) else {
-        return;
-    };
+/// A coordinator with its directory on a small disk, a worker, and a job of four items of which one waits at the gate.
+fn four_items<'env>(env: &'env TestEnv) -> (Server<'env>, Server<'env>, String) {
     let coordinator = env.coordinator_on("disk/data", &[]);
-    let address = coordinator.address.clone();
     let worker = env.worker("worker", &coordinator);
     coordinator.until_workers(1);
     let id = gated_job(env, &coordinator, 4);
-    env.write("echo.yaml", format!("name: echo\nleaf: {{ image: {}, command: [cat] }}\n", env.image()));
-    coordinator.cli(&["service", "deploy", "echo.yaml"]).exits(0);
-    let mut waiting = coordinator.begin(&["wait", &id]);
-    let filler = disk.fill();
-    // Taken in, and not kept: nobody may be told that it is done.
-    for words in [["service", "rm", "echo"], ["job", "cancel", &id]] {
-        let refused = coordinator.cli(&words);
-        assert!(refused.code == 1 && refused.stderr.contains("disk is full"), "{refused}");
-    }
-    // The last item ends, and the job with it: that finds no room either.
-    env.write("gate", "");
-    until("the end of the last run", || (env.tree("ended").len() == 4).then_some(()));
-    for _ in 0..5 {
-        assert!(shown_succeeded(&coordinator, &id).is_none_or(|shown| shown == 3), "more is shown than is kept");
-    }
-    assert!(waiting.is_running(), "an end is told that is not kept: {}", waiting.said());
-    coordinator.kill();
-    fs::remove_file(filler).unwrap();
-    let coordinator = env.coordinator_again("disk/data", &address);
-    waiting.ended().exits(0);
-    let job = coordinator.job(&id);
+    (coordinator, worker, id)
+}
+
+/// After a crash all four have succeeded, each by one run.
+#[track_caller]
+fn succeeded_by_one_run_each(env: &TestEnv, coordinator: &Server, id: &str) {
+    coordinator.cli(&["wait", id]).exits(0);
+    let job = coordinator.job(id);
     assert_eq!((&job["state"], &job["stages"][0]["succeeded"]), (&"succeeded".into(), &4.into()));
     let runs = env.lines("runs");
     let names: BTreeSet<&String> = runs.iter().collect();
     assert_eq!((names.len(), runs.len()), (4, 4), "what ended while there was no room is told again, not run again");
+}
+
+fn nothing_is_answered_that_the_disk_has_no_room_for(env: &TestEnv) {
+    let Some(disk) = Disk::mount(&env.path("disk"), 260) else {
+        return;
+    };
+    let (coordinator, worker, id) = four_items(env);
+    env.write("echo.yaml", format!("name: echo\nleaf: {{ image: {}, command: [cat] }}\n", env.image()));
+    coordinator.cli(&["service", "deploy", "echo.yaml"]).exits(0);
+    let filler = disk.fill();
+    // Taken in, and not kept.
+    for words in [["service", "rm", "echo"], ["job", "cancel", &id]] {
+        let refused = coordinator.cli(&words);
+        assert!(refused.code == 1 && refused.stderr.contains("disk is full"), "{refused}");
+    }
+    let address = coordinator.address.clone();
+    coordinator.kill();
+    fs::remove_file(filler).unwrap();
+    let coordinator = env.coordinator_again("disk/data", &address);
+    env.write("gate", "");
+    succeeded_by_one_run_each(env, &coordinator, &id);
     coordinator.cli(&["service", "rm", "echo"]).exits(0);
+    assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
+}
+
+fn nothing_is_shown_or_settled_that_the_disk_has_no_room_for(env: &TestEnv) {
+    let Some(disk) = Disk::mount(&env.path("disk"), 260) else {
+        return;
+    };
+    let (coordinator, worker, id) = four_items(env);
+    let mut waiting = coordinator.begin(&["wait", &id]);
+    let filler = disk.fill();
+    // The last item ends, and the job with it.
+    env.write("gate", "");
+    until("a batch that finds no room", || coordinator.log().contains("waiting for room").then_some(()));
+    for _ in 0..5 {
+        assert!(shown_succeeded(&coordinator, &id).is_none_or(|shown| shown == 3), "more is shown than is kept");
+    }
+    assert!(waiting.is_running(), "an end is told that is not kept: {}", waiting.said());
+    let address = coordinator.address.clone();
+    coordinator.kill();
+    fs::remove_file(filler).unwrap();
+    let coordinator = env.coordinator_again("disk/data", &address);
+    waiting.ended().exits(0);
+    succeeded_by_one_run_each(env, &coordinator, &id);
     assert_eq!((worker.stop(), coordinator.stop()), (0, 0));
 }
