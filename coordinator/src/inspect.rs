@@ -6,7 +6,7 @@ use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{Holding, Inspection, Loss, Progress};
 use longshore_core::Record;
-use longshore_store::{Options, Reader, SledStore, Store};
+use longshore_store::{OpenError, Options, Reader, SledStore, Store};
 
 use crate::{
     error::chain,
@@ -102,7 +102,8 @@ fn look_at_store(
     let store = match SledStore::open_copy(dir, scratch, options) {
         Ok(store) => store,
         Err(error) => {
-            findings.push(Finding::wrong("store", chain(&error)));
+            let of_the_copy = matches!(error, OpenError::NoSpace { .. } | OpenError::Io { .. });
+            findings.push(Finding::wrong(if of_the_copy { "copy of the store" } else { "store" }, chain(&error)));
             return None;
         }
     };

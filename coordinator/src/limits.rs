@@ -43,6 +43,9 @@ pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
 /// Requests waiting for their answer at once, workers' links aside: each may hold a message. Streams wait no more once they have begun.
 pub const REQUESTS: usize = 1_024;
 
+/// Downloads at once: each has a thread for as long as its reader takes; more wait for their turn.
+pub const DOWNLOADS: usize = 128;
+
 /// Queries under way at once: each holds its parts in memory.
 pub const QUERIES: usize = 256;
 

@@ -125,9 +125,10 @@ impl Coordinator {
         let (mut store, at_least) = open_store(dir, config)?;
         let reader = store.reader();
         directory::check(dir, &*reader)?;
+        // At once: that the store has lost something is not seen again once it has been opened.
+        let epoch = begin_epoch(&mut store, at_least)?;
         let opened = LocalBlobs::open(dir.join("blobs"), &inventory::load(&*reader)?, config.accept_data_loss)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(opened.blobs);
-        let epoch = begin_epoch(&mut store, at_least)?;
         keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &*blobs)?;
         let clock = Clock::start();
         let core = load(epoch.0, config.settings, clock, &*reader)?;
@@ -193,7 +194,11 @@ impl Coordinator {
                 room: self.room.clone(),
             },
             blobs: BlobsService {
-                blobs: Blobs { store: Arc::clone(self.catalog.blobs()), room: self.room.clone() },
+                blobs: Blobs {
+                    store: Arc::clone(self.catalog.blobs()),
+                    room: self.room.clone(),
+                    downloads: Arc::new(Semaphore::new(limits::DOWNLOADS)),
+                },
                 door,
                 sessions: Arc::clone(&self.sessions),
             },
@@ -267,7 +272,17 @@ fn keep_inventory(
 
 /// Blobs that records name become durable before the records, and that they must be there with them.
 fn start_committer(store: impl Store, epoch: Epoch, blobs: Arc<dyn BlobStore>) -> io::Result<Committer> {
-    let before = move || blobs.checkpoint().map(|held| held.iter().map(inventory::put).collect());
+    let before = move || {
+        let mut ops = Vec::new();
+        loop {
+            let held = blobs.checkpoint()?;
+            ops.extend(held.iter().map(inventory::put));
+            // All that the records may name, however much was put since the last commit.
+            if held.len() < longshore_blobs::MAX_CHECKPOINT {
+                return Ok(ops);
+            }
+        }
+    };
     Committer::start(store, epoch, Some(Box::new(before)))
 }
 

@@ -65,6 +65,7 @@ fn checks(finding: Finding) -> Vec<Check> {
         "directory" => "name the directory that `longshore up` was given with --data",
         "coordinator" => "stop it first: what it writes meanwhile cannot be looked through",
         "format" | "records" => "",
+        "copy of the store" => "make room for it, or let TMPDIR name a directory where there is some",
         _ if problem.starts_with("not all were read") => "run it again",
         _ => "restore a backup of the whole directory, or start once with --accept-data-loss",
     };

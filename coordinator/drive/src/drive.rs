@@ -80,14 +80,14 @@ pub struct Drive<P: Page, X, W = ()> {
     links: Links,
     rules: Rules,
     witness: W,
-    stepped_ms: u64,
+    ticked_ms: u64,
 }
 
 impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// Around a core that has been loaded at `now`. Each batch begins as a copy of `blank`.
     pub fn new(core: Core, now: Now, blank: P, witness: W, rules: Rules) -> Self {
         let law = Law::new(blank, rules);
-        Self { core, law, links: Links::default(), rules, witness, stepped_ms: now.steady_ms }
+        Self { core, law, links: Links::default(), rules, witness, ticked_ms: now.steady_ms }
     }
 
     /// The core, to look at. What is seen may not be durable yet: see [`Drive::tell`].
@@ -112,6 +112,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Now) -> Vec<Notice> {
+        self.ticked_ms = now.steady_ms;
         self.step(now, Input::Tick)
     }
 
@@ -212,7 +213,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
         if !self.rules.hold(Rule::TimePasses) {
             return None;
         }
-        let balance = self.core.has_running_jobs().then(|| self.stepped_ms + BALANCE_MS);
+        let balance = self.core.has_running_jobs().then(|| self.ticked_ms + BALANCE_MS);
         [self.core.next_deadline_ms(), balance].into_iter().flatten().min()
     }
 
@@ -220,7 +221,6 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
         self.witness.before(now, &input);
         let mut out = self.core.step(now, input);
         self.witness.after(&out);
-        self.stepped_ms = now.steady_ms;
         let notices = std::mem::take(&mut out.notices);
         self.law.take(out, &self.links);
         notices

@@ -10,7 +10,7 @@ use longshore_proto::{
     v1::{self, get_response, put_request},
 };
 use prost::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::caller::Caller;
 use crate::{
@@ -27,6 +27,8 @@ const ANSWER_BYTES: usize = 1 << 20;
 pub struct Blobs {
     pub store: Arc<dyn BlobStore>,
     pub room: DiskRoom,
+    /// How many may get blobs at once.
+    pub downloads: Arc<Semaphore>,
 }
 
 type Out = Result<v1::GetResponse, Error>;
@@ -66,12 +68,17 @@ impl Blobs {
         ensure_few(digests.len())?;
         let digests = digests.iter().map(|digest| checked(digest)).collect::<Result<Vec<_>, _>>()?;
         let (out, answers) = mpsc::channel(4);
-        let blobs = Arc::clone(&self.store);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_all(&*blobs, &digests, &out) {
-                // The reader may have gone.
-                let _ = out.blocking_send(Err(error));
-            }
+        let (blobs, downloads) = (Arc::clone(&self.store), Arc::clone(&self.downloads));
+        tokio::spawn(async move {
+            // Each holds a thread for as long as its reader takes.
+            let Ok(permit) = downloads.acquire_owned().await else { return };
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                if let Err(error) = send_all(&*blobs, &digests, &out) {
+                    // The reader may have gone.
+                    let _ = out.blocking_send(Err(error));
+                }
+            });
         });
         Ok(answers)
     }

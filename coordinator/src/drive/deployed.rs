@@ -57,6 +57,22 @@ impl Deployed {
         self.read().get(name)?.entry.clone()
     }
 
+    /// As [`Deployed::get`], for whoever cannot do without its specification: it is read now where it is not known yet.
+    pub fn get_or_read(&self, name: &str) -> Option<Arc<Entry>> {
+        let view = {
+            let services = self.read();
+            let service = services.get(name)?;
+            match &service.entry {
+                Some(entry) => return Some(Arc::clone(entry)),
+                None => service.view.clone(),
+            }
+        };
+        let detail = view.detail.into();
+        let spec = understood(name, self.catalog.service_spec(detail))?;
+        self.fill(name, detail, &spec);
+        Some(Entry::new(spec, view))
+    }
+
     /// All services, by name.
     pub fn all(&self) -> Vec<Arc<Entry>> {
         let mut all: Vec<_> = self.read().values().filter_map(|service| service.entry.clone()).collect();
@@ -104,14 +120,18 @@ impl Deployed {
     fn read_aside(self: &Arc<Self>, name: String, detail: Digest) {
         let deployed = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let Some(spec) = understood(&name, deployed.catalog.service_spec(detail)) else { return };
-            // Another may have been deployed under that name meanwhile, or the same have changed.
-            if let Some(service) =
-                deployed.write().get_mut(&name).filter(|service| Digest::from(service.view.detail) == detail)
-            {
-                service.entry = Some(Entry::new(spec, service.view.clone()));
+            if let Some(spec) = understood(&name, deployed.catalog.service_spec(detail)) {
+                deployed.fill(&name, detail, &spec);
             }
         });
+    }
+
+    /// The specification of a service is known now, unless another has been deployed under that name meanwhile.
+    fn fill(&self, name: &str, detail: Digest, spec: &Arc<ServiceSpec>) {
+        let mut services = self.write();
+        if let Some(service) = services.get_mut(name).filter(|service| Digest::from(service.view.detail) == detail) {
+            service.entry = Some(Entry::new(Arc::clone(spec), service.view.clone()));
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Service>> {

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use longshore_store::Reader;
+use longshore_store::{Reader, SledStore};
 
 use super::{
     error::LoadError,
@@ -51,7 +51,7 @@ pub fn look(dir: &Path, store: &Path) -> Result<bool, LoadError> {
             said.trim().parse().map_err(|error| unusable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
         return expect(dir, Found::Said(format)).map(|()| true);
     }
-    if store.exists() {
+    if SledStore::is_in(store) {
         return expect(dir, Found::Unsaid).map(|()| false);
     }
     Ok(false)
@@ -124,6 +124,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("store");
         fs::create_dir(&store).unwrap();
+        assert!(!look(dir.path(), &store).unwrap(), "an empty one is a new one");
+        fs::write(store.join("high-water"), "").unwrap();
         let refused = || claim(dir.path(), &store).unwrap_err().to_string();
         assert!(refused().contains("format 2 or 1"), "{}", refused());
         assert!(!dir.path().join(FILE).exists());

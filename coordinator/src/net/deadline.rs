@@ -16,6 +16,8 @@ use tokio::time::timeout;
 use tonic::Status;
 use tower::{Layer, Service};
 
+use crate::net::gate::is_grpc;
+
 /// How long the caller of a request waits for its answer (gRPC over HTTP2, "Timeout").
 const TIMEOUT: &str = "grpc-timeout";
 
@@ -52,7 +54,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let time = time_left(request.headers());
+        let time = time_left(request.headers()).filter(|_| is_grpc(request.headers()));
         let answer = self.inner.call(request);
         match time {
             None => Either::Left(answer),
@@ -111,12 +113,14 @@ mod tests {
         }
     }
 
-    async fn answered(timeout: Option<&str>, takes: Duration) -> Option<String> {
+    const GRPC: &str = "application/grpc";
+
+    async fn answered(kind: &str, timeout: Option<&str>, takes: Duration) -> Option<String> {
         let slow = service_fn(move |_: Request<Body>| async move {
             tokio::time::sleep(takes).await;
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });
-        let mut request = Request::builder();
+        let mut request = Request::builder().header("content-type", kind);
         if let Some(timeout) = timeout {
             request = request.header(TIMEOUT, timeout);
         }
@@ -127,8 +131,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_too_late_is_not_waited_for() {
         let second = Duration::from_secs(1);
-        assert_eq!(answered(Some("999m"), second).await.as_deref(), Some("4"), "deadline exceeded");
-        assert_eq!(answered(Some("1001m"), second).await, None);
-        assert_eq!(answered(None, 1_000 * second).await, None);
+        assert_eq!(answered(GRPC, Some("999m"), second).await.as_deref(), Some("4"), "deadline exceeded");
+        assert_eq!(answered(GRPC, Some("1001m"), second).await, None);
+        assert_eq!(answered(GRPC, None, 1_000 * second).await, None);
+        assert_eq!(answered("text/plain", Some("1m"), second).await, None, "no deadline of HTTP's");
     }
 }

@@ -33,10 +33,14 @@ const COVERAGE: HeaderName = HeaderName::from_static(contract_header::COVERAGE);
 /// The missing shards, each with its reason.
 const MISSING: HeaderName = HeaderName::from_static(contract_header::MISSING);
 
-/// The routes.
+/// Whether it serves.
+pub fn health() -> Router {
+    Router::new().route("/healthz", get(|| async { "ok\n" }))
+}
+
+/// The routes of queries.
 pub fn routes(services: Services) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
         .route("/v1/services/{name}/query", post(query))
         .layer(DefaultBodyLimit::max(limits::QUERY_BYTES))
         .with_state(services)

@@ -72,7 +72,6 @@ impl Served {
         let (_, health) = tonic_health::server::health_reporter();
         let gateway = gateway::routes(self.services.clone());
         let grpc = Routes::new(reflection)
-            .add_service(health)
             .add_service(
                 JobsServer::new(JobsService(self.jobs))
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -90,12 +89,11 @@ impl Served {
                     .max_encoding_message_size(limits::ANSWER_BYTES + MAX_MESSAGE_BYTES),
             )
             .into_axum_router();
-        let agent = Routes::new(
-            AgentServer::new(AgentService(self.agents))
-                .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
-                .max_encoding_message_size(2 * MAX_MESSAGE_BYTES),
-        );
-        Ok(stack::shedding(grpc.merge(gateway)).merge(agent.into_axum_router().reset_fallback()))
+        let agent = AgentServer::new(AgentService(self.agents))
+            .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(2 * MAX_MESSAGE_BYTES);
+        let always = Routes::new(agent).add_service(health).into_axum_router().reset_fallback();
+        Ok(stack::shedding(grpc.merge(gateway)).merge(always).merge(gateway::health()))
     }
 }
 

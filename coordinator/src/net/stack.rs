@@ -1,10 +1,11 @@
 //! What every request passes, gRPC's and HTTP's alike, as one stack of layers.
 //!
 //! ```text
-//! gate (bounds of headers, origin, who calls, what they may) ──► span ──► deadline ──► shedding ──► the method
+//! gate (bounds of headers, origin, who calls, what they may) ──► deadline ──► span ──► shedding ──► the method
 //! ```
 //!
-//! Workers' links do not pass the last: a coordinator with too much to do must not lose its workers too.
+//! Workers' links and questions after its health do not pass the last: a coordinator with too much to do must not lose its workers
+//! too, nor be taken for dead.
 
 use std::convert::Infallible;
 
@@ -29,7 +30,7 @@ pub fn before(
     ServiceBuilder::new()
         .layer(gate)
         .layer(DeadlineLayer)
-        .service(routes.layer(TraceLayer::new_for_http().make_span_with(span)))
+        .service(routes.layer(TraceLayer::new_for_http().make_span_with(span).on_failure(())))
 }
 
 /// Routes that answer at once when too many requests are waiting for an answer already.

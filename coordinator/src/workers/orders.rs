@@ -197,7 +197,8 @@ impl OrderWriter {
     }
 
     fn replica(&self, key: &ReplicaKey) -> Option<v1::DesiredReplica> {
-        let entry = self.deployed.get(&key.service)?;
+        // A replica that is left out is not told again.
+        let entry = self.deployed.get_or_read(&key.service)?;
         let leaf = entry.spec.leaf.as_ref()?;
         let id = Some(replica_id(key));
         Some(match key.role {

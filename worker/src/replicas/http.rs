@@ -65,7 +65,9 @@ impl ServerReplica {
 
     async fn ask(&self, call: Call, within: Duration) -> Result<Bytes, CallError> {
         let failed = |error: &dyn std::fmt::Display| CallError::Failed(error.to_string());
+        let asked = tokio::time::Instant::now();
         let _working = self.working.acquire().await.map_err(|error| failed(&error))?;
+        let within = within.saturating_sub(asked.elapsed());
         let fixed = Fixed { job: &self.spec.service, shards: Some(self.spec.shards), ..Fixed::default() };
         let question = Question { item: self.spec.item(), fixed, within: Some(within), content: content(call) };
         let mut answer = InMemory::default();

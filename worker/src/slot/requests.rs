@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore_proto::v1::Failure;
+use longshore_proto::v1::{Failure, FailureClass};
 use longshore_shim::End;
 use tokio::{sync::mpsc, time::sleep};
 
@@ -157,13 +157,13 @@ async fn stopped(commands: &mut mpsc::UnboundedReceiver<Command>, offer: &Offer)
 }
 
 async fn within_its_time(shared: &Shared, warm: &Warm, server: &Server, offer: &Offer, plan: &StagePlan) -> Outcome {
-    let deadline = plan.timeout_ms().map(|ms| tokio::time::Instant::now() + Duration::from_millis(ms));
-    let asked = async {
-        match fetch::all(&offer.work.inputs, &shared.blobs).await {
-            Ok(inputs) => patiently(shared, warm, server, &offer.work, &inputs, deadline).await,
-            Err(failure) => Outcome::Ended(Ended::Failure(failure)),
-        }
+    // How long its inputs take to come is not the item's fault, whatever the interface.
+    let inputs = match fetch::all(&offer.work.inputs, &shared.blobs).await {
+        Ok(inputs) => inputs,
+        Err(failure) => return Outcome::Ended(Ended::Failure(failure)),
     };
+    let deadline = plan.timeout_ms().map(|ms| tokio::time::Instant::now() + Duration::from_millis(ms));
+    let asked = patiently(shared, warm, server, &offer.work, &inputs, deadline);
     let Some(deadline) = deadline else { return asked.await };
     tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| {
         let failure = failures::of_end(&End::TimedOut, plan.runs.program(), plan.bounds());
@@ -193,6 +193,8 @@ async fn patiently(
                 sleep(pauses.next()).await;
                 continue;
             }
+            // Whatever it was still doing for that item would take the next one's time too.
+            Err(Unserved::Failed(failure)) if failure.class() == FailureClass::Timeout => Outcome::Lost(failure),
             Err(Unserved::Busy(failure) | Unserved::Failed(failure)) => Outcome::Ended(Ended::Failure(failure)),
             Err(Unserved::Lost(error)) => Outcome::Lost(server.failure_of(&error, END_NEWS, &*warm.control).await),
         };

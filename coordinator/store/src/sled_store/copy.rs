@@ -41,6 +41,10 @@ impl SledStore {
         let options = Options { ballast_bytes: 0, ..options.clone() };
         let opened = Self::open(&to.dir, &options).map(|(store, _)| store);
         opened.map_err(|mut error| {
+            if matches!(error, OpenError::NoSpace { .. }) {
+                // That is the copy's own trouble.
+                return error;
+            }
             let path = error.path_mut();
             if let Ok(below) = path.strip_prefix(&to.dir) {
                 *path = if below == Path::new("") { from.dir.clone() } else { from.dir.join(below) };
