@@ -4,7 +4,7 @@
 //! gate (bounds of headers, origin, who calls, what they may) ──► deadline ──► span ──► shedding ──► the method
 //! ```
 //!
-//! Workers' links and questions after its health do not pass the last: a coordinator with too much to do must not lose its workers
+//! Workers' links and questions after its health do not pass the last two: a coordinator with too much to do must not lose its workers
 //! too, nor be taken for dead.
 
 use std::convert::Infallible;
@@ -27,15 +27,14 @@ pub fn before(
     routes: Router,
     gate: Gate,
 ) -> impl Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
-    ServiceBuilder::new()
-        .layer(gate)
-        .layer(DeadlineLayer)
-        .service(routes.layer(TraceLayer::new_for_http().make_span_with(span).on_failure(())))
+    ServiceBuilder::new().layer(gate).layer(DeadlineLayer).service(routes)
 }
 
-/// Routes that answer at once when too many requests are waiting for an answer already.
+/// Routes whose requests have a span each, and are answered at once when too many wait for an answer already. Together, since
+/// each layer on a router costs every request a box.
 pub fn shedding(routes: Router) -> Router {
     let layers = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
         .layer(HandleErrorLayer::new(too_many))
         .layer(LoadShedLayer::new())
         .layer(GlobalConcurrencyLimitLayer::new(limits::REQUESTS));

@@ -54,6 +54,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         "busy" if BUSY.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 2 => {
             said(StatusCode::SERVICE_UNAVAILABLE, "later")
         }
+        "late" => said(StatusCode::GATEWAY_TIMEOUT, "still at it"),
         "die" => exit(3),
         "slow" => std::future::pending().await,
         "large" => said(StatusCode::OK, &"x".repeat(3_000_000)),
@@ -138,6 +139,15 @@ async fn a_server_that_dies_fails_its_item_and_is_replaced() {
     let mut world = World::new(1);
     let finished = world.ask(&[("a", "who"), ("b", "die"), ("c", "who")]).await;
     assert_eq!(failure(&finished[1]), (FailureClass::SlotLost, 0, "the server ended: exit code 3"));
+    assert_ne!(outputs(&finished[0])[0].1, outputs(&finished[2])[0].1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_it_was_late_is_replaced_since_it_may_be_at_it_still() {
+    let mut world = World::new(1);
+    let finished = world.ask(&[("a", "who"), ("b", "late"), ("c", "who")]).await;
+    assert_eq!(failure(&finished[1]).0, FailureClass::Timeout);
     assert_ne!(outputs(&finished[0])[0].1, outputs(&finished[2])[0].1);
     world.end().await;
 }
