@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const FILES: [&str; 5] = ["agent", "blobs", "container", "jobs", "services"];
+const FILES: [&str; 6] = ["agent", "blobs", "container", "jobs", "members", "services"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -24,6 +24,9 @@ pub const COMPONENT_BYTES: usize = 255;
 /// Characters of names of jobs, stages and services: those of a DNS label.
 pub const NAME_CHARS: usize = 63;
 
+/// Characters of the name of a namespace: those of a DNS label.
+pub const NAMESPACE_CHARS: usize = 63;
+
 /// Bytes of an idempotency key.
 pub const KEY_BYTES: usize = 128;
 

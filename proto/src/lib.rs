@@ -9,6 +9,7 @@
 
 pub mod bounds;
 pub mod digest;
+pub mod namespace;
 pub mod path;
 
 pub use bounds::{CHUNK_BYTES, DIGEST_BYTES, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES};
@@ -26,3 +27,6 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/longsho
 
 /// Metadata key under which a worker shows the proof of its link (`Welcome.proof`).
 pub const LINK_METADATA: &str = "longshore-link-bin";
+
+/// Metadata key and header that names whose things a request is about; without it, those of the caller's own namespace.
+pub const NAMESPACE_METADATA: &str = "longshore-namespace";

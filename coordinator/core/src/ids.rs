@@ -1,6 +1,6 @@
 //! The names of things, and the time.
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, sync::Arc};
 
 macro_rules! sixteen_bytes {
     ($(#[$doc:meta])* $name:ident) => {
@@ -60,6 +60,43 @@ sixteen_bytes!(
     /// One life of a worker's process.
     Incarnation
 );
+
+/// Whose things these are. What its name may be is for whoever takes it in to check. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Namespace(Arc<str>);
+
+impl Namespace {
+    /// Of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Namespace {
+    /// That of whoever names none.
+    fn default() -> Self {
+        Self::named("default")
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Namespace({self})")
+    }
+}
 
 /// The hash that names a blob. The core never looks inside.
 pub type Digest = [u8; 32];

@@ -41,7 +41,7 @@ mod workers;
 
 pub use crate::{
     core::Core,
-    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Now, RequestId, WorkerId},
+    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Namespace, Now, RequestId, WorkerId},
     input::{Blame, End, Finished, Held, Input, ReplicaPhase, ReplicaStatus},
     invariants::Violation,
     jobs::{Job, JobSpec, JobState},

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use longshore_core::{Namespace, WorkerId};
 use longshore_local::User;
 
 /// What somebody may do here.
@@ -19,29 +20,37 @@ pub enum Role {
     Worker,
 }
 
-/// Who calls, as far as the gate has found out. Every use case is handed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who calls, as far as the gate has found out. Every use case is handed it. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// What it may do.
     pub role: Role,
     /// How that is known.
     pub principal: Principal,
+    /// Whose things the request is about; that the caller may, the gate has seen.
+    pub namespace: Namespace,
 }
 
 /// How it is known who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Principal {
     /// The kernel says so.
     User(User),
-    /// It has the coordinator's token.
+    /// It has the token of the coordinator's entrance.
     Token,
+    /// It has a person's token, of this id.
+    Person(String),
+    /// It has the key of a member's certificate.
+    Member(WorkerId),
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.principal {
+        match &self.principal {
             Principal::User(user) => user.fmt(f),
             Principal::Token => f.write_str("whoever has the token"),
+            Principal::Person(token) => write!(f, "whoever has the token {token}"),
+            Principal::Member(worker) => write!(f, "worker {worker}"),
         }
     }
 }

@@ -25,6 +25,7 @@ use axum::{
 };
 use futures_util::future::{Either, Ready, ready};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use longshore_core::Namespace;
 use longshore_local::{Entrance, TokenDigest, User};
 use tonic::Status;
 use tower::{Layer, Service};
@@ -88,7 +89,7 @@ impl Gate {
     }
 
     fn caller(&self, via: Via, headers: &HeaderMap) -> Option<Caller> {
-        let admin = |principal| Caller { role: Role::Admin, principal };
+        let admin = |principal| Caller { role: Role::Admin, principal, namespace: Namespace::default() };
         if let Via::Socket(Some(user)) = via
             && (user == self.owner || user == User::ROOT)
         {
@@ -108,8 +109,9 @@ impl Gate {
         }
         let peer = request.extensions().get::<Peer>();
         let caller = peer.and_then(|peer| self.caller(peer.via, request.headers()));
-        let verdict = decide(caller.map(|caller| caller.role), request.method().as_str(), request.uri().path());
-        if let (Some(peer), Some(_)) = (peer, caller) {
+        let verdict =
+            decide(caller.as_ref().map(|caller| caller.role), request.method().as_str(), request.uri().path());
+        if let (Some(peer), Some(_)) = (peer, &caller) {
             peer.is_known_now();
         }
         match (verdict, caller) {

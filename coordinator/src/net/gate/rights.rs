@@ -26,6 +26,7 @@ enum Who {
 
 /// All who are known.
 const KNOWN: Who = Who::Roles(&[Admin, Submit, Read, Query, Worker]);
+const OPERATORS: Who = Who::Roles(&[Admin]);
 const READERS: Who = Who::Roles(&[Admin, Submit, Read]);
 const SUBMITTERS: Who = Who::Roles(&[Admin, Submit]);
 const ASKERS: Who = Who::Roles(&[Admin, Query]);
@@ -34,7 +35,7 @@ const UPLOADERS: Who = Who::Roles(&[Admin, Submit, Worker]);
 const DOWNLOADERS: Who = Who::Roles(&[Admin, Submit, Read, Worker]);
 
 /// Every method there is. gRPC's are named by their path, HTTP's by method and path, in which `*` is one component.
-const TABLE: [(&str, Who); 26] = [
+const TABLE: [(&str, Who); 33] = [
     ("/longshore.v1.Jobs/Submit", SUBMITTERS),
     ("/longshore.v1.Jobs/Cancel", SUBMITTERS),
     ("/longshore.v1.Jobs/Retry", SUBMITTERS),
@@ -54,6 +55,14 @@ const TABLE: [(&str, Who); 26] = [
     ("/longshore.v1.Agent/Link", WORKERS),
     ("/longshore.v1.Agent/Leaves", WORKERS),
     ("/longshore.v1.Agent/Workers", READERS),
+    // Whoever joins is known by the secret in the request.
+    ("/longshore.v1.Members/Join", Who::Everybody),
+    ("/longshore.v1.Members/Renew", WORKERS),
+    ("/longshore.v1.Members/CreateToken", OPERATORS),
+    ("/longshore.v1.Members/ListTokens", OPERATORS),
+    ("/longshore.v1.Members/RemoveTokens", OPERATORS),
+    ("/longshore.v1.Members/RotateToken", OPERATORS),
+    ("/longshore.v1.Members/RemoveWorker", OPERATORS),
     ("/grpc.health.v1.Health/Check", KNOWN),
     ("/grpc.health.v1.Health/Watch", KNOWN),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN),

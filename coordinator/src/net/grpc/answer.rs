@@ -15,7 +15,7 @@ impl From<Error> for Status {
 
 /// Who makes a request. Behind the gate there is always somebody.
 pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request.extensions().get().copied().ok_or_else(|| Status::unauthenticated("it is not known who calls"))
+    request.extensions().get().cloned().ok_or_else(|| Status::unauthenticated("it is not known who calls"))
 }
 
 /// What a use case answers bit by bit.
