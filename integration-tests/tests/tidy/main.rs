@@ -29,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("longshore-contract", &[]),
     ("longshore-proto", &[]),
     ("longshore-local", &[]),
+    ("longshore-trust", &[]),
     ("longshore-store", &[]),
     ("longshore-blobs", &[]),
     ("merger-sdk", &["longshore-contract"]),
