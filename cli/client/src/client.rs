@@ -3,24 +3,29 @@
 use longshore_local::{TokenSource, Way, Wire};
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
+    namespace::BadNamespace,
     v1::{
         WorkerView, WorkersRequest, agent_client::AgentClient, blobs_client::BlobsClient, jobs_client::JobsClient,
         services_client::ServicesClient,
     },
 };
-use tonic::Status;
+use tonic::{Status, service::interceptor::InterceptedService};
 
-use crate::{CallError, address};
+use crate::{CallError, address, namespace::InNamespace};
 
 /// Largest answer to a query, in bytes: unlike other messages it is one body, which the caller wants whole. The
 /// coordinator's own bound is lower.
 const MAX_ANSWER_BYTES: usize = 128 * 1024 * 1024;
+
+/// A channel on which every request says whose things it is about.
+pub(crate) type Named = InterceptedService<Wire, InNamespace>;
 
 /// A connection to one coordinator. Cloning is cheap and shares the connection, which comes back by itself when lost.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: String,
     wire: Wire,
+    namespace: InNamespace,
     /// Whether the coordinator is on this machine for certain: at the port a tunnel may begin.
     pub(crate) is_here: bool,
 }
@@ -34,7 +39,16 @@ impl Client {
     pub async fn connect(address: &str, token: Option<TokenSource>) -> Result<Client, CallError> {
         let way = Way::to(address, token)?;
         let wire = Wire::connect(&way, address::set_up).await.map_err(|error| CallError::unreached(address, error))?;
-        Ok(Client { address: address.to_owned(), wire, is_here: !way.is_by_port() })
+        Ok(Client { address: address.to_owned(), wire, namespace: InNamespace::default(), is_here: !way.is_by_port() })
+    }
+
+    /// The same connection, with every request about the things of this namespace. Without it they are about those of the
+    /// caller's own: for whoever may ask about all, the default one's.
+    ///
+    /// # Errors
+    /// When that is not the name of a namespace.
+    pub fn in_namespace(&self, name: &str) -> Result<Client, BadNamespace> {
+        Ok(Client { namespace: InNamespace::named(name)?, ..self.clone() })
     }
 
     /// The address it was made with.
@@ -44,26 +58,30 @@ impl Client {
 
     /// All workers the coordinator knows.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, CallError> {
-        let mut agent = AgentClient::new(self.wire.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut agent = AgentClient::new(self.named()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let answer = agent.workers(WorkersRequest {}).await;
         Ok(answer.map_err(|s| self.failed("list workers", s))?.into_inner().workers)
     }
 
-    pub(crate) fn jobs_rpc(&self) -> JobsClient<Wire> {
-        JobsClient::new(self.wire.clone())
+    fn named(&self) -> Named {
+        InterceptedService::new(self.wire.clone(), self.namespace.clone())
+    }
+
+    pub(crate) fn jobs_rpc(&self) -> JobsClient<Named> {
+        JobsClient::new(self.named())
             // One item's outputs may take what a worker may report of them.
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    pub(crate) fn blobs_rpc(&self) -> BlobsClient<Wire> {
-        BlobsClient::new(self.wire.clone())
+    pub(crate) fn blobs_rpc(&self) -> BlobsClient<Named> {
+        BlobsClient::new(self.named())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    pub(crate) fn services_rpc(&self) -> ServicesClient<Wire> {
-        ServicesClient::new(self.wire.clone())
+    pub(crate) fn services_rpc(&self) -> ServicesClient<Named> {
+        ServicesClient::new(self.named())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }

@@ -20,6 +20,7 @@ mod error;
 pub mod escape;
 pub mod inputs;
 mod jobs;
+mod namespace;
 mod out_dir;
 pub mod outputs;
 mod retry;
@@ -40,4 +41,4 @@ pub use watch::{JobWatch, has_ended};
 /// What shows who calls, where the kernel does not say it.
 pub use longshore_local::{Token, TokenError, TokenSource};
 /// The messages of the wire contract, which this crate's API speaks in, and what they may have in them.
-pub use longshore_proto::{Digest, bounds, path, v1};
+pub use longshore_proto::{Digest, bounds, namespace::BadNamespace, path, v1};

@@ -27,6 +27,10 @@ use futures_util::future::{Either, Ready, ready};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use longshore_core::Namespace;
 use longshore_local::{Entrance, TokenDigest, User};
+use longshore_proto::{
+    NAMESPACE_METADATA,
+    namespace::{self, BadNamespace},
+};
 use tonic::Status;
 use tower::{Layer, Service};
 
@@ -108,7 +112,12 @@ impl Gate {
             return Err(Refused::Foreign);
         }
         let peer = request.extensions().get::<Peer>();
-        let caller = peer.and_then(|peer| self.caller(peer.via, request.headers()));
+        let mut caller = peer.and_then(|peer| self.caller(peer.via, request.headers()));
+        if let Some(caller) = &mut caller
+            && let Some(named) = named(request.headers())?
+        {
+            caller.namespace = named;
+        }
         let verdict =
             decide(caller.as_ref().map(|caller| caller.role), request.method().as_str(), request.uri().path());
         if let (Some(peer), Some(_)) = (peer, &caller) {
@@ -125,6 +134,14 @@ impl Gate {
             },
         }
     }
+}
+
+/// Whose things a request says that it is about, if it says so.
+fn named(headers: &HeaderMap) -> Result<Option<Namespace>, BadNamespace> {
+    let Some(said) = headers.get(NAMESPACE_METADATA) else { return Ok(None) };
+    let name = String::from_utf8_lossy(said.as_bytes());
+    namespace::check(&name)?;
+    Ok(Some(Namespace::named(&name)))
 }
 
 /// What headers take, counted as HTTP/2 counts them (RFC 9113, section 6.5.2).
@@ -147,6 +164,8 @@ enum Refused {
     NoToken,
     #[error("the token is not the one of this coordinator, which has a new one at each start")]
     WrongToken,
+    #[error(transparent)]
+    Namespace(#[from] BadNamespace),
     #[error("{0} may not do this")]
     Denied(Caller),
     #[error("there is no such thing here")]
@@ -164,6 +183,7 @@ impl Refused {
             Self::Headers => {
                 (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", Status::invalid_argument(&text))
             }
+            Self::Namespace(_) => (StatusCode::BAD_REQUEST, "invalid_argument", Status::invalid_argument(&text)),
             Self::Foreign => (StatusCode::FORBIDDEN, "forbidden", Status::permission_denied(&text)),
             Self::NoToken | Self::WrongToken => {
                 (StatusCode::UNAUTHORIZED, "unauthenticated", Status::unauthenticated(&text))

@@ -158,3 +158,26 @@ async fn only_those_who_are_known_keep_their_connection() {
     ask(Some(world.token())).await.unwrap();
     assert!(peer.is_known());
 }
+
+#[tokio::test]
+async fn whose_things_a_request_is_about_is_what_an_admin_says_and_a_name_that_is_none_is_refused() {
+    let World { dir: _dir, entrance, .. } = world();
+    let whose = |request: Request<Body>| async move {
+        request.extensions().get::<Caller>().map_or_else(String::new, |caller| caller.namespace.to_string())
+    };
+    let router = Router::new().fallback(any(whose)).layer(Gate::of(&entrance));
+    let ask = async |said: Option<&str>| {
+        let mut request = list().header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        if let Some(said) = said {
+            request.headers_mut().insert(NAMESPACE_METADATA, said.parse().unwrap());
+        }
+        request.extensions_mut().insert(Peer::new(Via::Socket(Some(User::ROOT))));
+        let answer = router.clone().oneshot(request).await.unwrap();
+        let (status, body) = (answer.status(), axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap());
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(ask(None).await, (StatusCode::OK, "default".to_owned()));
+    assert_eq!(ask(Some("vision")).await, (StatusCode::OK, "vision".to_owned()));
+    let (status, why) = ask(Some("../x")).await;
+    assert!(status == StatusCode::BAD_REQUEST && why.contains("is not the name of a namespace"), "{status} {why}");
+}
