@@ -1,4 +1,6 @@
 //! The simulated world, real Docker, and the real binary.
 
+pub mod lan;
+pub mod network;
 pub mod real;
 pub mod world;

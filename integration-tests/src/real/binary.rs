@@ -4,11 +4,14 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command},
     sync::OnceLock,
 };
 
 use escargot::CargoBuild;
+use tempfile::TempDir;
+
+use crate::network::Network;
 
 /// Where the binary is. It is built at the first call, with the profile of the tests; Cargo's own locks keep test
 /// processes that run at once from building it twice.
@@ -40,16 +43,35 @@ pub fn repository() -> PathBuf {
     Path::new(&package).parent().unwrap().to_owned()
 }
 
-/// A command that is told nothing by the environment of the tests: no address, no token, no directory of the machine's
-/// own. What it and others of the test leave word of is below `dir`.
-pub(super) fn command(dir: &Path) -> Command {
-    let mut command = Command::new(longshore());
-    let told = env::vars_os().map(|(name, _)| name).filter(tells);
-    told.for_each(|name| {
-        command.env_remove(name);
-    });
-    command.current_dir(dir).env("LONGSHORE_RUNTIME_DIR", dir.join(RUN));
-    command
+/// Where commands are typed: a directory, and perhaps a network that is not this machine's.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub dir: TempDir,
+    pub net: Option<Network>,
+}
+
+impl Place {
+    /// A command that is told nothing by the environment of the tests: no address, no token, no directory of the machine's
+    /// own. What it and others of the test leave word of, and what it keeps for its user, is below the directory.
+    pub fn command(&self) -> Command {
+        let dir = self.dir.path();
+        let mut command = Command::new(longshore());
+        let told = env::vars_os().map(|(name, _)| name).filter(tells);
+        told.for_each(|name| {
+            command.env_remove(name);
+        });
+        command.current_dir(dir).env("LONGSHORE_RUNTIME_DIR", dir.join(RUN)).env("XDG_CONFIG_HOME", dir.join("config"));
+        command
+    }
+
+    /// Starts a command there.
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        let started = match &self.net {
+            Some(net) => net.inside(|| command.spawn()),
+            None => command.spawn(),
+        };
+        started.unwrap()
+    }
 }
 
 /// Another program with the directory and environment of a command.

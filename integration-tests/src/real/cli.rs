@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::Write,
     os::unix::{fs::FileExt, process::ExitStatusExt},
-    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
 };
@@ -13,7 +12,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::{binary::command, patience::until};
+use super::{binary::Place, patience::until};
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -75,21 +74,21 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts `longshore` with these arguments in `dir`; `input` becomes its standard input.
-    pub(super) fn start<S: AsRef<OsStr>>(dir: &Path, env: &[(&str, &str)], args: &[S], input: Option<&str>) -> Self {
-        let mut command = command(dir);
+    /// Starts `longshore` with these arguments at `place`; `input` becomes its standard input.
+    pub(super) fn start<S: AsRef<OsStr>>(place: &Place, env: &[(&str, &str)], args: &[S], input: Option<&str>) -> Self {
+        let mut command = place.command();
         command.envs(env.iter().copied());
-        Self::of(command, args, input)
+        Self::of(place, command, args, input)
     }
 
     /// Starts a command that lacks its arguments only.
-    pub(super) fn of<S: AsRef<OsStr>>(mut command: Command, args: &[S], input: Option<&str>) -> Self {
+    pub(super) fn of<S: AsRef<OsStr>>(place: &Place, mut command: Command, args: &[S], input: Option<&str>) -> Self {
         let (stdout, stderr) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         command.args(args);
         // Files, not pipes: nobody has to read while it runs.
         command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn().unwrap();
+        let mut child = place.spawn(&mut command);
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
             stdin.write_all(input.as_bytes()).unwrap();
         }

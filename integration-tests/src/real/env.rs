@@ -11,18 +11,18 @@ use std::{
     thread,
 };
 
-use tempfile::TempDir;
-
 use super::{
+    binary::Place,
     cli::{Ran, Running},
     docker::{Engine, Found},
     image::{self, Image},
     traces,
 };
+use crate::network::Network;
 
 /// A directory, a runtime, and what has been started there. Dropped, it checks that nothing is left behind.
 pub struct TestEnv {
-    dir: TempDir,
+    place: Place,
     logs: AtomicUsize,
     docker: Option<(&'static Engine, Arc<Image>)>,
 }
@@ -33,7 +33,8 @@ impl TestEnv {
     /// # Panics
     /// When there is no room for a directory.
     pub fn process() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), logs: AtomicUsize::new(0), docker: None }
+        let place = Place { dir: tempfile::tempdir().unwrap(), net: None };
+        Self { place, logs: AtomicUsize::new(0), docker: None }
     }
 
     /// With Docker and an image of the host's programs; `None` where no Docker answers.
@@ -81,7 +82,18 @@ impl TestEnv {
 
     /// Its directory, where every command is typed.
     pub fn dir(&self) -> &Path {
-        self.dir.path()
+        self.place.dir.path()
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The same on another network.
+    #[must_use]
+    pub fn moved_into(mut self, net: Network) -> Self {
+        self.place.net = Some(net);
+        self
     }
 
     /// Types a command for which no coordinator is needed.
@@ -93,7 +105,7 @@ impl TestEnv {
     /// The same with variables set.
     #[track_caller]
     pub fn cli_with<S: AsRef<OsStr>>(&self, variables: &[(&str, &str)], args: &[S]) -> Ran {
-        Running::start(self.dir(), variables, args, None).ended()
+        Running::start(&self.place, variables, args, None).ended()
     }
 
     pub(super) fn next_log(&self) -> PathBuf {

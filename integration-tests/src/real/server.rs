@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     PATIENCE, TestEnv,
-    binary::{RUN, command, command_like},
+    binary::{RUN, command_like},
     cli::{self, Ran, Running},
     patience::until,
 };
@@ -39,7 +39,7 @@ impl<'env> Server<'env> {
 
     /// The same from a shell that does something first.
     pub(super) fn listening_after(env: &'env TestEnv, shell: &str, args: &[String]) -> Self {
-        let longshore = command(env.dir());
+        let longshore = env.place().command();
         let mut command = command_like(&longshore, "sh");
         command.args(["-c", &format!("{shell}; exec \"$@\""), "sh"]).arg(longshore.get_program()).args(args);
         Self::spawn(env, command, String::new()).heard()
@@ -63,7 +63,7 @@ impl<'env> Server<'env> {
 
     /// Starts a server.
     pub(super) fn start(env: &'env TestEnv, args: &[String], address: String) -> Self {
-        let mut command = command(env.dir());
+        let mut command = env.place().command();
         command.args(args);
         Self::spawn(env, command, address)
     }
@@ -71,13 +71,13 @@ impl<'env> Server<'env> {
     fn spawn(env: &'env TestEnv, mut command: Command, address: String) -> Self {
         let log = env.next_log();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
-        Self { env, child: command.spawn().unwrap(), log, address }
+        Self { env, child: env.place().spawn(&mut command), log, address }
     }
 
     /// Types the command of a server that is to refuse to start, and waits for its end.
     #[track_caller]
     pub fn refused(env: &TestEnv, args: &[&str]) -> Ran {
-        Running::start(env.dir(), &[], args, None).ended()
+        Running::start(env.place(), &[], args, None).ended()
     }
 
     /// What it has written to standard error.
@@ -108,12 +108,12 @@ impl<'env> Server<'env> {
     /// Types a command with `input` on its standard input, and waits for its end.
     #[track_caller]
     pub fn cli_with_input<S: AsRef<OsStr>>(&self, args: &[S], input: &str) -> Ran {
-        Running::start(self.env.dir(), &[("LONGSHORE_ADDR", &self.address)], args, Some(input)).ended()
+        Running::start(self.env.place(), &[("LONGSHORE_ADDR", &self.address)], args, Some(input)).ended()
     }
 
     /// Types a command and does not wait.
     pub fn begin<S: AsRef<OsStr>>(&self, args: &[S]) -> Running {
-        Running::start(self.env.dir(), &[("LONGSHORE_ADDR", &self.address)], args, None)
+        Running::start(self.env.place(), &[("LONGSHORE_ADDR", &self.address)], args, None)
     }
 
     /// Submits a job; answers its id.

@@ -49,6 +49,6 @@ impl<'env> Stranger<'env> {
         command.env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin").current_dir(&home);
         command.env("LONGSHORE_ADDR", &server.address).env("LONGSHORE_RUNTIME_DIR", runtime_dir);
         command.uid(self.user).gid(self.user);
-        Running::of(command, args, None).ended()
+        Running::of(self.env.place(), command, args, None).ended()
     }
 }
