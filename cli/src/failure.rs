@@ -116,6 +116,9 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
                     given up, and jobs that need it fail; `longshore doctor --data DIR` says what there is";
         return Some((Exit::Failed, Some(hint.to_owned())));
     }
+    if let Some(OpenError::Keys(keys)) = error.downcast_ref::<OpenError>() {
+        return Some((Exit::Failed, keys.hint()));
+    }
     if error.is::<OutDirError>() {
         return Some((Exit::Failed, None));
     }

@@ -185,7 +185,7 @@ fn ensure_harmless(capacity: &CapacityArgs) -> Result<()> {
 
 /// Closes the directory of all data to others; answers where it is, without links.
 fn private(data: &Path) -> Result<PathBuf> {
-    let opened = PrivateDir::open_around(data, |name| ["coordinator", "worker", "run"].contains(&name))
+    let opened = PrivateDir::open_around(data, |name| ["coordinator", "keys", "worker", "run"].contains(&name))
         .context("the data directory cannot be used")?;
     if let Some(mode) = opened.mended() {
         tracing::warn!(dir = %data.display(), "others could look into the data directory (mode {mode:o}): closed to them");
@@ -210,7 +210,7 @@ fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
 }
 
 fn open(data: &Path, accept_data_loss: bool) -> Result<Coordinator> {
-    let mut config = Config { accept_data_loss, ..Config::new(data.join("coordinator")) };
+    let mut config = Config { accept_data_loss, ..Config::new(data.join("coordinator"), data.join("keys")) };
     config.store.probe = longshore_coordinator::Probe::Child;
     Ok(tokio::task::block_in_place(|| Coordinator::open(&config))?)
 }

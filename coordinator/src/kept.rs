@@ -3,6 +3,7 @@
 mod blocks;
 mod cache;
 pub mod catalog;
+pub mod cluster;
 mod convert;
 pub mod directory;
 pub mod error;

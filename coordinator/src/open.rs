@@ -7,18 +7,20 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use longshore_authority::{Authority, KeysError};
 use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{Entrance, PrivateDir, PrivateDirError};
 use longshore_proto::v1::ReplicaId;
 use longshore_root::{Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Epoch, Op, Options, Reader, SledStore, Store};
+use longshore_trust::system_clock;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
     api::{blobs::Blobs, jobs::Jobs, services::Services},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
-    kept::{catalog::Catalog, directory, error::LoadError, format, inventory, keys, records},
+    kept::{catalog::Catalog, cluster, directory, error::LoadError, format, inventory, keys, records},
     limits,
     net::{
         door::Door,
@@ -41,12 +43,23 @@ pub struct Config {
     pub store: Options,
     /// Whether to go on without what is provably lost of the store or the blobs.
     pub accept_data_loss: bool,
+    /// Directory of the key of the cluster's authority; made if it is not there.
+    pub keys: PathBuf,
+    /// Whether to make a new authority where the key that workers of other machines trust is lost.
+    pub new_authority: bool,
 }
 
 impl Config {
-    /// Defaults for a directory.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), settings: Settings::default(), store: Options::default(), accept_data_loss: false }
+    /// Defaults for a directory, and one for keys: not below the first, so that a copy of the data has no key in it.
+    pub fn new(dir: impl Into<PathBuf>, keys: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            settings: Settings::default(),
+            store: Options::default(),
+            accept_data_loss: false,
+            keys: keys.into(),
+            new_authority: false,
+        }
     }
 }
 
@@ -74,6 +87,9 @@ pub enum OpenError {
     /// The records cannot be read.
     #[error("cannot read what was kept")]
     Load(#[from] LoadError),
+    /// The cluster's authority cannot be used.
+    #[error("the authority of this cluster cannot be used")]
+    Keys(#[from] KeysError),
     /// The epoch cannot be kept.
     #[error("cannot begin a new epoch")]
     Epoch(#[from] CommitError),
@@ -107,6 +123,7 @@ pub struct Coordinator {
     epoch: u64,
     lease_ms: u32,
     room: DiskRoom,
+    authority: Arc<Authority>,
 }
 
 impl Coordinator {
@@ -127,6 +144,7 @@ impl Coordinator {
         directory::check(dir, &*reader)?;
         // At once: that the store has lost something is not seen again once it has been opened.
         let epoch = begin_epoch(&mut store, at_least)?;
+        let authority = open_authority(&mut store, epoch, config)?;
         let opened = LocalBlobs::open(dir.join("blobs"), &inventory::load(&*reader)?, config.accept_data_loss)?;
         let blobs: Arc<dyn BlobStore> = Arc::new(opened.blobs);
         keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &*blobs)?;
@@ -147,6 +165,7 @@ impl Coordinator {
             epoch: epoch.0,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
             room: DiskRoom::of(dir),
+            authority: Arc::new(authority),
         })
     }
 
@@ -154,6 +173,12 @@ impl Coordinator {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The authority of the cluster.
+    #[must_use]
+    pub fn authority(&self) -> &Arc<Authority> {
+        &self.authority
     }
 
     /// For a worker of this process (its 16 bytes): what it hands over are its replicas, which are then called directly and
@@ -248,6 +273,26 @@ fn open_store(dir: &Path, config: &Config) -> Result<(SledStore, Epoch), OpenErr
     let lost = gone || opened.loss_accepted;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Ok((store, if lost { Epoch(seconds) } else { Epoch::default() }))
+}
+
+/// The authority whose key workers and tokens of other machines trust, or a new one where nobody does yet. What is kept of it
+/// is durable before anybody is told.
+fn open_authority(store: &mut impl Store, epoch: Epoch, config: &Config) -> Result<Authority, OpenError> {
+    let kept = cluster::load(&*store.reader())?;
+    let opened = longshore_authority::open(&config.keys, kept, config.new_authority, system_clock())?;
+    let authority = opened.authority;
+    if opened.replaces {
+        tracing::warn!(
+            pin = authority.pin().short(),
+            "there is a new authority: every worker of another machine has to join again"
+        );
+    }
+    if kept.is_none_or(|kept| kept.pin != authority.pin()) {
+        let mut batch = Batch::new();
+        cluster::put(&mut batch, authority.cluster(), authority.pin());
+        store.commit(epoch, &batch)?;
+    }
+    Ok(authority)
 }
 
 /// Notes what the blobs hold and hold no more, before anything that refers to them is kept.

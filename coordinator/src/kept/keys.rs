@@ -2,6 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
+//! | `c` | `Cluster`: whose authority this is, see [`super::cluster`] |
 //! | `f` job stage index | `Outcome` of an item that failed |
 //! | `j` job | `Job` |
 //! | `l` digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
@@ -24,6 +25,9 @@ pub const EPOCH: &[u8] = b"e";
 
 /// Key of the format.
 pub const FORMAT_KEY: &[u8] = b"v";
+
+/// Key of the cluster.
+pub const CLUSTER: &[u8] = b"c";
 
 /// First byte of a job's key.
 pub const JOB: u8 = b'j';

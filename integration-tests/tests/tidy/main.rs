@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("longshore-proto", &[]),
     ("longshore-local", &[]),
     ("longshore-trust", &[]),
+    ("longshore-authority", &["longshore-local", "longshore-trust"]),
     ("longshore-store", &[]),
     ("longshore-blobs", &[]),
     ("merger-sdk", &["longshore-contract"]),
@@ -42,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "longshore-coordinator",
         &[
+            "longshore-authority",
             "longshore-blobs",
             "longshore-contract",
             "longshore-core",
@@ -50,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "longshore-proto",
             "longshore-root",
             "longshore-store",
+            "longshore-trust",
         ],
     ),
     ("longshore-examples", &["merger-sdk"]),

@@ -88,6 +88,12 @@ impl Key {
         &self.0
     }
 
+    /// The same, for good.
+    #[must_use]
+    pub fn into_pair(self) -> KeyPair {
+        self.0
+    }
+
     /// With certificates for it, as TLS takes it.
     ///
     /// # Errors
