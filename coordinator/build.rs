@@ -9,6 +9,8 @@ const PROTOS: &str = "../proto/proto";
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTOS}/longshore/kept");
     let descriptors = protox::compile(["longshore/kept/v1/records.proto"], [PROTOS])?;
-    prost_build::Config::new().bytes([".longshore.kept.v1"]).compile_fds(descriptors)?;
+    // The same record is the same bytes: maps are in order.
+    let mut config = prost_build::Config::new();
+    config.bytes([".longshore.kept.v1"]).btree_map([".longshore.kept.v1"]).compile_fds(descriptors)?;
     Ok(())
 }

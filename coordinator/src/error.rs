@@ -1,6 +1,9 @@
 //! Why something that was asked for cannot be done, whatever the transport. Each transport says it in its own words, in one place.
 
-use std::error::Error as StdError;
+use std::{
+    error::Error as StdError,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use longshore_blobs::{GetError, PutError};
 use longshore_core::{Refusal, Reply};
@@ -37,6 +40,10 @@ pub enum Refused {
     Denied,
     /// It is not known who calls.
     Stranger,
+    /// It was good until some time ago.
+    Expired,
+    /// It was good for so many, who have come.
+    UsedUp,
 }
 
 /// Why it is not available.
@@ -133,8 +140,26 @@ impl From<Refusal> for Error {
             Refusal::NoSuchJob(_) | Refusal::NoSuchService(_) => Refused::NotFound,
             Refusal::ServiceExists(_) => Refused::Exists,
             Refusal::JobHasEnded(_) | Refusal::JobIsRunning(_) | Refusal::NothingFailed(_) => Refused::NotNow,
+            Refusal::NoSuchToken | Refusal::NoSuchWorker(_) => Refused::NotFound,
+            Refusal::TokenExists(_) | Refusal::WorkerIsAnother(_) => Refused::Exists,
+            Refusal::TokenExpired { .. } => Refused::Expired,
+            Refusal::TokenUsedUp { .. } => Refused::UsedUp,
+            Refusal::NotForJoining => Refused::Invalid,
+            Refusal::WorkerRevoked(_) => Refused::Denied,
+            Refusal::WorkerIsNoMember(_) | Refusal::WorkerIsHere(_) => Refused::NotNow,
         };
-        Self::Refused(kind, refusal.to_string())
+        Self::Refused(kind, words(&refusal))
+    }
+}
+
+/// What a refusal is about, with the times that the core cannot write.
+fn words(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::TokenExpired { expired_ms } => format!("the token has expired at {}", date(*expired_ms)),
+        Refusal::TokenUsedUp { by: Some((name, at_ms)) } => {
+            format!("the token is used up: worker {name} has joined with it at {}", date(*at_ms))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -182,6 +207,13 @@ pub async fn blocking<T: Send + 'static>(
     }
 }
 
+/// A moment for people, from unix milliseconds.
+pub fn date(ms: u64) -> String {
+    // What comes after the year 9999 has no form.
+    let since = Duration::from_millis(ms.min(253_402_300_799_000));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
 /// An error and its causes in one line.
 pub fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
@@ -215,6 +247,19 @@ mod tests {
             assert_eq!(Error::of_reply(Reply::Refused(refusal)), Error::Refused(kind, words));
         }
         assert!(matches!(Error::of_reply(Reply::Cancelled), Error::Broken(Broken::Internal, _)));
+    }
+
+    #[test]
+    fn when_and_by_whom_is_said_of_tokens() {
+        let expired = Error::from(Refusal::TokenExpired { expired_ms: 1_700_000_000_999 });
+        assert_eq!(
+            expired,
+            Error::Refused(Refused::Expired, "the token has expired at 2023-11-14T22:13:20Z".to_owned())
+        );
+        let used = Error::from(Refusal::TokenUsedUp { by: Some(("red".to_owned(), 1_700_000_000_000)) });
+        let words = "the token is used up: worker red has joined with it at 2023-11-14T22:13:20Z";
+        assert_eq!(used, Error::Refused(Refused::UsedUp, words.to_owned()));
+        assert!(date(u64::MAX).starts_with("9999-"));
     }
 
     #[test]

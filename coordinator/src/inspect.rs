@@ -126,6 +126,8 @@ fn count_records(dir: &Path, reader: &dyn Reader) -> Result<String, LoadError> {
             Record::Trouble(_) | Record::TroubleGone(_) => "troubles",
             Record::Service(_) => "services",
             Record::Worker(_) | Record::WorkerGone(_) => "workers",
+            Record::Token(_) | Record::TokenGone(_) => "tokens",
+            Record::Member(_) | Record::MemberGone(_) => "members",
         };
         *counts.entry(kind).or_default() += 1;
     }

@@ -12,6 +12,7 @@ pub mod inputs;
 pub mod inventory;
 pub mod keys;
 mod lists;
+mod members;
 mod messages;
 mod outcomes;
 mod outputs;

@@ -21,6 +21,7 @@ mod error;
 mod inspect;
 mod kept;
 pub mod limits;
+mod members;
 mod net;
 mod open;
 mod replica;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Bounds that clients and workers know too.
 pub use longshore_proto::bounds::{
-    KEY_BYTES, LIST_ENTRIES, NAME_CHARS, OUTPUTS, QUERY_BYTES, REASON_BYTES, REPLICAS, SHARDS, SLOTS,
+    KEY_BYTES, LABELS, LABELS_BYTES, LIST_ENTRIES, NAME_CHARS, NAMESPACE_CHARS, OUTPUTS, QUERY_BYTES, REASON_BYTES,
+    REPLICAS, SHARDS, SLOTS,
 };
 
 /// Stages of one job: each is scanned when a job's views are made.
@@ -113,3 +114,25 @@ pub const WATCH_PACE: Duration = Duration::from_millis(100);
 
 /// Jobs in one listing, the newest: one message holds them, and nobody reads more.
 pub const LISTED_JOBS: usize = 1_000;
+
+/// Tokens at once, expired ones too until they are forgotten: all are in memory, and listed in one message.
+pub const TOKENS: usize = 10_000;
+
+/// Members at once, revoked ones too: as many workers as one coordinator is made for, and more.
+pub const MEMBERS: usize = 10_000;
+
+/// Namespaces of one token: they are part of its record, and of its members'.
+pub const TOKEN_NAMESPACES: usize = 16;
+
+/// Longest life of a token that has an end: dates beyond are mistakes.
+pub const TOKEN_TTL: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Ids of tokens in one message.
+pub const TOKEN_IDS: usize = 1_000;
+
+/// How long a connection's next answer waits after a wrong token, and the longest it gets by doubling: long enough to make
+/// guessing senseless, short enough for whoever has mistyped.
+pub const WRONG_TOKEN_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(8));
+
+/// Requests of one connection that wait so. More are refused unseen.
+pub const WRONG_TOKEN_WAITING: usize = 8;

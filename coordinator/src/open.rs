@@ -22,6 +22,7 @@ use crate::{
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
     kept::{catalog::Catalog, cluster, directory, error::LoadError, format, inventory, keys, records},
     limits,
+    members::register::Register,
     net::{
         door::Door,
         grpc::BlobsService,
@@ -124,6 +125,7 @@ pub struct Coordinator {
     lease_ms: u32,
     room: DiskRoom,
     authority: Arc<Authority>,
+    register: Arc<Register>,
 }
 
 impl Coordinator {
@@ -154,7 +156,13 @@ impl Coordinator {
         let catalog = Arc::new(Catalog::new(reader, blobs));
         let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
         let sessions = Arc::new(Sessions::default());
-        let around = Surroundings { committer, sessions: Arc::clone(&sessions), deployed: Arc::clone(&deployed) };
+        let register = Arc::new(Register::default());
+        let around = Surroundings {
+            committer,
+            sessions: Arc::clone(&sessions),
+            deployed: Arc::clone(&deployed),
+            register: Arc::clone(&register),
+        };
         let driver = drive::start(core, clock, around);
         Ok(Self {
             driver,
@@ -166,6 +174,7 @@ impl Coordinator {
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
             room: DiskRoom::of(dir),
             authority: Arc::new(authority),
+            register,
         })
     }
 
@@ -201,7 +210,12 @@ impl Coordinator {
     ) -> Result<(), ServeError> {
         let door = Door::open(entrance.door(), self.catalog.blobs(), self.room.clone()).map(Arc::new);
         let router = self.served(door.clone()).routes()?;
-        let served = server::serve(Entrances { port: listener, own: entrance, door }, router, stop).await;
+        let served = server::serve(
+            Entrances { port: listener, own: entrance, door, register: Arc::clone(&self.register) },
+            router,
+            stop,
+        )
+        .await;
         self.tunnels.close();
         self.sessions.close();
         self.driver.stop().await;

@@ -29,5 +29,6 @@ mod faults;
 mod lies;
 mod life;
 mod links;
+mod members;
 mod quiet;
 mod workers;

@@ -50,3 +50,12 @@ pub const QUERY_BYTES: usize = 3 << 20;
 
 /// Slots of one worker.
 pub const SLOTS: u32 = 4_096;
+
+/// Labels of a worker: they are part of its token's record.
+pub const LABELS: usize = 32;
+
+/// Bytes of a label's name, and of its value.
+pub const LABEL_BYTES: usize = 63;
+
+/// Bytes of all labels of a worker together, names and values: a record has at most 4 KiB.
+pub const LABELS_BYTES: usize = 2_048;

@@ -7,6 +7,7 @@ use crate::{
     invariants::{self, Violation},
     jobs::{cancel::cancel, retry::retry, submit::submit},
     ledger::Ledger,
+    members::answer::answer,
     outbox::Outbox,
     record::{JobRecord, Record},
     schedule::hand_out::hand_out,
@@ -67,6 +68,7 @@ impl Core {
             Input::Deploy { request, name, plan, detail } => deploy(state, request, name, plan, detail, out),
             Input::Remove { request, name } => remove(state, request, &name, out),
             Input::Tick => tick(state, now, out),
+            Input::Members { request, ask } => answer(state, now, request, ask, out),
         }
     }
 

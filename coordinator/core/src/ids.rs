@@ -131,7 +131,8 @@ pub struct ItemKey {
 pub struct Now {
     /// Milliseconds of a clock that never jumps: leases and pauses are measured on it.
     pub steady_ms: u64,
-    /// Milliseconds since the Unix epoch: only shown, never compared.
+    /// Milliseconds since the Unix epoch: only shown, never compared; but for how long tokens are good, which people are told
+    /// as a date.
     pub wall_ms: u64,
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, RequestId, WorkerId},
     jobs::JobSpec,
+    members::MembersInput,
     services::{ReplicaKey, ServicePlan},
 };
 
@@ -113,6 +114,13 @@ pub enum Input {
         request: RequestId,
         /// Its name.
         name: String,
+    },
+    /// Somebody asks for something about tokens and members.
+    Members {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// What is asked for.
+        ask: MembersInput,
     },
     /// Time has passed.
     Tick,

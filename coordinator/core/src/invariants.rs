@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     ids::{AttemptId, ItemKey, JobId, WorkerId},
+    members::{TokenId, TokenKind, TokenRecord},
     services::ReplicaKey,
     stages::ItemState,
     state::State,
@@ -45,13 +46,23 @@ pub enum Violation {
     /// A replica is placed on a worker that is here, and that is told to keep it.
     #[error("{0} is placed on a worker that has gone, or that does not know")]
     Placed(ReplicaKey),
+    /// A worker that was revoked is not here, and not waited for.
+    #[error("worker {0} was revoked and is here, or expected")]
+    Revoked(WorkerId),
+    /// A key is one member's.
+    #[error("a key of member {0} is known as another's, or not at all")]
+    Key(WorkerId),
+    /// No more workers have joined with a token than may.
+    #[error("more workers have joined with token {0} than may")]
+    Uses(TokenId),
 }
 
 /// The first thing that does not hold.
 pub(crate) fn check(state: &State) -> Result<(), Violation> {
     jobs(state)?;
     attempts(state)?;
-    replicas(state)
+    replicas(state)?;
+    members(state)
 }
 
 fn jobs(state: &State) -> Result<(), Violation> {
@@ -108,6 +119,21 @@ fn replicas(state: &State) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+fn members(state: &State) -> Result<(), Violation> {
+    for member in state.ledger.members() {
+        let id = member.id;
+        let is_expected = state.ledger.workers().any(|(worker, _)| worker == id);
+        if member.is_revoked() && (state.fleet.worker(id).is_some() || is_expected) {
+            return Err(Violation::Revoked(id));
+        }
+        if member.keys().any(|key| state.ledger.member_of_key(key).map(|owner| owner.id) != Some(id)) {
+            return Err(Violation::Key(id));
+        }
+    }
+    let overused = |token: &&TokenRecord| matches!(token.terms.kind, TokenKind::Join { uses, .. } if uses != 0 && token.used > uses);
+    state.ledger.tokens().find(overused).map_or(Ok(()), |token| Err(Violation::Uses(token.id)))
 }
 
 #[cfg(test)]

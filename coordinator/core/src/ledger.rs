@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use crate::{
     attempts::Trouble,
-    ids::{ItemKey, JobId, WorkerId},
+    ids::{Digest, ItemKey, JobId, WorkerId},
     jobs::Job,
+    members::{MemberRecord, TokenId, TokenRecord},
     record::{JobRecord, Record, ServiceRecord},
 };
 
@@ -18,6 +19,10 @@ pub struct Ledger {
     keys: BTreeMap<String, JobId>,
     services: BTreeMap<String, ServiceRecord>,
     workers: BTreeMap<WorkerId, String>,
+    tokens: BTreeMap<TokenId, TokenRecord>,
+    members: BTreeMap<WorkerId, MemberRecord>,
+    /// Whose keys these are: what `members` says, the other way round.
+    member_keys: BTreeMap<Digest, WorkerId>,
 }
 
 impl Ledger {
@@ -54,6 +59,18 @@ impl Ledger {
             Record::WorkerGone(worker) => {
                 self.workers.remove(worker);
             }
+            Record::Token(token) => {
+                self.tokens.insert(token.id, token.clone());
+            }
+            Record::TokenGone(token) => {
+                self.tokens.remove(token);
+            }
+            Record::Member(member) => {
+                self.forget_member(member.id);
+                self.member_keys.extend(member.keys().map(|key| (*key, member.id)));
+                self.members.insert(member.id, member.clone());
+            }
+            Record::MemberGone(worker) => self.forget_member(*worker),
         }
     }
 
@@ -66,6 +83,12 @@ impl Ledger {
             None => {
                 self.jobs.insert(record.id, Job::new(record.clone()));
             }
+        }
+    }
+
+    fn forget_member(&mut self, worker: WorkerId) {
+        for key in self.members.remove(&worker).iter().flat_map(MemberRecord::keys) {
+            self.member_keys.remove(key);
         }
     }
 
@@ -115,5 +138,33 @@ impl Ledger {
     #[must_use]
     pub(crate) fn knows_worker(&self, id: WorkerId, name: &str) -> bool {
         self.workers.get(&id).is_some_and(|known| known == name)
+    }
+
+    /// The token of that id.
+    #[must_use]
+    pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {
+        self.tokens.get(&id)
+    }
+
+    /// All tokens by id, expired ones too.
+    pub fn tokens(&self) -> impl ExactSizeIterator<Item = &TokenRecord> {
+        self.tokens.values()
+    }
+
+    /// The worker as a member, revoked or not.
+    #[must_use]
+    pub fn member(&self, worker: WorkerId) -> Option<&MemberRecord> {
+        self.members.get(&worker)
+    }
+
+    /// The member that has this key.
+    #[must_use]
+    pub fn member_of_key(&self, key: &Digest) -> Option<&MemberRecord> {
+        self.members.get(self.member_keys.get(key)?)
+    }
+
+    /// All members by id, revoked ones too.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &MemberRecord> {
+        self.members.values()
     }
 }

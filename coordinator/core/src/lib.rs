@@ -28,6 +28,7 @@ mod input;
 mod invariants;
 mod jobs;
 mod ledger;
+mod members;
 mod outbox;
 mod record;
 mod schedule;
@@ -46,6 +47,7 @@ pub use crate::{
     invariants::Violation,
     jobs::{Job, JobSpec, JobState},
     ledger::Ledger,
+    members::{MemberRecord, MembersInput, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms},
     outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply},
     record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerRecord},
     services::{ReplicaKey, Role, ServicePlan},

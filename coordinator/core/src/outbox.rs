@@ -2,6 +2,7 @@
 
 use crate::{
     ids::{AttemptId, Incarnation, ItemKey, JobId, RequestId, WorkerId},
+    members::{MemberRecord, TokenId, TokenRecord},
     record::Record,
     services::ReplicaKey,
     stages::Source,
@@ -137,6 +138,21 @@ pub enum Reply {
     },
     /// The service is removed.
     Removed,
+    /// The token is kept.
+    TokenMade(TokenRecord),
+    /// These are good for nothing any more.
+    TokensRemoved(Vec<TokenRecord>),
+    /// The worker is a member.
+    Joined(MemberRecord),
+    /// The member has the key that it asked for.
+    Renewed(MemberRecord),
+    /// The worker is off the list, or out.
+    WorkerRemoved {
+        /// Its id.
+        worker: WorkerId,
+        /// For people.
+        name: String,
+    },
     /// No.
     Refused(Refusal),
 }
@@ -162,6 +178,42 @@ pub enum Refusal {
     /// There is a different service of that name.
     #[error("there is a different service {0:?} already")]
     ServiceExists(String),
+    /// No such token, or its secret is another: nobody is told which.
+    #[error("the token is unknown")]
+    NoSuchToken,
+    /// There is a token of that id.
+    #[error("there is a token {0} already")]
+    TokenExists(TokenId),
+    /// It is good no more.
+    #[error("the token has expired")]
+    TokenExpired {
+        /// Since when, unix milliseconds.
+        expired_ms: u64,
+    },
+    /// As many workers have joined with it as may.
+    #[error("the token is used up")]
+    TokenUsedUp {
+        /// Name of the last of them and when it joined, unix milliseconds, if it is still known.
+        by: Option<(String, u64)>,
+    },
+    /// It is a person's.
+    #[error("the token is a person's, and no worker can join with it")]
+    NotForJoining,
+    /// The id, or the key, belongs to somebody else.
+    #[error("worker {0} is a member with another key, or its key is another member's")]
+    WorkerIsAnother(WorkerId),
+    /// It may do nothing any more.
+    #[error("worker {0} was revoked")]
+    WorkerRevoked(WorkerId),
+    /// No such worker.
+    #[error("no worker {0}")]
+    NoSuchWorker(WorkerId),
+    /// It has not joined, but runs as the coordinator's own user or with its token.
+    #[error("worker {0} is no member: it is of this coordinator's own user, and ends with its process")]
+    WorkerIsNoMember(WorkerId),
+    /// Its lease runs.
+    #[error("worker {0} is here: only what is gone can be taken off the list")]
+    WorkerIsHere(WorkerId),
 }
 
 /// Something changed.
@@ -171,4 +223,8 @@ pub enum Notice {
     Job(JobId),
     /// A service's replicas.
     Service(String),
+    /// A token, or that there is none any more.
+    Token(TokenId),
+    /// A member, or that it is none any more.
+    Member(WorkerId),
 }

@@ -3,6 +3,7 @@
 use crate::{
     ids::{Digest, ItemKey, JobId, Now, WorkerId},
     jobs::{JobSpec, JobState},
+    members::{MemberRecord, TokenId, TokenRecord},
     services::ServicePlan,
 };
 
@@ -25,6 +26,14 @@ pub enum Record {
     Worker(WorkerRecord),
     /// It is not expected back.
     WorkerGone(WorkerId),
+    /// A token.
+    Token(TokenRecord),
+    /// It is good for nothing any more.
+    TokenGone(TokenId),
+    /// A worker that has joined from another machine.
+    Member(MemberRecord),
+    /// It is no member any more.
+    MemberGone(WorkerId),
 }
 
 /// A job.

@@ -6,6 +6,7 @@
 use crate::{
     ids::{AttemptId, ItemKey, Now},
     ledger::Ledger,
+    members::Expiry,
     outbox::Outbox,
     record::Record,
     schedule::Queues,
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub queues: Queues,
     /// Where replicas are.
     pub placement: Placement,
+    /// When tokens that have expired are forgotten.
+    pub expiry: Expiry,
 }
 
 impl State {
@@ -51,6 +54,7 @@ impl State {
             reunion: Reunion::new(missed, now.steady_ms.saturating_add(settings.reunion_ms)),
             suspects: Suspects::default(),
             placement: Placement::of(ledger.services()),
+            expiry: Expiry::of(&ledger, now),
             queues,
             ledger,
         }

@@ -3,23 +3,33 @@
 use crate::{
     ids::Now,
     outbox::{Notice, Outbox},
+    record::Record,
     schedule::ask_back::ask_back,
     state::State,
     workers::lease,
 };
 
-/// Leases run out, pauses end, and work queued behind other work is asked back for idle workers.
+/// Leases run out, pauses end, work queued behind other work is asked back for idle workers,
+/// and tokens are forgotten.
 pub(crate) fn tick(state: &mut State, now: Now, out: &mut Outbox) {
     lease::lose_the_silent(state, now, out);
     lease::give_up_the_missed(state, now, out);
     // Here and not only when there is room for them, or their deadlines would stay due until there is.
     out.notices.extend(state.queues.wake(now).into_iter().map(Notice::Job));
     ask_back(state, now, out);
+    forget_tokens(state, now, out);
+}
+
+fn forget_tokens(state: &mut State, now: Now, out: &mut Outbox) {
+    for token in state.expiry.look(&state.ledger, now) {
+        state.keep(Record::TokenGone(token.id), out);
+        out.notices.push(Notice::Token(token.id));
+    }
 }
 
 /// When this may have something to do, steady milliseconds, if ever.
 pub(crate) fn next_deadline_ms(state: &State) -> Option<u64> {
     let lease = state.fleet.heard_ms().map(|heard_ms| heard_ms + state.settings.lease_ms + 1);
     let (pause, reunion) = (state.queues.next_pause_ms(), state.reunion.deadline_ms());
-    [lease, pause, reunion].into_iter().flatten().min()
+    [lease, pause, reunion, state.expiry.deadline_ms()].into_iter().flatten().min()
 }

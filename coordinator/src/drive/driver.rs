@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore_core::{Core, Notice, Reply, RequestId};
+use longshore_core::{Core, Notice, Reply, RequestId, TokenId, WorkerId};
 use longshore_drive::{Drive, Effects, Heard, Next, Rules};
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     kept::records,
+    members::register::Register,
     workers::sessions::{Ending, Sessions},
 };
 
@@ -41,6 +42,7 @@ pub struct Surroundings {
     pub committer: Committer,
     pub sessions: Arc<Sessions>,
     pub deployed: Arc<Deployed>,
+    pub register: Arc<Register>,
 }
 
 struct Driver {
@@ -52,6 +54,10 @@ struct Driver {
     watchers: Watchers,
     /// Services that changed.
     services: BTreeSet<String>,
+    /// Tokens that changed.
+    tokens: BTreeSet<TokenId>,
+    /// Members that changed.
+    members: BTreeSet<WorkerId>,
     committed: mpsc::Receiver<Outcome>,
     on_commit: mpsc::Sender<Outcome>,
     /// When the batch that found no room goes again.
@@ -71,6 +77,7 @@ pub fn start(core: Core, clock: Clock, around: Surroundings) -> Handle {
     for service in core.ledger().services() {
         around.deployed.load(&service.name, core.service_view(&service.name));
     }
+    around.register.load(core.ledger());
     let driver = Driver {
         drive: Drive::new(core, clock.now(), records::Writer::default(), (), Rules::default()),
         clock,
@@ -79,6 +86,8 @@ pub fn start(core: Core, clock: Clock, around: Surroundings) -> Handle {
         request_count: 0,
         watchers: Watchers::new(),
         services: BTreeSet::new(),
+        tokens: BTreeSet::new(),
+        members: BTreeSet::new(),
         committed,
         on_commit,
         again_at: None,
@@ -204,6 +213,12 @@ impl Driver {
                 Notice::Service(name) => {
                     self.services.insert(name);
                 }
+                Notice::Token(token) => {
+                    self.tokens.insert(token);
+                }
+                Notice::Member(worker) => {
+                    self.members.insert(worker);
+                }
             }
         }
     }
@@ -226,12 +241,22 @@ impl Driver {
         }
     }
 
-    /// What is shown of services and jobs that changed is as they are now, once that is durable.
+    /// What is shown of services, tokens, members and jobs that changed is as they are now, once that is durable.
     fn look_at_changes(&mut self) {
         for name in std::mem::take(&mut self.services) {
             let view = self.drive.core().service_view(&name);
             let deployed = Arc::clone(&self.around.deployed);
             self.drive.show(Box::new(move |_| deployed.refresh(&name, view)));
+        }
+        for id in std::mem::take(&mut self.tokens) {
+            let token = self.drive.core().ledger().token(id).cloned();
+            let register = Arc::clone(&self.around.register);
+            self.drive.show(Box::new(move |_| register.show_token(id, token)));
+        }
+        for id in std::mem::take(&mut self.members) {
+            let member = self.drive.core().ledger().member(id).cloned();
+            let register = Arc::clone(&self.around.register);
+            self.drive.show(Box::new(move |_| register.show_member(id, member)));
         }
         for news in self.watchers.look(self.drive.core()) {
             self.drive.show(Box::new(move |_| news.tell()));

@@ -166,7 +166,8 @@ pub fn worker_from_kept(id: WorkerId, worker: v1::Worker) -> WorkerRecord {
     WorkerRecord { id, name }
 }
 
-fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, Malformed> {
+/// A digest in a field of a message.
+pub fn digest(field: &'static str, bytes: &[u8]) -> Result<Digest, Malformed> {
     match bytes.len() {
         0 => Err(Malformed::Missing { field }),
         count => bytes.try_into().map_err(|_| Malformed::Digest { field, bytes: count }),

@@ -2,10 +2,12 @@
 //!
 //! | key | value |
 //! |---|---|
+//! | `a` token | `Token` |
 //! | `c` | `Cluster`: whose authority this is, see [`super::cluster`] |
 //! | `f` job stage index | `Outcome` of an item that failed |
 //! | `j` job | `Job` |
 //! | `l` digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
+//! | `m` worker | `Member` |
 //! | `o` job stage index | `Bundle` of successes, the first of which is this item's, see [`super::outcomes`] |
 //! | `p` number | `Pack`: a file that must be there |
 //! | `s` name | `Service` |
@@ -16,7 +18,7 @@
 //! Messages are those of `longshore.kept.v1`. Ids are 16 bytes. Numbers are big-endian, so that entries of one job and stage
 //! stand together, in order.
 
-use longshore_core::{ItemKey, JobId, WorkerId};
+use longshore_core::{ItemKey, JobId, TokenId, WorkerId};
 
 use super::error::{LoadError, Malformed};
 
@@ -53,6 +55,12 @@ pub const SERVICE: u8 = b's';
 /// First byte of a worker's key.
 pub const WORKER: u8 = b'w';
 
+/// First byte of a token's key.
+pub const TOKEN: u8 = b'a';
+
+/// First byte of a member's key.
+pub const MEMBER: u8 = b'm';
+
 /// The key of an item's entry.
 pub fn item_key(kind: u8, item: &ItemKey) -> Vec<u8> {
     let mut key = stage_prefix(kind, item.job, item.stage);
@@ -84,6 +92,16 @@ pub fn worker_key(id: WorkerId) -> Vec<u8> {
     [&[WORKER], id.0.as_slice()].concat()
 }
 
+/// The key of a token.
+pub fn token_key(id: TokenId) -> Vec<u8> {
+    [&[TOKEN], id.0.as_slice()].concat()
+}
+
+/// The key of a member.
+pub fn member_key(id: WorkerId) -> Vec<u8> {
+    [&[MEMBER], id.0.as_slice()].concat()
+}
+
 /// The item that a key names.
 pub fn item_of(key: &[u8]) -> Result<ItemKey, LoadError> {
     let split = || {
@@ -100,9 +118,14 @@ pub fn job_of(key: &[u8]) -> Result<JobId, LoadError> {
     sixteen(key).map(JobId)
 }
 
-/// The worker that a key names.
+/// The worker, or the member, that a key names.
 pub fn worker_of(key: &[u8]) -> Result<WorkerId, LoadError> {
     sixteen(key).map(WorkerId)
+}
+
+/// The token that a key names.
+pub fn token_of(key: &[u8]) -> Result<TokenId, LoadError> {
+    key.get(1..).and_then(|id| id.try_into().ok()).map(TokenId).ok_or_else(|| unreadable(key))
 }
 
 /// The service that a key names.
@@ -132,6 +155,8 @@ mod tests {
         assert_eq!(job_of(&job_key(job)).unwrap(), job);
         assert_eq!(worker_of(&worker_key(worker)).unwrap(), worker);
         assert_eq!(service_of(&service_key("search")).unwrap(), "search");
+        assert_eq!(worker_of(&member_key(worker)).unwrap(), worker);
+        assert_eq!(token_of(&token_key(TokenId([3; 5]))).unwrap(), TokenId([3; 5]));
     }
 
     #[test]
@@ -150,6 +175,7 @@ mod tests {
         let key = item_key(FAILURE, &ITEM);
         assert!(item_of(&key[..20]).is_err() && item_of(b"f").is_err() && item_of(b"").is_err());
         assert!(job_of(&key).is_err() && worker_of(&key[..16]).is_err());
+        assert!(token_of(b"a1234").is_err() && token_of(&key).is_err());
         let error = service_of(b"s\xff").unwrap_err();
         assert!(error.to_string().contains(r"s\xff"), "{error}");
     }

@@ -12,17 +12,17 @@ use super::{
     convert::{self, decode},
     error::LoadError,
     keys::{
-        BUNDLE, FAILURE, JOB, SERVICE, TROUBLE, WORKER, item_key, item_of, job_key, job_of, service_key, service_of,
-        worker_key, worker_of,
+        BUNDLE, FAILURE, JOB, MEMBER, SERVICE, TOKEN, TROUBLE, WORKER, item_key, item_of, job_key, job_of, member_key,
+        service_key, service_of, token_key, token_of, worker_key, worker_of,
     },
-    outcomes, v1,
+    members, outcomes, v1,
 };
 
 /// Entries read at a time.
 const PAGE: usize = 1_000;
 
 /// Kinds of entries that are loaded, jobs before what belongs to them.
-const KINDS: [u8; 6] = [JOB, BUNDLE, FAILURE, TROUBLE, SERVICE, WORKER];
+const KINDS: [u8; 8] = [JOB, BUNDLE, FAILURE, TROUBLE, SERVICE, WORKER, TOKEN, MEMBER];
 
 /// Bytes of records in one batch, beside one outbox more: well below what a store takes.
 const BATCH_BYTES: usize = 16 << 20;
@@ -79,6 +79,10 @@ fn put(batch: &mut Batch, record: Record) {
         }
         Record::Worker(worker) => batch.put(worker_key(worker.id), convert::worker_to_kept(worker).encode_to_vec()),
         Record::WorkerGone(worker) => batch.delete(worker_key(worker)),
+        Record::Token(token) => batch.put(token_key(token.id), members::token_to_kept(token).encode_to_vec()),
+        Record::TokenGone(token) => batch.delete(token_key(token)),
+        Record::Member(member) => batch.put(member_key(member.id), members::member_to_kept(member).encode_to_vec()),
+        Record::MemberGone(worker) => batch.delete(member_key(worker)),
     }
 }
 
@@ -134,6 +138,14 @@ fn understand(kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Resul
         SERVICE => {
             let service = convert::service_from_kept(service_of(&key)?, decode(&key, value)?);
             Record::Service(service.map_err(|why| LoadError::malformed(&key, why))?)
+        }
+        TOKEN => {
+            let token = members::token_from_kept(token_of(&key)?, decode(&key, value)?);
+            Record::Token(token.map_err(|why| LoadError::malformed(&key, why))?)
+        }
+        MEMBER => {
+            let member = members::member_from_kept(worker_of(&key)?, decode(&key, value)?);
+            Record::Member(member.map_err(|why| LoadError::malformed(&key, why))?)
         }
         _ => Record::Worker(convert::worker_from_kept(worker_of(&key)?, decode(&key, value)?)),
     });

@@ -14,6 +14,8 @@ pub fn of(error: &Error) -> Code {
             Refused::NotNow => Code::FailedPrecondition,
             Refused::Denied => Code::PermissionDenied,
             Refused::Stranger => Code::Unauthenticated,
+            Refused::Expired => Code::DeadlineExceeded,
+            Refused::UsedUp => Code::ResourceExhausted,
         },
         Error::Unavailable(unavailable, _) => match unavailable {
             Unavailable::Full => Code::ResourceExhausted,

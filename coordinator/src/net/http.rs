@@ -139,6 +139,8 @@ pub fn unasked(error: &Error) -> Response {
             Refused::NotNow => (StatusCode::CONFLICT, "failed_precondition"),
             Refused::Denied => (StatusCode::FORBIDDEN, "permission_denied"),
             Refused::Stranger => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Refused::Expired => (StatusCode::GONE, "expired"),
+            Refused::UsedUp => (StatusCode::GONE, "used_up"),
         },
         Error::Unavailable(unavailable, _) => match unavailable {
             Unavailable::Full => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),

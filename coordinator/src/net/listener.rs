@@ -34,10 +34,10 @@ impl Listener for TcpListener {
     type Stream = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, _) = TcpListener::accept(self).await?;
+        let (stream, address) = TcpListener::accept(self).await?;
         // Without this, small messages wait for acknowledgements: 40 ms each.
         stream.set_nodelay(true)?;
-        Ok((stream, Peer::new(Via::Port)))
+        Ok((stream, Peer::new(Via::Port).from(address.ip())))
     }
 
     async fn readable(stream: &TcpStream) -> io::Result<()> {

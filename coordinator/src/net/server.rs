@@ -24,6 +24,7 @@ use tower::MakeService;
 use crate::{
     api::{jobs::Jobs, services::Services},
     limits,
+    members::register::Register,
     net::{
         connection::{self, MakeConnection, Requests},
         door::Door,
@@ -105,6 +106,8 @@ pub(crate) struct Entrances {
     pub own: Entrance,
     /// Where its own user hands over descriptors.
     pub door: Option<Arc<Door>>,
+    /// Who else is known.
+    pub register: Arc<Register>,
 }
 
 /// Accepts connections until `stop` is done, then ends those that are open.
@@ -113,12 +116,12 @@ pub(crate) async fn serve(
     routes: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let Entrances { port, own, door } = entrances;
+    let Entrances { port, own, door, register } = entrances;
     let address = port.local_addr().map_err(ServeError::Listen)?;
     if !address.ip().is_loopback() {
         return Err(ServeError::NotLoopback(address));
     }
-    let make = MakeConnection::new(stack::before(routes, Gate::of(&own)));
+    let make = MakeConnection::new(stack::before(routes, Gate::of(&own, register)));
     let socket = OwnSocket::of(own, door).map_err(ServeError::Listen)?;
     let stopping = CancellationToken::new();
     let stopped = async {

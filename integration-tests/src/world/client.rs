@@ -1,6 +1,6 @@
 //! A client: what it wants, and what it is waiting for.
 
-use longshore_core::{JobId, JobSpec, RequestId, ServicePlan};
+use longshore_core::{JobId, JobSpec, MembersInput, RequestId, ServicePlan};
 
 /// What a client wants.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub enum Wish {
     Remove(String),
     /// How a job is.
     Look(JobId),
+    /// A token, or that a machine joins, renews, or goes.
+    Members(MembersInput),
 }
 
 /// A client.

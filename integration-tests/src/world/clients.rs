@@ -46,6 +46,9 @@ impl World {
     fn wishes(&mut self, number: usize) -> Wish {
         let job = self.dice.pick(&self.clients[number].jobs).copied();
         let name = (*self.dice.pick(NAMES).unwrap_or(&"find")).to_owned();
+        if number + 1 == self.clients.len() {
+            return Wish::Members(self.members_wish());
+        }
         match (self.dice.below(20), job) {
             (0..=2, Some(job)) => Wish::Cancel(job),
             (3..=6, Some(job)) => Wish::Retry(job),
@@ -131,6 +134,7 @@ impl World {
             Wish::Retry(job) => Input::Retry { request, job },
             Wish::Deploy { name, plan, detail } => Input::Deploy { request, name, plan, detail },
             Wish::Remove(name) => Input::Remove { request, name },
+            Wish::Members(ask) => Input::Members { request, ask },
             Wish::Look(_) => return None,
         })
     }

@@ -71,6 +71,20 @@ pub const WANTED: &[&str] = &[
     "a replica placed again",
     "a replica adopted",
     "a replica failed",
+    "a token made",
+    "a worker that joined",
+    "a worker that joined again",
+    "a token used up",
+    "a token that has expired",
+    "a wrong secret",
+    "a key that is another's",
+    "a key renewed",
+    "a member taken off the list",
+    "a member revoked",
+    "a member revoked while it was here",
+    "a hello of a revoked worker",
+    "a token removed",
+    "a token rotated",
 ];
 
 impl Coverage {

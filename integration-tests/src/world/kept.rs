@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    ItemKey, JobId, JobRecord, Ledger, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerId,
+    ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, ServiceRecord, TokenId, TokenRecord,
+    TroubleRecord, WorkerId,
 };
 
 /// The key of an entity. Its order is the order of loading.
@@ -14,6 +15,8 @@ enum Entity {
     Trouble(ItemKey),
     Service(String),
     Worker(WorkerId),
+    Token(TokenId),
+    Member(WorkerId),
 }
 
 /// A kept map: a later record of an entity replaces the earlier one, a `…Gone` removes it.
@@ -29,9 +32,13 @@ impl Kept {
             Record::Trouble(trouble) => Entity::Trouble(trouble.item),
             Record::Service(service) => Entity::Service(service.name.clone()),
             Record::Worker(worker) => Entity::Worker(worker.id),
+            Record::Token(token) => Entity::Token(token.id),
+            Record::Member(member) => Entity::Member(member.id),
             Record::OutcomeGone(item) => return self.drop_entity(&Entity::Outcome(*item)),
             Record::TroubleGone(item) => return self.drop_entity(&Entity::Trouble(*item)),
             Record::WorkerGone(worker) => return self.drop_entity(&Entity::Worker(*worker)),
+            Record::TokenGone(token) => return self.drop_entity(&Entity::Token(*token)),
+            Record::MemberGone(worker) => return self.drop_entity(&Entity::Member(*worker)),
         };
         self.0.insert(key, record.clone());
     }
@@ -134,6 +141,30 @@ impl Kept {
             Record::Service(service) => Some(service),
             _ => None,
         })
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self, id: TokenId) -> Option<&TokenRecord> {
+        match self.0.get(&Entity::Token(id)) {
+            Some(Record::Token(token)) => Some(token),
+            _ => None,
+        }
+    }
+
+    /// The worker as a member.
+    #[must_use]
+    pub fn member(&self, id: WorkerId) -> Option<&MemberRecord> {
+        match self.0.get(&Entity::Member(id)) {
+            Some(Record::Member(member)) => Some(member),
+            _ => None,
+        }
+    }
+
+    /// Whether the worker is out.
+    #[must_use]
+    pub fn is_revoked(&self, id: WorkerId) -> bool {
+        self.member(id).is_some_and(MemberRecord::is_revoked)
     }
 
     /// All workers.

@@ -6,6 +6,7 @@
 mod causes;
 mod check;
 mod facts;
+mod members;
 mod orders;
 mod promises;
 mod replies;
@@ -59,6 +60,7 @@ impl Oracle {
         let stops = self.reconcile(seen, stops, coverage)?;
         self.orders(seen, &stops, coverage)?;
         self.replies(seen)?;
+        Self::note_refusal(seen, coverage);
         if something_moved(seen) {
             self.views(seen)?;
             self.replicas(seen, coverage)?;

@@ -89,7 +89,7 @@ impl World {
 
     fn workers_are_idle(&self, core: &Core) -> Check {
         for (number, worker) in self.workers.iter().enumerate() {
-            if worker.forsaken {
+            if worker.forsaken || self.disk.kept().is_revoked(worker.id) {
                 continue;
             }
             demand!(worker.up && worker.welcomed, "worker {number} is not back");
@@ -115,7 +115,8 @@ impl World {
                 wanted += 1;
             }
         }
-        let kept: usize = self.workers.iter().map(|it| it.replicas.len()).sum();
+        let known = self.workers.iter().filter(|it| !self.disk.kept().is_revoked(it.id));
+        let kept: usize = known.map(|it| it.replicas.len()).sum();
         demand!(kept == wanted, "{kept} replicas are kept, {wanted} wanted");
         Ok(())
     }

@@ -26,6 +26,7 @@ pub struct World {
     pub(super) clients: Vec<Client>,
     pub(super) made_jobs: u64,
     pub(super) made_requests: u64,
+    pub(super) made_tokens: u8,
     pub(super) oracle: Oracle,
     pub(super) coverage: Coverage,
     pub(super) trail: Trail,
@@ -42,7 +43,9 @@ impl World {
         let profile = Profile::of(seed);
         let mut dice = Dice::of(&[seed, 3]);
         let workers = (0..profile.workers).map(|number| Worker::new(number, dice.between(1, 4))).collect();
-        let clients = (0..profile.clients).map(|_| Client::new(profile.wishes)).collect();
+        let mut clients: Vec<_> = (0..profile.clients).map(|_| Client::new(profile.wishes)).collect();
+        // The last one cares for tokens and members alone.
+        clients.push(Client::new(4 * profile.wishes));
         Self {
             seed,
             sabotage,
@@ -58,6 +61,7 @@ impl World {
             clients,
             made_jobs: 0,
             made_requests: 0,
+            made_tokens: 0,
             oracle: Oracle::new(profile.settings),
             coverage: Coverage::default(),
             trail,

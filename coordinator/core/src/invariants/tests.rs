@@ -5,6 +5,7 @@ use crate::{
     ids::{Incarnation, Now, RequestId},
     jobs::{JobSpec, submit::submit},
     ledger::Ledger,
+    members::{MemberRecord, TokenTerms},
     outbox::Outbox,
     record::{JobRecord, OutcomeRecord, Record},
     schedule::hand_out::hand_out,
@@ -122,4 +123,54 @@ fn a_replica_on_a_worker_that_has_gone_is_found() {
     state.fleet.leave(WORKER);
     state.queues.give_back(&ITEM);
     assert!(matches!(check(&state), Err(Violation::Placed(_))));
+}
+
+fn member(id: u8, key: u8, revoked_ms: u64) -> Record {
+    Record::Member(MemberRecord {
+        id: WorkerId([id; 16]),
+        key: [key; 32],
+        previous_key: None,
+        name: String::new(),
+        labels: BTreeMap::new(),
+        namespaces: Vec::new(),
+        joined_ms: 1,
+        token: TokenId([1; 5]),
+        revoked_ms,
+    })
+}
+
+#[test]
+fn a_revoked_worker_that_is_here_or_expected_is_found() {
+    let mut state = sound();
+    state.ledger.apply(&member(2, 1, 1));
+    assert_eq!(check(&state), Err(Violation::Revoked(WORKER)));
+    let mut state = State::load(1, Settings::default(), NOW, []);
+    state.ledger.apply(&member(2, 1, 1));
+    assert_eq!(check(&state), Ok(()));
+    state.ledger.apply(&Record::Worker(crate::record::WorkerRecord { id: WORKER, name: String::new() }));
+    assert_eq!(check(&state), Err(Violation::Revoked(WORKER)));
+}
+
+#[test]
+fn a_key_of_two_members_is_found() {
+    let mut state = sound();
+    state.ledger.apply(&member(5, 1, 0));
+    assert_eq!(check(&state), Ok(()));
+    state.ledger.apply(&member(6, 1, 0));
+    assert_eq!(check(&state), Err(Violation::Key(WorkerId([5; 16]))));
+}
+
+#[test]
+fn a_token_that_was_used_too_often_is_found() {
+    let mut state = sound();
+    for (uses, used, found) in [(2, 2, Ok(())), (0, 9, Ok(())), (2, 3, Err(Violation::Uses(TokenId([1; 5]))))] {
+        let terms = TokenTerms {
+            kind: TokenKind::Join { uses, labels: BTreeMap::new() },
+            name: String::new(),
+            namespaces: Vec::new(),
+        };
+        let token = TokenRecord { id: TokenId([1; 5]), secret: [0; 32], terms, used, created_ms: 0, expires_ms: 0 };
+        state.ledger.apply(&Record::Token(token));
+        assert_eq!(check(&state), found);
+    }
 }

@@ -8,13 +8,14 @@ use crate::{
     attempts::{blame::suspect_later, reconcile::reconcile},
     ids::Now,
     input::{Held, ReplicaStatus},
+    members::MemberRecord,
     outbox::{Order, Outbox},
     record::{Record, WorkerRecord},
     services::report::take_in,
     state::State,
 };
 
-/// Takes the worker in, with the attempts and replicas it has.
+/// Takes the worker in, with the attempts and replicas it has; unless it was revoked: then it is not known, and its link ends.
 pub(crate) fn hello(
     state: &mut State,
     now: Now,
@@ -24,6 +25,9 @@ pub(crate) fn hello(
     out: &mut Outbox,
 ) {
     let (worker, incarnation) = (arrival.worker, arrival.incarnation);
+    if state.ledger.member(worker).is_some_and(MemberRecord::is_revoked) {
+        return;
+    }
     if state.fleet.worker(worker).is_some_and(|known| known.incarnation != incarnation) {
         lose(state, now, worker, Loss::Restart, out);
     }

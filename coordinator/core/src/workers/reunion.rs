@@ -33,9 +33,9 @@ impl Reunion {
         (!self.missed.is_empty()).then_some(self.until_ms)
     }
 
-    /// The worker is here.
-    pub fn came(&mut self, worker: WorkerId) {
-        self.missed.remove(&worker);
+    /// The worker is here, or will not be; answers whether it was waited for.
+    pub fn came(&mut self, worker: WorkerId) -> bool {
+        self.missed.remove(&worker)
     }
 
     /// Those who have not come back in time; nobody misses them any more.

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, Order, Record, ServicePlan, StageKind,
-    StageSpec, WorkerId,
+    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, MembersInput, Order, Record, ServicePlan,
+    StageKind, StageSpec, TokenId, WorkerId,
 };
 use proptest::prelude::*;
 
-use crate::stage::{Stage, job_id, life, worker_id};
+use crate::{
+    members::{create, join, token_id},
+    stage::{Stage, job_id, life, worker_id},
+};
 
 /// What a store keys its values by, in the order in which they are read.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +21,8 @@ enum Entity {
     Trouble(ItemKey),
     Service(String),
     Worker(WorkerId),
+    Token(TokenId),
+    Member(WorkerId),
 }
 
 /// What is left of the records in an ordered map.
@@ -33,6 +38,10 @@ fn kept(records: &[Record]) -> Vec<Record> {
             Record::Service(it) => (Entity::Service(it.name.clone()), Some(record)),
             Record::Worker(it) => (Entity::Worker(it.id), Some(record)),
             Record::WorkerGone(worker) => (Entity::Worker(*worker), None),
+            Record::Token(it) => (Entity::Token(it.id), Some(record)),
+            Record::TokenGone(token) => (Entity::Token(*token), None),
+            Record::Member(it) => (Entity::Member(it.id), Some(record)),
+            Record::MemberGone(worker) => (Entity::Member(*worker), None),
         };
         match value {
             Some(record) => map.insert(key, record.clone()),
@@ -64,6 +73,14 @@ enum Deed {
     Ends(usize, End),
     Wait(u64),
     Restart,
+    /// A token for so many workers, and for so long.
+    Token(u8, u32, u64),
+    /// A worker joins with a token and a key.
+    Join(u8, u8, u8),
+    Renew(u8, u8, u8),
+    RemoveWorker(u8, bool),
+    RemoveToken(u8),
+    Rotate(u8, u8),
 }
 
 fn stage_spec() -> impl Strategy<Value = StageSpec> {
@@ -106,6 +123,12 @@ fn deed() -> impl Strategy<Value = Deed> {
         20 => (any::<usize>(), end()).prop_map(|(which, end)| Deed::Ends(which, end)),
         4 => (0..1_500_u64).prop_map(Deed::Wait),
         1 => Just(Deed::Restart),
+        2 => (0..3_u8, 0..3_u32, 0..3_u64).prop_map(|(token, uses, ttl)| Deed::Token(token, uses, ttl * 1_000)),
+        4 => (0..3_u8, 0..3_u8, 0..4_u8).prop_map(|(worker, token, key)| Deed::Join(worker, token, key)),
+        2 => (0..3_u8, 0..4_u8, 0..4_u8).prop_map(|(worker, from, to)| Deed::Renew(worker, from, to)),
+        1 => (0..3_u8, any::<bool>()).prop_map(|(worker, revoke)| Deed::RemoveWorker(worker, revoke)),
+        1 => (0..3_u8).prop_map(Deed::RemoveToken),
+        1 => (0..3_u8, 0..3_u8).prop_map(|(old, new)| Deed::Rotate(old, new)),
     ]
 }
 
@@ -155,6 +178,22 @@ impl Play {
                 self.it.step(Input::Finished { worker, incarnation, results })
             }
             Deed::Wait(ms) => self.it.wait(ms),
+            Deed::Token(token, uses, ttl_ms) => self.it.ask(create(token, uses, ttl_ms)),
+            Deed::Join(worker, token, key) => self.it.ask(join(worker, token, key)),
+            Deed::Renew(worker, from, to) => {
+                self.it.ask(MembersInput::Renew { worker: worker_id(worker), from: [from; 32], to: [to; 32] })
+            }
+            Deed::RemoveWorker(worker, revoke) => {
+                self.it.ask(MembersInput::RemoveWorker { worker: worker_id(worker), revoke })
+            }
+            Deed::RemoveToken(token) => {
+                self.it.ask(MembersInput::RemoveTokens { tokens: vec![token_id(token)], made_before_ms: 0 })
+            }
+            Deed::Rotate(old, new) => self.it.ask(MembersInput::RotateToken {
+                token: token_id(old),
+                overlap_ms: 500,
+                new: (token_id(new), [new; 32]),
+            }),
             Deed::Restart => {
                 self.epoch += 1;
                 let records = kept(&self.it.records);

@@ -8,6 +8,7 @@ mod handing_out;
 mod jobs;
 mod leases;
 mod loading;
+mod members;
 mod restarts;
 mod services;
 mod shown;

@@ -2,8 +2,8 @@
 
 use longshore_core::{
     Assignment, AttemptId, Blame, Core, End, Finished, Held, Incarnation, Input, ItemKey, JobId, JobSpec, JobState,
-    JobView, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Reply, RequestId, ServicePlan,
-    Settings, StageKind, StageSpec, StageView, WorkerId,
+    JobView, MembersInput, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Reply, RequestId,
+    ServicePlan, Settings, StageKind, StageSpec, StageView, WorkerId,
 };
 
 /// Terms with round numbers.
@@ -126,6 +126,11 @@ impl Stage {
     pub fn remove(&mut self, name: &str) -> Outbox {
         let request = self.request();
         self.step(Input::Remove { request, name: name.to_owned() })
+    }
+
+    pub fn ask(&mut self, ask: MembersInput) -> Outbox {
+        let request = self.request();
+        self.step(Input::Members { request, ask })
     }
 
     /// A worker connects in its first life with nothing.

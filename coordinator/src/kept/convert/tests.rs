@@ -1,9 +1,12 @@
 //! Records come back as they were, and what is not as it should be is refused by name.
 
-use longshore_core::Record;
+use std::collections::BTreeMap;
+
+use longshore_core::{MemberRecord, Namespace, Record, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms};
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
+use crate::kept::members;
 
 /// Any job a coordinator may keep.
 pub fn jobs() -> impl Strategy<Value = JobRecord> {
@@ -66,6 +69,41 @@ fn workers() -> impl Strategy<Value = WorkerRecord> {
     (any::<[u8; 16]>(), ".{0,20}").prop_map(|(id, name)| WorkerRecord { id: WorkerId(id), name })
 }
 
+fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+    proptest::collection::btree_map("[a-z]{1,9}", ".{0,9}", 0..4)
+}
+
+fn namespaces() -> impl Strategy<Value = Vec<Namespace>> {
+    vec("[a-z]{1,9}", 0..4).prop_map(|names| names.iter().map(|name| Namespace::named(name)).collect())
+}
+
+fn tokens() -> impl Strategy<Value = TokenRecord> {
+    let role =
+        prop_oneof![Just(TokenRole::Admin), Just(TokenRole::Submit), Just(TokenRole::Read), Just(TokenRole::Query)];
+    let kind = prop_oneof![
+        (any::<u32>(), labels()).prop_map(|(uses, labels)| TokenKind::Join { uses, labels }),
+        role.prop_map(|role| TokenKind::Person { role }),
+    ];
+    let terms = (kind, ".{0,20}", namespaces());
+    (any::<[u8; 5]>(), any::<[u8; 32]>(), terms, any::<u32>(), any::<[u64; 2]>()).prop_map(
+        |(id, secret, (kind, name, namespaces), used, [created_ms, expires_ms])| {
+            let terms = TokenTerms { kind, name, namespaces };
+            TokenRecord { id: TokenId(id), secret, terms, used, created_ms, expires_ms }
+        },
+    )
+}
+
+fn all_members() -> impl Strategy<Value = MemberRecord> {
+    let keys = (any::<[u8; 32]>(), option::of(any::<[u8; 32]>()));
+    let said = (".{0,20}", labels(), namespaces());
+    (any::<[u8; 16]>(), keys, said, any::<[u64; 2]>(), any::<[u8; 5]>()).prop_map(
+        |(id, (key, previous_key), (name, labels, namespaces), [joined_ms, revoked_ms], token)| {
+            let (id, token) = (WorkerId(id), TokenId(token));
+            MemberRecord { id, key, previous_key, name, labels, namespaces, joined_ms, token, revoked_ms }
+        },
+    )
+}
+
 /// Any record that says that there is something.
 pub fn records() -> impl Strategy<Value = Record> {
     prop_oneof![
@@ -74,6 +112,8 @@ pub fn records() -> impl Strategy<Value = Record> {
         troubles().prop_map(Record::Trouble),
         services().prop_map(Record::Service),
         workers().prop_map(Record::Worker),
+        tokens().prop_map(Record::Token),
+        all_members().prop_map(Record::Member),
     ]
 }
 
@@ -99,7 +139,17 @@ proptest! {
                 Record::Service(service_from_kept(name, again(&service_to_kept(service))).unwrap())
             }
             Record::Worker(worker) => Record::Worker(worker_from_kept(worker.id, again(&worker_to_kept(worker)))),
-            Record::OutcomeGone(_) | Record::TroubleGone(_) | Record::WorkerGone(_) => record.clone(),
+            Record::Token(token) => {
+                Record::Token(members::token_from_kept(token.id, again(&members::token_to_kept(token))).unwrap())
+            }
+            Record::Member(member) => {
+                Record::Member(members::member_from_kept(member.id, again(&members::member_to_kept(member))).unwrap())
+            }
+            Record::OutcomeGone(_)
+            | Record::TroubleGone(_)
+            | Record::WorkerGone(_)
+            | Record::TokenGone(_)
+            | Record::MemberGone(_) => record.clone(),
         };
         prop_assert_eq!(back, record);
     }
@@ -189,5 +239,58 @@ fn the_largest_job_fits_into_an_entry() {
         ended_ms: u64::MAX,
     };
     let bytes = job_to_kept(largest).encoded_len();
+    assert!(bytes <= longshore_store::MAX_VALUE_BYTES, "{bytes}");
+}
+
+#[test]
+fn a_token_or_member_without_what_it_must_have_is_refused() {
+    let token = v1::Token { secret: vec![1; 32].into(), role: v1::TokenRole::Read.into(), ..v1::Token::default() };
+    let refused = |spoil: fn(&mut v1::Token)| {
+        let mut spoilt = token.clone();
+        spoil(&mut spoilt);
+        members::token_from_kept(TokenId([1; 5]), spoilt).unwrap_err().to_string()
+    };
+    assert!(members::token_from_kept(TokenId([1; 5]), token.clone()).is_ok());
+    assert_eq!(refused(|token| token.secret = Bytes::new()), "its secret is missing");
+    assert_eq!(refused(|token| token.role = 0), "its role is missing");
+    assert_eq!(refused(|token| token.role = 9), "its role has the unknown value 9");
+    let member = v1::Member { key: vec![1; 32].into(), token: vec![1; 5].into(), ..v1::Member::default() };
+    let refused = |spoil: fn(&mut v1::Member)| {
+        let mut spoilt = member.clone();
+        spoil(&mut spoilt);
+        members::member_from_kept(WorkerId([1; 16]), spoilt).unwrap_err().to_string()
+    };
+    assert!(members::member_from_kept(WorkerId([1; 16]), member.clone()).is_ok());
+    assert_eq!(refused(|member| member.key = Bytes::new()), "its key is missing");
+    assert_eq!(refused(|member| member.previous_key = vec![1; 31].into()), "its previous_key has 31 bytes, not 32");
+    assert_eq!(refused(|member| member.token = vec![1; 6].into()), "its token is missing");
+}
+
+#[test]
+fn the_largest_token_and_member_fit_into_an_entry() {
+    use crate::limits;
+    // A label has a name and a value; together they take the most that they may.
+    let label = limits::LABELS_BYTES / limits::LABELS / 2;
+    let labels: BTreeMap<_, _> = (0..limits::LABELS).map(|at| (format!("{at:0>label$}"), "v".repeat(label))).collect();
+    let namespaces = vec![Namespace::named(&"n".repeat(limits::NAMESPACE_CHARS)); limits::TOKEN_NAMESPACES];
+    let name = "\u{10ffff}".repeat(limits::NAME_CHARS);
+    let kind = TokenKind::Join { uses: u32::MAX, labels: labels.clone() };
+    let terms = TokenTerms { kind, name: name.clone(), namespaces: namespaces.clone() };
+    let (used, created_ms, expires_ms) = (u32::MAX, u64::MAX, u64::MAX);
+    let token = TokenRecord { id: TokenId([9; 5]), secret: [9; 32], terms, used, created_ms, expires_ms };
+    let bytes = members::token_to_kept(token).encoded_len();
+    assert!(bytes <= longshore_store::MAX_VALUE_BYTES, "{bytes}");
+    let member = MemberRecord {
+        id: WorkerId([9; 16]),
+        key: [9; 32],
+        previous_key: Some([9; 32]),
+        name,
+        labels,
+        namespaces,
+        joined_ms: u64::MAX,
+        token: TokenId([9; 5]),
+        revoked_ms: u64::MAX,
+    };
+    let bytes = members::member_to_kept(member).encoded_len();
     assert!(bytes <= longshore_store::MAX_VALUE_BYTES, "{bytes}");
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use axum::{Router, routing::any};
-use http::Method;
+use http::{HeaderValue, Method, StatusCode};
 use longshore_local::{RuntimeDir, Token};
 use tower::ServiceExt as _;
 
@@ -23,7 +23,7 @@ fn world() -> World {
     let who = |request: Request<Body>| async move {
         request.extensions().get::<Caller>().map_or_else(|| "nobody".to_owned(), Caller::to_string)
     };
-    let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance));
+    let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance, Arc::default()));
     World { dir, entrance, router }
 }
 
@@ -165,7 +165,7 @@ async fn whose_things_a_request_is_about_is_what_an_admin_says_and_a_name_that_i
     let whose = |request: Request<Body>| async move {
         request.extensions().get::<Caller>().map_or_else(String::new, |caller| caller.namespace.to_string())
     };
-    let router = Router::new().fallback(any(whose)).layer(Gate::of(&entrance));
+    let router = Router::new().fallback(any(whose)).layer(Gate::of(&entrance, Arc::default()));
     let ask = async |said: Option<&str>| {
         let mut request = list().header(header::HOST, "localhost").body(Body::empty()).unwrap();
         if let Some(said) = said {
@@ -180,4 +180,150 @@ async fn whose_things_a_request_is_about_is_what_an_admin_says_and_a_name_that_i
     assert_eq!(ask(Some("vision")).await, (StatusCode::OK, "vision".to_owned()));
     let (status, why) = ask(Some("../x")).await;
     assert!(status == StatusCode::BAD_REQUEST && why.contains("is not the name of a namespace"), "{status} {why}");
+}
+
+mod people {
+    //! Those who show a person's token.
+
+    use http_body_util::BodyExt as _;
+    use longshore_core::{TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms};
+    use longshore_trust::{self as trust, Pin};
+
+    use super::*;
+    use crate::members::{register::Register, standing::now_ms};
+
+    struct People {
+        _dir: tempfile::TempDir,
+        register: Arc<Register>,
+        router: Router,
+    }
+
+    /// Everything is answered by who calls, about whose things.
+    fn people() -> People {
+        let World { dir, entrance, .. } = world();
+        let register = Arc::new(Register::default());
+        let who = |request: Request<Body>| async move {
+            let caller = request.extensions().get::<Caller>().cloned();
+            caller.map_or_else(String::new, |caller| format!("{:?} {}", caller.role, caller.namespace))
+        };
+        let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance, Arc::clone(&register)));
+        People { _dir: dir, register, router }
+    }
+
+    impl People {
+        fn token(&self, role: TokenRole, namespaces: &[&str], expires_ms: u64) -> trust::Token {
+            let token = trust::Token::new(trust::TokenKind::Person, Pin([7; 32]));
+            self.keep(&token, role, namespaces, expires_ms);
+            token
+        }
+
+        fn keep(&self, token: &trust::Token, role: TokenRole, namespaces: &[&str], expires_ms: u64) {
+            let id = TokenId(token.id().0);
+            let namespaces = namespaces.iter().map(|name| Namespace::named(name)).collect();
+            let terms = TokenTerms { kind: TokenKind::Person { role }, name: String::new(), namespaces };
+            let secret = token.secret_digest().0;
+            let record = TokenRecord { id, secret, terms, used: 0, created_ms: 1, expires_ms };
+            self.register.show_token(id, Some(record));
+        }
+
+        async fn ask(&self, peer: &Peer, token: &str, namespace: Option<&str>) -> (StatusCode, String) {
+            let mut request = list().header(header::HOST, "localhost").header(header::AUTHORIZATION, token);
+            if let Some(namespace) = namespace {
+                request = request.header(NAMESPACE_METADATA, namespace);
+            }
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(peer.clone());
+            let answer = self.router.clone().oneshot(request).await.unwrap();
+            (answer.status(), body(answer).await)
+        }
+    }
+
+    fn bearer(token: &trust::Token) -> String {
+        format!("Bearer {}", *token.reveal())
+    }
+
+    #[tokio::test]
+    async fn a_token_gives_its_role_in_its_namespaces() {
+        let people = people();
+        let peer = Peer::new(Via::Port);
+        let ask = async |token: &trust::Token, named| people.ask(&peer, &bearer(token), named).await;
+        let reader = people.token(TokenRole::Read, &["vision", "audio"], 0);
+        assert_eq!(ask(&reader, None).await, (StatusCode::OK, "Read vision".to_owned()));
+        assert_eq!(ask(&reader, Some("audio")).await, (StatusCode::OK, "Read audio".to_owned()));
+        let (status, why) = ask(&reader, Some("default")).await;
+        assert!(status == StatusCode::FORBIDDEN && why.contains("may not ask about namespace default"), "{why}");
+        let plain = people.token(TokenRole::Submit, &[], 0);
+        assert_eq!(ask(&plain, None).await.1, "Submit default");
+        assert_eq!(ask(&plain, Some("vision")).await.0, StatusCode::FORBIDDEN);
+        let admin = people.token(TokenRole::Admin, &[], 0);
+        assert_eq!(ask(&admin, Some("vision")).await.1, "Admin vision");
+        let asker = people.token(TokenRole::Query, &[], 0);
+        let (status, why) = ask(&asker, None).await;
+        assert!(status == StatusCode::FORBIDDEN && why.contains("may not do this"), "{why}");
+        assert!(peer.is_known());
+    }
+
+    #[tokio::test]
+    async fn whatever_is_no_token_here_is_told_the_same_and_an_expired_one_when_it_ended() {
+        let people = people();
+        let ask = async |token: &str| people.ask(&Peer::new(Via::Port), token, None).await;
+        let known = people.token(TokenRole::Read, &[], 0);
+        let unknown = trust::Token::new(trust::TokenKind::Person, Pin([7; 32]));
+        // Its id is kept with another secret.
+        let wrong = trust::Token::new(trust::TokenKind::Person, Pin([7; 32]));
+        let record = people.register.tokens()[0].record.clone();
+        people.register.show_token(TokenId(wrong.id().0), Some(TokenRecord { id: TokenId(wrong.id().0), ..record }));
+        let first = ask(&bearer(&unknown)).await;
+        assert_eq!(first.0, StatusCode::UNAUTHORIZED);
+        for shown in
+            [bearer(&wrong), "Bearer LST1-".to_owned(), format!("{}A", bearer(&known)), "bearer LSJ1-x".to_owned()]
+        {
+            assert_eq!(ask(&shown).await, first, "{shown}");
+        }
+        let expired = people.token(TokenRole::Read, &[], 1_700_000_000_000);
+        let (status, why) = ask(&bearer(&expired)).await;
+        assert!(status == StatusCode::UNAUTHORIZED && why.contains("has expired at 2023-11-14T22:13:20Z"), "{why}");
+        assert_eq!(ask(&bearer(&known).to_lowercase()).await.0, StatusCode::OK, "in small letters too");
+    }
+
+    #[tokio::test]
+    async fn a_removed_token_ends_what_it_has_opened_and_is_good_for_nothing_more() {
+        let World { dir: _dir, entrance, .. } = world();
+        let register = Arc::new(Register::default());
+        let endless = |_: Request<Body>| async {
+            Response::new(Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, Infallible>>()))
+        };
+        let router = Router::new().fallback(any(endless)).layer(Gate::of(&entrance, Arc::clone(&register)));
+        let people = People { _dir: tempfile::tempdir().unwrap(), register, router };
+        let token = people.token(TokenRole::Read, &[], 0);
+        let peer = Peer::new(Via::Port).from([127, 0, 0, 9].into());
+        let mut request = list().header(header::HOST, "localhost").header(header::AUTHORIZATION, bearer(&token));
+        request = request.header(header::CONTENT_TYPE, "application/grpc");
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(peer.clone());
+        let open = people.router.clone().oneshot(request).await.unwrap();
+        let used = people.register.tokens()[0].last_used();
+        assert!(used.from == Some([127, 0, 0, 9].into()) && used.at_ms.abs_diff(now_ms()) < 60_000);
+        people.register.show_token(TokenId(token.id().0), None);
+        let whole = open.into_body().collect().await.unwrap();
+        assert_eq!(whole.trailers().unwrap()["grpc-status"], "16");
+        assert_eq!(people.ask(&peer, &bearer(&token), None).await.0, StatusCode::UNAUTHORIZED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_wrong_token_the_next_answer_of_that_connection_waits() {
+        let people = people();
+        let token = people.token(TokenRole::Read, &[], 0);
+        let (peer, other) = (Peer::new(Via::Port), Peer::new(Via::Port));
+        let took = async |peer: &Peer, shown: &str| {
+            let began = tokio::time::Instant::now();
+            let (status, _) = people.ask(peer, shown, None).await;
+            (status, began.elapsed().as_secs())
+        };
+        assert_eq!(took(&peer, "Bearer LST1-x").await, (StatusCode::UNAUTHORIZED, 0));
+        assert_eq!(took(&peer, "Bearer lsl_x").await, (StatusCode::UNAUTHORIZED, 1));
+        assert_eq!(took(&other, &bearer(&token)).await, (StatusCode::OK, 0));
+        assert_eq!(took(&peer, &bearer(&token)).await, (StatusCode::OK, 2));
+        assert_eq!(took(&peer, &bearer(&token)).await, (StatusCode::OK, 0));
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::{AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, Now, Record, WorkerId};
+use longshore_core::{
+    AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, MembersInput, Now, Record, WorkerId,
+};
 
 use super::{
     check::{Check, demand},
@@ -46,7 +48,9 @@ impl Oracle {
         for (worker, loss) in lost {
             self.lose(worker, loss, &mut causes, coverage);
         }
-        if let Input::Hello { worker, incarnation, .. } = seen.input {
+        if let Input::Hello { worker, incarnation, .. } = seen.input
+            && !self.live.is_revoked(*worker)
+        {
             self.comes_back(*worker, *incarnation, &mut causes, coverage);
         }
         if let Input::Finished { worker, incarnation, results } = seen.input {
@@ -95,10 +99,16 @@ impl Oracle {
             self.workers.get(worker).map(|known| known.incarnation == *incarnation)
         };
         match input {
+            Input::Hello { worker, .. } if self.live.is_revoked(*worker) => Vec::new(),
             Input::Hello { worker, incarnation, .. } if is(worker, incarnation) == Some(false) => {
                 vec![(*worker, Loss::Restart)]
             }
             Input::Goodbye { worker, incarnation } if is(worker, incarnation) == Some(true) => {
+                vec![(*worker, Loss::Goodbye)]
+            }
+            Input::Members { ask: MembersInput::RemoveWorker { worker, revoke: true }, .. }
+                if self.live.member(*worker).is_some() && self.workers.contains_key(worker) =>
+            {
                 vec![(*worker, Loss::Goodbye)]
             }
             Input::Tick => self
@@ -119,6 +129,13 @@ impl Oracle {
                 coverage.saw("a worker missed after a coordinator crash");
                 expected.insert(worker);
             }
+        }
+        if let Input::Members { ask: MembersInput::RemoveWorker { worker, .. }, .. } = seen.input
+            && self.is_out(seen, *worker)
+            && self.missed.remove(worker)
+        {
+            coverage.saw("a worker removed that was waited for");
+            expected.insert(*worker);
         }
         let gone: BTreeSet<WorkerId> = seen
             .out

@@ -58,10 +58,14 @@ impl Oracle {
             Record::Worker(worker) => {
                 let said = matches!(seen.input, Input::Hello { worker: who, .. } if *who == worker.id);
                 demand!(said, "{} did not say hello", worker.id);
+                demand!(!self.live.is_revoked(worker.id), "{} was revoked and is here", worker.id);
                 Ok(())
             }
             // Checked before all others.
             Record::WorkerGone(_) => Ok(()),
+            Record::Token(_) | Record::TokenGone(_) | Record::Member(_) | Record::MemberGone(_) => {
+                self.membership_may_be(seen, record, coverage)
+            }
         }
     }
 

@@ -27,6 +27,11 @@ impl Oracle {
         let Input::Hello { worker, incarnation, slots, held, .. } = seen.input else {
             return Ok(stops);
         };
+        if self.live.is_revoked(*worker) {
+            coverage.saw("a hello of a revoked worker");
+            demand!(seen.out.orders.is_empty(), "a revoked worker is told {:?}", seen.out.orders);
+            return Ok(stops);
+        }
         self.missed.remove(worker);
         self.told.remove(worker);
         let known = Known {

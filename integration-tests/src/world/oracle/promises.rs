@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::{AttemptId, ItemKey, JobId, JobState, Reply};
+use longshore_core::{AttemptId, ItemKey, JobId, JobState, MembersInput, Reply, TokenId, WorkerId};
 
 use super::check::{Check, demand};
 use crate::world::{client::Wish, kept::Kept, script::detail_of};
@@ -14,6 +14,10 @@ pub struct Promises {
     cancelled: BTreeSet<JobId>,
     /// By service: its generation, and whether it is deployed.
     services: BTreeMap<String, (u64, bool)>,
+    /// Tokens that were made.
+    tokens: BTreeSet<TokenId>,
+    /// Workers that have joined, and whether they were revoked since.
+    members: BTreeMap<WorkerId, bool>,
     /// Successes that their workers have forgotten because they were told they may.
     pub(super) settled: BTreeMap<ItemKey, AttemptId>,
 }
@@ -36,8 +40,27 @@ impl Promises {
                     promised.1 = false;
                 }
             }
+            (_, Reply::TokenMade(token)) => {
+                self.tokens.insert(token.id);
+            }
+            (_, Reply::Joined(member)) => {
+                self.members.entry(member.id).or_insert(false);
+            }
+            (Wish::Members(MembersInput::RemoveWorker { revoke: true, .. }), Reply::WorkerRemoved { worker, .. }) => {
+                self.members.insert(*worker, true);
+            }
             _ => {}
         }
+    }
+
+    /// A token is good for nothing any more.
+    pub(super) fn token_gone(&mut self, token: TokenId) {
+        self.tokens.remove(&token);
+    }
+
+    /// A worker is no member any more.
+    pub(super) fn member_gone(&mut self, worker: WorkerId) {
+        self.members.remove(&worker);
     }
 
     /// The job runs again.
@@ -63,6 +86,13 @@ impl Promises {
             demand!(now >= *generation, "generation {generation} of {name} is lost");
             let is = service.is_some_and(|service| service.plan.is_some());
             demand!(*deployed || now > *generation || !is, "removed {name} is back");
+        }
+        for token in &self.tokens {
+            demand!(kept.token(*token).is_some(), "token {token} is lost");
+        }
+        for (worker, revoked) in &self.members {
+            demand!(kept.member(*worker).is_some(), "member {worker} is lost");
+            demand!(!revoked || kept.is_revoked(*worker), "revoked {worker} is back");
         }
         for (item, id) in &self.settled {
             let is = kept.outcome(item).is_some_and(|it| it.detail == detail_of(*id));

@@ -30,7 +30,8 @@ impl Oracle {
             Input::Cancel { request, .. }
             | Input::Retry { request, .. }
             | Input::Deploy { request, .. }
-            | Input::Remove { request, .. } => (request, None),
+            | Input::Remove { request, .. }
+            | Input::Members { request, .. } => (request, None),
             _ => {
                 demand!(seen.out.replies.is_empty(), "an answer to nobody");
                 return Ok(());
@@ -40,6 +41,9 @@ impl Oracle {
             return Err(format!("{} answers to one request", seen.out.replies.len()));
         };
         demand!(answered == request, "the answer is for another request");
+        if let Input::Members { ask, .. } = seen.input {
+            return self.members_reply_is_true(seen, ask, reply);
+        }
         self.reply_is_true(seen.input, reply, truth)
     }
 

@@ -25,7 +25,7 @@ const SHOULD: [(&str, &str); 30] = [
     ("/longshore.v1.Services/Remove", "uaaddd"),
     ("/longshore.v1.Services/List", "uaaadd"),
     ("/longshore.v1.Services/Get", "uaaadd"),
-    ("/longshore.v1.Services/Query", "uaddad"),
+    ("/longshore.v1.Services/Query", "uaadad"),
     ("/longshore.v1.Agent/Link", "uaddda"),
     ("/longshore.v1.Agent/Leaves", "uaddda"),
     ("/longshore.v1.Agent/Workers", "uaaadd"),
@@ -39,7 +39,7 @@ const SHOULD: [(&str, &str); 30] = [
     ("/grpc.health.v1.Health/Check", "uaaaaa"),
     ("/grpc.health.v1.Health/Watch", "uaaaaa"),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "uaaaaa"),
-    ("/v1/services/find/query", "uaddad"),
+    ("/v1/services/find/query", "uaadad"),
 ];
 
 fn told(method: &str, path: &str) -> String {

@@ -1,0 +1,139 @@
+//! The other end of a connection: how it came in, whether it is known who it is, and how long it waits after a wrong token.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use longshore_local::User;
+use tokio::time::{Instant, sleep_until};
+
+use crate::limits;
+
+/// How a connection came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// By the socket, from a process of this user; `None` is one whom the kernel cannot name.
+    Socket(Option<User>),
+    /// By TCP.
+    Port,
+}
+
+/// The other end of a connection: put into each of its requests.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub(super) via: Via,
+    /// Its address, where it has one.
+    pub(super) from: Option<IpAddr>,
+    known: Arc<AtomicBool>,
+    wrong: Arc<Mutex<Wrong>>,
+}
+
+/// What follows from wrong tokens. It is the connection's: whoever else comes from its address notices nothing.
+#[derive(Debug, Default)]
+struct Wrong {
+    /// Before that nothing is answered.
+    until: Option<Instant>,
+    pause: Duration,
+    waiting: usize,
+}
+
+impl Peer {
+    /// Of a new connection.
+    pub fn new(via: Via) -> Self {
+        Self { via, from: None, known: Arc::default(), wrong: Arc::default() }
+    }
+
+    /// From this address.
+    pub fn from(self, address: IpAddr) -> Self {
+        Self { from: Some(address), ..self }
+    }
+
+    /// Whether it is known who it is.
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is known who it is.
+    pub fn is_known_now(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// A token was shown that is none, or not with its secret. What is asked next waits for a while, longer each time.
+    pub fn was_wrong(&self) {
+        let (first, longest) = limits::WRONG_TOKEN_PAUSE;
+        let mut wrong = self.wrong();
+        wrong.pause = (wrong.pause * 2).clamp(first, longest);
+        wrong.until = Some(Instant::now() + wrong.pause);
+    }
+
+    /// What has to be waited for before anything else is looked at, if anything.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        let mut wrong = self.wrong();
+        let until = wrong.until.filter(|until| *until > Instant::now())?;
+        wrong.waiting += 1;
+        let is_one_too_many = wrong.waiting > limits::WRONG_TOKEN_WAITING;
+        Some(Pause { peer: self.clone(), until, is_one_too_many })
+    }
+
+    fn wrong(&self) -> MutexGuard<'_, Wrong> {
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that waits because a wrong token was shown before it.
+#[derive(Debug)]
+pub(super) struct Pause {
+    peer: Peer,
+    until: Instant,
+    is_one_too_many: bool,
+}
+
+impl Pause {
+    /// Until it is over; false if so many wait already that this one is not to be looked at.
+    pub async fn over(self) -> bool {
+        if !self.is_one_too_many {
+            sleep_until(self.until).await;
+        }
+        !self.is_one_too_many
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.peer.wrong().waiting -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_the_longest_and_only_their_connection_waits() {
+        let (peer, other) = (Peer::new(Via::Port), Peer::new(Via::Port));
+        assert!(peer.pause().is_none());
+        for seconds in [1, 2, 4, 8, 8] {
+            peer.was_wrong();
+            let began = Instant::now();
+            assert!(peer.clone().pause().unwrap().over().await && other.pause().is_none());
+            assert_eq!(began.elapsed().as_secs(), seconds);
+            assert!(peer.pause().is_none(), "it is over");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_few_wait() {
+        let peer = Peer::new(Via::Port);
+        peer.was_wrong();
+        let waiting: Vec<_> = (0..limits::WRONG_TOKEN_WAITING).map(|_| peer.pause().unwrap()).collect();
+        let began = Instant::now();
+        assert!(!peer.pause().unwrap().over().await && began.elapsed().is_zero());
+        drop(waiting);
+        assert!(peer.pause().unwrap().over().await);
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a request goes no further, and how whoever made it is told.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use longshore_core::WorkerId;
+use longshore_local::User;
+use longshore_proto::namespace::BadNamespace;
+use tonic::{Code, Status};
+
+use crate::{api::caller::Caller, error::date, limits, net::problem::problem};
+
+/// Why a request goes no further.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("the headers of a request have at most {} bytes", limits::HEADER_BYTES)]
+    Headers,
+    #[error("requests from other origins are refused")]
+    Foreign,
+    #[error("this coordinator belongs to another user{}", whom(.0))]
+    Stranger(Option<User>),
+    #[error(
+        "a token is needed: send the header `authorization: Bearer TOKEN`, with what is in the coordinator's token file"
+    )]
+    NoToken,
+    #[error("the token is not the one of this coordinator, which has a new one at each start")]
+    WrongToken,
+    #[error("the token is unknown here: it was removed, or is another coordinator's")]
+    UnknownToken,
+    #[error("the token has expired at {}", date(*.0))]
+    ExpiredToken(u64),
+    #[error("too many requests of this connection wait already, since a wrong token was shown")]
+    TooManyWrong,
+    #[error(transparent)]
+    Namespace(#[from] BadNamespace),
+    #[error("{0} may not do this")]
+    Denied(Caller),
+    #[error("{caller} may not ask about namespace {}", .caller.namespace)]
+    NotTheirs { caller: Caller },
+    #[error("worker {0} was revoked")]
+    Revoked(WorkerId),
+    #[error("there is no such thing here")]
+    Unknown,
+}
+
+fn whom(user: &Option<User>) -> String {
+    user.map_or_else(String::new, |user| format!(", and you are {user}"))
+}
+
+impl Refused {
+    /// Whether a token was shown that is none: whoever guesses has to wait.
+    pub fn is_guess(&self) -> bool {
+        matches!(self, Self::WrongToken | Self::UnknownToken)
+    }
+
+    fn status(&self) -> Status {
+        let code = match self {
+            Self::Headers | Self::Namespace(_) => Code::InvalidArgument,
+            Self::NoToken | Self::WrongToken | Self::UnknownToken | Self::ExpiredToken(_) => Code::Unauthenticated,
+            Self::TooManyWrong => Code::ResourceExhausted,
+            Self::Foreign | Self::Stranger(_) | Self::Denied(_) | Self::NotTheirs { .. } | Self::Revoked(_) => {
+                Code::PermissionDenied
+            }
+            Self::Unknown => Code::Unimplemented,
+        };
+        Status::new(code, self.to_string())
+    }
+
+    /// The answer to a request.
+    pub fn answer(&self, is_grpc: bool) -> Response {
+        // A page of strangers shall not get an answer that looks like one.
+        let is_grpc = is_grpc && !matches!(self, Self::Foreign);
+        match self {
+            Self::Headers if !is_grpc => {
+                problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", &self.to_string(), None)
+            }
+            Self::Foreign => problem(StatusCode::FORBIDDEN, "forbidden", &self.to_string(), None),
+            _ => answer(&self.status(), is_grpc),
+        }
+    }
+}
+
+/// A status as the answer to a request.
+pub fn answer(status: &Status, is_grpc: bool) -> Response {
+    if is_grpc {
+        return status.clone().into_http();
+    }
+    let (http, code) = match status.code() {
+        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        Code::PermissionDenied => (StatusCode::FORBIDDEN, "permission_denied"),
+        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),
+        Code::Unimplemented => (StatusCode::NOT_FOUND, "not_found"),
+        _ => (StatusCode::BAD_REQUEST, "invalid_argument"),
+    };
+    let mut response = problem(http, code, status.message(), None).into_response();
+    if http == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
