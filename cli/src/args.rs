@@ -2,6 +2,7 @@
 
 pub mod container;
 pub mod job;
+pub mod listen;
 pub mod servers;
 pub mod submission;
 

@@ -9,7 +9,7 @@ mod say;
 mod stage;
 mod texts;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
@@ -17,7 +17,10 @@ use longshore_worker::home::Home;
 
 use self::{say::say, stage::Stage};
 use crate::{
-    args::servers::Runtime,
+    args::{
+        listen::ListenAt,
+        servers::{Runtime, ServingArgs},
+    },
     commands::{
         run::{self, RunArgs},
         service::{self, ServiceCommand},
@@ -73,9 +76,10 @@ async fn with_stage(stage: &Stage, home: Home, dir: &std::path::Path, context: &
     say(&format!("Containers by: {}\n", stage.runtime().name()));
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let interrupt = Interrupt::listen();
-    let up = Up::start(dir, SocketAddr::from(([127, 0, 0, 1], 0)), false, home, stage.runtime(), slots).await?;
+    let serving = ServingArgs::of(dir.to_owned(), ListenAt::loopback(0));
+    let up = Up::start(dir, &serving, home, stage.runtime(), slots).await?;
     let played = tokio::select! {
-        played = play(stage, dir, &up.address, context) => played,
+        played = play(stage, dir, &up.doors.local, context) => played,
         () = interrupt.typed() => {
             eprintln!("interrupted; cleaning up");
             Ok(Exit::Interrupted)

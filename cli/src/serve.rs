@@ -1,8 +1,8 @@
 //! The servers, wired together: the one place of the command line that knows their insides.
 
+mod listen;
+
 use std::{
-    io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use longshore_coordinator::{Config, Coordinator};
-use longshore_local::{Entrance, PrivateDir, TokenSource};
+use longshore_local::{PrivateDir, TokenSource};
 use longshore_worker::{
     agent,
     home::Home,
@@ -26,14 +26,14 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit, umask},
 };
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::listen::Doors;
 use crate::{
-    args::servers::{self, CapacityArgs, CoordinatorArgs, UpArgs, WorkerArgs},
+    args::servers::{self, CapacityArgs, CoordinatorArgs, ServingArgs, UpArgs, WorkerArgs},
     exit::Exit,
     failure::Failure,
 };
@@ -44,13 +44,13 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Coordinator and worker on this machine.
 pub async fn up(args: UpArgs) -> Result<ExitCode> {
     let stop = stop_signal()?;
-    let data = private(&args.data)?;
+    let data = private(&args.serving.data)?;
     let home = Home::open(&data.join("worker"))?;
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
-    let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.data.display());
-    let up = Up::start(&data, args.listen, args.accept_data_loss, home, runtime, slots).await?;
-    announce(&up.address, &about, &up.word);
+    let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.serving.data.display());
+    let up = Up::start(&data, &args.serving, home, runtime, slots).await?;
+    up.doors.announce(&about);
     let ended_early = up.until(stop).await;
     up.stop().await?;
     ended_early?;
@@ -59,10 +59,8 @@ pub async fn up(args: UpArgs) -> Result<ExitCode> {
 
 /// A coordinator and a worker in this process.
 pub struct Up {
-    /// Where the coordinator listens.
-    pub address: String,
-    /// How its own user and others come in.
-    word: String,
+    /// Where the coordinator is reached.
+    pub doors: Doors,
     /// Cancelled when one of the two has ended.
     ended: CancellationToken,
     leave: CancellationToken,
@@ -75,26 +73,22 @@ impl Up {
     /// Starts both.
     pub async fn start(
         data: &Path,
-        listen_at: SocketAddr,
-        accept_data_loss: bool,
+        args: &ServingArgs,
         home: Home,
         runtime: Arc<dyn Runtime>,
         slots: u32,
     ) -> Result<Self> {
-        let listener = listen(listen_at).await?;
-        let address = format!("http://{}", listener.local_addr()?);
         let (ended, leave, stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         // Whoever comes in while the store is opened waits, as at the port.
-        let entrance = entrance(&listener)?;
-        let word = word(&entrance);
-        let coordinator = open(data, accept_data_loss)?;
+        let (listening, doors) = listen::all(args).await?;
+        let coordinator = open(data, args)?;
         let nearby = coordinator.nearby(home.id().into_bytes());
-        let serving = coordinator.serve(listener, entrance, stop.clone().cancelled_owned());
+        let serving = coordinator.serve(listening, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
-        let config = config(&address, servers::host_name(), slots);
+        let config = config(&doors.local, servers::host_name(), slots);
         let working = agent::run(home, runtime, config, Some(nearby), leave.clone().cancelled_owned());
         let worker = tokio::spawn(telling(ended.clone(), working));
-        Ok(Self { address, word, ended, leave, worker, stop, coordinator })
+        Ok(Self { doors, ended, leave, worker, stop, coordinator })
     }
 
     /// Waits for `stop`, or for one of the two to end by itself, which is an error.
@@ -125,13 +119,12 @@ async fn telling<T>(ended: CancellationToken, work: impl Future<Output = T>) -> 
 /// A coordinator alone.
 pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
     let stop = stop_signal()?;
+    let args = args.serving;
     let data = private(&args.data)?;
-    let listener = listen(args.listen).await?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let entrance = entrance(&listener)?;
-    let coordinator = open(&data, args.accept_data_loss)?;
-    announce(&address, &format!("data in {}", args.data.display()), &word(&entrance));
-    coordinator.serve(listener, entrance, stop.cancelled_owned()).await?;
+    let (listening, doors) = listen::all(&args).await?;
+    let coordinator = open(&data, &args)?;
+    doors.announce(&format!("data in {}", args.data.display()));
+    coordinator.serve(listening, stop.cancelled_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -193,54 +186,19 @@ fn private(data: &Path) -> Result<PathBuf> {
     Ok(opened.path().to_owned())
 }
 
-/// How the coordinator's own user comes in, and others with its token.
-fn entrance(listener: &TcpListener) -> Result<Entrance> {
-    Entrance::open(listener.local_addr()?).map_err(|error| {
-        let hint = "LONGSHORE_RUNTIME_DIR names a directory to use for its socket";
-        anyhow::Error::new(error).context(Failure::new(Exit::Failed, "nobody could be let in").hint(hint))
-    })
-}
-
-fn word(entrance: &Entrance) -> String {
-    format!("socket {}, token in {}", entrance.socket().display(), entrance.token_file().display())
-}
-
 fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
     agent::Config { coordinator: coordinator.to_owned(), token: None, name, slots: slots as usize, idle: IDLE }
 }
 
-fn open(data: &Path, accept_data_loss: bool) -> Result<Coordinator> {
-    let mut config = Config { accept_data_loss, ..Config::new(data.join("coordinator"), data.join("keys")) };
+fn open(data: &Path, args: &ServingArgs) -> Result<Coordinator> {
+    let keys = args.keys.clone().unwrap_or_else(|| data.join("keys"));
+    let mut config = Config {
+        accept_data_loss: args.accept_data_loss,
+        new_authority: args.new_authority,
+        ..Config::new(data.join("coordinator"), keys)
+    };
     config.store.probe = longshore_coordinator::Probe::Child;
     Ok(tokio::task::block_in_place(|| Coordinator::open(&config))?)
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        let why = format!("{address} is not a loopback address: connections are not encrypted yet");
-        return Err(Failure::usage(why)
-            .hint("listen on 127.0.0.1, and reach it from elsewhere through `ssh -L`")
-            .into());
-    }
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let failure = Failure::new(Exit::Failed, format!("something listens on {address} already"))
-                .hint("is another `longshore up` running? choose another port with --listen");
-            Err(failure.into())
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot listen on {address}")),
-    }
-}
-
-/// The address on standard output, for scripts; the rest for people.
-fn announce(address: &str, about: &str, word: &str) {
-    use std::io::Write as _;
-    eprintln!("longshore {} is up: {about}", env!("CARGO_PKG_VERSION"));
-    eprintln!("for its own user and root: {word}");
-    let mut out = io::stdout().lock();
-    // Nobody may be reading.
-    let _ = writeln!(out, "{address}").and_then(|()| out.flush());
 }
 
 /// What every server needs of its process, whatever it was started with.

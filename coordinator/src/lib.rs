@@ -28,11 +28,12 @@ mod replica;
 mod room;
 mod workers;
 
+pub use longshore_authority::{PublicCertificate, PublicError};
 pub use longshore_blobs::Progress as InspectProgress;
 pub use longshore_store::{Options as StoreOptions, Probe, probe_main_if_asked};
 
 pub use crate::{
     inspect::{Finding, inspect},
-    net::server::ServeError,
-    open::{Config, Coordinator, OpenError},
+    net::server::{Local, ServeError},
+    open::{Config, Coordinator, Listening, OpenError},
 };

@@ -7,10 +7,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use longshore_authority::{Authority, KeysError};
+use longshore_authority::{Authority, KeysError, PublicCertificate};
 use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{Core, Settings, WorkerId};
-use longshore_local::{Entrance, PrivateDir, PrivateDirError};
+use longshore_local::{PrivateDir, PrivateDirError};
 use longshore_proto::v1::ReplicaId;
 use longshore_root::{Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Epoch, Op, Options, Reader, SledStore, Store};
@@ -25,8 +25,10 @@ use crate::{
     members::register::Register,
     net::{
         door::Door,
+        gate::Hosts,
         grpc::BlobsService,
-        server::{self, Entrances, ServeError, Served},
+        secure::Secure,
+        server::{self, Entrances, Local, ServeError, Served},
     },
     replica::Engine,
     room::DiskRoom,
@@ -114,6 +116,18 @@ impl OpenError {
     }
 }
 
+/// Where a coordinator is reached.
+pub struct Listening {
+    /// On this machine; at least one. Everybody needs the token of the entrance, which is for its own user and root.
+    pub local: Vec<Local>,
+    /// From other machines, by TLS.
+    pub secure: Vec<TcpListener>,
+    /// By which names it is called from there, beside its addresses.
+    pub hostnames: Vec<String>,
+    /// For browsers.
+    pub public: Option<PublicCertificate>,
+}
+
 /// A coordinator that knows what it kept and is ready to serve.
 pub struct Coordinator {
     driver: Handle,
@@ -197,25 +211,21 @@ impl Coordinator {
         Box::new(move |replicas| tunnels.set_nearby(WorkerId(worker), replicas))
     }
 
-    /// Serves until `stop` is done, then makes everything durable that was taken in. At the port everybody needs the token
-    /// of the entrance, which is for its own user and root.
+    /// Serves until `stop` is done, then makes everything durable that was taken in.
     ///
     /// # Errors
-    /// When the listener cannot be used, or is not on loopback.
-    pub async fn serve(
-        self,
-        listener: TcpListener,
-        entrance: Entrance,
-        stop: impl Future<Output = ()> + Send,
-    ) -> Result<(), ServeError> {
-        let door = Door::open(entrance.door(), self.catalog.blobs(), self.room.clone()).map(Arc::new);
+    /// When a listener cannot be used, or one without TLS is not on loopback.
+    pub async fn serve(self, listening: Listening, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let Listening { local, secure, hostnames, public } = listening;
+        let first = local.first().ok_or(ServeError::NoEntrance)?;
+        let door = Door::open(first.entrance.door(), self.catalog.blobs(), self.room.clone()).map(Arc::new);
         let router = self.served(door.clone()).routes()?;
-        let served = server::serve(
-            Entrances { port: listener, own: entrance, door, register: Arc::clone(&self.register) },
-            router,
-            stop,
-        )
-        .await;
+        let listened = secure.iter().filter_map(|listener| Some(listener.local_addr().ok()?.ip()));
+        let hosts = Hosts::new(self.authority.cluster(), listened, &hostnames);
+        let tls = longshore_authority::server(Arc::clone(&self.authority), public)?;
+        let secure = secure.into_iter().map(|listener| Secure::new(listener, Arc::clone(&tls))).collect();
+        let register = Arc::clone(&self.register);
+        let served = server::serve(Entrances { local, secure, hosts, door, register }, router, stop).await;
         self.tunnels.close();
         self.sessions.close();
         self.driver.stop().await;

@@ -1,12 +1,14 @@
 //! Flags of the servers.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, thread};
+use std::{num::NonZeroU32, path::PathBuf, thread};
 
 use clap::{Args, ValueEnum};
 use longshore_local::data_dir;
 
-/// Where a coordinator listens unless told otherwise: only this machine can reach it.
-const LISTEN: &str = "127.0.0.1:7077";
+use super::listen::ListenAt;
+
+/// Where a coordinator listens unless told otherwise, on loopback: only this machine can reach it.
+const PORT: u16 = 7077;
 
 /// How containers are run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -23,17 +25,11 @@ pub enum Runtime {
 #[command(after_help = "Examples:
   longshore up
   longshore up --data /srv/longshore --slots 16
+  longshore up --listen 127.0.0.1:7077 --listen 192.0.2.1:7077
   longshore up --runtime process")]
 pub struct UpArgs {
-    /// Where everything is kept
-    #[arg(long, value_name = "DIR", default_value_os_t = data_dir())]
-    pub data: PathBuf,
-    /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = LISTEN)]
-    pub listen: SocketAddr,
-    /// Start although acknowledged data is lost: what is gone is given up, and jobs that need it fail
-    #[arg(long)]
-    pub accept_data_loss: bool,
+    #[command(flatten)]
+    pub serving: ServingArgs,
     #[command(flatten)]
     pub capacity: CapacityArgs,
 }
@@ -42,17 +38,56 @@ pub struct UpArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   longshore coordinator
-  longshore coordinator --data /srv/longshore --listen 127.0.0.1:7000")]
+  longshore coordinator --data /srv/longshore --listen 127.0.0.1:7000
+  longshore coordinator --listen 0.0.0.0:7077 --hostname longshore.example.org")]
 pub struct CoordinatorArgs {
+    #[command(flatten)]
+    pub serving: ServingArgs,
+}
+
+/// What every coordinator is told.
+#[derive(Debug, Clone, Args)]
+pub struct ServingArgs {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value_os_t = data_dir())]
     pub data: PathBuf,
-    /// Address to listen on
-    #[arg(long, value_name = "ADDR:PORT", default_value = LISTEN)]
-    pub listen: SocketAddr,
+    /// Address to listen on; may be repeated. Loopback is for this machine, any other is served with TLS alone
+    #[arg(long, value_name = "ADDR:PORT", default_values_t = [ListenAt::loopback(PORT)])]
+    pub listen: Vec<ListenAt>,
+    /// Name by which browsers and programs of other machines call it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Vec<String>,
+    /// Certificate for browsers, in PEM, with what has signed it; looked after while it runs
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Where the key that other machines trust is kept; `keys` in the data directory unless set. Back it up apart from the data
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// Make a new such key where it is lost: then every worker of another machine has to join again
+    #[arg(long)]
+    pub new_authority: bool,
     /// Start although acknowledged data is lost: what is gone is given up, and jobs that need it fail
     #[arg(long)]
     pub accept_data_loss: bool,
+}
+
+impl ServingArgs {
+    /// On one address, with everything in one directory.
+    pub fn of(data: PathBuf, listen: ListenAt) -> Self {
+        Self {
+            data,
+            listen: vec![listen],
+            hostname: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            keys: None,
+            new_authority: false,
+            accept_data_loss: false,
+        }
+    }
 }
 
 /// A worker to run.

@@ -9,12 +9,12 @@ use prost::Message;
 use super::{
     convert::decode,
     error::{LoadError, Malformed},
-    keys::CLUSTER,
+    keys::{CLUSTER, MEMBER, TOKEN},
     v1,
 };
 
 /// First bytes of the keys of what trusts the authority: tokens and members.
-const TRUSTING: [&[u8]; 2] = [b"a", b"m"];
+const TRUSTING: [u8; 2] = [TOKEN, MEMBER];
 
 /// What is kept of it, if it is kept.
 ///
@@ -29,7 +29,7 @@ pub fn load(reader: &dyn Reader) -> Result<Option<Kept>, LoadError> {
     let pin = kept.pin.as_ref().try_into().map_err(|_| malformed(Malformed::Digest { field: "pin", bytes }))?;
     let mut is_trusted = false;
     for prefix in TRUSTING {
-        is_trusted |= !reader.scan(prefix, None, 1)?.is_empty();
+        is_trusted |= !reader.scan(&[prefix], None, 1)?.is_empty();
     }
     Ok(Some(Kept { cluster, pin: Pin(pin), is_trusted }))
 }
@@ -57,7 +57,7 @@ mod tests {
             store.commit(Epoch::default(), &batch).unwrap();
             assert_eq!(load(&*store.reader()).unwrap(), Some(Kept { cluster, pin, is_trusted: false }));
             let mut batch = Batch::new();
-            batch.put([prefix, b"one"].concat(), b"".to_vec());
+            batch.put([&[prefix], &b"one"[..]].concat(), b"".to_vec());
             store.commit(Epoch::default(), &batch).unwrap();
             assert_eq!(load(&*store.reader()).unwrap(), Some(Kept { cluster, pin, is_trusted: true }));
         }

@@ -86,14 +86,16 @@ impl<S: Service<Request<Body>>> Service<Request<Incoming>> for OfConnection<S> {
 
 /// Serves a connection until it ends: by the other end, because nothing comes, or because nobody shows who it is.
 pub async fn serve<L: Listener>(
-    stream: L::Stream,
+    arrived: L::Arrived,
     peer: Peer,
     mut make: impl MakeService<Peer, Request<Incoming>, Service: Requests, MakeError = Infallible>,
 ) {
     // Whoever says nothing holds no place.
-    if !matches!(timeout(limits::HEADER_TIME, L::readable(&stream)).await, Ok(Ok(()))) {
-        return;
-    }
+    let (stream, peer) = match timeout(limits::HEADER_TIME, L::greet(arrived, peer)).await {
+        Ok(Ok(greeted)) => greeted,
+        Ok(Err(error)) => return tracing::debug!(%error, "a connection has ended before anything was asked"),
+        Err(_) => return,
+    };
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
         .http1()

@@ -38,6 +38,7 @@ use self::{
     refused::{Refused, answer},
 };
 pub use self::{
+    origin::Hosts,
     peer::{Peer, Via},
     rights::{Verdict, decide},
 };
@@ -58,6 +59,7 @@ pub struct Gate {
     owner: User,
     token: TokenDigest,
     register: Arc<Register>,
+    hosts: Arc<Hosts>,
 }
 
 /// A request that goes on.
@@ -69,9 +71,9 @@ struct Passed {
 }
 
 impl Gate {
-    /// For the coordinator whose entrance and register these are.
-    pub fn of(entrance: &Entrance, register: Arc<Register>) -> Self {
-        Self { owner: entrance.owner(), token: entrance.token(), register }
+    /// For the coordinator whose entrance and register these are, and which is called by these names from other machines.
+    pub fn of(entrance: &Entrance, register: Arc<Register>, hosts: Arc<Hosts>) -> Self {
+        Self { owner: entrance.owner(), token: entrance.token(), register, hosts }
     }
 
     /// Who is at the other end; `None` when nothing is shown.
@@ -86,6 +88,8 @@ impl Gate {
             return Known::by_token(&self.register, token, peer.from).map(Some);
         }
         match (self.token.admits(shown), peer.via) {
+            // The entrance's token is for this machine.
+            (_, Via::Tls(_)) => Err(Refused::WrongToken),
             (true, _) => Ok(Some(Known::admin(Principal::Token))),
             (false, Via::Socket(user)) => Err(Refused::Stranger(user)),
             (false, Via::Port) => Err(Refused::WrongToken),
@@ -98,18 +102,23 @@ impl Gate {
         if headers_bytes(request.headers()) > limits::HEADER_BYTES as usize {
             return Err(Refused::Headers);
         }
-        if origin::is_foreign(request.headers(), request.uri()) {
+        let peer = request.extensions().get::<Peer>();
+        let is_foreign = match peer {
+            Some(Peer { via: Via::Tls(_), here, .. }) => self.hosts.is_foreign(request.headers(), request.uri(), *here),
+            _ => origin::is_foreign(request.headers(), request.uri()),
+        };
+        if is_foreign {
             return Err(Refused::Foreign);
         }
         if decide(None, method, path) == Verdict::Allowed {
             // Whoever it is: what they show is not looked at.
             return Ok(Passed { caller: None, standing: None });
         }
-        let peer = request.extensions().get::<Peer>().ok_or(Refused::NoToken)?;
+        let peer = peer.ok_or(Refused::NoToken)?;
         let Some(known) = self.known(peer, request.headers())? else {
             return Err(match peer.via {
                 Via::Socket(user) => Refused::Stranger(user),
-                Via::Port => Refused::NoToken,
+                Via::Port | Via::Tls(_) => Refused::NoToken,
             });
         };
         peer.is_known_now();

@@ -1,4 +1,4 @@
-//! Where connections come in: the port for whoever has the token, the socket for the coordinator's own user.
+//! Where connections come in on this machine: the port for whoever has the token, the socket for the coordinator's own user.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -22,26 +22,36 @@ const LOOK_AFTER: Duration = Duration::from_secs(10);
 
 /// A listener that says how its connections came in.
 pub trait Listener: 'static {
+    /// A connection of which nothing was heard yet.
+    type Arrived: Send + 'static;
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    async fn accept(&mut self) -> io::Result<(Self::Stream, Peer)>;
+    async fn accept(&mut self) -> io::Result<(Self::Arrived, Peer)>;
 
-    /// Until there is something to read.
-    fn readable(stream: &Self::Stream) -> impl Future<Output = io::Result<()>> + Send;
+    /// Hears the first of it, and with that perhaps who it is. Off the loop that accepts; whoever is too slow is given up.
+    fn greet(arrived: Self::Arrived, peer: Peer) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
+}
+
+/// Accepts one by TCP.
+pub(super) async fn accept_by_tcp(listener: &TcpListener, via: Via) -> io::Result<(TcpStream, Peer)> {
+    let (stream, there) = listener.accept().await?;
+    // Without this, small messages wait for acknowledgements: 40 ms each.
+    stream.set_nodelay(true)?;
+    let here = stream.local_addr()?;
+    Ok((stream, Peer::new(via).from(there.ip()).at(here.ip())))
 }
 
 impl Listener for TcpListener {
+    type Arrived = TcpStream;
     type Stream = TcpStream;
 
     async fn accept(&mut self) -> io::Result<(TcpStream, Peer)> {
-        let (stream, address) = TcpListener::accept(self).await?;
-        // Without this, small messages wait for acknowledgements: 40 ms each.
-        stream.set_nodelay(true)?;
-        Ok((stream, Peer::new(Via::Port).from(address.ip())))
+        accept_by_tcp(self, Via::Port).await
     }
 
-    async fn readable(stream: &TcpStream) -> io::Result<()> {
-        stream.readable().await
+    async fn greet(stream: TcpStream, peer: Peer) -> io::Result<(TcpStream, Peer)> {
+        stream.readable().await?;
+        Ok((stream, peer))
     }
 }
 
@@ -88,6 +98,7 @@ impl OwnSocket {
 }
 
 impl Listener for OwnSocket {
+    type Arrived = UnixStream;
     type Stream = UnixStream;
 
     async fn accept(&mut self) -> io::Result<(UnixStream, Peer)> {
@@ -106,7 +117,8 @@ impl Listener for OwnSocket {
         Ok((stream, peer))
     }
 
-    async fn readable(stream: &UnixStream) -> io::Result<()> {
-        stream.readable().await
+    async fn greet(stream: UnixStream, peer: Peer) -> io::Result<(UnixStream, Peer)> {
+        stream.readable().await?;
+        Ok((stream, peer))
     }
 }

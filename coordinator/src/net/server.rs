@@ -1,8 +1,9 @@
-//! One port, and a socket beside it, for everything: gRPC with reflection and health, and the HTTP gateway.
+//! Ports and sockets for everything: gRPC with reflection and health, and the HTTP gateway.
 
 use std::{collections::VecDeque, convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use futures_util::future::join_all;
 use http::Request;
 use hyper::body::Incoming;
 use longshore_local::Entrance;
@@ -28,10 +29,11 @@ use crate::{
     net::{
         connection::{self, MakeConnection, Requests},
         door::Door,
-        gate::{Gate, Peer},
+        gate::{Gate, Hosts, Peer},
         grpc::{AgentService, BlobsService, JobsService, ServicesService},
         http as gateway,
         listener::{Listener, OwnSocket},
+        secure::Secure,
         stack,
     },
     workers::session::Agents,
@@ -47,10 +49,14 @@ pub enum ServeError {
     #[error("cannot listen")]
     Listen(#[source] io::Error),
     /// Strangers could reach it.
-    #[error(
-        "{0} is not a loopback address: connections are not encrypted yet, so only 127.0.0.0/8 and ::1 can be listened on"
-    )]
+    #[error("{0} is not a loopback address, and without TLS only 127.0.0.0/8 and ::1 can be listened on")]
     NotLoopback(SocketAddr),
+    /// There is none to come in by.
+    #[error("nothing is listened on for the coordinator's own user")]
+    NoEntrance,
+    /// TLS cannot be served.
+    #[error("cannot serve TLS")]
+    Tls(#[from] longshore_authority::ServerError),
     /// Reflection cannot be built.
     #[error("the service descriptors are malformed")]
     Descriptors(#[from] tonic_reflection::server::Error),
@@ -98,13 +104,23 @@ impl Served {
     }
 }
 
+/// How a coordinator's own user comes in, and whoever of this machine has its token.
+pub struct Local {
+    /// A loopback address; without one there is the socket alone.
+    pub port: Option<TcpListener>,
+    /// The socket, and what is known of who comes in.
+    pub entrance: Entrance,
+}
+
 /// Where connections come in.
 pub(crate) struct Entrances {
-    /// For whoever has the token.
-    pub port: TcpListener,
-    /// For the coordinator's own user, and what is known of who comes in.
-    pub own: Entrance,
-    /// Where its own user hands over descriptors.
+    /// On this machine; at least one.
+    pub local: Vec<Local>,
+    /// From other machines, by TLS set up like this.
+    pub secure: Vec<Secure>,
+    /// By which names it is called from there.
+    pub hosts: Hosts,
+    /// Where its own user hands over descriptors: beside the first socket.
     pub door: Option<Arc<Door>>,
     /// Who else is known.
     pub register: Arc<Register>,
@@ -116,19 +132,34 @@ pub(crate) async fn serve(
     routes: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let Entrances { port, own, door, register } = entrances;
-    let address = port.local_addr().map_err(ServeError::Listen)?;
-    if !address.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(address));
+    let Entrances { local, secure, hosts, mut door, register } = entrances;
+    let hosts = Arc::new(hosts);
+    let make = |entrance: &Entrance| {
+        let gate = Gate::of(entrance, Arc::clone(&register), Arc::clone(&hosts));
+        MakeConnection::new(stack::before(routes.clone(), gate))
+    };
+    let first = make(&local.first().ok_or(ServeError::NoEntrance)?.entrance);
+    let (mut ports, mut sockets) = (Vec::new(), Vec::new());
+    for Local { port, entrance } in local {
+        let make = make(&entrance);
+        if let Some(port) = port {
+            let address = port.local_addr().map_err(ServeError::Listen)?;
+            if !address.ip().to_canonical().is_loopback() {
+                return Err(ServeError::NotLoopback(address));
+            }
+            ports.push((port, make.clone()));
+        }
+        sockets.push((OwnSocket::of(entrance, door.take()).map_err(ServeError::Listen)?, make));
     }
-    let make = MakeConnection::new(stack::before(routes, Gate::of(&own, register)));
-    let socket = OwnSocket::of(own, door).map_err(ServeError::Listen)?;
     let stopping = CancellationToken::new();
     let stopped = async {
         stop.await;
         stopping.cancel();
     };
-    tokio::join!(stopped, accept_all(port, make.clone(), &stopping), accept_all(socket, make, &stopping));
+    let ports = join_all(ports.into_iter().map(|(port, make)| accept_all(port, make, &stopping)));
+    let sockets = join_all(sockets.into_iter().map(|(socket, make)| accept_all(socket, make, &stopping)));
+    let secure = join_all(secure.into_iter().map(|secure| accept_all(secure, first.clone(), &stopping)));
+    tokio::join!(stopped, ports, sockets, secure);
     Ok(())
 }
 
@@ -147,8 +178,8 @@ where
         tokio::select! {
             () = stopping.cancelled() => break,
             accepted = listener.accept(), if connections.len() < most => match accepted {
-                Ok((stream, peer)) => {
-                    let handle = connections.spawn(connection::serve::<L>(stream, peer.clone(), make.clone()));
+                Ok((arrived, peer)) => {
+                    let handle = connections.spawn(connection::serve::<L>(arrived, peer.clone(), make.clone()));
                     arrivals.note(peer, handle);
                     if connections.len() == most {
                         arrivals.end_one();

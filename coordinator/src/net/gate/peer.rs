@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use longshore_authority::Presented;
 use longshore_local::User;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,8 +20,11 @@ use crate::limits;
 pub enum Via {
     /// By the socket, from a process of this user; `None` is one whom the kernel cannot name.
     Socket(Option<User>),
-    /// By TCP.
+    /// By TCP, from this machine.
     Port,
+    /// By TLS, with the certificate that was shown, if one was. Its key is at the other end; whose it is, and whether it has
+    /// expired, is looked up with each request.
+    Tls(Option<Presented>),
 }
 
 /// The other end of a connection: put into each of its requests.
@@ -29,6 +33,8 @@ pub struct Peer {
     pub(super) via: Via,
     /// Its address, where it has one.
     pub(super) from: Option<IpAddr>,
+    /// Our own, where it arrived.
+    pub(super) here: Option<IpAddr>,
     known: Arc<AtomicBool>,
     wrong: Arc<Mutex<Wrong>>,
 }
@@ -45,12 +51,22 @@ struct Wrong {
 impl Peer {
     /// Of a new connection.
     pub fn new(via: Via) -> Self {
-        Self { via, from: None, known: Arc::default(), wrong: Arc::default() }
+        Self { via, from: None, here: None, known: Arc::default(), wrong: Arc::default() }
     }
 
     /// From this address.
     pub fn from(self, address: IpAddr) -> Self {
         Self { from: Some(address), ..self }
+    }
+
+    /// Which arrived at this address.
+    pub fn at(self, here: IpAddr) -> Self {
+        Self { here: Some(here), ..self }
+    }
+
+    /// The same connection, once its handshake is over.
+    pub fn showing(self, presented: Option<Presented>) -> Self {
+        Self { via: Via::Tls(presented), ..self }
     }
 
     /// Whether it is known who it is.

@@ -23,7 +23,7 @@ fn world() -> World {
     let who = |request: Request<Body>| async move {
         request.extensions().get::<Caller>().map_or_else(|| "nobody".to_owned(), Caller::to_string)
     };
-    let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance, Arc::default()));
+    let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance, Arc::default(), Arc::default()));
     World { dir, entrance, router }
 }
 
@@ -165,7 +165,7 @@ async fn whose_things_a_request_is_about_is_what_an_admin_says_and_a_name_that_i
     let whose = |request: Request<Body>| async move {
         request.extensions().get::<Caller>().map_or_else(String::new, |caller| caller.namespace.to_string())
     };
-    let router = Router::new().fallback(any(whose)).layer(Gate::of(&entrance, Arc::default()));
+    let router = Router::new().fallback(any(whose)).layer(Gate::of(&entrance, Arc::default(), Arc::default()));
     let ask = async |said: Option<&str>| {
         let mut request = list().header(header::HOST, "localhost").body(Body::empty()).unwrap();
         if let Some(said) = said {
@@ -206,7 +206,7 @@ mod people {
             let caller = request.extensions().get::<Caller>().cloned();
             caller.map_or_else(String::new, |caller| format!("{:?} {}", caller.role, caller.namespace))
         };
-        let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance, Arc::clone(&register)));
+        let router = Router::new().fallback(any(who)).layer(Gate::of(&entrance, Arc::clone(&register), Arc::default()));
         People { _dir: dir, register, router }
     }
 
@@ -293,7 +293,8 @@ mod people {
         let endless = |_: Request<Body>| async {
             Response::new(Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, Infallible>>()))
         };
-        let router = Router::new().fallback(any(endless)).layer(Gate::of(&entrance, Arc::clone(&register)));
+        let router =
+            Router::new().fallback(any(endless)).layer(Gate::of(&entrance, Arc::clone(&register), Arc::default()));
         let people = People { _dir: tempfile::tempdir().unwrap(), register, router };
         let token = people.token(TokenRole::Read, &[], 0);
         let peer = Peer::new(Via::Port).from([127, 0, 0, 9].into());
