@@ -7,7 +7,8 @@ use longshore_client::{
     BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError, outputs::OutputError,
 };
 use longshore_coordinator::OpenError;
-use longshore_local::{AddressError, PrivateDirError, WayError};
+use longshore_local::PrivateDirError;
+use longshore_way::{AddressError, WayError};
 use longshore_worker::coordinator::Refused;
 
 use crate::{

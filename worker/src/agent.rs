@@ -3,9 +3,10 @@
 use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
-use longshore_local::{AddressError, TokenSource};
+use longshore_local::TokenSource;
 use longshore_proto::v1::ReplicaId;
 use longshore_root::Transport;
+use longshore_way::AddressError;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use longshore_local::{Way, Wire};
 use longshore_proto::v1::{ListJobsRequest, jobs_client::JobsClient};
+use longshore_way::{Way, Wire};
 use tonic::transport::Endpoint;
 
 /// A coordinator that answers.

@@ -10,11 +10,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use longshore_local::Wire;
 use longshore_proto::{
     MAX_MESSAGE_BYTES, bounds,
     v1::{self, FromWorker, ToWorker, agent_client::AgentClient, from_worker, result, to_worker},
 };
+use longshore_way::Wire;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinSet,

@@ -8,7 +8,8 @@ use longshore_client::{
     Client,
     v1::{Container, Interface, LeafSpec, QueryRequest, ServiceSpec, query_response::Answer},
 };
-use longshore_local::{Token, Way};
+use longshore_local::Token;
+use longshore_way::Way;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::caller::{Caller, Connection, load};

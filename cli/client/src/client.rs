@@ -1,6 +1,6 @@
 //! A connection to one coordinator.
 
-use longshore_local::{TokenSource, Way, Wire};
+use longshore_local::TokenSource;
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
     namespace::BadNamespace,
@@ -9,6 +9,7 @@ use longshore_proto::{
         services_client::ServicesClient,
     },
 };
+use longshore_way::{Way, Wire};
 use tonic::{Status, service::interceptor::InterceptedService};
 
 use crate::{CallError, address, namespace::InNamespace};
@@ -31,15 +32,16 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the coordinator at `address` (`HOST:PORT` or `http://HOST:PORT`) on this machine: by its socket, if it
-    /// belongs to the user we are; with a token by TCP.
+    /// Connects to the coordinator at `address`. On this machine (`HOST:PORT` or `http://HOST:PORT`): by its socket, if it
+    /// belongs to the user we are; with a token by TCP. On another (`HOST:PORT` or `https://HOST:PORT`): by TLS, with the token
+    /// of a person, which says whom to trust.
     ///
     /// Fails with [`CallError::BadAddress`]; with [`CallError::NoCoordinator`] when nobody answers within five seconds; with
     /// [`CallError::NoEntry`] when somebody else is there, to whom nothing is sent.
     pub async fn connect(address: &str, token: Option<TokenSource>) -> Result<Client, CallError> {
         let way = Way::to(address, token)?;
         let wire = Wire::connect(&way, address::set_up).await.map_err(|error| CallError::unreached(address, error))?;
-        Ok(Client { address: address.to_owned(), wire, namespace: InNamespace::default(), is_here: !way.is_by_port() })
+        Ok(Client { address: address.to_owned(), wire, namespace: InNamespace::default(), is_here: way.is_here() })
     }
 
     /// The same connection, with every request about the things of this namespace. Without it they are about those of the

@@ -2,8 +2,9 @@
 
 use std::error::Error as _;
 
-use longshore_local::{AddressError, WayError};
+use longshore_local::LocalWayError;
 use longshore_proto::v1::Coverage;
+use longshore_way::{AddressError, WayError};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -26,9 +27,12 @@ impl Kind {
     /// Whose move it is after no connection was made.
     pub fn of_way(error: &WayError) -> Kind {
         match error {
-            WayError::Nobody { .. } => Kind::Unavailable,
-            WayError::Unresolved { .. } | WayError::NotLoopback { .. } => Kind::Refused,
-            _ => Kind::Forbidden,
+            WayError::Local(LocalWayError::Nobody { .. }) | WayError::Nobody { .. } => Kind::Unavailable,
+            WayError::Local(LocalWayError::Unresolved { .. } | LocalWayError::NotLoopback { .. })
+            | WayError::Unresolved { .. }
+            | WayError::Unpinned { .. } => Kind::Refused,
+            WayError::Trouble { .. } if !error.is_refusal() => Kind::Unavailable,
+            WayError::Local(_) | WayError::Trouble { .. } => Kind::Forbidden,
         }
     }
 }

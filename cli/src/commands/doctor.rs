@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use longshore_client::CallError;
-use longshore_local::{Way, Word};
+use longshore_local::Word;
+use longshore_way::Way;
 use serde_json::json;
 
 use crate::{

@@ -30,15 +30,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("longshore-proto", &[]),
     ("longshore-local", &[]),
     ("longshore-trust", &[]),
+    ("longshore-way", &["longshore-local", "longshore-trust"]),
     ("longshore-authority", &["longshore-local", "longshore-trust"]),
     ("longshore-store", &[]),
     ("longshore-blobs", &[]),
     ("merger-sdk", &["longshore-contract"]),
     ("longshore-root", &[]),
-    ("longshore-client", &["longshore-local", "longshore-proto"]),
+    ("longshore-client", &["longshore-local", "longshore-proto", "longshore-way"]),
     (
         "longshore-worker",
-        &["longshore-contract", "longshore-local", "longshore-proto", "longshore-root", "longshore-shim"],
+        &[
+            "longshore-contract",
+            "longshore-local",
+            "longshore-proto",
+            "longshore-root",
+            "longshore-shim",
+            "longshore-trust",
+            "longshore-way",
+        ],
     ),
     (
         "longshore-coordinator",
@@ -56,8 +65,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("longshore-examples", &["merger-sdk"]),
-    ("longshore", &["longshore-client", "longshore-coordinator", "longshore-local", "longshore-worker"]),
-    ("bench", &["longshore-client", "longshore-local", "longshore-proto"]),
+    (
+        "longshore",
+        &[
+            "longshore-client",
+            "longshore-coordinator",
+            "longshore-local",
+            "longshore-trust",
+            "longshore-way",
+            "longshore-worker",
+        ],
+    ),
+    ("bench", &["longshore-client", "longshore-local", "longshore-proto", "longshore-way"]),
     ("integration-tests", &["longshore-core", "longshore-drive", "merger-sdk"]),
 ];
 

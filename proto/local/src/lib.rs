@@ -21,7 +21,6 @@ mod runtime_dir;
 mod token;
 mod user;
 mod way;
-mod wire;
 mod word;
 
 pub use entrance::{Entrance, EntranceError};
@@ -29,6 +28,5 @@ pub use private::{PrivateDir, PrivateDirError};
 pub use runtime_dir::{RuntimeDir, data_dir};
 pub use token::{Token, TokenDigest, TokenError, TokenSource};
 pub use user::User;
-pub use way::{AddressError, Stream, Way, WayError};
-pub use wire::Wire;
+pub use way::{LocalStream, LocalWay, LocalWayError};
 pub use word::Word;

@@ -77,7 +77,8 @@ impl Token {
     }
 
     /// The text itself, to be kept where only its owner reads it.
-    pub(crate) fn secret(&self) -> &str {
+    #[must_use]
+    pub fn secret(&self) -> &str {
         &self.0
     }
 
@@ -134,7 +135,10 @@ impl TokenSource {
     }
 
     /// The token as it is now, and the user whose file it is: who names it has said whom they expect.
-    pub(crate) fn read(&self) -> Result<(Token, Option<User>), TokenError> {
+    ///
+    /// # Errors
+    /// When it cannot be read or holds something else.
+    pub fn read(&self) -> Result<(Token, Option<User>), TokenError> {
         match self {
             Self::Text(token) => Ok((token.clone(), None)),
             Self::File(path) => {

@@ -1,4 +1,4 @@
-//! The way to a coordinator, from its address alone: by the socket of which it has left word, or by TCP with a token.
+//! The way to a coordinator of this machine, from its address alone: by the socket of which it has left word, or by TCP with a token.
 //!
 //! Nothing is sent to anybody but the user we expect: ourselves at the socket, ourselves or root behind a port.
 
@@ -33,19 +33,9 @@ const TRY_AGAIN: Duration = Duration::from_millis(20);
 /// How often word is looked for again where something of ours listens.
 const WORD_TRIES: u32 = 25;
 
-/// A text that is not the address of a coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{address}` is not the address of a coordinator: {reason}")]
-pub struct AddressError {
-    /// As given.
-    pub address: String,
-    /// What is wrong with it.
-    pub reason: &'static str,
-}
-
 /// Why a coordinator cannot be reached.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum WayError {
+pub enum LocalWayError {
     /// Nobody is there.
     #[error("nobody listens at {address}")]
     Nobody {
@@ -63,7 +53,7 @@ pub enum WayError {
         source: Arc<io::Error>,
     },
     /// It is on another machine.
-    #[error("{address} is not on this machine, and connections to other machines are not encrypted yet")]
+    #[error("{address} is not on this machine, and it cannot be told whether it is the coordinator that is meant")]
     NotLoopback {
         /// The address.
         address: String,
@@ -108,7 +98,7 @@ pub enum WayError {
     },
 }
 
-impl WayError {
+impl LocalWayError {
     /// Whether we may not come in, as opposed to nobody being there.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
@@ -119,8 +109,10 @@ impl WayError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NotLoopback { .. } => {
-                "bring it here with `ssh -L 7077:127.0.0.1:7077 HOST`, then --addr 127.0.0.1:7077 and --token-file FILE"
+            Self::NotLoopback { address } => {
+                return Some(format!(
+                    "a token says which coordinator is meant: `longshore login {address}`, or name its file with --token-file"
+                ));
             }
             Self::NotYours { .. } => {
                 "run this as the user who started it, or name a file of theirs that holds the coordinator's token with \
@@ -146,32 +138,19 @@ fn who(number: u32) -> String {
 
 /// How to get to one coordinator. It is found anew for each connection: after a restart it may have another socket.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct LocalWay {
     address: String,
     host: String,
     port: u16,
     token: Option<TokenSource>,
 }
 
-impl Way {
-    /// To the coordinator at `HOST:PORT` or `http://HOST:PORT`. With a token by TCP; without one by the socket.
-    ///
-    /// # Errors
-    /// When that is no address.
-    pub fn to(address: &str, token: Option<TokenSource>) -> Result<Self, AddressError> {
-        let bad = |reason| AddressError { address: address.to_owned(), reason };
-        let authority = match address.split_once("://") {
-            Some(("http", rest)) => rest.trim_end_matches('/'),
-            Some(_) => return Err(bad("only http:// is spoken here")),
-            None => address,
-        };
-        let uri = authority.parse::<http::uri::Authority>().map_err(|_| bad("write HOST:PORT"))?;
-        let host = uri.host().trim_start_matches('[').trim_end_matches(']');
-        let port = uri
-            .port_u16()
-            .filter(|_| !host.is_empty() && !authority.contains('@'))
-            .ok_or_else(|| bad("write HOST:PORT"))?;
-        Ok(Self { address: authority.to_owned(), host: host.to_owned(), port, token })
+impl LocalWay {
+    /// To the coordinator at this host and port. With a token by TCP; without one by the socket.
+    #[must_use]
+    pub fn to(host: &str, port: u16, token: Option<TokenSource>) -> Self {
+        let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Self { address, host: host.to_owned(), port, token }
     }
 
     /// Whether it leads to the port: then a tunnel may lead on, to another machine.
@@ -190,10 +169,10 @@ impl Way {
     ///
     /// # Errors
     /// When nobody is there, or somebody else; when the token cannot be read.
-    pub async fn connect(&self) -> Result<Stream, WayError> {
+    pub async fn connect(&self) -> Result<LocalStream, LocalWayError> {
         let addresses = self.loopback().await?;
         if let Some(source) = &self.token {
-            let (_, owner) = source.read().map_err(|cause| WayError::Token { source: cause.into() })?;
+            let (_, owner) = source.read().map_err(|cause| LocalWayError::Token { source: cause.into() })?;
             return self.by_port(&addresses, owner).await;
         }
         let mut tries = WORD_TRIES;
@@ -201,13 +180,13 @@ impl Way {
             for dir in RuntimeDir::all() {
                 for address in &addresses {
                     if let Some(stream) = self.by_socket(&dir, *address).await? {
-                        return Ok(Stream::Unix(stream));
+                        return Ok(LocalStream::Unix(stream));
                     }
                 }
             }
             match self.without_word(&addresses).await {
                 // It listens and is about to leave word.
-                WayError::NoWord { .. } if tries > 0 => sleep(TRY_AGAIN).await,
+                LocalWayError::NoWord { .. } if tries > 0 => sleep(TRY_AGAIN).await,
                 error => return Err(error),
             }
             tries -= 1;
@@ -221,7 +200,7 @@ impl Way {
     }
 
     /// Every address on loopback that the name stands for.
-    async fn loopback(&self) -> Result<Vec<SocketAddr>, WayError> {
+    async fn loopback(&self) -> Result<Vec<SocketAddr>, LocalWayError> {
         let at = |ip: IpAddr| SocketAddr::new(ip, self.port);
         let addresses: Vec<_> = match self.host.parse::<IpAddr>() {
             Ok(ip) => vec![at(ip)],
@@ -231,18 +210,21 @@ impl Way {
             Err(_) => {
                 let found = lookup_host((self.host.as_str(), self.port)).await;
                 found
-                    .map_err(|source| WayError::Unresolved { address: self.address.clone(), source: source.into() })?
+                    .map_err(|source| LocalWayError::Unresolved {
+                        address: self.address.clone(),
+                        source: source.into(),
+                    })?
                     .collect()
             }
         };
         match addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
             true => Ok(addresses),
-            false => Err(WayError::NotLoopback { address: self.address.clone() }),
+            false => Err(LocalWayError::NotLoopback { address: self.address.clone() }),
         }
     }
 
     /// To the socket of which there is word in this directory; nothing where there is none, or it is of the dead.
-    async fn by_socket(&self, dir: &RuntimeDir, address: SocketAddr) -> Result<Option<UnixStream>, WayError> {
+    async fn by_socket(&self, dir: &RuntimeDir, address: SocketAddr) -> Result<Option<UnixStream>, LocalWayError> {
         if word_in(dir, address).is_none() {
             return Ok(None);
         }
@@ -256,53 +238,54 @@ impl Way {
             }
         }
         let source = io::Error::new(io::ErrorKind::TimedOut, "too many wait to be let in");
-        Err(WayError::Nobody { address: self.address.clone(), source: source.into() })
+        Err(LocalWayError::Nobody { address: self.address.clone(), source: source.into() })
     }
 
-    fn expect(&self, owner: User, stream: &UnixStream) -> Result<(), WayError> {
+    fn expect(&self, owner: User, stream: &UnixStream) -> Result<(), LocalWayError> {
         match User::at_other_end_of(stream) {
             Some(user) if user == owner => Ok(()),
-            Some(user) => Err(WayError::Impostor { address: self.address.clone(), owner: user.number() }),
-            None => Err(WayError::Unknown { address: self.address.clone(), source: nobody_seen().into() }),
+            Some(user) => Err(LocalWayError::Impostor { address: self.address.clone(), owner: user.number() }),
+            None => Err(LocalWayError::Unknown { address: self.address.clone(), source: nobody_seen().into() }),
         }
     }
 
     /// By TCP, to a listener of ours, of root's, or of the user whose token file was named.
-    async fn by_port(&self, addresses: &[SocketAddr], named: Option<User>) -> Result<Stream, WayError> {
+    async fn by_port(&self, addresses: &[SocketAddr], named: Option<User>) -> Result<LocalStream, LocalWayError> {
         let stream = TcpStream::connect(addresses).await;
         let stream =
-            stream.map_err(|source| WayError::Nobody { address: self.address.clone(), source: source.into() })?;
-        let unknown = |source: io::Error| WayError::Unknown { address: self.address.clone(), source: source.into() };
+            stream.map_err(|source| LocalWayError::Nobody { address: self.address.clone(), source: source.into() })?;
+        let unknown =
+            |source: io::Error| LocalWayError::Unknown { address: self.address.clone(), source: source.into() };
         let to = stream.peer_addr().map_err(unknown)?;
         let owners = listener::users(to).map_err(unknown)?;
         let expected = [User::me(), Some(User::ROOT), named];
         let trusted = |owner: &u32| User::of(*owner).is_some_and(|owner| expected.contains(&Some(owner)));
         match owners.iter().find(|owner| !trusted(owner)) {
-            Some(owner) => Err(WayError::Impostor { address: self.address.clone(), owner: *owner }),
+            Some(owner) => Err(LocalWayError::Impostor { address: self.address.clone(), owner: *owner }),
             None if owners.is_empty() => Err(unknown(nobody_seen())),
             None => {
                 // Without this, small messages wait for acknowledgements: 40 ms each.
                 stream.set_nodelay(true).map_err(unknown)?;
-                Ok(Stream::Tcp(stream))
+                Ok(LocalStream::Tcp(stream))
             }
         }
     }
 
     /// Why there is no word: nobody may be there, or somebody else.
-    async fn without_word(&self, addresses: &[SocketAddr]) -> WayError {
+    async fn without_word(&self, addresses: &[SocketAddr]) -> LocalWayError {
         let address = self.address.clone();
         let stream = match TcpStream::connect(addresses).await {
             Ok(stream) => stream,
-            Err(source) => return WayError::Nobody { address, source: source.into() },
+            Err(source) => return LocalWayError::Nobody { address, source: source.into() },
         };
         let owners = stream.peer_addr().and_then(listener::users);
         let me = geteuid().as_raw();
         let is_me = |owner: &u32| User::of(*owner).is_some_and(|owner| Some(owner) == User::me());
         match owners {
-            Ok(owners) if owners.iter().any(is_me) => WayError::NoWord { address },
-            Ok(owners) if !owners.is_empty() => WayError::NotYours { address, owner: owners[0], me },
-            Ok(_) => WayError::Unknown { address, source: nobody_seen().into() },
-            Err(source) => WayError::Unknown { address, source: source.into() },
+            Ok(owners) if owners.iter().any(is_me) => LocalWayError::NoWord { address },
+            Ok(owners) if !owners.is_empty() => LocalWayError::NotYours { address, owner: owners[0], me },
+            Ok(_) => LocalWayError::Unknown { address, source: nobody_seen().into() },
+            Err(source) => LocalWayError::Unknown { address, source: source.into() },
         }
     }
 }
@@ -318,14 +301,14 @@ fn nobody_seen() -> io::Error {
 
 /// A connection of either kind.
 #[derive(Debug)]
-pub enum Stream {
+pub enum LocalStream {
     /// By the socket.
     Unix(UnixStream),
     /// By TCP.
     Tcp(TcpStream),
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for LocalStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -334,7 +317,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for LocalStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -377,27 +360,17 @@ mod tests {
     use super::*;
     use crate::token::Token;
 
-    #[test]
-    fn an_address_is_a_host_and_a_port_with_or_without_scheme() {
-        for good in ["127.0.0.1:7077", "http://localhost:7077", "http://localhost:7077/", "[::1]:7077"] {
-            assert!(Way::to(good, None).is_ok(), "{good}");
-        }
-    }
-
-    #[test]
-    fn anything_else_is_refused_by_name() {
-        for bad in ["", "localhost", "https://localhost:1", "ftp://x:1", "a b:1", "http://:7077", "me@host:1"] {
-            let error = Way::to(bad, None).expect_err(bad).to_string();
-            assert!(error.contains(bad), "{error}");
-        }
+    fn to(address: &str, token: Option<TokenSource>) -> LocalWay {
+        let (host, port) = address.rsplit_once(':').unwrap();
+        LocalWay::to(host.trim_matches(['[', ']']), port.parse().unwrap(), token)
     }
 
     #[tokio::test]
     async fn nothing_is_sent_to_another_machine() {
         for elsewhere in ["192.0.2.1:7077", "[2001:db8::1]:7077", "0.0.0.0:7077"] {
             for token in [None, Some(TokenSource::Text(Token::new()))] {
-                let refused = Way::to(elsewhere, token).unwrap().connect().await.unwrap_err();
-                assert!(matches!(refused, WayError::NotLoopback { .. }), "{refused}");
+                let refused = to(elsewhere, token).connect().await.unwrap_err();
+                assert!(matches!(refused, LocalWayError::NotLoopback { .. }), "{refused}");
             }
         }
     }
@@ -412,16 +385,16 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         std::os::unix::fs::fchown(&listener, Some(12_345), None).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let shown = Way::to(&address, Some(TokenSource::Text(Token::new()))).unwrap().connect().await.unwrap_err();
-        assert!(matches!(shown, WayError::Impostor { owner: 12_345, .. }), "{shown}");
+        let shown = to(&address, Some(TokenSource::Text(Token::new()))).connect().await.unwrap_err();
+        assert!(matches!(shown, LocalWayError::Impostor { owner: 12_345, .. }), "{shown}");
         // Whoever names a token file of that user's has said whom they expect.
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("token");
         std::fs::write(&file, "theirs").unwrap();
         std::os::unix::fs::chown(&file, Some(12_345), None).unwrap();
-        let named = Way::to(&address, Some(TokenSource::File(file))).unwrap().connect().await;
-        assert!(matches!(named, Ok(Stream::Tcp(_))), "{named:?}");
-        let asked = Way::to(&address, None).unwrap().connect().await.unwrap_err();
-        assert!(matches!(asked, WayError::NotYours { owner: 12_345, .. }), "{asked}");
+        let named = to(&address, Some(TokenSource::File(file))).connect().await;
+        assert!(matches!(named, Ok(LocalStream::Tcp(_))), "{named:?}");
+        let asked = to(&address, None).connect().await.unwrap_err();
+        assert!(matches!(asked, LocalWayError::NotYours { owner: 12_345, .. }), "{asked}");
     }
 }

@@ -9,11 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use longshore_local::{AddressError, TokenSource, Way, WayError, Wire};
 use longshore_proto::{
     CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
     v1::{self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, put_request},
 };
+use longshore_way::{AddressError, Credentials, Way, WayError, Wire};
 use tokio::{io::AsyncReadExt, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -54,12 +54,12 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// A connection to `address`, on this machine; nothing is sent yet.
+    /// A connection to `address`; nothing is sent yet.
     ///
     /// # Errors
     /// When that is no address.
-    pub fn at(address: &str, token: Option<TokenSource>) -> Result<Self, AddressError> {
-        let way = Way::to(address, token)?;
+    pub fn at(address: &str, credentials: impl Into<Credentials>) -> Result<Self, AddressError> {
+        let way = Way::to(address, credentials)?;
         let set_up = |endpoint: Endpoint| {
             endpoint
                 .connect_timeout(Duration::from_secs(5))
@@ -191,8 +191,8 @@ impl Coordinator {
 
 impl Tickets for Coordinator {
     async fn ticket(&self) -> Option<v1::DoorResponse> {
-        if self.way.is_by_port() {
-            // A tunnel may begin there: the door would be on another machine.
+        if !self.way.is_here() {
+            // A tunnel may begin at a port: the door would be on another machine.
             return None;
         }
         Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())

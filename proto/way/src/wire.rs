@@ -14,19 +14,13 @@ use tonic::{
 };
 use tower_service::Service;
 
-use crate::{
-    token::TokenSource,
-    way::{Stream, Way, WayError},
-};
-
-/// What requests call the host: the coordinator's guard against web pages of strangers lets no other names through.
-const HOST: &str = "http://localhost";
+use crate::{error::WayError, stream::Stream, way::Way};
 
 /// A channel to one coordinator. Cloning is cheap and shares the connection, which comes back by itself when lost.
 #[derive(Debug, Clone)]
 pub struct Wire {
     channel: Channel,
-    token: Option<TokenSource>,
+    way: Way,
 }
 
 impl Wire {
@@ -35,19 +29,19 @@ impl Wire {
     /// # Errors
     /// When nobody is there, or somebody else: then a [`WayError`] is among the sources.
     pub async fn connect(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Result<Self, Error> {
-        let channel = endpoint(set).connect_with_connector(Connector(way.clone())).await?;
-        Ok(Self { channel, token: way.token().cloned() })
+        let channel = endpoint(way, set).connect_with_connector(Connector(way.clone())).await?;
+        Ok(Self { channel, way: way.clone() })
     }
 
     /// The same, but connects when it is first used.
     pub fn lazy(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
-        let channel = endpoint(set).connect_with_connector_lazy(Connector(way.clone()));
-        Self { channel, token: way.token().cloned() }
+        let channel = endpoint(way, set).connect_with_connector_lazy(Connector(way.clone()));
+        Self { channel, way: way.clone() }
     }
 }
 
-fn endpoint(set: impl FnOnce(Endpoint) -> Endpoint) -> Endpoint {
-    set(Endpoint::from_static(HOST))
+fn endpoint(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Endpoint {
+    set(Endpoint::from_static(way.host()))
 }
 
 impl Service<Request<Body>> for Wire {
@@ -60,9 +54,8 @@ impl Service<Request<Body>> for Wire {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // Each time anew: the coordinator may be another, which shows only when the request is there.
-        if let Some(Ok((token, _))) = self.token.as_ref().map(TokenSource::read) {
-            request.headers_mut().insert(AUTHORIZATION, token.header());
+        if let Some(shown) = self.way.header() {
+            request.headers_mut().insert(AUTHORIZATION, shown);
         }
         self.channel.call(request)
     }
