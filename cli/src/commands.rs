@@ -136,7 +136,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(*args, &context).await,
         Command::Submit(args) => submit::run(*args, &context).await,
         Command::Job(command) => job::run(command, &context).await,
-        Command::Ps => job::ls::run(&context).await,
+        Command::Ps => job::ls::run(job::ls::LsArgs::default(), &context).await,
         Command::Logs(args) => job::logs::run(args, &context).await,
         Command::Wait(args) => job::wait::run(args, &context).await,
         Command::Cancel(args) => job::cancel::run(args, &context).await,

@@ -6,6 +6,7 @@ mod answer;
 mod dry_run;
 mod item;
 mod job;
+mod namespace;
 mod service;
 mod worker;
 

@@ -228,7 +228,7 @@ pub fn chain(error: &dyn StdError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::JobId;
+    use longshore_core::{JobId, ServiceName};
 
     use super::*;
 
@@ -237,8 +237,8 @@ mod tests {
         let job = JobId([1; 16]);
         for (refusal, kind) in [
             (Refusal::NoSuchJob(job), Refused::NotFound),
-            (Refusal::NoSuchService("a".to_owned()), Refused::NotFound),
-            (Refusal::ServiceExists("a".to_owned()), Refused::Exists),
+            (Refusal::NoSuchService(ServiceName::in_default("a")), Refused::NotFound),
+            (Refusal::ServiceExists(ServiceName::in_default("a")), Refused::Exists),
             (Refusal::JobHasEnded(job), Refused::NotNow),
             (Refusal::JobIsRunning(job), Refused::NotNow),
             (Refusal::NothingFailed(job), Refused::NotNow),

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use longshore_core::{ReplicaKey, ReplicaPhase, ReplicaView, Role, WorkerId};
+use longshore_core::{Namespace, ReplicaKey, ReplicaPhase, ReplicaView, Role, ServiceName, WorkerId};
 use longshore_proto::v1::ReplicaId;
 
 /// The engine of this coordinator.
@@ -81,13 +81,22 @@ pub fn replica_id(key: &ReplicaKey) -> ReplicaId {
         Role::Leaf { shard } => (false, shard),
         Role::Merge => (true, 0),
     };
-    ReplicaId { service: key.service.clone(), generation: key.generation, merge, shard, number: key.number }
+    let ServiceName { namespace, name } = key.service.clone();
+    let namespace = namespace_on_wire(&namespace);
+    ReplicaId { service: name, generation: key.generation, merge, shard, number: key.number, namespace }
 }
 
 /// A replica's name from the wire.
 pub fn replica_key(id: ReplicaId) -> ReplicaKey {
     let role = if id.merge { Role::Merge } else { Role::Leaf { shard: id.shard } };
-    ReplicaKey { service: id.service, generation: id.generation, role, number: id.number }
+    let namespace = if id.namespace.is_empty() { Namespace::default() } else { Namespace::named(&id.namespace) };
+    let service = ServiceName { namespace, name: id.service };
+    ReplicaKey { service, generation: id.generation, role, number: id.number }
+}
+
+/// Whose something is, as workers are told: nothing for the default namespace.
+pub fn namespace_on_wire(namespace: &Namespace) -> String {
+    if namespace.is_default() { String::new() } else { namespace.name().to_owned() }
 }
 
 #[cfg(test)]
@@ -96,7 +105,7 @@ mod tests {
 
     fn view(role: Role, worker: Option<&str>) -> ReplicaView {
         ReplicaView {
-            key: ReplicaKey { service: "search".to_owned(), generation: 7, role, number: 2 },
+            key: ReplicaKey { service: ServiceName::in_default("search"), generation: 7, role, number: 2 },
             worker: worker.map(|name| (WorkerId([1; 16]), name.to_owned())),
             phase: ReplicaPhase::Ready,
             message: "no room".to_owned(),
@@ -108,6 +117,10 @@ mod tests {
     fn names_come_back_from_the_wire_as_they_went() {
         for role in [Role::Leaf { shard: 3 }, Role::Merge] {
             let key = view(role, None).key;
+            assert_eq!(replica_key(replica_id(&key)), key);
+            assert_eq!(replica_id(&key).namespace, "");
+            let service = ServiceName { namespace: Namespace::named("vision"), ..key.service };
+            let key = ReplicaKey { service, ..key };
             assert_eq!(replica_key(replica_id(&key)), key);
         }
     }

@@ -39,7 +39,7 @@ impl Server {
         let address = address.trim().to_owned();
         let wire = connect(&address).await?;
         let server = Self { child, address, wire, _stdout: stdout };
-        JobsClient::new(server.wire()).list(ListJobsRequest {}).await?;
+        JobsClient::new(server.wire()).list(ListJobsRequest::default()).await?;
         Ok((server, started.elapsed()))
     }
 

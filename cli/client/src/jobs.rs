@@ -30,7 +30,16 @@ impl Client {
 
     /// All jobs, newest first.
     pub async fn jobs(&self) -> Result<Vec<JobView>, CallError> {
-        let answer = self.jobs_rpc().list(ListJobsRequest {}).await;
+        self.list_jobs(ListJobsRequest { all_namespaces: false }).await
+    }
+
+    /// The jobs of all namespaces, newest first: for admins alone.
+    pub async fn jobs_of_all_namespaces(&self) -> Result<Vec<JobView>, CallError> {
+        self.list_jobs(ListJobsRequest { all_namespaces: true }).await
+    }
+
+    async fn list_jobs(&self, request: ListJobsRequest) -> Result<Vec<JobView>, CallError> {
+        let answer = self.jobs_rpc().list(request).await;
         Ok(answer.map_err(|s| self.failed("list jobs", s))?.into_inner().jobs)
     }
 

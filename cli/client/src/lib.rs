@@ -41,4 +41,8 @@ pub use watch::{JobWatch, has_ended};
 /// What shows who calls, where the kernel does not say it.
 pub use longshore_local::{Token, TokenError, TokenSource};
 /// The messages of the wire contract, which this crate's API speaks in, and what they may have in them.
-pub use longshore_proto::{Digest, bounds, namespace::BadNamespace, path, v1};
+pub use longshore_proto::{
+    Digest, bounds,
+    namespace::{BadNamespace, DEFAULT as DEFAULT_NAMESPACE},
+    path, v1,
+};

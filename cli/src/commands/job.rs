@@ -18,8 +18,8 @@ use crate::{args::job::JobId, context::Context, exit::Exit};
 #[derive(Debug, Subcommand)]
 pub enum JobCommand {
     /// List jobs, newest first
-    #[command(alias = "list", after_help = "Examples:\n  longshore job ls\n  longshore job ls -q | head -1")]
-    Ls,
+    #[command(alias = "list")]
+    Ls(ls::LsArgs),
     /// Show one job
     #[command(after_help = "Examples:\n  longshore job show last\n  longshore job show 0198c2 --format json")]
     Show(JobId),
@@ -42,7 +42,7 @@ pub enum JobCommand {
 /// Does it.
 pub async fn run(command: JobCommand, context: &Context) -> Result<Exit> {
     match command {
-        JobCommand::Ls => ls::run(context).await,
+        JobCommand::Ls(args) => ls::run(args, context).await,
         JobCommand::Show(job) => show::run(job, context).await,
         JobCommand::Watch(job) => watch::run(job, context).await,
         JobCommand::Wait(args) => wait::run(args, context).await,

@@ -6,6 +6,7 @@ use longshore_client::{
 };
 use serde_json::{Value, json};
 
+use super::namespace;
 use crate::{
     amounts,
     printer::{Values, View},
@@ -19,20 +20,25 @@ pub struct JobList(pub Vec<JobView>);
 impl View for JobList {
     fn text(&self) -> String {
         let now = amounts::now_ms();
-        table::table(
-            ["ID", "NAME", "STATE", "DONE", "FAILED", "AGE", "TOOK"],
-            self.0.iter().map(|job| {
-                [
-                    job.job_id.clone(),
-                    job.name.clone(),
-                    state_word(job.state()).to_owned(),
-                    progress_of(job),
-                    amounts::count(job.stages.iter().map(|stage| stage.failed).sum()),
-                    amounts::age(job.submitted_ms, now),
-                    amounts::took(length_ms(job, now)),
-                ]
-            }),
-        )
+        let row = |job: &JobView| {
+            [
+                job.job_id.clone(),
+                job.name.clone(),
+                state_word(job.state()).to_owned(),
+                progress_of(job),
+                amounts::count(job.stages.iter().map(|stage| stage.failed).sum()),
+                amounts::age(job.submitted_ms, now),
+                amounts::took(length_ms(job, now)),
+            ]
+        };
+        if self.0.iter().all(|job| namespace::shown(&job.namespace).is_empty()) {
+            return table::table(["ID", "NAME", "STATE", "DONE", "FAILED", "AGE", "TOOK"], self.0.iter().map(row));
+        }
+        let row = |job: &JobView| {
+            let [id, name, state, done, failed, age, took] = row(job);
+            [id, job.namespace.clone(), name, state, done, failed, age, took]
+        };
+        table::table(["ID", "NAMESPACE", "NAME", "STATE", "DONE", "FAILED", "AGE", "TOOK"], self.0.iter().map(row))
     }
 
     fn values(&self) -> Values {
@@ -53,6 +59,7 @@ impl View for JobDetail {
         let job = &self.0;
         let mut text = table::facts([
             ("id", job.job_id.clone()),
+            ("namespace", namespace::shown(&job.namespace)),
             ("name", job.name.clone()),
             ("state", state_word(job.state()).to_owned()),
             ("reason", job.reason.clone()),
@@ -139,6 +146,7 @@ fn length_ms(job: &JobView, now_ms: u64) -> u64 {
 fn value(job: &JobView) -> Value {
     json!({
         "id": job.job_id,
+        "namespace": job.namespace,
         "name": job.name,
         "state": state_word(job.state()),
         "reason": job.reason,

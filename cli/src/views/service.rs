@@ -6,6 +6,7 @@ use longshore_client::{
 };
 use serde_json::{Value, json};
 
+use super::namespace;
 use crate::{
     printer::{Values, View},
     table,
@@ -49,6 +50,7 @@ impl View for ServiceDetail {
     fn text(&self) -> String {
         let service = &self.0;
         let mut text = table::facts([
+            ("namespace", namespace::shown(&service.namespace)),
             ("name", name(service)),
             ("state", state(service).to_owned()),
             ("generation", service.generation.to_string()),
@@ -149,6 +151,7 @@ fn value(service: &ServiceView) -> Value {
     };
     json!({
         "name": name(service),
+        "namespace": service.namespace,
         "ready": service.ready,
         "generation": service.generation,
         "shards": shards(service),

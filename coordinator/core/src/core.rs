@@ -2,7 +2,7 @@
 
 use crate::{
     attempts::finished::finished,
-    ids::{Incarnation, ItemKey, JobId, Now, WorkerId},
+    ids::{Incarnation, ItemKey, JobId, Namespace, Now, WorkerId},
     input::Input,
     invariants::{self, Violation},
     jobs::{cancel::cancel, retry::retry, submit::submit},
@@ -11,7 +11,7 @@ use crate::{
     outbox::Outbox,
     record::{JobRecord, Record},
     schedule::hand_out::hand_out,
-    services::{deploy::deploy, place::place, remove::remove, report::report},
+    services::{ServiceName, deploy::deploy, place::place, remove::remove, report::report},
     settings::Settings,
     stages::Source,
     state::State,
@@ -46,13 +46,13 @@ impl Core {
     fn command(&mut self, now: Now, input: Input, out: &mut Outbox) {
         let state = &mut self.state;
         match input {
-            Input::Submit { request, job, key, spec, inputs, detail } => {
-                submit(state, request, JobRecord::submitted(now, (job, key), spec, inputs, detail), out);
+            Input::Submit { request, job, namespace, key, spec, inputs, detail } => {
+                submit(state, request, JobRecord::submitted(now, (job, namespace, key), spec, inputs, detail), out);
             }
             Input::Cancel { request, job, reason } => cancel(state, now, request, job, reason, out),
             Input::Retry { request, job } => retry(state, request, job, out),
-            Input::Hello { worker, incarnation, name, slots, held, replicas } => {
-                hello(state, now, Arrival { worker, incarnation, name, slots }, &held, &replicas, out);
+            Input::Hello { worker, incarnation, name, slots, clientele, held, replicas } => {
+                hello(state, now, Arrival { worker, incarnation, name, slots, clientele }, &held, &replicas, out);
             }
             Input::Heard { worker, incarnation } => {
                 state.fleet.hear(worker, incarnation, now.steady_ms);
@@ -111,7 +111,7 @@ impl Core {
 
     /// A deployed service as it stands.
     #[must_use]
-    pub fn service_view(&self, name: &str) -> Option<ServiceView> {
+    pub fn service_view(&self, name: &ServiceName) -> Option<ServiceView> {
         view::service(&self.state, name)
     }
 
@@ -119,6 +119,12 @@ impl Core {
     #[must_use]
     pub fn worker_views(&self) -> Vec<WorkerView> {
         view::workers(&self.state)
+    }
+
+    /// Every worker that may be given work of this namespace, with what it has of that.
+    #[must_use]
+    pub fn worker_views_for(&self, namespace: &Namespace) -> Vec<WorkerView> {
+        view::workers_for(&self.state, namespace)
     }
 
     /// Checks what must hold between the parts after every step. It looks at everything, so it is for tests and simulated

@@ -77,12 +77,21 @@ impl Namespace {
     pub fn name(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is that of whoever names none.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.name() == DEFAULT
+    }
 }
+
+/// The namespace that nobody has to name.
+const DEFAULT: &str = "default";
 
 impl Default for Namespace {
     /// That of whoever names none.
     fn default() -> Self {
-        Self::named("default")
+        Self::named(DEFAULT)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Everything that can happen to the core.
 
 use crate::{
-    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, RequestId, WorkerId},
+    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Namespace, RequestId, WorkerId},
     jobs::JobSpec,
     members::MembersInput,
-    services::{ReplicaKey, ServicePlan},
+    services::{ReplicaKey, ServiceName, ServicePlan},
+    workers::Clientele,
 };
 
 /// One thing that happened. Every pair of state and input is defined; what makes no sense is refused or ignored.
@@ -16,7 +17,9 @@ pub enum Input {
         request: RequestId,
         /// Id for the job, should it be new.
         job: JobId,
-        /// The client's idempotency key; empty means none.
+        /// Whose job it shall be.
+        namespace: Namespace,
+        /// The client's idempotency key, among those of the namespace; empty means none.
         key: String,
         /// The job.
         spec: JobSpec,
@@ -51,6 +54,8 @@ pub enum Input {
         name: String,
         /// Attempts it runs at once; at least 1.
         slots: u32,
+        /// Whose work it may be given: what is known of it here, not what it says.
+        clientele: Clientele,
         /// Attempts it holds.
         held: Vec<Held>,
         /// Replicas it keeps.
@@ -102,7 +107,7 @@ pub enum Input {
         /// Who waits for the reply.
         request: RequestId,
         /// Its name.
-        name: String,
+        name: ServiceName,
         /// What the core needs of it.
         plan: ServicePlan,
         /// The blob with the full specification.
@@ -113,7 +118,7 @@ pub enum Input {
         /// Who waits for the reply.
         request: RequestId,
         /// Its name.
-        name: String,
+        name: ServiceName,
     },
     /// Somebody asks for something about tokens and members.
     Members {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{AttemptId, ItemKey, JobId, WorkerId},
+    ids::{AttemptId, ItemKey, JobId, Namespace, WorkerId},
     members::{TokenId, TokenKind, TokenRecord},
     services::ReplicaKey,
     stages::ItemState,
@@ -55,6 +55,14 @@ pub enum Violation {
     /// No more workers have joined with a token than may.
     #[error("more workers have joined with token {0} than may")]
     Uses(TokenId),
+    /// No worker has what is of a namespace that it may not be given work of.
+    #[error("worker {worker} has something of namespace {namespace}, which is none of its own")]
+    Barred {
+        /// The worker.
+        worker: WorkerId,
+        /// Whose it is.
+        namespace: Namespace,
+    },
 }
 
 /// The first thing that does not hold.
@@ -93,6 +101,9 @@ fn attempts(state: &State) -> Result<(), Violation> {
         if !listed || queued != Some(id) || !pending {
             return Err(Violation::Attempt { id, item });
         }
+        if let Some(job) = state.ledger.job(item.job) {
+            may_have(state, worker, &job.record.namespace)?;
+        }
     }
     let queued = state.queues.live();
     let listed = state.fleet.workers().map(|(_, worker)| worker.attempts.len() as u64).sum();
@@ -117,6 +128,7 @@ fn replicas(state: &State) -> Result<(), Violation> {
         if state.fleet.worker(worker).is_none() || !state.placement.on(worker).any(|on| on == key) {
             return Err(Violation::Placed(key.clone()));
         }
+        may_have(state, worker, &key.service.namespace)?;
     }
     Ok(())
 }
@@ -134,6 +146,13 @@ fn members(state: &State) -> Result<(), Violation> {
     }
     let overused = |token: &&TokenRecord| matches!(token.terms.kind, TokenKind::Join { uses, .. } if uses != 0 && token.used > uses);
     state.ledger.tokens().find(overused).map_or(Ok(()), |token| Err(Violation::Uses(token.id)))
+}
+
+fn may_have(state: &State, worker: WorkerId, namespace: &Namespace) -> Result<(), Violation> {
+    if state.fleet.clientele(worker).has(namespace) {
+        return Ok(());
+    }
+    Err(Violation::Barred { worker, namespace: namespace.clone() })
 }
 
 #[cfg(test)]

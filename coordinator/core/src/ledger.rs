@@ -1,13 +1,18 @@
 //! The ledger: what the records add up to. Nothing but [`Ledger::apply`] changes it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use crate::{
     attempts::Trouble,
-    ids::{Digest, ItemKey, JobId, WorkerId},
+    ids::{Digest, ItemKey, JobId, Namespace, WorkerId},
     jobs::Job,
     members::{MemberRecord, TokenId, TokenRecord},
     record::{JobRecord, Record, ServiceRecord},
+    services::ServiceName,
+    workers::Clientele,
 };
 
 /// Everything that is kept, in memory.
@@ -16,13 +21,20 @@ use crate::{
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     jobs: BTreeMap<JobId, Job>,
-    keys: BTreeMap<String, JobId>,
-    services: BTreeMap<String, ServiceRecord>,
+    namespaces: BTreeMap<Namespace, Jobs>,
+    services: BTreeMap<ServiceName, ServiceRecord>,
     workers: BTreeMap<WorkerId, String>,
     tokens: BTreeMap<TokenId, TokenRecord>,
     members: BTreeMap<WorkerId, MemberRecord>,
     /// Whose keys these are: what `members` says, the other way round.
     member_keys: BTreeMap<Digest, WorkerId>,
+}
+
+/// The jobs of one namespace, so that what is asked of them does not go through those of others.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Jobs {
+    ids: BTreeSet<JobId>,
+    keys: BTreeMap<String, JobId>,
 }
 
 impl Ledger {
@@ -75,15 +87,16 @@ impl Ledger {
     }
 
     fn apply_job(&mut self, record: &JobRecord) {
+        if let Some(job) = self.jobs.get_mut(&record.id) {
+            job.record = record.clone();
+            return;
+        }
+        let jobs = self.namespaces.entry(record.namespace.clone()).or_default();
+        jobs.ids.insert(record.id);
         if !record.key.is_empty() {
-            self.keys.insert(record.key.clone(), record.id);
+            jobs.keys.insert(record.key.clone(), record.id);
         }
-        match self.jobs.get_mut(&record.id) {
-            Some(job) => job.record = record.clone(),
-            None => {
-                self.jobs.insert(record.id, Job::new(record.clone()));
-            }
-        }
+        self.jobs.insert(record.id, Job::new(record.clone()));
     }
 
     fn forget_member(&mut self, worker: WorkerId) {
@@ -107,20 +120,37 @@ impl Ledger {
         self.jobs.values()
     }
 
-    /// The jobs whose ids are in that range, by id: for instance [`JobId::starting_with`].
-    pub fn jobs_in(&self, ids: RangeInclusive<JobId>) -> impl DoubleEndedIterator<Item = &Job> {
-        self.jobs.range(ids).map(|(_, job)| job)
+    /// The jobs of a namespace whose ids are in that range, by id: for instance [`JobId::starting_with`].
+    pub fn jobs_in(
+        &self,
+        namespace: &Namespace,
+        ids: RangeInclusive<JobId>,
+    ) -> impl DoubleEndedIterator<Item = &Job> + use<'_> {
+        let found = self.namespaces.get(namespace).map(|jobs| jobs.ids.range(ids));
+        found.into_iter().flatten().filter_map(|id| self.jobs.get(id))
     }
 
-    /// The job an idempotency key made.
+    /// The jobs of a namespace, by id.
+    pub fn jobs_of(&self, namespace: &Namespace) -> impl DoubleEndedIterator<Item = &Job> + use<'_> {
+        self.jobs_in(namespace, JobId([0x00; 16])..=JobId([0xff; 16]))
+    }
+
+    /// The job an idempotency key made in its namespace.
     #[must_use]
-    pub fn job_of_key(&self, key: &str) -> Option<JobId> {
-        self.keys.get(key).copied()
+    pub fn job_of_key(&self, namespace: &Namespace, key: &str) -> Option<JobId> {
+        self.namespaces.get(namespace)?.keys.get(key).copied()
+    }
+
+    /// Whose work a worker may be given: everybody's, unless it is a member that joined for some namespaces alone.
+    #[must_use]
+    pub fn clientele(&self, worker: WorkerId) -> Clientele {
+        let some = self.member(worker).map(|member| &member.namespaces).filter(|some| !some.is_empty());
+        some.map_or(Clientele::Everybody, |some| Clientele::Only(some.iter().cloned().collect()))
     }
 
     /// The service of that name, removed or not.
     #[must_use]
-    pub fn service(&self, name: &str) -> Option<&ServiceRecord> {
+    pub fn service(&self, name: &ServiceName) -> Option<&ServiceRecord> {
         self.services.get(name)
     }
 

@@ -50,8 +50,9 @@ pub use crate::{
     members::{MemberRecord, MembersInput, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms},
     outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply},
     record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerRecord},
-    services::{ReplicaKey, Role, ServicePlan},
+    services::{ReplicaKey, Role, ServiceName, ServicePlan},
     settings::Settings,
     stages::{ItemState, Source, Stage, StageKind, StageSpec},
     view::{JobView, ReplicaView, ServiceView, StageView, WorkerView},
+    workers::Clientele,
 };

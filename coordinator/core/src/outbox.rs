@@ -4,7 +4,7 @@ use crate::{
     ids::{AttemptId, Incarnation, ItemKey, JobId, RequestId, WorkerId},
     members::{MemberRecord, TokenId, TokenRecord},
     record::Record,
-    services::ReplicaKey,
+    services::{ReplicaKey, ServiceName},
     stages::Source,
 };
 
@@ -173,11 +173,11 @@ pub enum Refusal {
     #[error("job {0} has no failed items")]
     NothingFailed(JobId),
     /// No such service.
-    #[error("no service {0:?}")]
-    NoSuchService(String),
+    #[error("no service {:?}", .0.name)]
+    NoSuchService(ServiceName),
     /// There is a different service of that name.
-    #[error("there is a different service {0:?} already")]
-    ServiceExists(String),
+    #[error("there is a different service {:?} already", .0.name)]
+    ServiceExists(ServiceName),
     /// No such token, or its secret is another: nobody is told which.
     #[error("the token is unknown")]
     NoSuchToken,
@@ -222,7 +222,7 @@ pub enum Notice {
     /// A job's counts or state.
     Job(JobId),
     /// A service's replicas.
-    Service(String),
+    Service(ServiceName),
     /// A token, or that there is none any more.
     Token(TokenId),
     /// A member, or that it is none any more.

@@ -1,10 +1,10 @@
 //! The facts that are kept. Each is the new value of one entity; `…Gone` says that there is none any more.
 
 use crate::{
-    ids::{Digest, ItemKey, JobId, Now, WorkerId},
+    ids::{Digest, ItemKey, JobId, Namespace, Now, WorkerId},
     jobs::{JobSpec, JobState},
     members::{MemberRecord, TokenId, TokenRecord},
-    services::ServicePlan,
+    services::{ServiceName, ServicePlan},
 };
 
 /// One fact.
@@ -41,7 +41,9 @@ pub enum Record {
 pub struct JobRecord {
     /// Its id.
     pub id: JobId,
-    /// The client's idempotency key; empty means none.
+    /// Whose it is.
+    pub namespace: Namespace,
+    /// The client's idempotency key, among those of the namespace; empty means none.
     pub key: String,
     /// What the core needs of its specification.
     pub spec: JobSpec,
@@ -61,9 +63,15 @@ pub struct JobRecord {
 
 impl JobRecord {
     /// A job that is submitted now.
-    pub(crate) fn submitted(now: Now, (id, key): (JobId, String), spec: JobSpec, inputs: u64, detail: Digest) -> Self {
+    pub(crate) fn submitted(
+        now: Now,
+        (id, namespace, key): (JobId, Namespace, String),
+        spec: JobSpec,
+        inputs: u64,
+        detail: Digest,
+    ) -> Self {
         let (state, submitted_ms) = (JobState::Running, now.wall_ms);
-        Self { id, key, spec, inputs, detail, state, reason: String::new(), submitted_ms, ended_ms: 0 }
+        Self { id, namespace, key, spec, inputs, detail, state, reason: String::new(), submitted_ms, ended_ms: 0 }
     }
 }
 
@@ -101,7 +109,7 @@ pub struct TroubleRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceRecord {
     /// Its name.
-    pub name: String,
+    pub name: ServiceName,
     /// Rises with each deployment of the name; kept after removal for that.
     pub generation: u64,
     /// What the core needs of its specification; `None` once it is removed.

@@ -1,5 +1,6 @@
 //! Who gets what: what can be given out, whose turn it is, and what is asked back.
 
+mod lanes;
 mod queue;
 mod queues;
 mod turns;

@@ -1,5 +1,6 @@
 //! Services: what one is, where its replicas are, and one command a file.
 
+mod name;
 mod placement;
 mod plan;
 
@@ -9,4 +10,7 @@ pub(crate) mod remove;
 pub(crate) mod report;
 
 pub(crate) use self::placement::Placement;
-pub use self::plan::{ReplicaKey, Role, ServicePlan};
+pub use self::{
+    name::ServiceName,
+    plan::{ReplicaKey, Role, ServicePlan},
+};

@@ -1,11 +1,13 @@
 //! What people are shown.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    ids::{JobId, WorkerId},
+    ids::{JobId, Namespace, WorkerId},
     input::ReplicaPhase,
     jobs::Job,
     record::JobRecord,
-    services::ReplicaKey,
+    services::{ReplicaKey, ServiceName},
     state::State,
     workers::Worker,
 };
@@ -90,7 +92,7 @@ pub(crate) fn job(state: &State, id: JobId) -> Option<JobView> {
     let job = state.ledger.job(id)?;
     let stages: Vec<StageView> = (0..job.stage_count()).filter_map(|at| stage(state, job, at)).collect();
     let idle = job.record.state.may_dispatch() && stages.iter().all(|stage| stage.running == 0);
-    let idle_because = idle.then(|| why_idle(state, &stages));
+    let idle_because = idle.then(|| why_idle(state, &job.record.namespace, &stages));
     Some(JobView { record: job.record.clone(), stages, idle_because })
 }
 
@@ -112,9 +114,9 @@ fn stage(state: &State, job: &Job, at: usize) -> Option<StageView> {
     })
 }
 
-fn why_idle(state: &State, stages: &[StageView]) -> &'static str {
-    if state.fleet.connected().next().is_none() {
-        "no worker is connected"
+fn why_idle(state: &State, namespace: &Namespace, stages: &[StageView]) -> &'static str {
+    if state.fleet.connected_for(namespace).next().is_none() {
+        no_worker(state)
     } else if state.reunion.misses_somebody() {
         "waiting for workers that were here before the coordinator's restart"
     } else if stages.iter().any(|stage| stage.backing_off > 0) && stages.iter().all(|stage| stage.queued == 0) {
@@ -124,8 +126,16 @@ fn why_idle(state: &State, stages: &[StageView]) -> &'static str {
     }
 }
 
+/// Why something has no worker.
+fn no_worker(state: &State) -> &'static str {
+    match state.fleet.connected().next() {
+        None => "no worker is connected",
+        Some(_) => "no worker is connected that may be given it",
+    }
+}
+
 /// A deployed service as it stands.
-pub(crate) fn service(state: &State, name: &str) -> Option<ServiceView> {
+pub(crate) fn service(state: &State, name: &ServiceName) -> Option<ServiceView> {
     let service = state.ledger.service(name)?;
     let plan = service.plan.as_ref()?;
     let replicas = plan.replicas_of(name, service.generation).map(|key| replica(state, key)).collect();
@@ -140,20 +150,42 @@ fn replica(state: &State, key: ReplicaKey) -> ReplicaView {
         worker: worker.map(|worker| (worker, life.map_or(String::new(), |life| life.name.clone()))),
         phase: placed.map_or(ReplicaPhase::Starting, |placed| placed.phase),
         reachable: life.is_some_and(|life| life.connected),
-        message: placed.map_or_else(|| "no worker is connected".to_owned(), |placed| placed.message.clone()),
+        message: placed.map_or_else(|| no_worker(state).to_owned(), |placed| placed.message.clone()),
         key,
     }
 }
 
 /// Every worker whose lease runs.
 pub(crate) fn workers(state: &State) -> Vec<WorkerView> {
-    let view = |(id, worker): (WorkerId, &Worker)| WorkerView {
+    let view = |(id, worker): (WorkerId, &Worker)| {
+        let (attempts, replicas) = (worker.attempts.len(), state.placement.on(id).len());
+        self::worker(id, worker, attempts, replicas)
+    };
+    state.fleet.workers().map(view).collect()
+}
+
+/// Every worker whose lease runs that may be given work of this namespace, with what it has of that.
+pub(crate) fn workers_for(state: &State, namespace: &Namespace) -> Vec<WorkerView> {
+    let mut held: BTreeMap<WorkerId, usize> = BTreeMap::new();
+    for (_, item, worker) in state.fleet.attempts() {
+        if state.ledger.job(item.job).is_some_and(|job| job.record.namespace == *namespace) {
+            *held.entry(worker).or_default() += 1;
+        }
+    }
+    let view = |(id, worker): (WorkerId, &Worker)| {
+        let replicas = state.placement.on(id).filter(|key| key.service.namespace == *namespace);
+        self::worker(id, worker, held.get(&id).copied().unwrap_or_default(), replicas.count())
+    };
+    state.fleet.workers().filter(|(id, _)| state.fleet.clientele(*id).has(namespace)).map(view).collect()
+}
+
+fn worker(id: WorkerId, worker: &Worker, attempts: usize, replicas: usize) -> WorkerView {
+    WorkerView {
         id,
         name: worker.name.clone(),
         connected: worker.connected,
         slots: worker.slots,
-        attempts: worker.attempts.len() as u64,
-        replicas: state.placement.on(id).len() as u64,
-    };
-    state.fleet.workers().map(view).collect()
+        attempts: attempts as u64,
+        replicas: replicas as u64,
+    }
 }

@@ -1,7 +1,10 @@
 //! Workers: who is here and what they hold, who comes, who goes, and who is waited for.
 
+mod clientele;
 mod fleet;
+mod idle;
 mod loss;
+mod ranking;
 mod reunion;
 mod suspects;
 
@@ -10,8 +13,10 @@ pub(crate) mod hello;
 pub(crate) mod lease;
 pub(crate) mod link_lost;
 
+pub use self::clientele::Clientele;
 pub(crate) use self::{
     fleet::{Arrival, Fleet, Worker},
+    idle::IdleSlots,
     reunion::Reunion,
     suspects::Suspects,
 };

@@ -1,6 +1,8 @@
 //! The core, the law and the links, as one object.
 
-use longshore_core::{Core, Finished, Held, Incarnation, Input, Notice, Now, Outbox, ReplicaStatus, WorkerId};
+use longshore_core::{
+    Clientele, Core, Finished, Held, Incarnation, Input, Notice, Now, Outbox, ReplicaStatus, WorkerId,
+};
 
 use crate::{Effects, Law, LinkId, Links, Next, Page, Rule, Rules};
 
@@ -25,6 +27,8 @@ pub struct Hello {
     pub name: String,
     /// Attempts it runs at once; at least 1.
     pub slots: u32,
+    /// Whose work it may be given: what is known of it, not what it says.
+    pub clientele: Clientele,
     /// Attempts it holds.
     pub held: Vec<Held>,
     /// Replicas it keeps.
@@ -119,10 +123,10 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// A worker has said hello on a new link, which speaks for it from now on; an older one has to end.
     pub fn hello(&mut self, now: Now, peer: Peer, hello: Hello) -> Vec<Notice> {
         let Peer { link, worker, incarnation } = peer;
-        let Hello { name, slots, held, replicas } = hello;
+        let Hello { name, slots, clientele, held, replicas } = hello;
         let older = self.links.of(worker);
         self.links.hello(worker, link);
-        let mut notices = self.step(now, Input::Hello { worker, incarnation, name, slots, held, replicas });
+        let mut notices = self.step(now, Input::Hello { worker, incarnation, name, slots, clientele, held, replicas });
         if older.is_some() && !self.rules.hold(Rule::OldLinksEndUntold) {
             notices.extend(self.step(now, Input::LinkLost { worker, incarnation }));
         }

@@ -7,7 +7,10 @@ use longshore_proto::v1;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{caller::Caller, items, submission, views};
+use super::{
+    caller::{Caller, Role},
+    items, submission, views,
+};
 use crate::{
     drive::{Handle, Views},
     error::{Error, blocking, chain},
@@ -32,12 +35,13 @@ impl Jobs {
         self.room.ensure()?;
         let catalog = Arc::clone(&self.catalog);
         let checked = blocking("checking the submission", move || submission::check(&catalog, &submission)).await?;
-        let job = JobId(*Uuid::now_v7().as_bytes());
+        let (job, namespace) = (JobId(*Uuid::now_v7().as_bytes()), caller.namespace.clone());
         let reply = self
             .driver
             .ask(move |request| Input::Submit {
                 request,
                 job,
+                namespace,
                 key: checked.key,
                 spec: checked.spec,
                 inputs: checked.inputs,
@@ -53,15 +57,19 @@ impl Jobs {
         }
     }
 
-    /// The newest jobs, newest first.
-    pub async fn list(&self, _: &Caller) -> Result<Vec<v1::JobView>, Error> {
-        let views: Vec<JobView> = self
-            .driver
-            .read(|core| {
-                let newest = core.ledger().jobs().rev().take(limits::LISTED_JOBS);
-                newest.filter_map(|job| core.job_view(job.record.id)).collect()
-            })
-            .await?;
+    /// The newest jobs of the caller's namespace, or of all, newest first.
+    pub async fn list(&self, caller: &Caller, all: bool) -> Result<Vec<v1::JobView>, Error> {
+        if all && caller.role != Role::Admin {
+            return Err(Error::denied("the jobs of all namespaces are shown to admins alone"));
+        }
+        let whose = (!all).then(|| caller.namespace.clone());
+        let look = move |core: &Core| -> Vec<JobView> {
+            let all = whose.is_none().then(|| core.ledger().jobs().rev()).into_iter().flatten();
+            let own = whose.iter().flat_map(|namespace| core.ledger().jobs_of(namespace).rev());
+            let newest = all.chain(own).take(limits::LISTED_JOBS);
+            newest.filter_map(|job| core.job_view(job.record.id)).collect()
+        };
+        let views = self.driver.read(look).await?;
         let jobs = self.clone();
         // Failures are shown of one job, not of a thousand.
         let brief = move |view: &JobView| v1::JobView { recent_failures: Vec::new(), ..jobs.shown(view) };
@@ -69,14 +77,14 @@ impl Jobs {
     }
 
     /// One job.
-    pub async fn get(&self, _: &Caller, asked: String) -> Result<v1::JobView, Error> {
-        let job = self.resolve(asked).await?;
+    pub async fn get(&self, caller: &Caller, asked: String) -> Result<v1::JobView, Error> {
+        let job = self.resolve(caller, asked).await?;
         self.view_of(job).await
     }
 
     /// One job, now and whenever it changes.
-    pub async fn watch(&self, _: &Caller, asked: String) -> Result<Watched, Error> {
-        let job = self.resolve(asked).await?;
+    pub async fn watch(&self, caller: &Caller, asked: String) -> Result<Watched, Error> {
+        let job = self.resolve(caller, asked).await?;
         let views = self.driver.watch(job).await?.ok_or(Refusal::NoSuchJob(job))?;
         Ok(Watched { jobs: self.clone(), views, next: Next::Now })
     }
@@ -89,7 +97,7 @@ impl Jobs {
         if reason.is_empty() {
             "cancelled".clone_into(&mut reason);
         }
-        let job = self.resolve(asked).await?;
+        let job = self.resolve(caller, asked).await?;
         tracing::debug!(%caller, %job, "a job is to be cancelled");
         match self.driver.ask(move |request| Input::Cancel { request, job, reason }).await? {
             Reply::Cancelled => self.view_of(job).await,
@@ -99,7 +107,7 @@ impl Jobs {
 
     /// Tries the failed items of a job again; answers how many there are.
     pub async fn retry(&self, caller: &Caller, asked: String) -> Result<u64, Error> {
-        let job = self.resolve(asked).await?;
+        let job = self.resolve(caller, asked).await?;
         tracing::debug!(%caller, %job, "a job is to be retried");
         let failed =
             self.driver.peek(move |core| core.ledger().job(job).map_or(0, longshore_core::Job::failed)).await?;
@@ -118,10 +126,10 @@ impl Jobs {
     /// The items of a job with their outcomes, page by page.
     pub async fn items(
         &self,
-        _: &Caller,
+        caller: &Caller,
         request: v1::ItemsRequest,
     ) -> Result<mpsc::Receiver<Result<v1::ItemsPage, Error>>, Error> {
-        let job = self.resolve(request.job_id.clone()).await?;
+        let job = self.resolve(caller, request.job_id.clone()).await?;
         let catalog = Arc::clone(&self.catalog);
         let submission = blocking("looking up the job", move || Ok(catalog.submission(job)?)).await?;
         let wanted = items::Wanted::new(&request, &submission)?;
@@ -151,16 +159,19 @@ impl Jobs {
         self.show(Arc::new(view.ok_or(Refusal::NoSuchJob(job))?)).await
     }
 
-    /// The job that an id, an unambiguous beginning of one, or "last" means.
-    async fn resolve(&self, asked: String) -> Result<JobId, Error> {
+    /// The job that an id, an unambiguous beginning of one, or "last" means among those of the caller's namespace. Those of others
+    /// are not looked at: whoever asks for one learns what they learn of one that is not there, in the same words and time.
+    async fn resolve(&self, caller: &Caller, asked: String) -> Result<JobId, Error> {
+        let namespace = caller.namespace.clone();
         if asked == "last" {
-            let last = self.driver.read(|core| core.ledger().jobs().next_back().map(|job| job.record.id)).await?;
+            let last = move |core: &Core| core.ledger().jobs_of(&namespace).next_back().map(|job| job.record.id);
+            let last = self.driver.read(last).await?;
             return last.ok_or_else(|| Error::not_found("there are no jobs yet"));
         }
         let Some(ids) = JobId::starting_with(&asked) else {
             return Err(Error::invalid(format!("{asked:?} is not the id of a job")));
         };
-        let read = move |core: &Core| core.ledger().jobs_in(ids).map(|job| job.record.id).take(2).collect();
+        let read = move |core: &Core| core.ledger().jobs_in(&namespace, ids).map(|job| job.record.id).take(2).collect();
         let found: Vec<JobId> = self.driver.read(read).await?;
         match found.as_slice() {
             [] => Err(Error::not_found(format!("no job {asked}"))),

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use longshore_core::{Input, Refusal, Reply};
+use longshore_core::{Input, Refusal, Reply, ServiceName};
 use longshore_proto::{Digest, v1};
 use longshore_root::Request as Query;
 use tokio::sync::Semaphore;
@@ -66,28 +66,30 @@ impl Services {
             Ok(catalog.put(&*checked)?)
         })
         .await?;
-        self.deployed.expect(detail, &spec);
-        let name = spec.name.clone();
-        tracing::debug!(%caller, name, "a service is to be deployed");
+        let name = named(caller, spec.name.clone());
+        self.deployed.expect(&name.namespace, detail, &spec);
+        tracing::debug!(%caller, %name, "a service is to be deployed");
+        let deployed = name.clone();
         match self.driver.ask(move |request| Input::Deploy { request, name, plan, detail: detail.into() }).await? {
-            Reply::Deployed { .. } => self.view(&spec.name),
+            Reply::Deployed { .. } => self.view(deployed),
             other => Err(Error::of_reply(other)),
         }
     }
 
-    /// All services, by name.
-    pub fn list(&self, _: &Caller) -> Vec<v1::ServiceView> {
-        self.deployed.all().iter().map(|entry| views::service(entry)).collect()
+    /// All services of the caller's namespace, by name.
+    pub fn list(&self, caller: &Caller) -> Vec<v1::ServiceView> {
+        self.deployed.all(&caller.namespace).iter().map(|entry| views::service(entry)).collect()
     }
 
     /// One service.
-    pub fn get(&self, _: &Caller, name: &str) -> Result<v1::ServiceView, Error> {
-        self.view(name)
+    pub fn get(&self, caller: &Caller, name: String) -> Result<v1::ServiceView, Error> {
+        self.view(named(caller, name))
     }
 
     /// Removes a service.
     pub async fn remove(&self, caller: &Caller, name: String) -> Result<(), Error> {
-        tracing::debug!(%caller, name, "a service is to be removed");
+        let name = named(caller, name);
+        tracing::debug!(%caller, %name, "a service is to be removed");
         match self.driver.ask(move |request| Input::Remove { request, name }).await? {
             Reply::Removed => {
                 self.engine.forget_replicas(|replica| self.deployed.get(&replica.key.service).is_some());
@@ -98,9 +100,10 @@ impl Services {
     }
 
     /// Asks a service.
-    pub async fn ask(&self, _: &Caller, asked: Asked) -> Result<Answer, QueryFailure> {
-        let Some(entry) = self.deployed.get(&asked.service) else {
-            return Err(Refusal::NoSuchService(asked.service).into());
+    pub async fn ask(&self, caller: &Caller, asked: Asked) -> Result<Answer, QueryFailure> {
+        let name = named(caller, asked.service);
+        let Some(entry) = self.deployed.get(&name) else {
+            return Err(Refusal::NoSuchService(name).into());
         };
         if asked.body.len() > limits::QUERY_BYTES {
             let (most, has) = (limits::QUERY_BYTES, asked.body.len());
@@ -119,10 +122,15 @@ impl Services {
         self.engine.query(&entry.topology, query).await.map_err(QueryFailure::Failed)
     }
 
-    fn view(&self, name: &str) -> Result<v1::ServiceView, Error> {
-        let entry = self.deployed.get(name).ok_or_else(|| Refusal::NoSuchService(name.to_owned()))?;
+    fn view(&self, name: ServiceName) -> Result<v1::ServiceView, Error> {
+        let entry = self.deployed.get(&name).ok_or_else(|| Refusal::NoSuchService(name))?;
         Ok(views::service(&entry))
     }
+}
+
+/// A service of the caller's namespace.
+fn named(caller: &Caller, name: String) -> ServiceName {
+    ServiceName { namespace: caller.namespace.clone(), name }
 }
 
 /// All data a service names is there, under paths that can be made beside one another.

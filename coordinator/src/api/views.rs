@@ -56,6 +56,7 @@ pub fn job(view: &JobView, submission: Option<&Submission>) -> v1::JobView {
         stages: stages.collect(),
         reason,
         recent_failures: Vec::new(),
+        namespace: record.namespace.name().to_owned(),
     }
 }
 
@@ -89,7 +90,8 @@ pub fn service(entry: &Entry) -> v1::ServiceView {
         .collect();
     let some_ready = |candidates: &Vec<Candidate>| candidates.iter().any(|replica| replica.unready.is_none());
     let ready = entry.topology.shards.iter().all(some_ready) && entry.topology.merges.iter().all(some_ready);
-    v1::ServiceView { spec: Some((*entry.spec).clone()), generation: entry.view.generation, replicas, ready }
+    let namespace = entry.namespace.name().to_owned();
+    v1::ServiceView { spec: Some((*entry.spec).clone()), generation: entry.view.generation, replicas, ready, namespace }
 }
 
 /// A worker.

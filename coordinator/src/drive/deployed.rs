@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
-use longshore_core::{Role, ServiceView};
+use longshore_core::{Namespace, Role, ServiceName, ServiceView};
 use longshore_proto::{Digest, v1::ServiceSpec};
 
 use crate::{
@@ -17,9 +17,9 @@ use crate::{
 /// Every deployed service, refreshed by the driver whenever one changes.
 pub struct Deployed {
     catalog: Arc<Catalog>,
-    services: RwLock<HashMap<String, Service>>,
+    services: RwLock<HashMap<ServiceName, Service>>,
     /// Specifications of deployments under way: the driver shall not wait for a blob.
-    expected: Mutex<HashMap<Digest, Weak<ServiceSpec>>>,
+    expected: Mutex<HashMap<(Namespace, Digest), Weak<ServiceSpec>>>,
 }
 
 /// What is known of a service.
@@ -31,6 +31,8 @@ struct Service {
 
 /// One deployed service at one moment.
 pub struct Entry {
+    /// Whose it is.
+    pub namespace: Namespace,
     /// Its specification.
     pub spec: Arc<ServiceSpec>,
     /// As the core sees it.
@@ -40,9 +42,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(spec: Arc<ServiceSpec>, view: ServiceView) -> Arc<Self> {
+    fn new(namespace: Namespace, spec: Arc<ServiceSpec>, view: ServiceView) -> Arc<Self> {
         let topology = topology(&view, spec.merge.is_some());
-        Arc::new(Self { spec, view, topology })
+        Arc::new(Self { namespace, spec, view, topology })
     }
 }
 
@@ -53,12 +55,12 @@ impl Deployed {
     }
 
     /// The service of that name, as it is now.
-    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
+    pub fn get(&self, name: &ServiceName) -> Option<Arc<Entry>> {
         self.read().get(name)?.entry.clone()
     }
 
     /// As [`Deployed::get`], for whoever cannot do without its specification: it is read now where it is not known yet.
-    pub fn get_or_read(&self, name: &str) -> Option<Arc<Entry>> {
+    pub fn get_or_read(&self, name: &ServiceName) -> Option<Arc<Entry>> {
         let view = {
             let services = self.read();
             let service = services.get(name)?;
@@ -70,34 +72,37 @@ impl Deployed {
         let detail = view.detail.into();
         let spec = understood(name, self.catalog.service_spec(detail))?;
         self.fill(name, detail, &spec);
-        Some(Entry::new(spec, view))
+        Some(Entry::new(name.namespace.clone(), spec, view))
     }
 
-    /// All services, by name.
-    pub fn all(&self) -> Vec<Arc<Entry>> {
-        let mut all: Vec<_> = self.read().values().filter_map(|service| service.entry.clone()).collect();
+    /// All services of a namespace, by name.
+    pub fn all(&self, namespace: &Namespace) -> Vec<Arc<Entry>> {
+        let services = self.read();
+        let own = services.iter().filter(|(name, _)| name.namespace == *namespace);
+        let mut all: Vec<_> = own.filter_map(|(_, service)| service.entry.clone()).collect();
+        drop(services);
         all.sort_unstable_by(|a, b| a.spec.name.cmp(&b.spec.name));
         all
     }
 
-    /// The service with this specification is about to be deployed. It is remembered as long as the caller holds it.
-    pub fn expect(&self, detail: Digest, spec: &Arc<ServiceSpec>) {
+    /// A service of this namespace with this specification is about to be deployed. It is remembered as long as the caller holds it.
+    pub fn expect(&self, namespace: &Namespace, detail: Digest, spec: &Arc<ServiceSpec>) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         expected.retain(|_, spec| spec.strong_count() > 0);
-        expected.insert(detail, Arc::downgrade(spec));
+        expected.insert((namespace.clone(), detail), Arc::downgrade(spec));
     }
 
     /// Takes in a kept service, before anything is served: its specification is read now.
-    pub fn load(&self, name: &str, view: Option<ServiceView>) {
+    pub fn load(&self, name: &ServiceName, view: Option<ServiceView>) {
         let Some(view) = view else { return };
         let spec = understood(name, self.catalog.service_spec(view.detail.into()));
-        let entry = spec.map(|spec| Entry::new(spec, view.clone()));
-        self.write().insert(name.to_owned(), Service { view, entry });
+        let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone()));
+        self.write().insert(name.clone(), Service { view, entry });
     }
 
     /// Takes in a service as it is now; `None` when it is removed. Where its specification is not known, it is read aside, and
     /// the service is there when that is done.
-    pub fn refresh(self: &Arc<Self>, name: &str, view: Option<ServiceView>) {
+    pub fn refresh(self: &Arc<Self>, name: &ServiceName, view: Option<ServiceView>) {
         let mut services = self.write();
         let Some(view) = view else {
             services.remove(name);
@@ -105,19 +110,20 @@ impl Deployed {
         };
         let known = services.get(name).filter(|service| service.view.detail == view.detail);
         let known = known.and_then(|service| Some(Arc::clone(&service.entry.as_ref()?.spec)));
-        let spec = known.or_else(|| self.expected_spec(&view.detail.into()));
+        let spec = known.or_else(|| self.expected_spec(&name.namespace, view.detail.into()));
         if spec.is_none() {
-            self.read_aside(name.to_owned(), view.detail.into());
+            self.read_aside(name.clone(), view.detail.into());
         }
-        let entry = spec.map(|spec| Entry::new(spec, view.clone()));
-        services.insert(name.to_owned(), Service { view, entry });
+        let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone()));
+        services.insert(name.clone(), Service { view, entry });
     }
 
-    fn expected_spec(&self, detail: &Digest) -> Option<Arc<ServiceSpec>> {
-        self.expected.lock().unwrap_or_else(PoisonError::into_inner).get(detail)?.upgrade()
+    fn expected_spec(&self, namespace: &Namespace, detail: Digest) -> Option<Arc<ServiceSpec>> {
+        let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        expected.get(&(namespace.clone(), detail))?.upgrade()
     }
 
-    fn read_aside(self: &Arc<Self>, name: String, detail: Digest) {
+    fn read_aside(self: &Arc<Self>, name: ServiceName, detail: Digest) {
         let deployed = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
             if let Some(spec) = understood(&name, deployed.catalog.service_spec(detail)) {
@@ -127,25 +133,25 @@ impl Deployed {
     }
 
     /// The specification of a service is known now, unless another has been deployed under that name meanwhile.
-    fn fill(&self, name: &str, detail: Digest, spec: &Arc<ServiceSpec>) {
+    fn fill(&self, name: &ServiceName, detail: Digest, spec: &Arc<ServiceSpec>) {
         let mut services = self.write();
         if let Some(service) = services.get_mut(name).filter(|service| Digest::from(service.view.detail) == detail) {
-            service.entry = Some(Entry::new(Arc::clone(spec), service.view.clone()));
+            service.entry = Some(Entry::new(name.namespace.clone(), Arc::clone(spec), service.view.clone()));
         }
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<String, Service>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<ServiceName, Service>> {
         self.services.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<String, Service>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<ServiceName, Service>> {
         self.services.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn understood(name: &str, spec: Result<ServiceSpec, CatalogError>) -> Option<Arc<ServiceSpec>> {
+fn understood(name: &ServiceName, spec: Result<ServiceSpec, CatalogError>) -> Option<Arc<ServiceSpec>> {
     spec.map(Arc::new)
-        .inspect_err(|error| tracing::error!(service = name, error = chain(error), "the service cannot be served"))
+        .inspect_err(|error| tracing::error!(service = %name, error = chain(error), "the service cannot be served"))
         .ok()
 }
 

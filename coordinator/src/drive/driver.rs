@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore_core::{Core, Notice, Reply, RequestId, TokenId, WorkerId};
+use longshore_core::{Core, Notice, Reply, RequestId, ServiceName, TokenId, WorkerId};
 use longshore_drive::{Drive, Effects, Heard, Next, Rules};
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot};
@@ -53,7 +53,7 @@ struct Driver {
     request_count: u64,
     watchers: Watchers,
     /// Services that changed.
-    services: BTreeSet<String>,
+    services: BTreeSet<ServiceName>,
     /// Tokens that changed.
     tokens: BTreeSet<TokenId>,
     /// Members that changed.

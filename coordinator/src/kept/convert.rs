@@ -4,9 +4,10 @@
 
 use bytes::Bytes;
 use longshore_core::{
-    Digest, ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, ServicePlan, ServiceRecord, StageKind,
-    StageSpec, TroubleRecord, WorkerId, WorkerRecord,
+    Digest, ItemKey, JobId, JobRecord, JobSpec, JobState, Namespace, OutcomeRecord, ServiceName, ServicePlan,
+    ServiceRecord, StageKind, StageSpec, TroubleRecord, WorkerId, WorkerRecord,
 };
+use longshore_proto::namespace;
 use prost::Message;
 
 use super::{
@@ -21,7 +22,7 @@ pub fn decode<T: Message + Default>(key: &[u8], value: Vec<u8>) -> Result<T, Loa
 
 /// A job, but for its id.
 pub fn job_to_kept(job: JobRecord) -> v1::Job {
-    let JobRecord { id: _, key, spec, inputs, detail, state, reason, submitted_ms, ended_ms } = job;
+    let JobRecord { id: _, namespace, key, spec, inputs, detail, state, reason, submitted_ms, ended_ms } = job;
     let JobSpec { stages, priority } = spec;
     v1::Job {
         idempotency_key: key,
@@ -33,20 +34,32 @@ pub fn job_to_kept(job: JobRecord) -> v1::Job {
         reason,
         submitted_ms,
         ended_ms,
+        namespace: namespace_to_kept(&namespace),
     }
 }
 
 /// The job of that id.
 pub fn job_from_kept(id: JobId, job: v1::Job) -> Result<JobRecord, Malformed> {
     let state = state_from_kept(job.state)?;
-    let v1::Job { idempotency_key, stages, priority, inputs, submission, state: _, reason, submitted_ms, ended_ms } =
-        job;
+    let v1::Job {
+        idempotency_key,
+        stages,
+        priority,
+        inputs,
+        submission,
+        state: _,
+        reason,
+        submitted_ms,
+        ended_ms,
+        namespace,
+    } = job;
     if stages.is_empty() {
         return Err(Malformed::Missing { field: "stages" });
     }
     let stages = stages.into_iter().map(stage_from_kept).collect::<Result<_, _>>()?;
     Ok(JobRecord {
         id,
+        namespace: namespace_from_kept(&namespace)?,
         key: idempotency_key,
         spec: JobSpec { stages, priority },
         inputs,
@@ -56,6 +69,20 @@ pub fn job_from_kept(id: JobId, job: v1::Job) -> Result<JobRecord, Malformed> {
         submitted_ms,
         ended_ms,
     })
+}
+
+/// Nothing, for the namespace of all entries of before there were others.
+fn namespace_to_kept(namespace: &Namespace) -> String {
+    if namespace.is_default() { String::new() } else { namespace.name().to_owned() }
+}
+
+/// The namespace of that name. It stands in names of directories, so it is looked at.
+pub fn namespace_from_kept(name: &str) -> Result<Namespace, Malformed> {
+    if name.is_empty() {
+        return Ok(Namespace::default());
+    }
+    namespace::check(name)?;
+    Ok(Namespace::named(name))
 }
 
 fn state_to_kept(state: JobState) -> v1::JobState {
@@ -132,7 +159,7 @@ pub fn service_to_kept(service: ServiceRecord) -> v1::Service {
 }
 
 /// The service of that name.
-pub fn service_from_kept(name: String, service: v1::Service) -> Result<ServiceRecord, Malformed> {
+pub fn service_from_kept(name: ServiceName, service: v1::Service) -> Result<ServiceRecord, Malformed> {
     let v1::Service { generation, plan, spec } = service;
     let plan = plan.map(plan_from_kept).transpose()?;
     Ok(ServiceRecord { name, generation, plan, detail: digest("spec", &spec)? })

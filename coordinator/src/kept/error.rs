@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use longshore_blobs::{GetError, PutError};
 use longshore_core::JobId;
-use longshore_proto::{Digest, digest::NoDigest};
+use longshore_proto::{Digest, digest::NoDigest, namespace::BadNamespace};
 use longshore_store::ReadError;
 
 use super::format::{FORMAT, Found};
@@ -83,6 +83,9 @@ pub enum Malformed {
         /// How many bytes there are.
         bytes: usize,
     },
+    /// Whose it is, is no name.
+    #[error("it is of a namespace that cannot be")]
+    Namespace(#[from] BadNamespace),
     /// An item beyond what can be counted.
     #[error("its items are too many to be counted")]
     Index,

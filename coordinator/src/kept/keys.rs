@@ -6,21 +6,25 @@
 //! | `c` | `Cluster`: whose authority this is, see [`super::cluster`] |
 //! | `f` job stage index | `Outcome` of an item that failed |
 //! | `j` job | `Job` |
-//! | `l` digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
+//! | `l` whose digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
 //! | `m` worker | `Member` |
 //! | `o` job stage index | `Bundle` of successes, the first of which is this item's, see [`super::outcomes`] |
-//! | `p` number | `Pack`: a file that must be there |
-//! | `s` name | `Service` |
+//! | `p` whose number | `Pack`: a file that must be there |
+//! | `s` whose name | `Service` |
 //! | `t` job stage index | `Trouble` |
 //! | `v` | the format of all this: 4 bytes |
 //! | `w` worker | `Worker` |
 //!
 //! Messages are those of `longshore.kept.v1`. Ids are 16 bytes. Numbers are big-endian, so that entries of one job and stage
-//! stand together, in order.
+//! stand together, in order. `whose` is the namespace and `/`, which is in no name; nothing for the default one, as before there
+//! were others. A program of before does not understand a key with it, and so does not open what it would mix up.
 
-use longshore_core::{ItemKey, JobId, TokenId, WorkerId};
+use longshore_core::{ItemKey, JobId, Namespace, ServiceName, TokenId, WorkerId};
 
-use super::error::{LoadError, Malformed};
+use super::{
+    convert::namespace_from_kept,
+    error::{LoadError, Malformed},
+};
 
 /// Key of the epoch in formats 1 and 2. Now the store keeps it itself.
 pub const EPOCH: &[u8] = b"e";
@@ -51,6 +55,9 @@ pub const PACK: u8 = b'p';
 
 /// First byte of a service's key.
 pub const SERVICE: u8 = b's';
+
+/// Between a namespace and what is named in it: in no name of either.
+const BEHIND_NAMESPACE: u8 = b'/';
 
 /// First byte of a worker's key.
 pub const WORKER: u8 = b'w';
@@ -83,8 +90,26 @@ pub fn job_key(id: JobId) -> Vec<u8> {
 }
 
 /// The key of a service.
-pub fn service_key(name: &str) -> Vec<u8> {
-    [&[SERVICE], name.as_bytes()].concat()
+pub fn service_key(name: &ServiceName) -> Vec<u8> {
+    key_of(SERVICE, &name.namespace, name.name.as_bytes())
+}
+
+/// The key of something that a namespace has one of for each name.
+pub fn key_of(kind: u8, namespace: &Namespace, name: &[u8]) -> Vec<u8> {
+    if namespace.is_default() {
+        return [&[kind], name].concat();
+    }
+    [&[kind], namespace.name().as_bytes(), &[BEHIND_NAMESPACE], name].concat()
+}
+
+/// Whose a thing is, whose key has this before its name, and the first byte of all.
+pub fn namespace_before(key: &[u8], name_at: usize) -> Result<Namespace, LoadError> {
+    let Some(whose) = key.get(1..name_at).filter(|whose| !whose.is_empty()) else {
+        return Ok(Namespace::default());
+    };
+    let name = whose.strip_suffix(&[BEHIND_NAMESPACE]).and_then(|name| std::str::from_utf8(name).ok());
+    let named = namespace_from_kept(name.filter(|name| !name.is_empty()).ok_or_else(|| unreadable(key))?);
+    named.map_err(|why| LoadError::malformed(key, why))
 }
 
 /// The key of a worker.
@@ -129,9 +154,11 @@ pub fn token_of(key: &[u8]) -> Result<TokenId, LoadError> {
 }
 
 /// The service that a key names.
-pub fn service_of(key: &[u8]) -> Result<String, LoadError> {
-    let name = key.get(1..).and_then(|name| std::str::from_utf8(name).ok());
-    name.map(str::to_owned).ok_or_else(|| unreadable(key))
+pub fn service_of(key: &[u8]) -> Result<ServiceName, LoadError> {
+    let name_at = key.iter().rposition(|byte| *byte == BEHIND_NAMESPACE).map_or(1, |at| at + 1);
+    let namespace = namespace_before(key, name_at)?;
+    let name = key.get(name_at..).and_then(|name| std::str::from_utf8(name).ok());
+    Ok(ServiceName { namespace, name: name.ok_or_else(|| unreadable(key))?.to_owned() })
 }
 
 fn sixteen(key: &[u8]) -> Result<[u8; 16], LoadError> {
@@ -154,9 +181,15 @@ mod tests {
         assert_eq!(item_of(&item_key(FAILURE, &ITEM)).unwrap(), ITEM);
         assert_eq!(job_of(&job_key(job)).unwrap(), job);
         assert_eq!(worker_of(&worker_key(worker)).unwrap(), worker);
-        assert_eq!(service_of(&service_key("search")).unwrap(), "search");
         assert_eq!(worker_of(&member_key(worker)).unwrap(), worker);
         assert_eq!(token_of(&token_key(TokenId([3; 5]))).unwrap(), TokenId([3; 5]));
+        let search = ServiceName::in_default("search");
+        assert_eq!(service_key(&search), b"ssearch", "as ever");
+        let others = ServiceName { namespace: Namespace::named("vision"), ..search.clone() };
+        assert_eq!(service_key(&others), b"svision/search");
+        for name in [search, others] {
+            assert_eq!(service_of(&service_key(&name)).unwrap(), name);
+        }
     }
 
     #[test]
@@ -178,5 +211,8 @@ mod tests {
         assert!(token_of(b"a1234").is_err() && token_of(&key).is_err());
         let error = service_of(b"s\xff").unwrap_err();
         assert!(error.to_string().contains(r"s\xff"), "{error}");
+        for key in [&b"s/search"[..], b"s../../etc/search", b"sVision/search", b"s\xff/search"] {
+            assert!(service_of(key).is_err(), "{}", key.escape_ascii());
+        }
     }
 }

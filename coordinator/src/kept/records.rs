@@ -193,6 +193,7 @@ mod tests {
         let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
         Record::Job(JobRecord {
             id: JobId([1; 16]),
+            namespace: longshore_core::Namespace::default(),
             key: String::new(),
             spec: JobSpec { stages: vec![stage.clone(), stage], priority: 0 },
             inputs: 1_000,
@@ -248,7 +249,10 @@ mod tests {
     fn loading_ends_at_an_entry_that_is_not_understood_and_names_it() {
         let mut store = MemoryDisk::new().open();
         let mut batch = Batch::new();
-        batch.put(service_key("search"), v1::Service::default().encode_to_vec());
+        batch.put(
+            service_key(&longshore_core::ServiceName::in_default("search")),
+            v1::Service::default().encode_to_vec(),
+        );
         store.commit(Epoch::default(), &batch).unwrap();
         commit(&mut store, &[job()]);
         let loaded: Vec<_> = load(&*store.reader()).take(2).collect();

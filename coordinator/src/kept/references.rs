@@ -141,7 +141,7 @@ impl Walk<'_> {
 mod tests {
     use std::collections::HashMap;
 
-    use longshore_core::JobId;
+    use longshore_core::{JobId, ServiceName};
     use longshore_proto::v1::{LeafSpec, NamedBlob};
     use longshore_store::{Batch, Epoch, MemoryDisk, Store};
 
@@ -196,7 +196,7 @@ mod tests {
         let leaf = LeafSpec { data: vec![blobs.list("some data")], ..LeafSpec::default() };
         let spec = blobs.put(ServiceSpec { leaf: Some(leaf), ..ServiceSpec::default() }.encode_to_vec());
         let service = v1::Service { plan: Some(v1::ServicePlan::default()), spec, ..v1::Service::default() };
-        batch.put(service_key("find"), service.encode_to_vec());
+        batch.put(service_key(&ServiceName::in_default("find")), service.encode_to_vec());
         disk.open().commit(Epoch::default(), &batch).unwrap();
         (disk, blobs)
     }
@@ -239,7 +239,7 @@ mod tests {
     fn a_removed_service_needs_nothing() {
         let disk = MemoryDisk::new();
         let mut batch = Batch::new();
-        batch.put(service_key("gone"), v1::Service::default().encode_to_vec());
+        batch.put(service_key(&ServiceName::in_default("gone")), v1::Service::default().encode_to_vec());
         disk.open().commit(Epoch::default(), &batch).unwrap();
         assert_eq!(missing(&disk, &Blobs::default()), Vec::<String>::new());
     }

@@ -155,6 +155,7 @@ mod tests {
         let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
         let record = Record::Job(JobRecord {
             id,
+            namespace: longshore_core::Namespace::default(),
             key: String::new(),
             spec: JobSpec { stages: vec![stage], priority: 0 },
             inputs: 3,

@@ -149,6 +149,7 @@ impl OrderWriter {
             stage: u32::from(item.stage),
             job_name: submission.name().to_owned(),
             spec: submission.stages().get(usize::from(item.stage)).cloned(),
+            namespace: String::new(),
         });
         self.told.insert((item.job, item.stage));
         Ok(())

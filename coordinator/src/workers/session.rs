@@ -4,7 +4,7 @@ use std::{fmt::Display, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use longshore_core::{
-    AttemptId, Blame, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId,
+    AttemptId, Blame, Clientele, Core, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId,
 };
 use longshore_drive::{Hello, Peer, Word};
 use longshore_proto::v1::{self, from_worker};
@@ -18,7 +18,10 @@ use super::{
     tunnels::{Tunnel, Tunnels},
 };
 use crate::{
-    api::{caller::Caller, views},
+    api::{
+        caller::{Caller, Role},
+        views,
+    },
     drive::{Handle, deployed::Deployed},
     error::Error,
     kept::catalog::Catalog,
@@ -54,7 +57,9 @@ impl Agents {
             incarnation: Incarnation(sixteen(&hello.incarnation, "incarnation")?),
         };
         let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
-        let hello = said(hello)?;
+        let worker = peer.worker;
+        let clientele = self.driver.peek(move |core| core.ledger().clientele(worker)).await?;
+        let hello = said(hello, clientele)?;
         let name = hello.name.clone();
         let (session, proof, orders) = Session::new(peer.worker, about);
         self.driver.hello(peer, hello, session).await?;
@@ -76,9 +81,13 @@ impl Agents {
         Ok((worker, self.tunnels.register(worker, down)))
     }
 
-    /// All workers.
-    pub async fn list(&self, _: &Caller) -> Result<Vec<v1::WorkerView>, Error> {
-        let workers = self.driver.read(longshore_core::Core::worker_views).await?;
+    /// All workers, for whoever looks after them. Others are shown those that may be given work of their namespace, and of what
+    /// these have only what is of that.
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<v1::WorkerView>, Error> {
+        let whose = (caller.role != Role::Admin).then(|| caller.namespace.clone());
+        let look =
+            move |core: &Core| whose.map_or_else(|| core.worker_views(), |namespace| core.worker_views_for(&namespace));
+        let workers = self.driver.read(look).await?;
         Ok(workers.into_iter().map(|worker| views::worker(self.sessions.about(worker.id), worker)).collect())
     }
 }
@@ -153,7 +162,7 @@ fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], Error> {
     bytes.try_into().map_err(|_| Error::invalid(format!("{field} is not 16 bytes")))
 }
 
-fn said(hello: v1::Hello) -> Result<Hello, Error> {
+fn said(hello: v1::Hello, clientele: Clientele) -> Result<Hello, Error> {
     if !(1..=limits::SLOTS).contains(&hello.slots) {
         return Err(Error::invalid(format!("a worker has 1 to {} slots", limits::SLOTS)));
     }
@@ -169,6 +178,7 @@ fn said(hello: v1::Hello) -> Result<Hello, Error> {
     Ok(Hello {
         name: shown(&hello.name),
         slots: hello.slots,
+        clientele,
         held,
         replicas: hello.replicas.into_iter().filter_map(replica_status).collect(),
     })

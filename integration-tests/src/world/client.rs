@@ -1,12 +1,14 @@
 //! A client: what it wants, and what it is waiting for.
 
-use longshore_core::{JobId, JobSpec, MembersInput, RequestId, ServicePlan};
+use longshore_core::{JobId, JobSpec, MembersInput, Namespace, RequestId, ServiceName, ServicePlan};
 
 /// What a client wants.
 #[derive(Debug, Clone)]
 pub enum Wish {
     /// A job.
     Submit {
+        /// Whose it shall be.
+        namespace: Namespace,
         /// The idempotency key; empty for none, and then it asks only once.
         key: String,
         /// The job.
@@ -21,14 +23,14 @@ pub enum Wish {
     /// A service.
     Deploy {
         /// Its name.
-        name: String,
+        name: ServiceName,
         /// Its plan.
         plan: ServicePlan,
         /// Its full specification.
         detail: [u8; 32],
     },
     /// The end of a service.
-    Remove(String),
+    Remove(ServiceName),
     /// How a job is.
     Look(JobId),
     /// A token, or that a machine joins, renews, or goes.
@@ -38,6 +40,8 @@ pub enum Wish {
 /// A client.
 #[derive(Debug)]
 pub struct Client {
+    /// Whose things it asks about.
+    pub(super) namespace: Namespace,
     /// What it will still want.
     pub wishes: u64,
     /// What it waits for an answer to.
@@ -51,8 +55,8 @@ pub struct Client {
 impl Client {
     /// A client that has asked for nothing.
     #[must_use]
-    pub fn new(wishes: u64) -> Self {
-        Self { wishes, asking: None, turn: 0, jobs: Vec::new() }
+    pub fn new(namespace: Namespace, wishes: u64) -> Self {
+        Self { namespace, wishes, asking: None, turn: 0, jobs: Vec::new() }
     }
 
     /// Whether it wants nothing more.

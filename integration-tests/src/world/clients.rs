@@ -1,6 +1,6 @@
 //! What clients do: they ask, ask again when no answer comes, and believe what they are told.
 
-use longshore_core::{Input, JobId, JobView, Reply, RequestId};
+use longshore_core::{Input, JobId, JobView, Reply, RequestId, ServiceName};
 
 use super::{
     agenda::Event,
@@ -49,6 +49,8 @@ impl World {
         if number + 1 == self.clients.len() {
             return Wish::Members(self.members_wish());
         }
+        let namespace = self.clients[number].namespace.clone();
+        let name = ServiceName { namespace: namespace.clone(), name };
         match (self.dice.below(20), job) {
             (0..=2, Some(job)) => Wish::Cancel(job),
             (3..=6, Some(job)) => Wish::Retry(job),
@@ -61,9 +63,14 @@ impl World {
             (12..=14, Some(job)) => Wish::Look(job),
             (roll, _) => {
                 let (spec, inputs) = script::job(&mut self.dice);
-                let key =
-                    if roll == 19 { String::new() } else { format!("client-{number}-{}", self.clients[number].wishes) };
-                Wish::Submit { key, spec, inputs }
+                let wishes = self.clients[number].wishes;
+                // Clients of two namespaces use the same keys.
+                let key = match roll {
+                    19 => String::new(),
+                    _ if number < script::NAMESPACES.len() => format!("wish-{wishes}"),
+                    _ => format!("client-{number}-{wishes}"),
+                };
+                Wish::Submit { namespace, key, spec, inputs }
             }
         }
     }
@@ -126,9 +133,10 @@ impl World {
 
     fn request(&mut self, request: RequestId, wish: Wish) -> Option<Input> {
         Some(match wish {
-            Wish::Submit { key, spec, inputs } => {
+            Wish::Submit { namespace, key, spec, inputs } => {
                 self.made_jobs += 1;
-                Input::Submit { request, job: JobId(sixteen(7, self.made_jobs)), key, spec, inputs, detail: [0; 32] }
+                let job = JobId(sixteen(7, self.made_jobs));
+                Input::Submit { request, job, namespace, key, spec, inputs, detail: [0; 32] }
             }
             Wish::Cancel(job) => Input::Cancel { request, job, reason: "a client asked".to_owned() },
             Wish::Retry(job) => Input::Retry { request, job },

@@ -85,6 +85,9 @@ pub const WANTED: &[&str] = &[
     "a hello of a revoked worker",
     "a token removed",
     "a token rotated",
+    "a key in two namespaces",
+    "an item given to a worker of few namespaces",
+    "an attempt refused that its worker may not have",
 ];
 
 impl Coverage {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, ServiceRecord, TokenId, TokenRecord,
-    TroubleRecord, WorkerId,
+    ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, ServiceName, ServiceRecord, TokenId,
+    TokenRecord, TroubleRecord, WorkerId,
 };
 
 /// The key of an entity. Its order is the order of loading.
@@ -13,7 +13,7 @@ enum Entity {
     Job(JobId),
     Outcome(ItemKey),
     Trouble(ItemKey),
-    Service(String),
+    Service(ServiceName),
     Worker(WorkerId),
     Token(TokenId),
     Member(WorkerId),
@@ -128,8 +128,8 @@ impl Kept {
 
     /// The service.
     #[must_use]
-    pub fn service(&self, name: &str) -> Option<&ServiceRecord> {
-        match self.0.get(&Entity::Service(name.to_owned())) {
+    pub fn service(&self, name: &ServiceName) -> Option<&ServiceRecord> {
+        match self.0.get(&Entity::Service(name.clone())) {
             Some(Record::Service(service)) => Some(service),
             _ => None,
         }

@@ -7,6 +7,7 @@ use super::{
     agenda::Event,
     net::{LinkId, Packet, Say},
     oracle::{Check, demand},
+    script,
     state::World,
     worker,
 };
@@ -76,7 +77,9 @@ impl World {
         let peer = Peer { link: Number(id), worker, incarnation };
         if let Say::Hello { held, replicas } = say {
             let slots = u32::try_from(self.workers[number].slots).unwrap_or(1);
-            return self.hears_hello(peer, Hello { name: format!("worker-{number}"), slots, held, replicas });
+            let clientele = script::clientele(self.seed, &self.profile, number as u64, link.life);
+            let name = format!("worker-{number}");
+            return self.hears_hello(peer, Hello { name, slots, clientele, held, replicas });
         }
         let older = coordinator.drive.links().of(worker).is_some_and(|newest| newest.0 != id);
         let heard = self.feed(|drive, now| Some(drive.word(now, peer, word(say)).0))?;

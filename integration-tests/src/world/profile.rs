@@ -38,6 +38,8 @@ pub struct Profile {
     pub stale: bool,
     /// One worker does not outlive the faults.
     pub forsakes: bool,
+    /// Some workers may not be given everybody's work.
+    pub restricts: bool,
     /// Outboxes that go into one batch.
     pub page_outboxes: usize,
     /// Ticks beyond those the core asks for, milliseconds; 0 means none.
@@ -65,6 +67,8 @@ impl Profile {
             workers,
             stale: dice.chance(50),
             forsakes: workers > 1 && dice.chance(30),
+            // Of dice of its own, so that what was found by seeds of before is found by them still.
+            restricts: Dice::of(&[seed, 5]).chance(50),
             clients: dice.between(1, 3),
             wishes: dice.between(2, 7),
             faults,

@@ -1,7 +1,7 @@
 //! What items do when they run, and what jobs and services look like: decided by the seed and the item's own numbers,
 //! so that every attempt of an item meets the same fate wherever it runs.
 
-use longshore_core::{AttemptId, Blame, ItemKey, JobSpec, ServicePlan, StageKind, StageSpec};
+use longshore_core::{AttemptId, Blame, Clientele, ItemKey, JobSpec, Namespace, ServicePlan, StageKind, StageSpec};
 
 use super::{dice::Dice, profile::Profile};
 
@@ -56,6 +56,28 @@ fn nasty_course(dice: &mut Dice) -> Course {
         10 => Course::Fails(Blame::Slot),
         _ => Course::TakesDownWorker,
     }
+}
+
+/// Whose things there are.
+pub const NAMESPACES: &[&str] = &["default", "other"];
+
+/// Whose things the client of that number asks about: those of each namespace by turns.
+#[must_use]
+pub fn namespace(client: u64) -> Namespace {
+    let number = usize::try_from(client).unwrap_or_default();
+    Namespace::named(NAMESPACES[number % NAMESPACES.len()])
+}
+
+/// Whose work a worker of that number may be given in that life, in the world of a seed. There is always one left that may be
+/// given everybody's.
+#[must_use]
+pub fn clientele(seed: u64, profile: &Profile, worker: u64, life: u64) -> Clientele {
+    let mut dice = Dice::of(&[seed, 4, worker, life]);
+    if !profile.restricts || worker + 1 == profile.workers || dice.chance(20) {
+        return Clientele::Everybody;
+    }
+    let some = NAMESPACES.iter().filter(|_| dice.chance(50)).map(|name| Namespace::named(name));
+    Clientele::Only(some.collect())
 }
 
 /// A job somebody might want.

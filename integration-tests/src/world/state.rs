@@ -4,7 +4,7 @@ use longshore_core::Now;
 
 use super::{
     agenda::Agenda, client::Client, coordinator::Coordinator, coverage::Coverage, dice::Dice, disk::Disk, fault::Fuse,
-    net::Net, oracle::Oracle, profile::Profile, sabotage::Sabotage, trail::Trail, worker::Worker,
+    net::Net, oracle::Oracle, profile::Profile, sabotage::Sabotage, script, trail::Trail, worker::Worker,
 };
 
 /// The world.
@@ -43,9 +43,10 @@ impl World {
         let profile = Profile::of(seed);
         let mut dice = Dice::of(&[seed, 3]);
         let workers = (0..profile.workers).map(|number| Worker::new(number, dice.between(1, 4))).collect();
-        let mut clients: Vec<_> = (0..profile.clients).map(|_| Client::new(profile.wishes)).collect();
+        let mut clients: Vec<_> =
+            (0..profile.clients).map(|number| Client::new(script::namespace(number), profile.wishes)).collect();
         // The last one cares for tokens and members alone.
-        clients.push(Client::new(4 * profile.wishes));
+        clients.push(Client::new(script::namespace(profile.clients), 4 * profile.wishes));
         Self {
             seed,
             sabotage,

@@ -298,7 +298,7 @@ impl World {
         });
         let at = known.unwrap_or_else(|| {
             let generation = self.desired.len() as u64 + 1;
-            let id = ReplicaId { service: "find".into(), generation, merge, shard: 1, number: 0 };
+            let id = ReplicaId { service: "find".into(), generation, merge, shard: 1, ..ReplicaId::default() };
             self.desired.push(DesiredReplica {
                 id: Some(id),
                 container: Some(container),

@@ -10,25 +10,29 @@ use crate::{
     state::State,
 };
 
-/// Gives back what the worker never got or lost, adopts what may go on, and stops the rest.
+/// Gives back what the worker never got, lost, or may not have any more, adopts what may go on, and stops the rest.
 pub(crate) fn reconcile(state: &mut State, worker: WorkerId, held: &[Held], out: &mut Outbox) {
     let ids: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
     let believed = state.fleet.worker(worker).map(|known| known.attempts.clone()).unwrap_or_default();
-    for lost in believed.difference(&ids) {
-        if let Some(item) = state.fleet.take(*lost, worker)
-            && state.release(item, *lost)
+    let goes_on =
+        |id: &AttemptId| ids.contains(id) && state.fleet.item(*id).is_some_and(|it| may_have(state, worker, &it));
+    let (kept, lost): (BTreeSet<AttemptId>, BTreeSet<AttemptId>) = believed.into_iter().partition(goes_on);
+    for lost in lost {
+        if let Some(item) = state.fleet.take(lost, worker)
+            && state.release(item, lost)
         {
             state.queues.give_back(&item);
             out.notice_job(item.job);
         }
     }
     // An order to return them may have been lost with the link.
-    for kept in believed.intersection(&ids) {
+    for kept in &kept {
         state.fleet.keep(*kept);
     }
     let mut stop = Vec::new();
-    for held in held.iter().filter(|held| !believed.contains(&held.id)) {
-        if state.fleet.is_nobodys(held.id) && is_wanted(state, &held.item) && state.queues.adopt(&held.item, held.id) {
+    for held in held.iter().filter(|held| !kept.contains(&held.id)) {
+        let wanted = is_wanted(state, &held.item) && may_have(state, worker, &held.item);
+        if state.fleet.is_nobodys(held.id) && wanted && state.queues.adopt(&held.item, held.id) {
             state.fleet.hold(held.id, held.item, worker);
             out.notice_job(held.item.job);
         } else {
@@ -38,6 +42,11 @@ pub(crate) fn reconcile(state: &mut State, worker: WorkerId, held: &[Held], out:
     if !stop.is_empty() {
         out.orders.push(Order::Stop { worker, ids: stop });
     }
+}
+
+/// Whether the worker may be given work of the item's job.
+fn may_have(state: &State, worker: WorkerId, item: &ItemKey) -> bool {
+    state.ledger.job(item.job).is_some_and(|job| state.fleet.clientele(worker).has(&job.record.namespace))
 }
 
 /// Whether the item exists and has not ended, so that an attempt from before the coordinator's start, or from before a lost

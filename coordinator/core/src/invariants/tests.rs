@@ -9,10 +9,10 @@ use crate::{
     outbox::Outbox,
     record::{JobRecord, OutcomeRecord, Record},
     schedule::hand_out::hand_out,
-    services::{ServicePlan, deploy::deploy, place::place},
+    services::{ServiceName, ServicePlan, deploy::deploy, place::place},
     settings::Settings,
     stages::{StageKind, StageSpec},
-    workers::{Arrival, hello::hello},
+    workers::{Arrival, Clientele, hello::hello},
 };
 
 const JOB: JobId = JobId([1; 16]);
@@ -20,17 +20,21 @@ const WORKER: WorkerId = WorkerId([2; 16]);
 const ITEM: ItemKey = ItemKey { job: JOB, stage: 0, index: 0 };
 const NOW: Now = Now { steady_ms: 0, wall_ms: 0 };
 
+fn arrival(clientele: Clientele) -> Arrival {
+    Arrival { worker: WORKER, incarnation: Incarnation([3; 16]), name: String::new(), slots: 1, clientele }
+}
+
 /// A job of two items, of which the only worker has one, and a service of one replica, which it keeps.
 fn sound() -> State {
     let mut state = State::load(1, Settings::default(), NOW, []);
     let mut out = Outbox::default();
-    let arrival = Arrival { worker: WORKER, incarnation: Incarnation([3; 16]), name: String::new(), slots: 1 };
-    hello(&mut state, NOW, arrival, &[], &[], &mut out);
+    hello(&mut state, NOW, arrival(Clientele::Everybody), &[], &[], &mut out);
     let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 0, max_backoff_ms: 0, max_parallel: 0 };
     let spec = JobSpec { stages: vec![stage], priority: 0 };
-    submit(&mut state, RequestId(1), JobRecord::submitted(NOW, (JOB, String::new()), spec, 2, [0; 32]), &mut out);
+    let names = (JOB, Namespace::default(), String::new());
+    submit(&mut state, RequestId(1), JobRecord::submitted(NOW, names, spec, 2, [0; 32]), &mut out);
     let plan = ServicePlan { shards: 1, replicas: 1, merges: 0 };
-    deploy(&mut state, RequestId(2), "find".to_owned(), plan, [0; 32], &mut out);
+    deploy(&mut state, RequestId(2), ServiceName::in_default("find"), plan, [0; 32], &mut out);
     hand_out(&mut state, NOW, &mut out);
     place(&mut state, NOW, &mut out);
     assert_eq!(check(&state), Ok(()));
@@ -64,8 +68,8 @@ fn a_job_that_should_have_ended_is_found() {
 #[test]
 fn a_job_that_lost_its_turn_is_found() {
     let mut state = sound();
-    state.queues.rank_waiting(&state.ledger, 0);
-    assert!(state.queues.next(&Ledger::default(), NOW, 0).is_none());
+    state.queues.rank_waiting(&state.ledger, 0, &Clientele::Everybody);
+    assert!(state.queues.next(&Ledger::default(), NOW, 0, &Clientele::Everybody).is_none());
     assert_eq!(check(&state), Err(Violation::Turn(JOB)));
 }
 
@@ -104,14 +108,15 @@ fn an_attempt_that_only_its_queue_knows_is_found() {
 #[test]
 fn a_replica_that_is_forgotten_is_found() {
     let mut state = sound();
-    state.placement.unwant("find");
+    state.placement.unwant(&ServiceName::in_default("find"));
     assert!(matches!(check(&state), Err(Violation::Wanted(_))));
 }
 
 #[test]
 fn a_replica_nobody_asked_for_is_found() {
     let mut state = sound();
-    state.placement.want(ServicePlan { shards: 1, replicas: 1, merges: 0 }.replicas_of("other", 1));
+    let other = ServiceName::in_default("other");
+    state.placement.want(ServicePlan { shards: 1, replicas: 1, merges: 0 }.replicas_of(&other, 1));
     assert!(matches!(check(&state), Err(Violation::Wanted(_))));
 }
 
@@ -173,4 +178,17 @@ fn a_token_that_was_used_too_often_is_found() {
         state.ledger.apply(&Record::Token(token));
         assert_eq!(check(&state), found);
     }
+}
+
+#[test]
+fn what_a_worker_has_that_it_may_not_have_is_found() {
+    let barred = Err(Violation::Barred { worker: WORKER, namespace: Namespace::default() });
+    let mut state = sound();
+    state.fleet.join(arrival(Clientele::Only([Namespace::named("other")].into())), 0);
+    assert_eq!(check(&state), barred, "an attempt");
+    let id = attempt(&state);
+    state.fleet.take(id, WORKER);
+    state.release(ITEM, id);
+    state.queues.give_back(&ITEM);
+    assert_eq!(check(&state), barred, "a replica");
 }

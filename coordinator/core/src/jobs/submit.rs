@@ -9,7 +9,7 @@ use crate::{
 
 /// Keeps the job, unless its key has made one already.
 pub(crate) fn submit(state: &mut State, request: RequestId, record: JobRecord, out: &mut Outbox) {
-    if let Some(job) = state.ledger.job_of_key(&record.key) {
+    if let Some(job) = state.ledger.job_of_key(&record.namespace, &record.key) {
         out.replies.push((request, Reply::Submitted { job, existed: true }));
         return;
     }

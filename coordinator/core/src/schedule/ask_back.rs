@@ -3,29 +3,36 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    ids::{AttemptId, Now, WorkerId},
+    ids::{AttemptId, ItemKey, Now, WorkerId},
     outbox::{Order, Outbox},
     state::State,
+    workers::IdleSlots,
 };
 
 /// Runs shorter than this (microseconds) are not worth asking back for an idle worker.
 const WORTH_RETURNING_US: u64 = 20_000;
 
-/// Asks for one item for each idle slot for which none is on its way back yet.
+/// Asks for one item for each idle slot that may have it and for which none is on its way back yet.
 pub(crate) fn ask_back(state: &mut State, now: Now, out: &mut Outbox) {
-    let idle = state.fleet.idle_slots();
-    if idle == 0 || state.reunion.is_on(now) {
+    let mut idle = state.fleet.idle_slots();
+    if idle.is_empty() || state.reunion.is_on(now) {
         return;
     }
-    let mut wanted = idle.saturating_sub(state.fleet.coming_back());
+    let may_have = |idle: &mut IdleSlots<'_>, item: &ItemKey| {
+        state.ledger.job(item.job).is_some_and(|job| idle.take(&job.record.namespace))
+    };
+    for item in state.fleet.coming_back() {
+        may_have(&mut idle, &item);
+    }
     let mut asked: BTreeMap<WorkerId, Vec<AttemptId>> = BTreeMap::new();
     for worker in state.fleet.connected() {
         for attempt in state.fleet.queued_on(worker) {
-            if wanted == 0 {
+            if idle.is_empty() {
                 break;
             }
-            if is_worth_returning(state, attempt) {
-                wanted -= 1;
+            if let Some(item) = worth_returning(state, attempt)
+                && may_have(&mut idle, &item)
+            {
                 asked.entry(worker).or_default().push(attempt);
             }
         }
@@ -36,6 +43,7 @@ pub(crate) fn ask_back(state: &mut State, now: Now, out: &mut Outbox) {
     }
 }
 
-fn is_worth_returning(state: &State, id: AttemptId) -> bool {
-    state.fleet.not_asked_back(id).is_some_and(|item| state.queues.average_us(&item) >= WORTH_RETURNING_US)
+/// The attempt's item, if it was not asked back and runs for long enough.
+fn worth_returning(state: &State, id: AttemptId) -> Option<ItemKey> {
+    state.fleet.not_asked_back(id).filter(|item| state.queues.average_us(item) >= WORTH_RETURNING_US)
 }

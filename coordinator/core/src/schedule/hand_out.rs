@@ -1,6 +1,6 @@
 //! Giving out items to workers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     ids::{Now, WorkerId},
@@ -9,8 +9,8 @@ use crate::{
     state::State,
 };
 
-/// Gives out items: to the emptiest worker, of each item's job the one with the highest priority, then with the fewest
-/// attempts under way, later stages before earlier ones.
+/// Gives out items: to the emptiest worker that may have any, of each item's job the one with the highest priority, then with
+/// the fewest attempts under way, later stages before earlier ones.
 ///
 /// A worker gets a run of items at once, at most its share of what is pending: so neighbours end together and are kept
 /// together, messages are few, and yet the last items are spread over all (guided self-scheduling, Polychronopoulos
@@ -21,11 +21,14 @@ pub(crate) fn hand_out(state: &mut State, now: Now, out: &mut Outbox) {
         return;
     }
     let mut given: BTreeMap<WorkerId, Vec<Assignment>> = BTreeMap::new();
-    while let Some((load, worker)) = state.fleet.emptiest() {
-        state.queues.rank_waiting(&state.ledger, load);
+    // Those of whose workers the emptiest can be given nothing.
+    let mut full = BTreeSet::new();
+    while let Some((load, worker, group)) = state.fleet.emptiest(&full) {
+        state.queues.rank_waiting(&state.ledger, load, state.fleet.clientele(worker));
         let run = run_for(state, worker, now);
         if run.is_empty() {
-            break;
+            full.insert(group);
+            continue;
         }
         for assignment in &run {
             out.notice_job(assignment.item.job);
@@ -40,10 +43,13 @@ fn run_for(state: &mut State, worker: WorkerId, now: Now) -> Vec<Assignment> {
     let mut run = Vec::new();
     let mut share = 1;
     while (run.len() as u64) < share
-        && let Some(next) = state.queues.next(&state.ledger, now, state.fleet.load(worker))
+        && let Some(next) =
+            state.queues.next(&state.ledger, now, state.fleet.load(worker), state.fleet.clientele(worker))
     {
-        if run.is_empty() {
-            share = state.fleet.share(worker, next.pending);
+        if run.is_empty()
+            && let Some(job) = state.ledger.job(next.item.job)
+        {
+            share = state.fleet.share(worker, next.pending, &job.record.namespace);
         }
         run.push(assign(state, &next, worker));
     }

@@ -11,6 +11,7 @@ use crate::{
     jobs::Job,
     ledger::Ledger,
     stages::{Source, StageSpec},
+    workers::Clientele,
 };
 
 /// One list per job, one queue per stage.
@@ -160,9 +161,9 @@ impl Queues {
         self.rank(ledger, stale);
     }
 
-    /// Gives jobs that have waited for a worker as empty as that their place in the order.
-    pub fn rank_waiting(&mut self, ledger: &Ledger, load: u64) {
-        let waited = self.turns.waited_for(load);
+    /// Gives jobs that have waited for a worker of this clientele as empty as that their place in the order.
+    pub fn rank_waiting(&mut self, ledger: &Ledger, load: u64, clientele: &Clientele) {
+        let waited = self.turns.waited_for(load, clientele);
         self.rank(ledger, waited);
     }
 
@@ -171,16 +172,16 @@ impl Queues {
             match (self.jobs.get(&id), ledger.job(id)) {
                 (Some(queues), Some(job)) if job.record.state.may_dispatch() => {
                     let live = queues.iter().map(Queue::live).sum();
-                    self.turns.rank(id, job.record.spec.priority, live);
+                    self.turns.rank(id, &job.record.namespace, job.record.spec.priority, live);
                 }
                 _ => self.turns.remove(id),
             }
         }
     }
 
-    /// The next item for a worker of this load, without taking it. Jobs that have none for it lose their turn.
-    pub fn next(&mut self, ledger: &Ledger, now: Now, load: u64) -> Option<Next> {
-        while let Some(id) = self.turns.first() {
+    /// The next item for a worker of this load and clientele, without taking it. Jobs that have none for it lose their turn.
+    pub fn next(&mut self, ledger: &Ledger, now: Now, load: u64, clientele: &Clientele) -> Option<Next> {
+        while let Some(id) = self.turns.first(clientele) {
             match self.offer(ledger.job(id), id, now, load) {
                 Offer::Item(next) => return Some(next),
                 Offer::TooFull { below } => self.turns.wait(id, below),

@@ -4,7 +4,7 @@ use crate::{
     ids::{Digest, RequestId},
     outbox::{Notice, Outbox, Refusal, Reply},
     record::{Record, ServiceRecord},
-    services::plan::ServicePlan,
+    services::{name::ServiceName, plan::ServicePlan},
     state::State,
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub(crate) fn deploy(
     state: &mut State,
     request: RequestId,
-    name: String,
+    name: ServiceName,
     plan: ServicePlan,
     detail: Digest,
     out: &mut Outbox,

@@ -1,7 +1,7 @@
 //! Replicas are placed, and workers told what to keep, after workers or services have changed.
 
 use crate::{
-    ids::{Now, WorkerId},
+    ids::Now,
     outbox::{Notice, Order, Outbox},
     state::State,
 };
@@ -11,8 +11,9 @@ pub(crate) fn place(state: &mut State, now: Now, out: &mut Outbox) {
     if state.placement.is_settled() || state.reunion.is_on(now) {
         return;
     }
-    let workers: Vec<WorkerId> = state.fleet.connected().collect();
-    out.notices.extend(state.placement.settle(&workers).into_iter().map(Notice::Service));
+    let fleet = &state.fleet;
+    let placed = state.placement.settle(|namespace| fleet.connected_for(namespace).collect());
+    out.notices.extend(placed.into_iter().map(Notice::Service));
     for worker in state.placement.untold() {
         if state.fleet.worker(worker).is_some_and(|known| known.connected) {
             out.orders.push(Order::Replicas { worker, keep: state.placement.on(worker).cloned().collect() });

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ids::WorkerId,
+    ids::{Namespace, WorkerId},
     input::{ReplicaPhase, ReplicaStatus},
     record::ServiceRecord,
-    services::plan::ReplicaKey,
+    services::{name::ServiceName, plan::ReplicaKey},
+    workers::Clientele,
 };
 
 /// Where replicas are.
@@ -21,6 +22,8 @@ pub(crate) struct Placement {
     by_worker: BTreeMap<WorkerId, BTreeSet<ReplicaKey>>,
     /// Wanted, and on no worker.
     unplaced: BTreeSet<ReplicaKey>,
+    /// Nobody has looked for places since something is unplaced, or since a worker came that may be one.
+    stirred: bool,
     /// Workers whose replicas have changed since they were told what to keep, or that have forgotten it.
     untold: BTreeSet<WorkerId>,
 }
@@ -36,7 +39,7 @@ pub(crate) struct Placed {
 impl Placement {
     /// Nothing is placed of what these services should have.
     pub fn of<'a>(services: impl Iterator<Item = &'a ServiceRecord>) -> Self {
-        let mut placement = Self::default();
+        let mut placement = Self { stirred: true, ..Self::default() };
         for service in services {
             let plan = service.plan.iter();
             placement.unplaced.extend(plan.flat_map(|plan| plan.replicas_of(&service.name, service.generation)));
@@ -56,7 +59,7 @@ impl Placement {
     }
 
     /// The services of which the worker keeps something.
-    pub fn services_on(&self, worker: WorkerId) -> BTreeSet<String> {
+    pub fn services_on(&self, worker: WorkerId) -> BTreeSet<ServiceName> {
         self.on(worker).map(|key| key.service.clone()).collect()
     }
 
@@ -68,14 +71,15 @@ impl Placement {
 
     /// These are wanted from now on.
     pub fn want(&mut self, keys: impl Iterator<Item = ReplicaKey>) {
+        self.stirred = true;
         self.unplaced.extend(keys);
     }
 
     /// Nothing of the service is wanted any more.
-    pub fn unwant(&mut self, service: &str) {
-        self.unplaced.retain(|key| key.service != service);
+    pub fn unwant(&mut self, service: &ServiceName) {
+        self.unplaced.retain(|key| key.service != *service);
         let first = ReplicaKey::first_of(service);
-        let placed = self.placed.range(first..).take_while(|(key, _)| key.service == service);
+        let placed = self.placed.range(first..).take_while(|(key, _)| key.service == *service);
         let gone: Vec<ReplicaKey> = placed.map(|(key, _)| key.clone()).collect();
         for key in gone {
             self.displace(&key);
@@ -101,12 +105,17 @@ impl Placement {
         self.placed.insert(key, Placed { worker, phase: ReplicaPhase::Starting, message: String::new() });
     }
 
-    /// Takes in what a worker says it has, as far as it is wanted and not placed elsewhere. Answers the services that
-    /// changed.
-    pub fn report(&mut self, worker: WorkerId, statuses: &[ReplicaStatus]) -> BTreeSet<String> {
+    /// Takes in what a worker of this clientele says it has, as far as it is wanted and not placed elsewhere. Answers the services
+    /// that changed.
+    pub fn report(
+        &mut self,
+        worker: WorkerId,
+        clientele: &Clientele,
+        statuses: &[ReplicaStatus],
+    ) -> BTreeSet<ServiceName> {
         let mut changed = BTreeSet::new();
         for status in statuses {
-            if self.unplaced.remove(&status.key) {
+            if clientele.has(&status.key.service.namespace) && self.unplaced.remove(&status.key) {
                 self.put(status.key.clone(), worker);
                 changed.insert(status.key.service.clone());
             }
@@ -123,7 +132,7 @@ impl Placement {
     }
 
     /// Replicas that the worker does not have count as starting until it says otherwise. Answers the services that changed.
-    pub fn restarting(&mut self, worker: WorkerId, has: &BTreeSet<&ReplicaKey>) -> BTreeSet<String> {
+    pub fn restarting(&mut self, worker: WorkerId, has: &BTreeSet<&ReplicaKey>) -> BTreeSet<ServiceName> {
         let mut changed = BTreeSet::new();
         for key in self.by_worker.get(&worker).into_iter().flatten().filter(|key| !has.contains(key)) {
             if let Some(placed) = self.placed.get_mut(key)
@@ -136,9 +145,22 @@ impl Placement {
         changed
     }
 
+    /// Replicas that the worker may not keep, being of this clientele, have to go elsewhere. Answers the services that changed.
+    pub fn bar(&mut self, worker: WorkerId, clientele: &Clientele) -> BTreeSet<ServiceName> {
+        let barred = self.on(worker).filter(|key| !clientele.has(&key.service.namespace));
+        let barred: Vec<ReplicaKey> = barred.cloned().collect();
+        for key in &barred {
+            self.displace(key);
+        }
+        let changed = barred.iter().map(|key| key.service.clone()).collect();
+        self.want(barred.into_iter());
+        changed
+    }
+
     /// The worker's replicas have to go elsewhere. Answers the services that changed.
-    pub fn lose(&mut self, worker: WorkerId) -> BTreeSet<String> {
+    pub fn lose(&mut self, worker: WorkerId) -> BTreeSet<ServiceName> {
         let changed = self.services_on(worker);
+        self.stirred = true;
         for key in self.by_worker.remove(&worker).unwrap_or_default() {
             self.placed.remove(&key);
             self.unplaced.insert(key);
@@ -146,27 +168,33 @@ impl Placement {
         changed
     }
 
-    /// Nothing the worker was told counts any more.
+    /// The worker is here: nothing it was told counts any more.
     pub fn tell_anew(&mut self, worker: WorkerId) {
+        self.stirred = true;
         self.untold.insert(worker);
     }
 
-    /// Whether nothing is left to place or to tell.
+    /// Whether nothing is left to place that could be, or to tell.
     pub fn is_settled(&self) -> bool {
-        self.unplaced.is_empty() && self.untold.is_empty()
+        !self.stirred && self.untold.is_empty()
     }
 
-    /// Places what is not placed on the worker with the fewest replicas of the same shard, then the fewest of all. Answers the
-    /// services that changed.
-    pub fn settle(&mut self, workers: &[WorkerId]) -> BTreeSet<String> {
+    /// Places what is not placed on the worker with the fewest replicas of the same shard, then the fewest of all, among those
+    /// that may keep what is of its namespace. Answers the services that changed.
+    pub fn settle(&mut self, workers: impl Fn(&Namespace) -> Vec<WorkerId>) -> BTreeSet<ServiceName> {
+        self.stirred = false;
         let mut changed = BTreeSet::new();
-        if self.unplaced.is_empty() || workers.is_empty() {
-            return changed;
-        }
-        let mut emptiest: BTreeSet<(usize, WorkerId)> =
-            workers.iter().map(|worker| (self.on(*worker).len(), *worker)).collect();
+        let mut whose: Option<Namespace> = None;
+        let mut emptiest: BTreeSet<(usize, WorkerId)> = BTreeSet::new();
+        // Those of one namespace follow one another.
         for key in std::mem::take(&mut self.unplaced) {
+            let namespace = &key.service.namespace;
+            if whose.as_ref() != Some(namespace) {
+                emptiest = workers(namespace).into_iter().map(|worker| (self.on(worker).len(), worker)).collect();
+                whose = Some(namespace.clone());
+            }
             let Some((count, worker)) = best(&emptiest, &self.twins(&key)) else {
+                self.unplaced.insert(key);
                 continue;
             };
             emptiest.remove(&(count, worker));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::name::ServiceName;
+
 /// A service as the core sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServicePlan {
@@ -29,7 +31,7 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicaKey {
     /// The service.
-    pub service: String,
+    pub service: ServiceName,
     /// Its deployment.
     pub generation: u64,
     /// What it is for.
@@ -40,8 +42,8 @@ pub struct ReplicaKey {
 
 impl ReplicaKey {
     /// A key that is not behind any other of that service.
-    pub(crate) fn first_of(service: &str) -> Self {
-        Self { service: service.to_owned(), generation: 0, role: Role::Leaf { shard: 0 }, number: 0 }
+    pub(crate) fn first_of(service: &ServiceName) -> Self {
+        Self { service: service.clone(), generation: 0, role: Role::Leaf { shard: 0 }, number: 0 }
     }
 }
 
@@ -58,11 +60,11 @@ impl fmt::Display for ReplicaKey {
 
 impl ServicePlan {
     /// Every replica a deployment of this plan has.
-    pub fn replicas_of(&self, service: &str, generation: u64) -> impl Iterator<Item = ReplicaKey> {
+    pub fn replicas_of(&self, service: &ServiceName, generation: u64) -> impl Iterator<Item = ReplicaKey> {
         let leaves = (0..self.shards).flat_map(|shard| (0..self.replicas).map(move |n| (Role::Leaf { shard }, n)));
         let merges = (0..self.merges).map(|n| (Role::Merge, n));
         leaves.chain(merges).map(move |(role, number)| ReplicaKey {
-            service: service.to_owned(),
+            service: service.clone(),
             generation,
             role,
             number,

@@ -27,6 +27,6 @@ pub(crate) fn report(
 pub(crate) fn take_in(state: &mut State, worker: WorkerId, replicas: &[ReplicaStatus], out: &mut Outbox) {
     let has: BTreeSet<&ReplicaKey> = replicas.iter().map(|status| &status.key).collect();
     let mut changed = state.placement.restarting(worker, &has);
-    changed.extend(state.placement.report(worker, replicas));
+    changed.extend(state.placement.report(worker, state.fleet.clientele(worker), replicas));
     out.notices.extend(changed.into_iter().map(Notice::Service));
 }

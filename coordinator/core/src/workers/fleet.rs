@@ -4,7 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{AttemptId, Incarnation, ItemKey, WorkerId};
+use super::{
+    clientele::Clientele,
+    idle::IdleSlots,
+    ranking::{Group, Ranking},
+};
+use crate::ids::{AttemptId, Incarnation, ItemKey, Namespace, WorkerId};
 
 /// Who says hello.
 #[derive(Debug)]
@@ -13,6 +18,7 @@ pub(crate) struct Arrival {
     pub incarnation: Incarnation,
     pub name: String,
     pub slots: u32,
+    pub clientele: Clientele,
 }
 
 /// A worker that has said hello and whose lease runs.
@@ -21,6 +27,8 @@ pub(crate) struct Worker {
     pub incarnation: Incarnation,
     pub name: String,
     pub slots: u32,
+    /// Whose work it may be given: that of all workers of the group.
+    group: Group,
     pub connected: bool,
     /// When it was last heard, steady milliseconds.
     pub heard_ms: u64,
@@ -65,12 +73,8 @@ pub(crate) struct Fleet {
     returning: BTreeSet<AttemptId>,
     /// The newest attempt that was given out.
     newest: AttemptId,
-    /// Connected workers, the emptiest first; up to date but for those in `stale`.
-    ranking: BTreeSet<(u64, WorkerId)>,
-    /// What the ranking knows of each: its load and its slots.
-    ranked: BTreeMap<WorkerId, (u64, u32)>,
-    /// Slots of all ranked workers.
-    slots: u64,
+    /// Up to date but for those in `stale`.
+    ranking: Ranking,
     stale: BTreeSet<WorkerId>,
     /// No worker was heard before that.
     heard_ms: Option<u64>,
@@ -84,9 +88,7 @@ impl Fleet {
             attempts: BTreeMap::new(),
             returning: BTreeSet::new(),
             newest: AttemptId { epoch, number: 0 },
-            ranking: BTreeSet::new(),
-            ranked: BTreeMap::new(),
-            slots: 0,
+            ranking: Ranking::default(),
             stale: BTreeSet::new(),
             heard_ms: None,
         }
@@ -105,6 +107,16 @@ impl Fleet {
     /// Every worker that can be reached.
     pub fn connected(&self) -> impl Iterator<Item = WorkerId> {
         self.workers.iter().filter(|(_, worker)| worker.connected).map(|(id, _)| *id)
+    }
+
+    /// Every worker that can be reached and may be given work of this namespace.
+    pub fn connected_for(&self, namespace: &Namespace) -> impl Iterator<Item = WorkerId> {
+        self.connected().filter(|id| self.clientele(*id).has(namespace))
+    }
+
+    /// Whose work the worker may be given.
+    pub fn clientele(&self, id: WorkerId) -> &Clientele {
+        self.ranking.clientele(self.workers.get(&id).map_or(Group::MAX, |worker| worker.group))
     }
 
     /// Whether this is the life of the worker that is known.
@@ -134,10 +146,12 @@ impl Fleet {
 
     /// The worker is here, or here again with what it held.
     pub fn join(&mut self, arrival: Arrival, now_ms: u64) {
-        let Arrival { worker, incarnation, name, slots } = arrival;
+        let Arrival { worker, incarnation, name, slots, clientele } = arrival;
+        let group = self.ranking.group(clientele);
         self.heard_ms = Some(self.heard_ms.map_or(now_ms, |heard_ms| heard_ms.min(now_ms)));
         let attempts = self.workers.remove(&worker).map(|known| known.attempts).unwrap_or_default();
-        let life = Worker { incarnation, name, slots: slots.max(1), connected: true, heard_ms: now_ms, attempts };
+        let slots = slots.max(1);
+        let life = Worker { incarnation, name, slots, group, connected: true, heard_ms: now_ms, attempts };
         self.workers.insert(worker, life);
         self.stale.insert(worker);
     }
@@ -150,21 +164,15 @@ impl Fleet {
         Some(Gone { incarnation, slots, held })
     }
 
-    /// The emptiest connected worker with its load.
-    pub fn emptiest(&mut self) -> Option<(u64, WorkerId)> {
+    /// The emptiest connected worker of all groups but these, with its load and its group.
+    pub fn emptiest(&mut self, but: &BTreeSet<Group>) -> Option<(u64, WorkerId, Group)> {
         for id in std::mem::take(&mut self.stale) {
-            if let Some((load, slots)) = self.ranked.remove(&id) {
-                self.ranking.remove(&(load, id));
-                self.slots -= u64::from(slots);
-            }
-            if let Some(worker) = self.workers.get(&id).filter(|worker| worker.connected) {
-                let load = worker.load();
-                self.ranking.insert((load, id));
-                self.ranked.insert(id, (load, worker.slots));
-                self.slots += u64::from(worker.slots);
+            match self.workers.get(&id).filter(|worker| worker.connected) {
+                Some(worker) => self.ranking.put(id, worker.group, worker.load(), worker.slots),
+                None => self.ranking.remove(id),
             }
         }
-        self.ranking.first().copied()
+        self.ranking.emptiest(but)
     }
 
     /// How full a worker is, in 1/1024 of its slots.
@@ -172,10 +180,10 @@ impl Fleet {
         self.workers.get(&id).map_or(u64::MAX, Worker::load)
     }
 
-    /// What falls to a worker of so many items when all connected ones share them, rounded up.
-    pub fn share(&self, id: WorkerId, items: u64) -> u64 {
-        let slots = self.ranked.get(&id).map_or(0, |(_, slots)| u64::from(*slots));
-        (items.saturating_mul(slots)).div_ceil(self.slots.max(1))
+    /// What falls to a worker of so many items of a namespace when all connected ones that may have them share them, rounded
+    /// up.
+    pub fn share(&self, id: WorkerId, items: u64, namespace: &Namespace) -> u64 {
+        self.ranking.share(id, items, namespace)
     }
 
     /// A time before which no worker was heard, if there are workers. Exact after [`Fleet::look_at_leases`], and early by
@@ -223,6 +231,11 @@ impl Fleet {
         self.attempts.get(&id).map(|held| held.worker)
     }
 
+    /// The item of an attempt that is held.
+    pub fn item(&self, id: AttemptId) -> Option<ItemKey> {
+        self.attempts.get(&id).map(|held| held.item)
+    }
+
     /// Every attempt that is held: its item, and who holds it.
     pub fn attempts(&self) -> impl Iterator<Item = (AttemptId, ItemKey, WorkerId)> {
         self.attempts.iter().map(|(id, held)| (*id, held.item, held.worker))
@@ -234,10 +247,16 @@ impl Fleet {
         id <= self.newest && !self.attempts.contains_key(&id)
     }
 
-    /// Slots of connected workers for which nothing is held.
-    pub fn idle_slots(&self) -> u64 {
-        let connected = self.workers.values().filter(|worker| worker.connected);
-        connected.map(|worker| u64::from(worker.slots).saturating_sub(worker.attempts.len() as u64)).sum()
+    /// Slots of connected workers for which nothing is held, by whose work they may be given.
+    pub fn idle_slots(&self) -> IdleSlots<'_> {
+        let mut idle: BTreeMap<Group, u64> = BTreeMap::new();
+        for worker in self.workers.values().filter(|worker| worker.connected) {
+            let slots = u64::from(worker.slots).saturating_sub(worker.attempts.len() as u64);
+            if slots > 0 {
+                *idle.entry(worker.group).or_default() += slots;
+            }
+        }
+        IdleSlots::of(idle.into_iter().map(|(group, slots)| (self.ranking.clientele(group), slots)))
     }
 
     /// What a worker holds beyond its slots, the newest first.
@@ -260,9 +279,11 @@ impl Fleet {
         self.returning.remove(&id);
     }
 
-    /// How many attempts are likely on their way back: those that were asked back of a worker that has others to run first.
-    pub fn coming_back(&self) -> u64 {
-        self.returning.iter().filter(|id| self.is_queued(**id)).count() as u64
+    /// The items of attempts that are likely on their way back: those that were asked back of a worker that has others to run
+    /// first.
+    pub fn coming_back(&self) -> impl Iterator<Item = ItemKey> {
+        let queued = self.returning.iter().filter(|id| self.is_queued(**id));
+        queued.filter_map(|id| self.attempts.get(id).map(|held| held.item))
     }
 
     /// Whether the attempt's worker can be reached, and holds enough for its slots that was given out before.

@@ -9,7 +9,7 @@ use crate::{
     ids::Now,
     input::{Held, ReplicaStatus},
     members::MemberRecord,
-    outbox::{Order, Outbox},
+    outbox::{Notice, Order, Outbox},
     record::{Record, WorkerRecord},
     services::report::take_in,
     state::State,
@@ -42,5 +42,7 @@ pub(crate) fn hello(
     out.orders.push(Order::Welcome { worker, incarnation });
     reconcile(state, worker, held, out);
     state.placement.tell_anew(worker);
+    let barred = state.placement.bar(worker, state.fleet.clientele(worker));
+    out.notices.extend(barred.into_iter().map(Notice::Service));
     take_in(state, worker, replicas, out);
 }

@@ -1,6 +1,6 @@
 //! Jobs: submitted, ended, cancelled, retried; stages that feed one another.
 
-use longshore_core::{Blame, JobId, JobState, Notice, Refusal, Reply, Source, StageSpec};
+use longshore_core::{Blame, JobId, JobState, Namespace, Notice, Refusal, Reply, Source, StageSpec};
 
 use crate::stage::{Stage, gather, given, item, job_id, map, only, outcomes, reply, spec, stopped};
 
@@ -275,7 +275,7 @@ fn jobs_are_found_by_the_beginnings_of_their_ids() {
     }
     let found = |beginning: &str| {
         let ids = JobId::starting_with(beginning).expect("digits");
-        it.core.ledger().jobs_in(ids).map(|job| job.record.id.0[0]).collect::<Vec<u8>>()
+        it.core.ledger().jobs_in(&Namespace::default(), ids).map(|job| job.record.id.0[0]).collect::<Vec<u8>>()
     };
     assert_eq!(found("1"), [0x10, 0x1f]);
     assert_eq!(found("1F1f1f1f-1"), [0x1f]);

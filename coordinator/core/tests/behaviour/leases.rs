@@ -2,12 +2,12 @@
 
 use longshore_core::{Blame, Input, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Role, ServicePlan};
 
-use crate::stage::{Stage, given, life, map, only, spec, worker_id};
+use crate::stage::{Stage, given, life, map, only, service, spec, worker_id};
 
 const PLAN: ServicePlan = ServicePlan { shards: 1, replicas: 1, merges: 0 };
 
 fn leaf() -> ReplicaKey {
-    ReplicaKey { service: "find".to_owned(), generation: 1, role: Role::Leaf { shard: 0 }, number: 0 }
+    ReplicaKey { service: service("find"), generation: 1, role: Role::Leaf { shard: 0 }, number: 0 }
 }
 
 fn is_gone(it: &mut Stage, worker: u8) -> bool {
@@ -113,7 +113,7 @@ fn what_an_earlier_life_says_of_its_replicas_changes_nothing() {
     it.hello(1, 2, 1, &[], &[]);
     it.deploy("find", PLAN, 1);
     it.reports(1, &[leaf()]);
-    let phase = |it: &Stage| it.core.service_view("find").expect("it is deployed").replicas[0].phase;
+    let phase = |it: &Stage| it.core.service_view(&service("find")).expect("it is deployed").replicas[0].phase;
     assert_eq!(phase(&it), ReplicaPhase::Starting);
     let status = ReplicaStatus { key: leaf(), phase: ReplicaPhase::Ready, message: String::new() };
     it.step(Input::Replicas { worker: worker_id(1), incarnation: life(2), replicas: vec![status] });

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, MembersInput, Order, Record, ServicePlan,
-    StageKind, StageSpec, TokenId, WorkerId,
+    Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, MembersInput, Order, Record, ServiceName,
+    ServicePlan, StageKind, StageSpec, TokenId, WorkerId,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ enum Entity {
     Job(JobId),
     Outcome(ItemKey),
     Trouble(ItemKey),
-    Service(String),
+    Service(ServiceName),
     Worker(WorkerId),
     Token(TokenId),
     Member(WorkerId),

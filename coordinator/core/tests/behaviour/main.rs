@@ -9,6 +9,7 @@ mod jobs;
 mod leases;
 mod loading;
 mod members;
+mod namespaces;
 mod restarts;
 mod services;
 mod shown;

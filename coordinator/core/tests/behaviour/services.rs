@@ -1,19 +1,19 @@
 //! Services: replicas are placed, moved, and found again.
 
 use longshore_core::{
-    Input, Notice, Refusal, ReplicaKey, ReplicaPhase, ReplicaStatus, ReplicaView, Reply, Role, ServicePlan,
+    Clientele, Input, Notice, Refusal, ReplicaKey, ReplicaPhase, ReplicaStatus, ReplicaView, Reply, Role, ServicePlan,
 };
 
-use crate::stage::{Stage, life, reply, told, worker_id};
+use crate::stage::{Stage, life, reply, service, told, worker_id};
 
 const PLAN: ServicePlan = ServicePlan { shards: 2, replicas: 2, merges: 0 };
 
 fn leaf(generation: u64, shard: u32, number: u32) -> ReplicaKey {
-    ReplicaKey { service: "find".to_owned(), generation, role: Role::Leaf { shard }, number }
+    ReplicaKey { service: service("find"), generation, role: Role::Leaf { shard }, number }
 }
 
 fn view(it: &Stage) -> Vec<ReplicaView> {
-    it.core.service_view("find").expect("it is deployed").replicas
+    it.core.service_view(&service("find")).expect("it is deployed").replicas
 }
 
 fn on(it: &Stage) -> Vec<Option<u8>> {
@@ -62,7 +62,7 @@ fn replicas_of_a_worker_without_a_link_stay() {
     it.reports(1, &[leaf(1, 0, 0)]);
     it.link_lost(1);
     assert_eq!(on(&it), [Some(1), Some(2), Some(1), Some(2)]);
-    let view = it.core.service_view("find").expect("it is deployed");
+    let view = it.core.service_view(&service("find")).expect("it is deployed");
     assert!(!view.replicas[0].reachable);
     assert_eq!(view.replicas[0].phase, ReplicaPhase::Ready);
 }
@@ -98,7 +98,7 @@ fn the_same_deployment_twice_is_one() {
     assert_eq!(reply(&out), &Reply::Deployed { generation: 1 });
     assert!(out.records.is_empty());
     let out = it.deploy("find", PLAN, 2);
-    assert_eq!(reply(&out), &Reply::Refused(Refusal::ServiceExists("find".to_owned())));
+    assert_eq!(reply(&out), &Reply::Refused(Refusal::ServiceExists(service("find"))));
 }
 
 #[test]
@@ -109,9 +109,9 @@ fn a_name_that_was_removed_gets_a_new_generation() {
     let out = it.remove("find");
     assert_eq!(reply(&out), &Reply::Removed);
     assert_eq!(told(&out), [(worker_id(1), vec![])]);
-    assert_eq!(reply(&it.remove("find")), &Reply::Refused(Refusal::NoSuchService("find".to_owned())));
+    assert_eq!(reply(&it.remove("find")), &Reply::Refused(Refusal::NoSuchService(service("find"))));
     let mut it = it.restart(2);
-    assert!(it.core.service_view("find").is_none());
+    assert!(it.core.service_view(&service("find")).is_none());
     assert_eq!(reply(&it.deploy("find", PLAN, 1)), &Reply::Deployed { generation: 2 });
 }
 
@@ -121,7 +121,7 @@ fn what_is_said_of_a_replica_nobody_wants_is_ignored() {
     it.join(1, 1);
     it.deploy("find", PLAN, 1);
     it.reports(1, &[leaf(7, 0, 0), leaf(1, 9, 0), leaf(1, 0, 9)]);
-    let view = it.core.service_view("find").expect("it is deployed");
+    let view = it.core.service_view(&service("find")).expect("it is deployed");
     assert_eq!(view.replicas.len(), 4);
     assert!(view.replicas.iter().all(|replica| replica.phase == ReplicaPhase::Starting));
     assert_eq!(it.core.worker_views()[0].replicas, 4);
@@ -169,7 +169,7 @@ fn a_replica_its_worker_no_longer_has_is_starting_again() {
     it.reports(1, &[leaf(1, 0, 0), leaf(1, 1, 0)]);
     it.reports(2, &[leaf(1, 0, 1), leaf(1, 1, 1)]);
     let out = it.reports(1, &[leaf(1, 1, 0)]);
-    assert_eq!(out.notices, [Notice::Service("find".to_owned())]);
+    assert_eq!(out.notices, [Notice::Service(service("find"))]);
     let phases: Vec<ReplicaPhase> = view(&it).iter().map(|replica| replica.phase).collect();
     use ReplicaPhase::{Ready, Starting};
     assert_eq!(phases, [Starting, Ready, Ready, Ready]);
@@ -190,7 +190,7 @@ fn only_the_worker_that_keeps_a_replica_speaks_for_it() {
 
 #[test]
 fn watchers_hear_what_becomes_of_replicas() {
-    let find = [Notice::Service("find".to_owned())];
+    let find = [Notice::Service(service("find"))];
     let mut it = Stage::new();
     assert_eq!(it.deploy("find", PLAN, 1).notices, find);
     assert_eq!(it.join(1, 1).notices, find, "they are placed");
@@ -225,11 +225,12 @@ fn watchers_hear_that_a_replica_was_found_where_it_is() {
         incarnation: life(1),
         name: "worker-2".to_owned(),
         slots: 1,
+        clientele: Clientele::Everybody,
         held: Vec::new(),
         replicas: vec![status],
     };
     let out = it.step(hello);
-    assert!(out.notices.contains(&Notice::Service("find".to_owned())));
+    assert!(out.notices.contains(&Notice::Service(service("find"))));
     assert_eq!(on(&it), [Some(2), None, None, None]);
 }
 

@@ -2,7 +2,7 @@
 
 use longshore_core::{Blame, JobId, JobSpec, Notice, ReplicaKey, Role, Source};
 
-use crate::stage::{Stage, WALL_MS, gather, given, item, job_id, map, only, spec};
+use crate::stage::{Stage, WALL_MS, gather, given, item, job_id, map, only, service, spec};
 
 #[test]
 fn a_job_says_when_it_was_submitted_and_when_and_why_it_ended() {
@@ -148,7 +148,7 @@ fn names_are_shown_as_people_write_them() {
     let bytes = std::array::from_fn(|at| u8::try_from(at).expect("sixteen are few"));
     assert_eq!(JobId(bytes).to_string(), "00010203-0405-0607-0809-0a0b0c0d0e0f");
     assert_eq!(format!("{:?}", JobId(bytes)), "JobId(00010203-0405-0607-0809-0a0b0c0d0e0f)");
-    let leaf = ReplicaKey { service: "find".to_owned(), generation: 3, role: Role::Leaf { shard: 2 }, number: 1 };
+    let leaf = ReplicaKey { service: service("find"), generation: 3, role: Role::Leaf { shard: 2 }, number: 1 };
     assert_eq!(leaf.to_string(), "find shard 2 replica 1");
     assert_eq!(ReplicaKey { role: Role::Merge, ..leaf }.to_string(), "find merge replica 1");
 }

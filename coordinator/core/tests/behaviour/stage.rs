@@ -1,9 +1,9 @@
 //! The stage on which the tests play: a core, a clock that only moves when told to, and words for what happens.
 
 use longshore_core::{
-    Assignment, AttemptId, Blame, Core, End, Finished, Held, Incarnation, Input, ItemKey, JobId, JobSpec, JobState,
-    JobView, MembersInput, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Reply, RequestId,
-    ServicePlan, Settings, StageKind, StageSpec, StageView, WorkerId,
+    Assignment, AttemptId, Blame, Clientele, Core, End, Finished, Held, Incarnation, Input, ItemKey, JobId, JobSpec,
+    JobState, JobView, MembersInput, Namespace, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus,
+    Reply, RequestId, ServiceName, ServicePlan, Settings, StageKind, StageSpec, StageView, WorkerId,
 };
 
 /// Terms with round numbers.
@@ -36,6 +36,11 @@ pub fn life(number: u8) -> Incarnation {
 
 pub fn item(job: u8, stage: u16, index: u64) -> ItemKey {
     ItemKey { job: job_id(job), stage, index }
+}
+
+/// A service of the default namespace.
+pub fn service(name: &str) -> ServiceName {
+    ServiceName::in_default(name)
 }
 
 /// A stage whose items are tried twice, half a second apart.
@@ -103,9 +108,13 @@ impl Stage {
     }
 
     pub fn submit_with_key(&mut self, number: u8, key: &str, spec: JobSpec, inputs: u64) -> Outbox {
+        self.submit_in("default", number, key, spec, inputs)
+    }
+
+    pub fn submit_in(&mut self, namespace: &str, number: u8, key: &str, spec: JobSpec, inputs: u64) -> Outbox {
         let request = self.request();
-        let (job, key) = (job_id(number), key.to_owned());
-        self.step(Input::Submit { request, job, key, spec, inputs, detail: [0; 32] })
+        let (job, namespace, key) = (job_id(number), Namespace::named(namespace), key.to_owned());
+        self.step(Input::Submit { request, job, namespace, key, spec, inputs, detail: [0; 32] })
     }
 
     pub fn cancel(&mut self, job: u8) -> Outbox {
@@ -119,13 +128,17 @@ impl Stage {
     }
 
     pub fn deploy(&mut self, name: &str, plan: ServicePlan, detail: u8) -> Outbox {
+        self.deploy_as(service(name), plan, detail)
+    }
+
+    pub fn deploy_as(&mut self, name: ServiceName, plan: ServicePlan, detail: u8) -> Outbox {
         let request = self.request();
-        self.step(Input::Deploy { request, name: name.to_owned(), plan, detail: [detail; 32] })
+        self.step(Input::Deploy { request, name, plan, detail: [detail; 32] })
     }
 
     pub fn remove(&mut self, name: &str) -> Outbox {
         let request = self.request();
-        self.step(Input::Remove { request, name: name.to_owned() })
+        self.step(Input::Remove { request, name: service(name) })
     }
 
     pub fn ask(&mut self, ask: MembersInput) -> Outbox {
@@ -138,6 +151,11 @@ impl Stage {
         self.hello(worker, 1, slots, &[], &[])
     }
 
+    /// The same, of a worker for these namespaces alone.
+    pub fn join_for(&mut self, worker: u8, slots: u32, namespaces: &[&str]) -> Outbox {
+        self.hello_for(worker, (1, slots), only_for(namespaces), &[], &[])
+    }
+
     pub fn hello(
         &mut self,
         worker: u8,
@@ -146,11 +164,23 @@ impl Stage {
         held: &[Assignment],
         replicas: &[ReplicaKey],
     ) -> Outbox {
+        self.hello_for(worker, (incarnation, slots), Clientele::Everybody, held, replicas)
+    }
+
+    pub fn hello_for(
+        &mut self,
+        worker: u8,
+        (incarnation, slots): (u8, u32),
+        clientele: Clientele,
+        held: &[Assignment],
+        replicas: &[ReplicaKey],
+    ) -> Outbox {
         self.step(Input::Hello {
             worker: worker_id(worker),
             incarnation: life(incarnation),
             name: format!("worker-{worker}"),
             slots,
+            clientele,
             held: held.iter().map(|it| Held { id: it.id, item: it.item }).collect(),
             replicas: ready(replicas),
         })
@@ -215,6 +245,11 @@ impl Stage {
             todo.extend(given(&self.succeeds(worker, &attempt, outputs)));
         }
     }
+}
+
+/// Whoever may be given work of these namespaces alone.
+pub fn only_for(namespaces: &[&str]) -> Clientele {
+    Clientele::Only(namespaces.iter().map(|name| Namespace::named(name)).collect())
 }
 
 fn ready(replicas: &[ReplicaKey]) -> Vec<ReplicaStatus> {

@@ -1,6 +1,6 @@
 //! Workers: leases, lives, links, and what they hold.
 
-use longshore_core::{Input, JobState, Notice, Order, Record};
+use longshore_core::{Clientele, Input, JobState, Notice, Order, Record};
 
 use crate::stage::{Stage, given, item, job_id, life, map, only, spec, stopped, worker_id};
 
@@ -168,6 +168,7 @@ fn a_worker_is_kept_once_and_again_under_a_new_name() {
         incarnation: life(1),
         name: name.to_owned(),
         slots: 1,
+        clientele: Clientele::Everybody,
         held: Vec::new(),
         replicas: Vec::new(),
     };

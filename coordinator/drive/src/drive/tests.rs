@@ -1,6 +1,8 @@
 //! One link speaks for a worker, and time passes.
 
-use longshore_core::{AttemptId, JobId, JobSpec, Order, Record, Reply, RequestId, Settings, StageKind, StageSpec};
+use longshore_core::{
+    AttemptId, Clientele, JobId, JobSpec, Namespace, Order, Record, Reply, RequestId, Settings, StageKind, StageSpec,
+};
 
 use super::*;
 
@@ -54,7 +56,7 @@ fn peer(link: u64) -> Peer {
 }
 
 fn hello() -> Hello {
-    Hello { name: "one".to_owned(), slots: 1, held: Vec::new(), replicas: Vec::new() }
+    Hello { name: "one".to_owned(), slots: 1, clientele: Clientele::Everybody, held: Vec::new(), replicas: Vec::new() }
 }
 
 /// Keeps and releases everything; answers what has left.
@@ -81,7 +83,8 @@ fn submit(drive: &mut TestDrive, now: Now) {
     let spec = JobSpec { priority: 0, stages: vec![stage] };
     let job = JobId([9; 16]);
     let request = RequestId(1);
-    drive.request(now, Input::Submit { request, job, key: String::new(), spec, inputs: 1, detail: [0; 32] });
+    let (namespace, key) = (Namespace::default(), String::new());
+    drive.request(now, Input::Submit { request, job, namespace, key, spec, inputs: 1, detail: [0; 32] });
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::{MemberRecord, Namespace, Record, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms};
+use longshore_core::{
+    MemberRecord, Namespace, Record, ServiceName, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms,
+};
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
@@ -17,13 +19,17 @@ pub fn jobs() -> impl Strategy<Value = JobRecord> {
         Just(JobState::Cancelled)
     ];
     let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<i32>());
-    let names = (any::<[u8; 16]>(), any::<[u8; 32]>(), ".{0,20}", ".{0,20}");
+    let names = (any::<[u8; 16]>(), any::<[u8; 32]>(), whose(), ".{0,20}", ".{0,20}");
     (names, vec(stages(), 1..5), states, numbers).prop_map(|(names, stages, state, numbers)| {
-        let (id, detail, key, reason) = names;
+        let (id, detail, namespace, key, reason) = names;
         let (inputs, submitted_ms, ended_ms, priority) = numbers;
         let spec = JobSpec { stages, priority };
-        JobRecord { id: JobId(id), key, spec, inputs, detail, state, reason, submitted_ms, ended_ms }
+        JobRecord { id: JobId(id), namespace, key, spec, inputs, detail, state, reason, submitted_ms, ended_ms }
     })
+}
+
+fn whose() -> impl Strategy<Value = Namespace> {
+    prop_oneof![Just("default".to_owned()), "[a-z0-9]{1,9}"].prop_map(|name| Namespace::named(&name))
 }
 
 fn stages() -> impl Strategy<Value = StageSpec> {
@@ -61,7 +67,8 @@ fn services() -> impl Strategy<Value = ServiceRecord> {
         replicas,
         merges,
     });
-    ("[a-z]{1,9}", any::<u64>(), option::of(plan), any::<[u8; 32]>())
+    let names = (whose(), "[a-z]{1,9}").prop_map(|(namespace, name)| ServiceName { namespace, name });
+    (names, any::<u64>(), option::of(plan), any::<[u8; 32]>())
         .prop_map(|(name, generation, plan, detail)| ServiceRecord { name, generation, plan, detail })
 }
 
@@ -183,7 +190,7 @@ fn what_must_be_said_and_is_not_is_named() {
     assert_eq!(refused(|job| job.stages[0].kind = 0), "its stage's kind is missing");
     assert_eq!(refused(|job| job.stages[0].attempts = 0), "its stage's attempts is missing");
     assert_eq!(refused(|job| job.submission.clear()), "its submission is missing");
-    let name = || "search".to_owned();
+    let name = || ServiceName::in_default("search");
     let spoilt = |plan, spec: Bytes| service_from_kept(name(), v1::Service { plan, spec, ..service() }).unwrap_err();
     let plan = |shards, replicas| Some(v1::ServicePlan { shards, replicas, merges: 0 });
     assert_eq!(spoilt(None, Bytes::new()).to_string(), "its spec is missing");
@@ -196,6 +203,7 @@ fn what_this_version_does_not_have_is_refused_not_guessed() {
     assert_eq!(refused(|job| job.state = 77), "its state has the unknown value 77");
     assert_eq!(refused(|job| job.stages[0].kind = 9), "its stage's kind has the unknown value 9");
     assert_eq!(refused(|job| job.submission = vec![0; 31].into()), "its submission has 31 bytes, not 32");
+    assert_eq!(refused(|job| job.namespace = "../up".to_owned()), "it is of a namespace that cannot be");
 }
 
 #[test]
@@ -229,6 +237,7 @@ fn the_largest_job_fits_into_an_entry() {
     };
     let largest = JobRecord {
         id: ID,
+        namespace: Namespace::named(&"n".repeat(63)),
         key: "k".repeat(limits::KEY_BYTES),
         spec: JobSpec { stages: vec![stage; limits::STAGES], priority: i32::MIN },
         inputs: u64::MAX,

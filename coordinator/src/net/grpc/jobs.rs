@@ -19,7 +19,7 @@ impl jobs_server::Jobs for JobsService {
     }
 
     async fn list(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
-        let jobs = self.0.list(&caller(&request)?).await?;
+        let jobs = self.0.list(&caller(&request)?, request.get_ref().all_namespaces).await?;
         Ok(Response::new(v1::ListJobsResponse { jobs }))
     }
 

@@ -36,7 +36,7 @@ impl services_server::Services for ServicesService {
     }
 
     async fn get(&self, request: Request<v1::ServiceRequest>) -> Result<Response<v1::ServiceView>, Status> {
-        Ok(Response::new(self.0.get(&caller(&request)?, &request.get_ref().name)?))
+        Ok(Response::new(self.0.get(&caller(&request)?, request.into_inner().name)?))
     }
 
     async fn remove(

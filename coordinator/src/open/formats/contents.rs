@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{
-    ItemKey, JobId, JobRecord, JobSpec, JobState, OutcomeRecord, Record, ServicePlan, ServiceRecord, StageKind,
-    StageSpec, TroubleRecord, WorkerId, WorkerRecord,
+    ItemKey, JobId, JobRecord, JobSpec, JobState, Namespace, OutcomeRecord, Record, ServiceName, ServicePlan,
+    ServiceRecord, StageKind, StageSpec, TroubleRecord, WorkerId, WorkerRecord,
 };
 use longshore_drive::Page as _;
 use longshore_proto::v1::{self, BlobList, BlobListRef, NamedBlob, SubmitRequest};
@@ -132,6 +132,7 @@ fn job(id: JobId, gathers: &[bool], inputs: u64, state: JobState) -> JobRecord {
     let submission = submissions().into_iter().find(|(job, _)| *job == id).unwrap().1;
     JobRecord {
         id,
+        namespace: Namespace::default(),
         key: String::new(),
         spec: JobSpec { stages: gathers.iter().copied().map(stage).collect(), priority: 0 },
         inputs,
@@ -172,7 +173,7 @@ pub fn records() -> Vec<Record> {
     let plan = ServicePlan { shards: 4, replicas: 2, merges: 1 };
     let spec = blake3::hash(&service().encode_to_vec()).into();
     let service = |name: &str, generation, plan| {
-        Record::Service(ServiceRecord { name: name.to_owned(), generation, plan, detail: spec })
+        Record::Service(ServiceRecord { name: ServiceName::in_default(name), generation, plan, detail: spec })
     };
     let worker = |id, name: &str| Record::Worker(WorkerRecord { id: WorkerId([id; 16]), name: name.to_owned() });
     let mut records: Vec<_> = jobs.into_iter().map(Record::Job).collect();

@@ -80,14 +80,19 @@ impl Oracle {
     fn job_may_be(&mut self, input: &Input, job: &JobRecord, coverage: &mut Coverage) -> Check {
         let id = job.id;
         let Some(before) = self.live.job(id) else {
-            let asked = matches!(input, Input::Submit { job, .. } if *job == id);
+            let asked =
+                matches!(input, Input::Submit { job: it, namespace, .. } if *it == id && *namespace == job.namespace);
             demand!(asked, "nobody submitted {id}");
             demand!(job.state == JobState::Running, "{id} begins {:?}", job.state);
-            let known = |other: &JobRecord| !job.key.is_empty() && other.key == job.key;
-            demand!(!self.live.jobs().any(known), "the key of {id} was known");
+            let same = |other: &&JobRecord| !job.key.is_empty() && other.key == job.key;
+            for other in self.live.jobs().filter(same) {
+                demand!(other.namespace != job.namespace, "the key of {id} was known");
+                coverage.saw("a key in two namespaces");
+            }
             return Ok(());
         };
         let same = before.spec == job.spec && before.inputs == job.inputs && before.key == job.key;
+        let same = same && before.namespace == job.namespace;
         demand!(same, "{id} is another job now");
         let counts = count::stages(&self.live, id);
         let failed: u64 = counts.iter().map(|count| count.failed).sum();

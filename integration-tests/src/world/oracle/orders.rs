@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use longshore_core::{Assignment, AttemptId, Input, Order, ReplicaKey, Source, StageKind, WorkerId};
+use longshore_core::{
+    Assignment, AttemptId, Clientele, Input, ItemKey, Namespace, Order, ReplicaKey, Source, StageKind, WorkerId,
+};
 
 use super::{
     check::{Check, demand},
@@ -24,7 +26,7 @@ impl Oracle {
         mut stops: Stops,
         coverage: &mut Coverage,
     ) -> Result<Stops, String> {
-        let Input::Hello { worker, incarnation, slots, held, .. } = seen.input else {
+        let Input::Hello { worker, incarnation, slots, clientele, held, .. } = seen.input else {
             return Ok(stops);
         };
         if self.live.is_revoked(*worker) {
@@ -37,6 +39,7 @@ impl Oracle {
         let known = Known {
             incarnation: *incarnation,
             slots: u64::from(*slots),
+            clientele: clientele.clone(),
             connected: true,
             heard_ms: seen.now.steady_ms,
         };
@@ -50,7 +53,11 @@ impl Oracle {
             }
             let honest = self.given.get(&held.id) == Some(&(held.item, *worker));
             let pending = self.item_may_change(&held.item).is_ok();
-            if !pending || self.holders.contains_key(&held.item) || !self.is_nobodys(held.id) {
+            let barred = self.may_have(*worker, &held.item).is_err();
+            if pending && barred {
+                coverage.saw("an attempt refused that its worker may not have");
+            }
+            if !pending || barred || self.holders.contains_key(&held.item) || !self.is_nobodys(held.id) {
                 if !honest {
                     coverage.saw("a false claim refused");
                 }
@@ -101,6 +108,9 @@ impl Oracle {
                 }
                 Order::Replicas { worker, keep } => {
                     self.is_connected(*worker)?;
+                    for key in keep {
+                        self.may_be_given(*worker, &key.service.namespace)?;
+                    }
                     self.told.insert(*worker, keep.iter().cloned().collect());
                 }
                 Order::ForgetJob { job, .. } => {
@@ -112,6 +122,21 @@ impl Oracle {
         let expected: BTreeSet<(WorkerId, AttemptId)> = stops.iter().copied().collect();
         demand!(stopped == expected, "to be stopped are {expected:?}, the core stops {stopped:?}");
         Ok(())
+    }
+
+    /// Nobody is given what is of a namespace that is none of its own.
+    fn may_be_given(&self, worker: WorkerId, namespace: &Namespace) -> Check {
+        let may = self.workers.get(&worker).is_some_and(|known| match &known.clientele {
+            Clientele::Everybody => true,
+            Clientele::Only(some) => some.iter().any(|one| one == namespace),
+        });
+        demand!(may, "{worker} is given something of {namespace}");
+        Ok(())
+    }
+
+    fn may_have(&self, worker: WorkerId, item: &ItemKey) -> Check {
+        let job = self.live.job(item.job).ok_or_else(|| format!("{item:?} is of no job"))?;
+        self.may_be_given(worker, &job.namespace)
     }
 
     fn is_connected(&self, worker: WorkerId) -> Check {
@@ -129,6 +154,10 @@ impl Oracle {
     ) -> Check {
         let Assignment { id, item, .. } = *assignment;
         self.is_connected(worker)?;
+        self.may_have(worker, &item)?;
+        if self.workers.get(&worker).is_some_and(|known| known.clientele != Clientele::Everybody) {
+            coverage.saw("an item given to a worker of few namespaces");
+        }
         demand!(!self.in_reunion(seen.now), "{item:?} is given out in reunion");
         demand!(id.epoch == self.epoch, "{id:?} is not of epoch {}", self.epoch);
         demand!(self.live.is_running(item.job), "the job of {item:?} ended");
@@ -212,6 +241,7 @@ impl Oracle {
                     continue;
                 };
                 demand!(self.workers.contains_key(&worker), "{} is on {worker}", replica.key);
+                self.may_be_given(worker, &replica.key.service.namespace)?;
                 for (other, keep) in &self.told {
                     let told = keep.contains(&replica.key);
                     demand!(!told || *other == worker, "{} is told {other}", replica.key);

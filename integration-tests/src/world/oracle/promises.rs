@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::{AttemptId, ItemKey, JobId, JobState, MembersInput, Reply, TokenId, WorkerId};
+use longshore_core::{AttemptId, ItemKey, JobId, JobState, MembersInput, Reply, ServiceName, TokenId, WorkerId};
 
 use super::check::{Check, demand};
 use crate::world::{client::Wish, kept::Kept, script::detail_of};
@@ -13,7 +13,7 @@ pub struct Promises {
     submitted: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
     /// By service: its generation, and whether it is deployed.
-    services: BTreeMap<String, (u64, bool)>,
+    services: BTreeMap<ServiceName, (u64, bool)>,
     /// Tokens that were made.
     tokens: BTreeSet<TokenId>,
     /// Workers that have joined, and whether they were revoked since.

@@ -1,6 +1,6 @@
 //! Whether what clients and workers are answered is true.
 
-use longshore_core::{AttemptId, Input, ItemKey, JobId, JobState, Refusal, Reply};
+use longshore_core::{AttemptId, Input, ItemKey, JobId, JobRecord, JobState, Refusal, Reply, ServiceName};
 
 use super::{
     check::{Check, demand},
@@ -21,8 +21,9 @@ impl Oracle {
     /// Each request is answered once, and with the truth.
     pub(super) fn replies(&self, seen: Seen<'_>) -> Check {
         let (request, truth) = match seen.input {
-            Input::Submit { request, job, key, .. } => {
-                let id = self.live.jobs().find(|it| !key.is_empty() && it.key == *key);
+            Input::Submit { request, job, namespace, key, .. } => {
+                let known = |it: &&JobRecord| !key.is_empty() && it.key == *key && it.namespace == *namespace;
+                let id = self.live.jobs().find(known);
                 let job = id.map_or(*job, |it| it.id);
                 demand!(self.live.job(job).is_some(), "{job} is not kept");
                 (request, Some(job))
@@ -49,7 +50,7 @@ impl Oracle {
 
     fn reply_is_true(&self, input: &Input, reply: &Reply, submitted: Option<JobId>) -> Check {
         let state = |job| self.live.job(job).map(|job| job.state);
-        let plan = |name: &String| self.live.service(name).and_then(|it| it.plan.as_ref());
+        let plan = |name: &ServiceName| self.live.service(name).and_then(|it| it.plan.as_ref());
         let is_true = match (input, reply) {
             (Input::Submit { .. }, Reply::Submitted { job, .. }) => Some(*job) == submitted,
             (Input::Cancel { job, .. }, Reply::Cancelled) => state(*job) == Some(JobState::Cancelled),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::{
-    AttemptId, Core, Incarnation, Input, ItemKey, JobId, Now, Outbox, ReplicaKey, Settings, WorkerId,
+    AttemptId, Clientele, Core, Incarnation, Input, ItemKey, JobId, Now, Outbox, ReplicaKey, Settings, WorkerId,
 };
 
 use super::promises::Promises;
@@ -30,6 +30,7 @@ pub struct Seen<'a> {
 pub(super) struct Known {
     pub(super) incarnation: Incarnation,
     pub(super) slots: u64,
+    pub(super) clientele: Clientele,
     pub(super) connected: bool,
     pub(super) heard_ms: u64,
 }

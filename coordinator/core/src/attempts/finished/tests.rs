@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::{
-    ids::{AttemptId, ItemKey, JobId, RequestId},
+    ids::{AttemptId, ItemKey, JobId, Namespace, RequestId},
     jobs::{JobSpec, submit::submit},
     outbox::Assignment,
     record::{JobRecord, OutcomeRecord, Record},
     schedule::hand_out::hand_out,
     settings::Settings,
     stages::{StageKind, StageSpec},
-    workers::{Arrival, hello::hello},
+    workers::{Arrival, Clientele, hello::hello},
 };
 
 const JOB: JobId = JobId([1; 16]);
@@ -22,12 +22,13 @@ const NOW: Now = Now { steady_ms: 0, wall_ms: 0 };
 fn running() -> (State, AttemptId) {
     let mut state = State::load(1, Settings::default(), NOW, []);
     let mut out = Outbox::default();
-    let arrival = Arrival { worker: WORKER, incarnation: LIFE, name: String::new(), slots: 1 };
+    let arrival =
+        Arrival { worker: WORKER, incarnation: LIFE, name: String::new(), slots: 1, clientele: Clientele::Everybody };
     hello(&mut state, NOW, arrival, &[], &[], &mut out);
     let kind = StageKind::Map;
     let stage = StageSpec { kind, attempts: 1, backoff_ms: 0, max_backoff_ms: 0, max_parallel: 0 };
     let spec = JobSpec { stages: vec![stage], priority: 0 };
-    let record = JobRecord::submitted(NOW, (JOB, String::new()), spec, 1, [0; 32]);
+    let record = JobRecord::submitted(NOW, (JOB, Namespace::default(), String::new()), spec, 1, [0; 32]);
     submit(&mut state, RequestId(1), record, &mut out);
     hand_out(&mut state, NOW, &mut out);
     match out.orders.as_slice() {

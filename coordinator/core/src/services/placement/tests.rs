@@ -13,7 +13,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn settle(&mut self, workers: &[WorkerId]) {
+    fn settle(&mut self, workers: &BTreeMap<WorkerId, Clientele>) {
         for key in &self.wanted {
             if self.placed.contains_key(key) {
                 continue;
@@ -23,7 +23,8 @@ impl Scan {
             };
             let twins = |worker| self.placed.iter().filter(|(other, on)| twin(other) && **on == worker).count();
             let all = |worker| self.placed.values().filter(|on| **on == worker).count();
-            let best = workers.iter().copied().min_by_key(|worker| (twins(*worker), all(*worker), *worker));
+            let may = workers.iter().filter(|(_, clientele)| clientele.has(&key.service.namespace));
+            let best = may.map(|(worker, _)| *worker).min_by_key(|worker| (twins(*worker), all(*worker), *worker));
             if let Some(worker) = best {
                 self.placed.insert(key.clone(), worker);
             }
@@ -63,33 +64,50 @@ fn worker(number: u8) -> WorkerId {
     WorkerId([number; 16])
 }
 
+/// Services of two namespaces.
+fn service(number: u8) -> ServiceName {
+    let namespace = Namespace::named(if number.is_multiple_of(2) { "even" } else { "odd" });
+    ServiceName { namespace, name: (number / 2).to_string() }
+}
+
+/// Workers for everybody, for one of the namespaces, and for one that has nothing.
+fn clientele(number: u8) -> Clientele {
+    let only = |name| Clientele::Only(BTreeSet::from([Namespace::named(name)]));
+    match number {
+        1 => only("even"),
+        2 => only("odd"),
+        3 => only("nothing"),
+        _ => Clientele::Everybody,
+    }
+}
+
 /// Both, side by side.
 #[derive(Default)]
 struct Pair {
     placement: Placement,
     scan: Scan,
-    connected: BTreeSet<WorkerId>,
+    connected: BTreeMap<WorkerId, Clientele>,
     generation: u64,
 }
 
 impl Pair {
     fn does(&mut self, deed: Deed) {
         match deed {
-            Deed::Deploy(service, plan) => {
-                let name = service.to_string();
+            Deed::Deploy(number, plan) => {
+                let name = service(number);
                 if !self.scan.wanted.iter().any(|key| key.service == name) {
                     self.generation += 1;
                     self.placement.want(plan.replicas_of(&name, self.generation));
                     self.scan.wanted.extend(plan.replicas_of(&name, self.generation));
                 }
             }
-            Deed::Remove(service) => {
-                self.placement.unwant(&service.to_string());
-                self.scan.wanted.retain(|key| key.service != service.to_string());
-                self.scan.placed.retain(|key, _| key.service != service.to_string());
+            Deed::Remove(number) => {
+                self.placement.unwant(&service(number));
+                self.scan.wanted.retain(|key| key.service != service(number));
+                self.scan.placed.retain(|key, _| key.service != service(number));
             }
             Deed::Join(number) => {
-                self.connected.insert(worker(number));
+                self.connected.insert(worker(number), clientele(number));
                 self.placement.tell_anew(worker(number));
             }
             Deed::LinkLost(number) => drop(self.connected.remove(&worker(number))),
@@ -98,26 +116,28 @@ impl Pair {
                 self.placement.lose(worker(number));
                 self.scan.placed.retain(|_, on| *on != worker(number));
             }
-            Deed::Has(number, service, shard, replica) => {
+            Deed::Has(number, of, shard, replica) => {
                 let key = ReplicaKey {
-                    service: service.to_string(),
+                    service: service(of),
                     generation: self.generation,
                     role: Role::Leaf { shard },
                     number: replica,
                 };
-                if self.scan.wanted.contains(&key) {
+                if self.scan.wanted.contains(&key) && clientele(number).has(&key.service.namespace) {
                     self.scan.placed.entry(key.clone()).or_insert(worker(number));
                 }
                 let status = ReplicaStatus { key, phase: ReplicaPhase::Ready, message: String::new() };
-                self.placement.report(worker(number), &[status]);
+                self.placement.report(worker(number), &clientele(number), &[status]);
             }
         }
     }
 
     fn settle(&mut self) {
-        let workers: Vec<WorkerId> = self.connected.iter().copied().collect();
-        self.placement.settle(&workers);
-        self.scan.settle(&workers);
+        let connected = &self.connected;
+        self.placement.settle(|namespace| {
+            connected.iter().filter(|(_, clientele)| clientele.has(namespace)).map(|(worker, _)| *worker).collect()
+        });
+        self.scan.settle(connected);
     }
 }
 
