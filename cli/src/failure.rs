@@ -9,7 +9,7 @@ use longshore_client::{
 use longshore_coordinator::OpenError;
 use longshore_local::PrivateDirError;
 use longshore_way::{AddressError, WayError};
-use longshore_worker::coordinator::Refused;
+use longshore_worker::coordinator::{JoinError, Refused};
 
 use crate::{
     exit::Exit,
@@ -103,6 +103,10 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     }
     if let Some(Refused::Way(way)) = error.downcast_ref::<Refused>() {
         return Some((exit_of(Kind::of_way(way)), way.hint()));
+    }
+    if let Some(join) = error.downcast_ref::<JoinError>() {
+        let exit = if join.is_refusal() { Exit::NotAllowed } else { Exit::Failed };
+        return Some((exit, join.hint()));
     }
     if error.is::<AddressError>() {
         return Some((Exit::Usage, None));

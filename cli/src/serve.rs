@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use longshore_coordinator::{Config, Coordinator};
-use longshore_local::{PrivateDir, TokenSource};
+use longshore_local::{PrivateDir, Token, TokenSource};
 use longshore_worker::{
     agent,
     home::Home,
@@ -131,6 +131,13 @@ pub async fn coordinator(args: CoordinatorArgs) -> Result<ExitCode> {
 /// A worker that joins a coordinator.
 pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<ExitCode> {
     let stop = stop_signal()?;
+    let token = match &args.token {
+        Some(text) => {
+            let typed = Token::parse(text).with_context(|| Failure::usage("the token cannot be used"))?;
+            Some(TokenSource::Text(typed))
+        }
+        None => token,
+    };
     let home = Home::open(&args.data)?;
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();

@@ -1,19 +1,26 @@
 //! The agent: everything of one worker, from its start to its goodbye.
 
-use std::{future::Future, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::Future, io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::OptionFuture;
 use longshore_local::TokenSource;
 use longshore_proto::v1::ReplicaId;
 use longshore_root::Transport;
 use longshore_way::AddressError;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     cache::Cache,
-    coordinator::{Coordinator, Refused, calls, held::Held, link::Link, report::report},
+    coordinator::{
+        JoinError, Refused, calls,
+        held::Held,
+        joining::{self, Entered},
+        link::Link,
+        renewing::keep_renewed,
+        report::report,
+    },
     executor::{Executor, Options},
     home::Home,
     replicas::Replicas,
@@ -32,9 +39,10 @@ const FINISHED: usize = 1_024;
 /// What a worker is told at its start.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the coordinator listens, on this machine.
+    /// Where the coordinator listens.
     pub coordinator: String,
-    /// Its token; without it we come in as its own user.
+    /// A token: of a coordinator of this machine, or to join one of another. Without it we come in as the user we are, or as
+    /// the member this worker is.
     pub token: Option<TokenSource>,
     /// For people.
     pub name: String,
@@ -58,6 +66,14 @@ pub enum AgentError {
         /// Why.
         source: Refused,
     },
+    /// It has not become a member.
+    #[error("cannot join the coordinator at {address}")]
+    Join {
+        /// Where.
+        address: String,
+        /// Why.
+        source: JoinError,
+    },
     /// What an earlier life left cannot be removed.
     #[error("cannot remove what an earlier run of this worker left behind")]
     Sweep(#[from] RuntimeError),
@@ -69,6 +85,15 @@ pub enum AgentError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl AgentError {
+    fn of_join(error: JoinError, address: &str) -> Self {
+        match error {
+            JoinError::Address(error) => error.into(),
+            source => Self::Join { address: address.to_owned(), source },
+        }
+    }
 }
 
 /// Takes the way to a worker's replicas, once they are there: how a coordinator of the same process comes to call them.
@@ -86,7 +111,12 @@ pub async fn run(
     take_replicas: Option<TakeReplicas>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), AgentError> {
-    let coordinator = Coordinator::at(&config.coordinator, config.token)?;
+    let mut stop = pin!(stop);
+    let entered = tokio::select! {
+        entered = joining::enter(&home, &config.coordinator, config.token, &config.name) => entered,
+        () = &mut stop => return Ok(()),
+    };
+    let Entered { coordinator, identity } = entered.map_err(|error| AgentError::of_join(error, &config.coordinator))?;
     // Whoever takes longer to answer is waited for by the link.
     if let Ok(Err(source)) = timeout(ASKING, coordinator.ensure_not_refused()).await {
         return Err(AgentError::Refused { address: config.coordinator, source });
@@ -107,6 +137,11 @@ pub async fn run(
     let executor = Arc::new(executor);
     let replicas =
         Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas")).map_err(directory(path("replicas")))?;
+    let home = Arc::new(home);
+    let renewal = identity.map(|identity| {
+        let renewal = keep_renewed(coordinator.clone(), Arc::clone(&home), identity, longshore_trust::system_clock());
+        tokio::spawn(renewal)
+    });
     let held = Arc::new(Held::default());
     let (results, to_tell) = mpsc::unbounded_channel();
     let reports = tokio::spawn(report(ends, coordinator.clone(), Arc::clone(&held), results.clone()));
@@ -143,5 +178,6 @@ pub async fn run(
     // Whatever becomes of these, nothing is left to be done.
     let _ = tokio::join!(link, OptionFuture::from(tunnel));
     reports.abort();
+    renewal.inspect(JoinHandle::abort);
     Ok(())
 }

@@ -5,7 +5,10 @@ pub(crate) mod calls;
 mod connection;
 mod door;
 pub(crate) mod held;
+pub(crate) mod joining;
 pub(crate) mod link;
+pub(crate) mod renewing;
 pub(crate) mod report;
 
 pub use connection::{Coordinator, Refused};
+pub use joining::JoinError;

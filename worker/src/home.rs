@@ -1,5 +1,7 @@
 //! The worker's own directory: who it is, and that nobody else uses it.
 
+mod identity;
+
 use std::{
     fs::{self, File},
     io::{self, Write},
@@ -9,6 +11,8 @@ use std::{
 use longshore_local::{PrivateDir, PrivateDirError};
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
+
+pub use self::identity::Unfit;
 
 /// The file with the worker's id.
 const ID: &str = "worker-id";
@@ -33,6 +37,14 @@ pub enum HomeError {
     /// Who lived there cannot be told.
     #[error("{} does not hold the id of a worker; remove it to make this a new worker, or give it another --data", .0.display())]
     NoId(PathBuf),
+    /// Who it is to other machines cannot be told.
+    #[error("{} makes no sense; remove the directory it is in and join again with a new token", path.display())]
+    Unfit {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: Unfit,
+    },
     /// It cannot be used.
     #[error("cannot use {}", path.display())]
     Io {
@@ -92,7 +104,7 @@ impl Home {
 
 /// What a worker keeps in its directory.
 fn is_ours(name: &str) -> bool {
-    [ID, "worker-id.new", "cache", "replicas", "shim", "slots"].contains(&name)
+    [ID, "worker-id.new", identity::DIR, "cache", "replicas", "shim", "slots"].contains(&name)
 }
 
 /// Makes an id. It is there whole or not at all, also after a power cut.

@@ -82,7 +82,7 @@ pub enum CallError {
 impl CallError {
     pub(crate) fn unreached(address: &str, error: tonic::transport::Error) -> CallError {
         let address = address.to_owned();
-        match way_error(&error) {
+        match WayError::among(&error) {
             Some(refusal) if refusal.is_refusal() => CallError::NoEntry { address, source: refusal },
             _ => CallError::NoCoordinator { address, source: error },
         }
@@ -167,14 +167,6 @@ fn kind_of(code: Code) -> Kind {
         Code::PermissionDenied | Code::Unauthenticated => Kind::Forbidden,
         Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::DeadlineExceeded => Kind::Unavailable,
         _ => Kind::Broken,
-    }
-}
-
-/// What became of the way, if that is why a connection failed.
-fn way_error(error: &(dyn std::error::Error + 'static)) -> Option<WayError> {
-    match error.downcast_ref::<WayError>() {
-        Some(found) => Some(found.clone()),
-        None => error.source().and_then(way_error),
     }
 }
 

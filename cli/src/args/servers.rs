@@ -95,6 +95,8 @@ impl ServingArgs {
 pub struct WorkerArgs {
     /// Coordinator to join.
     pub join: String,
+    /// A token, if it was typed.
+    pub token: Option<String>,
     /// Where the worker keeps what it needs.
     pub data: PathBuf,
     /// Name shown in listings.
@@ -109,6 +111,9 @@ pub struct WorkerFlags {
     /// Coordinator to join
     #[arg(long, value_name = "HOST:PORT", required = true)]
     join: Option<String>,
+    /// Token to join a coordinator of another machine with, once; others of this machine can see it: prefer --token-file
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
     /// Where the worker keeps what it needs
     #[arg(long, value_name = "DIR", default_value_os_t = data_dir().join("worker"))]
     data: PathBuf,
@@ -122,7 +127,8 @@ pub struct WorkerFlags {
 impl WorkerFlags {
     /// The worker to run, if a coordinator is named.
     pub fn worker(self) -> Option<WorkerArgs> {
-        Some(WorkerArgs { join: self.join?, data: self.data, name: self.name, capacity: self.capacity })
+        let Self { join, token, data, name, capacity } = self;
+        Some(WorkerArgs { join: join?, token, data, name, capacity })
     }
 }
 

@@ -48,6 +48,15 @@ pub enum WayError {
 }
 
 impl WayError {
+    /// The one that stands among the causes of an error, if a way is why.
+    #[must_use]
+    pub fn among(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        match error.downcast_ref::<Self>() {
+            Some(found) => Some(found.clone()),
+            None => error.source().and_then(Self::among),
+        }
+    }
+
     /// Whether we may not come in or do not want to, as opposed to nobody being there. Clocks get right again, and so does
     /// somebody who hangs up: that may be waited for.
     #[must_use]

@@ -86,6 +86,12 @@ impl Way {
         matches!(&self.0, Kind::Local(way) if !way.is_by_port())
     }
 
+    /// Whether TLS is spoken.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        matches!(self.0, Kind::Secure(_))
+    }
+
     /// What requests call the host.
     pub(crate) fn host(&self) -> &'static str {
         match &self.0 {

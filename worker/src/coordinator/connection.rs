@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
     time::Duration,
 };
 
@@ -11,7 +11,10 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use longshore_proto::{
     CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
-    v1::{self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, put_request},
+    v1::{
+        self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, members_client::MembersClient,
+        put_request,
+    },
 };
 use longshore_way::{AddressError, Credentials, Way, WayError, Wire};
 use tokio::{io::AsyncReadExt, sync::mpsc};
@@ -43,23 +46,23 @@ pub enum Refused {
 #[derive(Debug, Clone)]
 pub struct Coordinator {
     way: Way,
-    /// For the link and for queries.
-    wire: Wire,
-    /// For blobs: many of them fill a connection, and heartbeats must not wait behind them.
-    bulk: Wire,
+    wires: Arc<RwLock<Wires>>,
     /// Proves that what is put is of the worker whose link is up.
     proof: Arc<RwLock<Option<MetadataValue<Binary>>>>,
     /// For large blobs on the coordinator's own machine.
     door: Door,
 }
 
-impl Coordinator {
-    /// A connection to `address`; nothing is sent yet.
-    ///
-    /// # Errors
-    /// When that is no address.
-    pub fn at(address: &str, credentials: impl Into<Credentials>) -> Result<Self, AddressError> {
-        let way = Way::to(address, credentials)?;
+#[derive(Debug)]
+struct Wires {
+    /// For the link and for queries.
+    link: Wire,
+    /// For blobs: many of them fill a connection, and heartbeats must not wait behind them.
+    bulk: Wire,
+}
+
+impl Wires {
+    fn lazy(way: &Way) -> Self {
         let set_up = |endpoint: Endpoint| {
             endpoint
                 .connect_timeout(Duration::from_secs(5))
@@ -69,8 +72,28 @@ impl Coordinator {
                 .initial_stream_window_size(1 << 20)
                 .initial_connection_window_size(8 << 20)
         };
-        let (wire, bulk) = (Wire::lazy(&way, set_up), Wire::lazy(&way, set_up));
-        Ok(Self { way, wire, bulk, proof: Arc::default(), door: Door::default() })
+        Self { link: Wire::lazy(way, set_up), bulk: Wire::lazy(way, set_up) }
+    }
+}
+
+impl Coordinator {
+    /// A connection to `address`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When that is no address.
+    pub fn at(address: &str, credentials: impl Into<Credentials>) -> Result<Self, AddressError> {
+        let way = Way::to(address, credentials)?;
+        let wires = Arc::new(RwLock::new(Wires::lazy(&way)));
+        Ok(Self { way, wires, proof: Arc::default(), door: Door::default() })
+    }
+
+    fn wires(&self) -> RwLockReadGuard<'_, Wires> {
+        self.wires.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whatever is asked for from now on goes over new connections.
+    pub(crate) fn dial_anew(&self) {
+        *self.wires.write().unwrap_or_else(PoisonError::into_inner) = Wires::lazy(&self.way);
     }
 
     /// Makes sure that whoever is at the address, if anybody is, lets us in.
@@ -106,13 +129,23 @@ impl Coordinator {
 
     /// The links.
     pub(crate) fn agent(&self) -> AgentClient<Wire> {
-        AgentClient::new(self.wire.clone())
+        AgentClient::new(self.wires().link.clone())
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(2 * MAX_MESSAGE_BYTES)
     }
 
+    /// Certificates.
+    pub(crate) fn members(&self) -> MembersClient<Wire> {
+        MembersClient::new(self.wires().link.clone())
+    }
+
+    /// Whether it is spoken to without TLS, on this machine or as if it were.
+    pub(crate) fn is_local(&self) -> bool {
+        !self.way.is_secure()
+    }
+
     fn blobs(&self) -> BlobsClient<Wire> {
-        BlobsClient::new(self.bulk.clone())
+        BlobsClient::new(self.wires().bulk.clone())
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
     }
