@@ -47,3 +47,6 @@ impl Listener for Secure {
         Ok((stream, peer.showing(shown)))
     }
 }
+
+#[cfg(test)]
+mod tests;

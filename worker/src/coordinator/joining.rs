@@ -351,3 +351,6 @@ pub(crate) async fn renew(coordinator: &Coordinator, home: &Home, identity: &Sha
     tracing::info!(until = identity.get().certificate().not_after, "there is a new certificate");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
