@@ -8,10 +8,8 @@ pub mod submission;
 
 use std::path::PathBuf;
 
-use clap::Args;
-use longshore_client::DEFAULT_ADDRESS;
-
 use crate::printer::Format;
+use clap::Args;
 
 /// Under which flags of every command stand in the help.
 const GLOBAL: &str = "Global options";
@@ -20,9 +18,17 @@ const GLOBAL: &str = "Global options";
 #[derive(Debug, Args)]
 pub struct Global {
     /// Address of the coordinator
-    #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_ADDR", default_value = DEFAULT_ADDRESS, value_name = "HOST:PORT")]
-    pub addr: String,
-    /// File with the coordinator's token; without one you come in as the user you are
+    ///
+    /// Otherwise LONGSHORE_ADDR, LONGSHORE_CONTEXT, the current context, or 127.0.0.1:7077
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "HOST:PORT", conflicts_with = "context")]
+    pub addr: Option<String>,
+    /// Name of a context, see `longshore login`
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Whose jobs and services
+    #[arg(short, long, global = true, help_heading = GLOBAL, env = "LONGSHORE_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// File with your token, - for standard input; without one you come in as the user you are
     #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// How listings look

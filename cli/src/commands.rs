@@ -1,12 +1,15 @@
 //! The command line as a whole. One command a file: arguments, what they mean, and the view that answers.
 
 pub mod completions;
+pub mod contexts;
 pub mod doctor;
 pub mod job;
+pub mod login;
 pub mod query;
 pub mod run;
 pub mod service;
 pub mod submit;
+pub mod token;
 pub mod worker;
 
 use std::process::ExitCode;
@@ -16,12 +19,15 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::{
     completions::CompletionsArgs,
+    contexts::ContextCommand,
     doctor::DoctorArgs,
     job::{JobCommand, cancel::CancelArgs, logs::LogsArgs, wait::WaitArgs},
+    login::LoginArgs,
     query::QueryArgs,
     run::RunArgs,
     service::ServiceCommand,
     submit::SubmitArgs,
+    token::TokenCommand,
     worker::WorkerCommand,
 };
 use crate::{
@@ -44,6 +50,8 @@ Examples:
 
 Environment:
   LONGSHORE_ADDR          address of the coordinator (--addr)
+  LONGSHORE_CONTEXT       name of a context (--context); see `longshore login`
+  LONGSHORE_NAMESPACE     whose jobs and services (--namespace)
   LONGSHORE_TOKEN_FILE    file with its token (--token-file); LONGSHORE_TOKEN holds a token itself
   LONGSHORE_RUNTIME_DIR   where coordinators leave their sockets and tokens for their own user
   LONGSHORE_LOG           what servers log, such as debug
@@ -92,8 +100,16 @@ pub enum Command {
     Service(ServiceCommand),
     /// Ask a service
     Query(QueryArgs),
-    /// Run a worker, or list workers
+    /// Run a worker, let workers of other machines join, list them
     Worker(WorkerCommand),
+    /// Make, list and remove tokens: what people of other machines come in with
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Save a coordinator's address and your token under a name
+    Login(LoginArgs),
+    /// Choose among the coordinators that you have logged in to
+    #[command(subcommand)]
+    Context(ContextCommand),
     /// Run coordinator and worker on this machine
     Up(UpArgs),
     /// Run a coordinator alone
@@ -142,6 +158,9 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Cancel(args) => job::cancel::run(args, &context).await,
         Command::Service(command) => service::run(command, &context).await,
         Command::Query(args) => query::run(args, &context).await,
+        Command::Token(command) => token::run(command, &context).await,
+        Command::Login(args) => login::run(args, &context).await,
+        Command::Context(command) => contexts::run(command, &context),
         Command::Doctor(args) => doctor::run(args, &context).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };

@@ -3,37 +3,98 @@
 use std::{env, path::PathBuf};
 
 use anyhow::{Context as _, Result};
-use longshore_client::{Client, Token, TokenSource};
+use longshore_client::{Client, DEFAULT_ADDRESS, Token, TokenSource};
 
-use crate::{args::Global, exit::Exit, failure::Failure, printer::Printer};
+use crate::{
+    args::Global,
+    contexts::{self, Contexts, Saved},
+    exit::Exit,
+    failure::Failure,
+    printer::Printer,
+    secret,
+};
 
 /// The variable that holds a token itself.
 const TOKEN: &str = "LONGSHORE_TOKEN";
 
+/// The variables that name a coordinator.
+const ADDRESS: &str = "LONGSHORE_ADDR";
+const CONTEXT: &str = "LONGSHORE_CONTEXT";
+
 /// What every command is given: where the coordinator is, and who prints.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Address of the coordinator.
-    pub address: String,
+    /// As named by flags, which count more than variables.
+    pub address: Option<String>,
+    /// A context, as named by a flag.
+    pub named: Option<String>,
     /// File with its token.
     pub token_file: Option<PathBuf>,
+    /// Whose things are meant.
+    pub namespace: Option<String>,
     /// Owner of the terminal.
     pub printer: Printer,
+}
+
+/// Where a command goes.
+#[derive(Debug)]
+pub struct Target {
+    /// Address of the coordinator.
+    pub address: String,
+    /// The context that names it, if one does.
+    pub context: Option<(String, Saved)>,
 }
 
 impl Context {
     /// From the global flags.
     pub fn new(global: &Global) -> Context {
-        let printer = Printer::new(global.format, global.quiet);
-        Context { address: global.addr.clone(), token_file: global.token_file.clone(), printer }
+        Context {
+            address: global.addr.clone(),
+            named: global.context.clone(),
+            token_file: global.token_file.clone(),
+            namespace: global.namespace.clone(),
+            printer: Printer::new(global.format, global.quiet),
+        }
+    }
+
+    /// The coordinator that is meant: by a flag, by a variable, by the current context, or the one of this machine.
+    pub fn target(&self) -> Result<Target> {
+        let set = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let at = |address| Ok(Target { address, context: None });
+        let (address, named) = match (&self.address, &self.named) {
+            (None, None) => (set(ADDRESS), set(CONTEXT)),
+            flags => (flags.0.clone(), flags.1.clone()),
+        };
+        match (address, named) {
+            (Some(_), Some(_)) => {
+                let why = format!("both {ADDRESS} and {CONTEXT} are set");
+                Err(Failure::usage(why).hint("unset one of them, or say --addr or --context").into())
+            }
+            (Some(address), None) => at(address),
+            (None, Some(name)) => in_context(&name, &Contexts::read(&contexts::file()?)?),
+            (None, None) => {
+                // Where there is no home, nobody has logged in.
+                let known = contexts::file().map_or_else(|_| Ok(Contexts::default()), |file| Contexts::read(&file))?;
+                match &known.current {
+                    Some(name) => in_context(name, &known),
+                    None => at(DEFAULT_ADDRESS.to_owned()),
+                }
+            }
+        }
+    }
+
+    /// The text of the token that was given, if one was.
+    pub fn token_text(&self) -> Result<Option<String>> {
+        match self.token_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            Some(path) => secret::text_in_file(path).map(Some),
+            None => Ok(env::var(TOKEN).ok().filter(|token| !token.is_empty())),
+        }
     }
 
     /// Where the token comes from, if one was given; without one we come in as the user we are.
     pub fn token(&self) -> Result<Option<TokenSource>> {
         if let Some(path) = self.token_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            let source = TokenSource::file(path);
-            let why = || Failure::new(Exit::NotAllowed, format!("cannot use the token in {}", path.display()));
-            return Ok(Some(source.with_context(why)?));
+            return secret::in_file(path).map(Some);
         }
         let Some(token) = env::var_os(TOKEN).filter(|token| !token.is_empty()) else { return Ok(None) };
         let token = Token::parse(&token.to_string_lossy());
@@ -43,6 +104,40 @@ impl Context {
 
     /// A connection to the coordinator.
     pub async fn connect(&self) -> Result<Client> {
-        Ok(Client::connect(&self.address, self.token()?).await?)
+        let target = self.target()?;
+        let token = match (self.token()?, &target.context) {
+            (None, Some((_, saved))) => saved_token(saved)?,
+            (token, _) => token,
+        };
+        let client = Client::connect(&target.address, token).await?;
+        let saved = target.context.as_ref().and_then(|(_, saved)| saved.namespace.clone());
+        match self.namespace.clone().filter(|name| !name.is_empty()).or(saved) {
+            Some(name) => Ok(client.in_namespace(&name).map_err(|bad| Failure::usage(bad.to_string()))?),
+            None => Ok(client),
+        }
     }
+
+    /// The coordinator that is meant, for people: whatever is destroyed is destroyed there.
+    pub fn place(&self) -> Result<String> {
+        let target = self.target()?;
+        Ok(match target.context {
+            Some((name, _)) => format!("context {name} ({})", target.address),
+            None => target.address,
+        })
+    }
+}
+
+fn in_context(name: &str, known: &Contexts) -> Result<Target> {
+    let saved = known.get(name)?.clone();
+    Ok(Target { address: saved.address.clone(), context: Some((name.to_owned(), saved)) })
+}
+
+fn saved_token(saved: &Saved) -> Result<Option<TokenSource>> {
+    let token = match (&saved.token, &saved.token_command) {
+        (Some(_), Some(_)) => return Err(Failure::usage("the context has both a token and a token_command").into()),
+        (Some(token), None) => secret::parse(token)?,
+        (None, Some(command)) => secret::told(command)?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(TokenSource::Text(token)))
 }

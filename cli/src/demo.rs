@@ -121,7 +121,13 @@ async fn type_in(words: &[&str], address: &str, context: &Context) -> Result<Exi
         words.iter().map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() }).collect();
     say(&format!("$ longshore {}", shown.join(" ")));
     let typed = Typed::try_parse_from(["longshore"].iter().chain(words))?;
-    let context = Context { address: address.to_owned(), token_file: None, printer: context.printer.clone() };
+    let context = Context {
+        address: Some(address.to_owned()),
+        named: None,
+        token_file: None,
+        namespace: None,
+        printer: context.printer.clone(),
+    };
     match typed {
         Typed::Run(args) => run::run(*args, &context).await,
         Typed::Service(command) => service::run(command, &context).await,

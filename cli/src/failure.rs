@@ -12,6 +12,7 @@ use longshore_way::{AddressError, WayError};
 use longshore_worker::coordinator::{JoinError, Refused};
 
 use crate::{
+    contexts::ContextsError,
     exit::Exit,
     printer::StdoutClosed,
     spec::{SpecError, UnreadSpec},
@@ -107,6 +108,9 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if let Some(join) = error.downcast_ref::<JoinError>() {
         let exit = if join.is_refusal() { Exit::NotAllowed } else { Exit::Failed };
         return Some((exit, join.hint()));
+    }
+    if let Some(error) = error.downcast_ref::<ContextsError>() {
+        return Some((Exit::Usage, error.hint()));
     }
     if error.is::<AddressError>() {
         return Some((Exit::Usage, None));

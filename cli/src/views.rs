@@ -3,21 +3,25 @@
 //! JSON has one name and unit per fact: moments are RFC 3339 in UTC, lengths of time are seconds.
 
 mod answer;
+mod context;
 mod dry_run;
 mod item;
 mod job;
 mod namespace;
 mod service;
+mod token;
 mod worker;
 
 use crate::printer::{Values, View};
 
 pub use self::{
     answer::{AnswerView, parts_table},
+    context::{ContextDetail, ContextList},
     dry_run::DryRun,
     item::OutputList,
     job::{JobDetail, JobList, failure_line, progress_of, state_word},
     service::{ServiceDetail, ServiceList, replica_line},
+    token::TokenList,
     worker::WorkerList,
 };
 

@@ -77,6 +77,7 @@ impl Shell {
             .current_dir(self.dir.path().join(HERE))
             .env("LONGSHORE_ADDR", self.nobody.0.to_string())
             .env("LONGSHORE_RUNTIME_DIR", self.dir.path().join("run"))
+            .env("XDG_CONFIG_HOME", self.dir.path().join("home"))
             .stdin(Stdio::null());
         command
     }
@@ -125,7 +126,7 @@ impl Ran {
     }
 }
 
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 40] = [
     &[],
     &["run"],
     &["submit"],
@@ -146,6 +147,21 @@ const COMMANDS: [&[&str]; 25] = [
     &["query"],
     &["worker"],
     &["worker", "ls"],
+    &["worker", "rm"],
+    &["worker", "token"],
+    &["worker", "token", "create"],
+    &["worker", "token", "ls"],
+    &["worker", "token", "rm"],
+    &["token"],
+    &["token", "create"],
+    &["token", "ls"],
+    &["token", "rm"],
+    &["token", "rotate"],
+    &["login"],
+    &["context"],
+    &["context", "ls"],
+    &["context", "use"],
+    &["context", "rm"],
     &["up"],
     &["coordinator"],
     &["doctor"],
@@ -160,7 +176,7 @@ fn every_command_has_help_and_those_that_do_something_have_examples() {
         let ran = shell.run(&[command, &["--help"]].concat());
         assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
         assert!(ran.out.contains("Usage: longshore"), "{command:?}: {ran:?}");
-        let groups: [&[&str]; 2] = [&["job"], &["service"]];
+        let groups: [&[&str]; 5] = [&["job"], &["service"], &["token"], &["context"], &["worker", "token"]];
         assert!(ran.out.contains("Examples:") || groups.contains(&command), "{command:?} has no examples");
     }
 }

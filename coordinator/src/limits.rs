@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// Bounds that clients and workers know too.
 pub use longshore_proto::bounds::{
-    KEY_BYTES, LABELS, LABELS_BYTES, LIST_ENTRIES, NAME_CHARS, NAMESPACE_CHARS, OUTPUTS, QUERY_BYTES, REASON_BYTES,
-    REPLICAS, SHARDS, SLOTS,
+    KEY_BYTES, LABEL_BYTES, LABELS, LABELS_BYTES, LIST_ENTRIES, NAME_CHARS, NAMESPACE_CHARS, OUTPUTS, QUERY_BYTES,
+    REASON_BYTES, REPLICAS, SHARDS, SLOTS,
 };
 
 /// Stages of one job: each is scanned when a job's views are made.
@@ -136,3 +136,9 @@ pub const WRONG_TOKEN_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Dur
 
 /// Requests of one connection that wait so. More are refused unseen.
 pub const WRONG_TOKEN_WAITING: usize = 8;
+
+/// Days a member's certificate is good. It is made anew long before; a member is shut out by revoking it, not by waiting.
+pub const CERTIFICATE_DAYS: u32 = 30;
+
+/// Bytes of a message about tokens and members: most come from strangers, who may say little.
+pub const MEMBERS_MESSAGE_BYTES: usize = 64 << 10;

@@ -18,7 +18,7 @@ use longshore_trust::system_clock;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
-    api::{blobs::Blobs, jobs::Jobs, services::Services},
+    api::{blobs::Blobs, jobs::Jobs, members::Members, services::Services, tokens::Tokens},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
     kept::{catalog::Catalog, cluster, directory, error::LoadError, format, inventory, keys, records},
     limits,
@@ -26,7 +26,7 @@ use crate::{
     net::{
         door::Door,
         gate::Hosts,
-        grpc::BlobsService,
+        grpc::{BlobsService, MembersService},
         secure::Secure,
         server::{self, Entrances, Local, ServeError, Served},
     },
@@ -266,8 +266,22 @@ impl Coordinator {
                 sessions: Arc::clone(&self.sessions),
                 tunnels: Arc::clone(&self.tunnels),
                 failures,
+                register: Arc::clone(&self.register),
                 epoch: self.epoch,
                 lease_ms: self.lease_ms,
+            },
+            members: MembersService {
+                members: Members {
+                    driver: self.driver.clone(),
+                    register: Arc::clone(&self.register),
+                    authority: Arc::clone(&self.authority),
+                    sessions: Arc::clone(&self.sessions),
+                },
+                tokens: Tokens {
+                    driver: self.driver.clone(),
+                    register: Arc::clone(&self.register),
+                    authority: Arc::clone(&self.authority),
+                },
             },
         }
     }

@@ -65,7 +65,7 @@ impl Client {
         Ok(answer.map_err(|s| self.failed("list workers", s))?.into_inner().workers)
     }
 
-    fn named(&self) -> Named {
+    pub(crate) fn named(&self) -> Named {
         InterceptedService::new(self.wire.clone(), self.namespace.clone())
     }
 

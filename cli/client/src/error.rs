@@ -134,6 +134,16 @@ impl CallError {
                     Some("longshore job ls".to_owned())
                 }
                 Code::NotFound if doing.contains("service `") => Some("longshore service ls".to_owned()),
+                Code::NotFound if doing.contains("token") => Some("longshore token ls".to_owned()),
+                Code::NotFound | Code::InvalidArgument if doing.contains("worker `") => {
+                    Some("longshore worker ls".to_owned())
+                }
+                Code::FailedPrecondition if doing.contains("worker `") && status.message().contains("is here") => {
+                    Some("stop it there first, or shut it out at once with --revoke".to_owned())
+                }
+                Code::Unauthenticated if status.message().contains("expired") || status.message().contains("removed") => {
+                    Some("ask an admin for another token (`longshore token create`), then `longshore login`".to_owned())
+                }
                 Code::Unauthenticated => Some(
                     "a coordinator has a new token at each start: read its token file anew; as its own user no token is needed"
                         .to_owned(),

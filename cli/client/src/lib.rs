@@ -20,6 +20,7 @@ mod error;
 pub mod escape;
 pub mod inputs;
 mod jobs;
+mod members;
 mod namespace;
 mod out_dir;
 pub mod outputs;
@@ -40,6 +41,9 @@ pub use watch::{JobWatch, has_ended};
 
 /// What shows who calls, where the kernel does not say it.
 pub use longshore_local::{Token, TokenError, TokenSource};
+/// What a coordinator's answer says of an error.
+pub use tonic::Code;
+
 /// The messages of the wire contract, which this crate's API speaks in, and what they may have in them.
 pub use longshore_proto::{
     Digest, bounds,

@@ -63,10 +63,10 @@ pub async fn run(command: ServiceCommand, context: &Context) -> Result<Exit> {
 }
 
 async fn remove(services: ServiceNames, context: &Context) -> Result<Exit> {
-    let client = context.connect().await?;
+    let (place, client) = (context.place()?, context.connect().await?);
     for name in &services.names {
         client.remove_service(name).await?;
-        context.printer.note(&format!("service {} removed", escape::line(name)));
+        context.printer.note(&format!("service {} removed at {place}", escape::line(name)));
     }
     Ok(Exit::Done)
 }

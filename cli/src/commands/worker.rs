@@ -1,10 +1,15 @@
-//! `longshore worker`: run one, or list them.
+//! `longshore worker`: run one, let others join, list them, take them off the list.
+
+pub mod token;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use longshore_client::escape;
+
+use self::token::WorkerTokenCommand;
 use crate::{args::servers::WorkerFlags, context::Context, exit::Exit, failure::Failure, serve, views::WorkerList};
 
 /// Run a worker with --join, or list workers.
@@ -14,6 +19,7 @@ use crate::{args::servers::WorkerFlags, context::Context, exit::Exit, failure::F
     subcommand_negates_reqs = true,
     after_help = "Examples:
   longshore worker --join 127.0.0.1:7077 --slots 8
+  longshore worker token create           what a worker of another machine joins with
   longshore worker ls"
 )]
 pub struct WorkerCommand {
@@ -28,6 +34,26 @@ enum WorkerSubcommand {
     /// List workers
     #[command(after_help = "Examples:\n  longshore worker ls\n  longshore worker ls --format json")]
     Ls,
+    /// Make, list and end what workers of other machines join with
+    #[command(subcommand)]
+    Token(WorkerTokenCommand),
+    /// Take a worker off the list, or shut it out
+    #[command(
+        alias = "remove",
+        after_help = "Examples:\n  longshore worker rm old-laptop\n  longshore worker rm --revoke stolen-laptop"
+    )]
+    Rm(RmArgs),
+}
+
+/// Which worker.
+#[derive(Debug, Args)]
+struct RmArgs {
+    /// The worker's id, an unambiguous beginning of it, or its name
+    #[arg(value_name = "WORKER")]
+    worker: String,
+    /// Shut it out at once and for good: what it runs goes elsewhere, and its certificate is good for nothing
+    #[arg(long)]
+    revoke: bool,
 }
 
 impl WorkerCommand {
@@ -39,8 +65,13 @@ impl WorkerCommand {
 
 /// Runs or lists.
 pub async fn run(args: WorkerCommand, context: &Context) -> Result<ExitCode> {
-    if let Some(WorkerSubcommand::Ls) = args.command {
-        return ls(context).await.map(ExitCode::from);
+    if let Some(command) = args.command {
+        let exit = match command {
+            WorkerSubcommand::Ls => ls(context).await,
+            WorkerSubcommand::Token(command) => token::run(command, context).await,
+            WorkerSubcommand::Rm(args) => remove(args, context).await,
+        };
+        return exit.map(ExitCode::from);
     }
     match args.serve.worker() {
         Some(worker) => serve::worker(worker, context.token()?).await,
@@ -51,6 +82,15 @@ pub async fn run(args: WorkerCommand, context: &Context) -> Result<ExitCode> {
 async fn ls(context: &Context) -> Result<Exit> {
     let workers = context.connect().await?.workers().await?;
     context.printer.view(&WorkerList(workers))?;
+    Ok(Exit::Done)
+}
+
+async fn remove(args: RmArgs, context: &Context) -> Result<Exit> {
+    let place = context.place()?;
+    let removed = context.connect().await?.remove_worker(&args.worker, args.revoke).await?;
+    let (name, id) = (escape::line(&removed.name), removed.worker_id);
+    let became = if args.revoke { "revoked" } else { "off the list" };
+    context.printer.note(&format!("worker {name} ({id}) is {became} at {place}"));
     Ok(Exit::Done)
 }
 

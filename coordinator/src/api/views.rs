@@ -1,6 +1,6 @@
 //! What people are shown, in the words of the wire.
 
-use longshore_core::{JobState, JobView, ReplicaPhase, Role, WorkerView};
+use longshore_core::{JobState, JobView, MemberRecord, ReplicaPhase, Role, WorkerView};
 use longshore_proto::v1::{self, PartView};
 use uuid::Uuid;
 
@@ -105,6 +105,29 @@ pub fn worker(about: About, view: WorkerView) -> v1::WorkerView {
         replicas: u32::try_from(view.replicas).unwrap_or(u32::MAX),
         runtime: about.runtime,
         version: about.version,
+        member: None,
+    }
+}
+
+/// A member that is not here.
+pub fn absent(member: &MemberRecord) -> v1::WorkerView {
+    let worker_id = id(member.id.0);
+    v1::WorkerView {
+        worker_id,
+        name: member.name.clone(),
+        member: Some(self::member(member)),
+        ..v1::WorkerView::default()
+    }
+}
+
+/// What is kept of a member.
+pub fn member(member: &MemberRecord) -> v1::MemberView {
+    v1::MemberView {
+        labels: member.labels.clone().into_iter().collect(),
+        namespaces: member.namespaces.iter().map(ToString::to_string).collect(),
+        joined_ms: member.joined_ms,
+        revoked_ms: member.revoked_ms,
+        token: member.token.to_string(),
     }
 }
 

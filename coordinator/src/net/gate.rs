@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A connection knows how it came in. By the socket the kernel says which user calls; by TCP a token has to be shown with
-//! every request. What a caller says of itself counts for nothing.
+//! every request, or the certificate of a member with the connection. What a caller says of itself counts for nothing.
 
 mod ending;
 mod known;
@@ -53,6 +53,9 @@ pub fn may(caller: &Caller, path: &str) -> bool {
     decide(Some(caller.role), "POST", path) == Verdict::Allowed
 }
 
+/// All that a certificate which has expired is good for.
+const RENEW: &str = "/longshore.v1.Members/Renew";
+
 /// Who is known here. As a layer, it lets nobody else through.
 #[derive(Debug, Clone)]
 pub struct Gate {
@@ -77,11 +80,17 @@ impl Gate {
     }
 
     /// Who is at the other end; `None` when nothing is shown.
-    fn known(&self, peer: &Peer, headers: &HeaderMap) -> Result<Option<Known>, Refused> {
+    fn known(&self, peer: &Peer, headers: &HeaderMap, path: &str) -> Result<Option<Known>, Refused> {
         if let Via::Socket(Some(user)) = peer.via
             && (user == self.owner || user == User::ROOT)
         {
             return Ok(Some(Known::admin(Principal::User(user))));
+        }
+        if let Some(key) = peer.key() {
+            // The connection's, whatever is shown with a request.
+            let known = Known::member(&*self.register.member_of_key(&key).ok_or(Refused::NoMember)?)?;
+            let may_come_late = path == RENEW;
+            return if peer.has_expired() && !may_come_late { Err(Refused::Late) } else { Ok(Some(known)) };
         }
         let Some(shown) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
         if let Some(token) = persons(shown) {
@@ -115,7 +124,7 @@ impl Gate {
             return Ok(Passed { caller: None, standing: None });
         }
         let peer = peer.ok_or(Refused::NoToken)?;
-        let Some(known) = self.known(peer, request.headers())? else {
+        let Some(known) = self.known(peer, request.headers(), path)? else {
             return Err(match peer.via {
                 Via::Socket(user) => Refused::Stranger(user),
                 Via::Port | Via::Tls(_) => Refused::NoToken,

@@ -4,6 +4,9 @@ mod agent;
 mod answer;
 mod blobs;
 mod jobs;
+mod members;
 mod services;
 
-pub use self::{agent::AgentService, blobs::BlobsService, jobs::JobsService, services::ServicesService};
+pub use self::{
+    agent::AgentService, blobs::BlobsService, jobs::JobsService, members::MembersService, services::ServicesService,
+};

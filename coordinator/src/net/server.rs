@@ -10,7 +10,8 @@ use longshore_local::Entrance;
 use longshore_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
-        agent_server::AgentServer, blobs_server::BlobsServer, jobs_server::JobsServer, services_server::ServicesServer,
+        agent_server::AgentServer, blobs_server::BlobsServer, jobs_server::JobsServer, members_server::MembersServer,
+        services_server::ServicesServer,
     },
 };
 use rustix::process::{Resource, getrlimit};
@@ -30,7 +31,7 @@ use crate::{
         connection::{self, MakeConnection, Requests},
         door::Door,
         gate::{Gate, Hosts, Peer},
-        grpc::{AgentService, BlobsService, JobsService, ServicesService},
+        grpc::{AgentService, BlobsService, JobsService, MembersService, ServicesService},
         http as gateway,
         listener::{Listener, OwnSocket},
         secure::Secure,
@@ -68,6 +69,7 @@ pub(crate) struct Served {
     pub blobs: BlobsService,
     pub services: Services,
     pub agents: Agents,
+    pub members: MembersService,
 }
 
 impl Served {
@@ -95,6 +97,7 @@ impl Served {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(limits::ANSWER_BYTES + MAX_MESSAGE_BYTES),
             )
+            .add_service(MembersServer::new(self.members).max_decoding_message_size(limits::MEMBERS_MESSAGE_BYTES))
             .into_axum_router();
         let agent = AgentServer::new(AgentService(self.agents))
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)

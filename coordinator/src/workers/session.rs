@@ -1,6 +1,6 @@
 //! A worker's link, at the coordinator's end: what the worker says goes to the driver, what the driver gives goes to the worker.
 
-use std::{fmt::Display, sync::Arc};
+use std::{collections::HashSet, fmt::Display, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use longshore_core::{
@@ -19,13 +19,14 @@ use super::{
 };
 use crate::{
     api::{
-        caller::{Caller, Role},
+        caller::{Caller, Principal, Role},
         views,
     },
     drive::{Handle, deployed::Deployed},
     error::Error,
     kept::catalog::Catalog,
     limits,
+    members::register::Register,
     replica::replica_key,
 };
 
@@ -38,6 +39,7 @@ pub struct Agents {
     pub sessions: Arc<Sessions>,
     pub tunnels: Arc<Tunnels>,
     pub failures: Arc<RecentFailures>,
+    pub register: Arc<Register>,
     pub epoch: u64,
     pub lease_ms: u32,
 }
@@ -48,7 +50,7 @@ impl Agents {
     /// Takes in a worker's hello. What it shall be told comes out of the channel; what it says is for [`Link::listen`].
     pub async fn open(
         &self,
-        _: &Caller,
+        caller: &Caller,
         hello: v1::Hello,
     ) -> Result<(Link, mpsc::Receiver<Result<v1::ToWorker, Error>>), Error> {
         let peer = Peer {
@@ -56,6 +58,7 @@ impl Agents {
             worker: WorkerId(sixteen(&hello.worker_id, "worker_id")?),
             incarnation: Incarnation(sixteen(&hello.incarnation, "incarnation")?),
         };
+        ensure_own(&self.register, caller, peer.worker)?;
         let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
         let worker = peer.worker;
         let clientele = self.driver.peek(move |core| core.ledger().clientele(worker)).await?;
@@ -73,22 +76,46 @@ impl Agents {
     /// Takes in a worker's stream for calls to its replicas.
     pub fn open_tunnel(
         &self,
-        _: &Caller,
+        caller: &Caller,
         hello: &v1::LeavesHello,
         down: super::tunnels::Down,
     ) -> Result<(WorkerId, Arc<Tunnel>), Error> {
         let worker = WorkerId(sixteen(&hello.worker_id, "worker_id")?);
+        ensure_own(&self.register, caller, worker)?;
         Ok((worker, self.tunnels.register(worker, down)))
     }
 
-    /// All workers, for whoever looks after them. Others are shown those that may be given work of their namespace, and of what
-    /// these have only what is of that.
+    /// All workers that are here, and the members that are not, for whoever looks after them. Others are shown those that may be
+    /// given work of their namespace, and of what these have only what is of that.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<v1::WorkerView>, Error> {
-        let whose = (caller.role != Role::Admin).then(|| caller.namespace.clone());
+        let is_admin = caller.role == Role::Admin;
+        let whose = (!is_admin).then(|| caller.namespace.clone());
         let look =
             move |core: &Core| whose.map_or_else(|| core.worker_views(), |namespace| core.worker_views_for(&namespace));
         let workers = self.driver.read(look).await?;
-        Ok(workers.into_iter().map(|worker| views::worker(self.sessions.about(worker.id), worker)).collect())
+        let members = if is_admin { self.register.members() } else { Vec::new() };
+        let here: HashSet<WorkerId> = workers.iter().map(|worker| worker.id).collect();
+        let member =
+            |id| members.iter().find(|member| member.record.id == id).map(|member| views::member(&member.record));
+        let shown = workers.into_iter().map(|worker| v1::WorkerView {
+            member: member(worker.id),
+            ..views::worker(self.sessions.about(worker.id), worker)
+        });
+        let away = members.iter().map(|member| &member.record).filter(|member| !here.contains(&member.id));
+        Ok(shown.chain(away.map(views::absent)).collect())
+    }
+}
+
+/// Whether a caller may speak for a worker: a member for itself alone, and nobody else for a member. What a worker says of
+/// itself counts for nothing.
+fn ensure_own(register: &Register, caller: &Caller, worker: WorkerId) -> Result<(), Error> {
+    match caller.principal {
+        Principal::Member(own) if own == worker => Ok(()),
+        Principal::Member(own) => Err(Error::denied(format!("this certificate is of worker {own}, not of {worker}"))),
+        _ if register.member(worker).is_some() => {
+            Err(Error::denied(format!("worker {worker} is a member, which comes in by TLS with its certificate")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -136,6 +136,11 @@ impl Sessions {
             .is_some_and(|(_, session)| blake3::hash(&session.proof) == blake3::hash(shown))
     }
 
+    /// Whether the worker has a link that is up.
+    pub fn is_linked(&self, worker: WorkerId) -> bool {
+        self.lock().contains_key(&worker)
+    }
+
     /// What a worker whose link is up says of itself.
     pub fn about(&self, worker: WorkerId) -> About {
         self.lock().get(&worker).map(|(_, session)| session.about.clone()).unwrap_or_default()

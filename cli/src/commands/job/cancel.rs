@@ -27,8 +27,9 @@ pub struct CancelArgs {
 
 /// Cancels. Nothing of the job commits afterwards.
 pub async fn run(args: CancelArgs, context: &Context) -> Result<Exit> {
+    let place = context.place()?;
     let job = context.connect().await?.cancel(&args.id, &args.reason).await?;
-    context.printer.note(&format!("job {} cancelled", job.job_id));
+    context.printer.note(&format!("job {} cancelled at {place}", job.job_id));
     if context.printer.format() != crate::printer::Format::Table {
         context.printer.view(&JobDetail(job))?;
     }

@@ -350,7 +350,10 @@ fn a_token_is_known_for_a_day_after_its_end_and_then_forgotten() {
     it.ask(create(1, 0, 0));
     assert_eq!(it.core.next_deadline_ms(), None, "what lives for ever is not looked after");
     it.ask(create(2, 0, HOUR_MS / 2));
-    assert_eq!(it.core.next_deadline_ms(), Some(HOUR_MS));
+    it.now_ms += HOUR_MS / 2;
+    it.ask(create(3, 0, 900 * HOUR_MS));
+    assert_eq!(it.core.next_deadline_ms(), Some(HOUR_MS), "another token puts nothing off");
+    it.now_ms -= HOUR_MS / 2;
     for _ in 0..24 {
         assert_eq!(it.wait(HOUR_MS).records, []);
     }
@@ -360,7 +363,7 @@ fn a_token_is_known_for_a_day_after_its_end_and_then_forgotten() {
     let out = it.wait(HOUR_MS / 2);
     assert_eq!((out.records, out.notices), (vec![Record::TokenGone(token_id(2))], vec![Notice::Token(token_id(2))]));
     assert_eq!(refused(&it.ask(join(7, 2, 70))), &Refusal::NoSuchToken);
-    assert_eq!(it.core.next_deadline_ms(), None);
+    assert_eq!(it.core.next_deadline_ms(), Some(26 * HOUR_MS), "there is another that expires");
 }
 
 #[test]

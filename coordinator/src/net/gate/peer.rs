@@ -13,7 +13,7 @@ use longshore_authority::Presented;
 use longshore_local::User;
 use tokio::time::{Instant, sleep_until};
 
-use crate::limits;
+use crate::{limits, members::standing::now_ms};
 
 /// How a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Peer {
     pub(super) from: Option<IpAddr>,
     /// Our own, where it arrived.
     pub(super) here: Option<IpAddr>,
+    /// When it was made, unix milliseconds.
+    since_ms: u64,
     known: Arc<AtomicBool>,
     wrong: Arc<Mutex<Wrong>>,
 }
@@ -51,7 +53,7 @@ struct Wrong {
 impl Peer {
     /// Of a new connection.
     pub fn new(via: Via) -> Self {
-        Self { via, from: None, here: None, known: Arc::default(), wrong: Arc::default() }
+        Self { via, from: None, here: None, since_ms: now_ms(), known: Arc::default(), wrong: Arc::default() }
     }
 
     /// From this address.
@@ -72,6 +74,20 @@ impl Peer {
     /// Whether it is known who it is.
     pub fn is_known(&self) -> bool {
         self.known.load(Ordering::Relaxed)
+    }
+
+    /// The key of the certificate that was shown: the other end has it.
+    pub fn key(&self) -> Option<[u8; 32]> {
+        match self.via {
+            Via::Tls(shown) => shown.map(|shown| shown.key),
+            Via::Socket(_) | Via::Port => None,
+        }
+    }
+
+    /// Whether the certificate that was shown had expired when this connection was made. One that expires later has been
+    /// renewed meanwhile, or will be: a member is shut out by revoking it, not by waiting.
+    pub fn has_expired(&self) -> bool {
+        matches!(self.via, Via::Tls(Some(shown)) if shown.expires_ms <= self.since_ms)
     }
 
     /// From now on it is known who it is.

@@ -38,6 +38,10 @@ pub enum Refused {
     NotTheirs { caller: Caller },
     #[error("worker {0} was revoked")]
     Revoked(WorkerId),
+    #[error("the certificate is of no member: the worker was taken off the list, and has to join again")]
+    NoMember,
+    #[error("the certificate has expired, and is only good to be renewed")]
+    Late,
     #[error("there is no such thing here")]
     Unknown,
 }
@@ -55,7 +59,12 @@ impl Refused {
     fn status(&self) -> Status {
         let code = match self {
             Self::Headers | Self::Namespace(_) => Code::InvalidArgument,
-            Self::NoToken | Self::WrongToken | Self::UnknownToken | Self::ExpiredToken(_) => Code::Unauthenticated,
+            Self::NoToken
+            | Self::WrongToken
+            | Self::UnknownToken
+            | Self::ExpiredToken(_)
+            | Self::NoMember
+            | Self::Late => Code::Unauthenticated,
             Self::TooManyWrong => Code::ResourceExhausted,
             Self::Foreign | Self::Stranger(_) | Self::Denied(_) | Self::NotTheirs { .. } | Self::Revoked(_) => {
                 Code::PermissionDenied

@@ -9,6 +9,8 @@ use tower::ServiceExt as _;
 
 use super::*;
 
+mod everybody;
+
 struct World {
     dir: tempfile::TempDir,
     entrance: Entrance,

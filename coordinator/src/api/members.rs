@@ -1,0 +1,185 @@
+//! Members: workers join with a token, renew their certificates, and are taken off the list.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use longshore_authority::{Authority, Request};
+use longshore_core::{Core, Input, MemberRecord, MembersInput, Reply, TokenId, WorkerId};
+use longshore_proto::v1;
+use longshore_trust::SecretDigest;
+use uuid::Uuid;
+
+use super::{
+    caller::{Caller, Principal},
+    views,
+};
+use crate::{
+    drive::Handle,
+    error::{Error, blocking, chain},
+    limits,
+    members::{register::Register, standing::now_ms},
+    workers::sessions::Sessions,
+};
+
+/// What can be asked about members.
+#[derive(Clone)]
+pub struct Members {
+    pub driver: Handle,
+    pub register: Arc<Register>,
+    pub authority: Arc<Authority>,
+    pub sessions: Arc<Sessions>,
+}
+
+/// The certificate that a member has come with.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// SHA-256 of its key.
+    pub key: [u8; 32],
+    /// It is good to be renewed alone.
+    pub has_expired: bool,
+}
+
+/// Why a worker has not joined.
+pub enum NotJoined {
+    /// The token is unknown, or its secret is another. Whoever asks may be guessing.
+    Guess,
+    /// Anything else.
+    Refused(Error),
+}
+
+impl<E: Into<Error>> From<E> for NotJoined {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl Members {
+    /// Makes a worker a member. Whoever asks again with the same key, because the answer was lost, is answered again.
+    pub async fn join(&self, asked: v1::JoinRequest) -> Result<v1::Membership, NotJoined> {
+        let token = TokenId(asked.token_id[..].try_into().map_err(|_| Error::invalid("token_id is not 5 bytes"))?);
+        let secret = SecretDigest::of(&asked.secret);
+        // Before anything is done that costs something.
+        if self.register.token(token, secret).is_none() {
+            return Err(NotJoined::Guess);
+        }
+        let worker = WorkerId(asked.worker_id[..].try_into().map_err(|_| Error::invalid("worker_id is not 16 bytes"))?);
+        let request = read(asked.csr).await?;
+        let members = self.driver.peek(|core| core.ledger().members().len()).await?;
+        if members >= limits::MEMBERS {
+            return Err(Error::full(format!("there are {members} members, as many as there may be")).into());
+        }
+        let (key, name) = (request.key().0, shown(&asked.name));
+        let ask = MembersInput::Join { token, secret: secret.0, worker, key, name };
+        match self.ask(ask).await? {
+            Reply::Joined(member) => {
+                tracing::info!(%worker, name = member.name, %token, version = shown(&asked.version), "a worker has joined");
+                Ok(self.membership(request, member).await?)
+            }
+            other => Err(Error::of_reply(other).into()),
+        }
+    }
+
+    /// A new certificate for a member. Where the one that it has shown has expired, another process may have its key: not while
+    /// that one is linked.
+    pub async fn renew(
+        &self,
+        caller: &Caller,
+        shown: Option<Shown>,
+        asked: v1::RenewRequest,
+    ) -> Result<v1::Membership, Error> {
+        let (Principal::Member(worker), Some(Shown { key: from, has_expired })) = (&caller.principal, shown) else {
+            return Err(Error::denied("only a member that shows its certificate can renew it"));
+        };
+        let worker = *worker;
+        if has_expired && self.sessions.is_linked(worker) {
+            let why = "the certificate has expired, and another process is linked as this worker";
+            return Err(Error::not_now(why));
+        }
+        let request = read(asked.csr).await?;
+        let to = request.key().0;
+        match self.ask(MembersInput::Renew { worker, from, to }).await? {
+            Reply::Renewed(member) => {
+                tracing::debug!(%worker, "a certificate is renewed");
+                self.membership(request, member).await
+            }
+            other => Err(Error::of_reply(other)),
+        }
+    }
+
+    /// Takes a worker off the list, or shuts it out.
+    pub async fn remove(
+        &self,
+        caller: &Caller,
+        asked: v1::RemoveWorkerRequest,
+    ) -> Result<v1::RemoveWorkerResponse, Error> {
+        let worker = self.resolve(asked.worker).await?;
+        let revoke = asked.revoke;
+        tracing::info!(%caller, %worker, revoke, "a worker is removed");
+        match self.ask(MembersInput::RemoveWorker { worker, revoke }).await? {
+            Reply::WorkerRemoved { worker, name } => {
+                Ok(v1::RemoveWorkerResponse { worker_id: views::id(worker.0), name })
+            }
+            other => Err(Error::of_reply(other)),
+        }
+    }
+
+    /// The worker of that id, of the only id that begins so, or of that name.
+    async fn resolve(&self, asked: String) -> Result<WorkerId, Error> {
+        let workers = self.driver.read(all).await?;
+        let lower = asked.to_lowercase();
+        let matching = |is: &dyn Fn(&str, &str) -> bool| {
+            let found = workers.iter().filter(|(id, name)| is(&id.to_string(), name));
+            found.map(|(id, _)| *id).collect::<Vec<_>>()
+        };
+        let exact = matching(&|id, name| id == lower || name == asked);
+        let found =
+            if exact.is_empty() && !asked.is_empty() { matching(&|id, _| id.starts_with(&lower)) } else { exact };
+        match found.as_slice() {
+            [only] => Ok(*only),
+            [] => Err(Error::not_found(format!("no worker {asked:?}"))),
+            _ => Err(Error::invalid(format!("{asked:?} means more than one worker: name it by its id"))),
+        }
+    }
+
+    async fn membership(&self, request: Request, member: MemberRecord) -> Result<v1::Membership, Error> {
+        let authority = Arc::clone(&self.authority);
+        let id = Uuid::from_bytes(member.id.0);
+        let signed = blocking("signing a certificate", move || {
+            authority
+                .sign_worker(&request, id, limits::CERTIFICATE_DAYS)
+                .map_err(|error| Error::internal(chain(&error)))
+        })
+        .await?;
+        let der = |certificate: &[u8]| Bytes::copy_from_slice(certificate);
+        Ok(v1::Membership {
+            chain: signed.chain.iter().map(|certificate| der(certificate)).collect(),
+            roots: self.authority.roots().certificates().iter().map(|certificate| der(certificate)).collect(),
+            cluster: self.authority.cluster().to_string(),
+            expires_ms: signed.expires_ms,
+            now_ms: now_ms(),
+            labels: member.labels.into_iter().collect(),
+            namespaces: member.namespaces.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    async fn ask(&self, ask: MembersInput) -> Result<Reply, Error> {
+        Ok(self.driver.ask(move |request| Input::Members { request, ask }).await?)
+    }
+}
+
+/// Every worker that is here or a member, with its name.
+fn all(core: &Core) -> BTreeMap<WorkerId, String> {
+    let members = core.ledger().members().map(|member| (member.id, member.name.clone()));
+    members.chain(core.worker_views().into_iter().map(|worker| (worker.id, worker.name))).collect()
+}
+
+/// A signing request whose signature is good.
+async fn read(csr: Bytes) -> Result<Request, Error> {
+    blocking("reading a signing request", move || Request::read(&csr).map_err(|error| Error::invalid(chain(&error))))
+        .await
+}
+
+/// A word of a worker's, for people.
+fn shown(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect()
+}

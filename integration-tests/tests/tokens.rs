@@ -1,0 +1,239 @@
+//! Tokens and contexts with the real binary: who comes in with what, for how long, and what is kept of it.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use integration_tests::{
+    on_processes,
+    real::{Ran, Server, TestEnv, longshore, until},
+};
+use walkdir::WalkDir;
+
+on_processes! {
+    a_token_is_good_for_its_role_and_no_more
+    a_removed_token_ends_its_watch_at_once_and_lets_nobody_in
+    tokens_survive_a_crash_and_are_kept_nowhere
+    a_rotated_token_and_its_predecessor_are_both_good_for_a_while
+    what_makes_no_sense_of_tokens_is_refused_with_the_next_thing_to_type
+    contexts_are_saved_for_their_owner_alone_and_used_by_name
+    a_context_may_ask_a_program_for_its_token
+    the_coordinator_of_a_flag_comes_before_that_of_a_variable_and_of_the_current_context
+}
+
+/// A person's token of this role.
+fn token(server: &Server, args: &[&str]) -> String {
+    let made = server.cli(&[&["token", "create"], args].concat()).exits(0);
+    let text = made.stdout.trim().to_owned();
+    assert!(text.starts_with("LST1-") && text.lines().count() == 1, "{made}");
+    assert!(!made.stderr.contains(&text), "a person's token is on standard output alone: {made}");
+    text
+}
+
+/// Types a command as whoever has the token.
+fn with(env: &TestEnv, server: &Server, token: &str, args: &[&str]) -> Ran {
+    env.cli_with(&[("LONGSHORE_ADDR", &server.address), ("LONGSHORE_TOKEN", token)], args)
+}
+
+fn id(server: &Server, name: &str) -> String {
+    let listed = server.cli(&["token", "ls", "--format", "json"]).exits(0).json();
+    let found = listed.as_array().unwrap().iter().find(|token| token["name"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {listed}"))["id"].as_str().unwrap().to_owned()
+}
+
+fn a_token_is_good_for_its_role_and_no_more(env: &TestEnv) {
+    env.write("in/a", "a\n");
+    let up = env.up();
+    let submit = token(&up, &["--role", "submit"]);
+    let read = token(&up, &["--role", "read"]);
+    let query = token(&up, &["--role", "query"]);
+    let admin = token(&up, &["--role", "admin"]);
+    let run = ["run", "any", "in", "-o", "out", "--", "cat"];
+    with(env, &up, &submit, &run).exits(0);
+    assert_eq!(env.tree("out"), env.tree("in"));
+    for may_not in [&read, &query] {
+        with(env, &up, may_not, &["submit", "any", "in", "--", "cat"]).exits(4).says("may not do this");
+    }
+    with(env, &up, &read, &["job", "ls"]).exits(0);
+    with(env, &up, &query, &["job", "ls"]).exits(4).says("may not do this");
+    for may_not in [&submit, &read, &query] {
+        with(env, &up, may_not, &["token", "ls"]).exits(4).says("may not do this");
+        with(env, &up, may_not, &["--namespace", "vision", "job", "ls"]).exits(4);
+    }
+    with(env, &up, &admin, &["--namespace", "vision", "job", "ls"]).exits(0);
+    with(env, &up, &admin, &["token", "ls"]).exits(0);
+    let unknown = format!("{}0", &submit[..submit.len() - 1]);
+    with(env, &up, &unknown, &["job", "ls"]).exits(4);
+}
+
+fn a_removed_token_ends_its_watch_at_once_and_lets_nobody_in(env: &TestEnv) {
+    env.write("in/a", "a\n");
+    let gate = env.shell_path("gate");
+    let up = env.up();
+    let job = up.submit(&["any", "in", "--", "sh", "-c", &format!("until test -e {gate}; do sleep 0.02; done")]);
+    let text = token(&up, &["--role", "read", "--name", "watcher"]);
+    let mut command = Command::new(longshore());
+    let watching = command
+        .args(["job", "watch", &job])
+        .current_dir(env.dir())
+        .env("LONGSHORE_ADDR", &up.address)
+        .env("LONGSHORE_TOKEN", &text)
+        .env("LONGSHORE_RUNTIME_DIR", env.path("run"))
+        .env("XDG_CONFIG_HOME", env.path("config"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut watching = watching.spawn().unwrap();
+    let name = id(&up, "watcher");
+    until("the watcher", || {
+        let listed = up.cli(&["token", "ls", "--format", "json"]).exits(0).json();
+        let token = listed.as_array().unwrap().iter().find(|token| token["id"] == name.as_str()).unwrap().clone();
+        (!token["last_shown"].is_null()).then_some(())
+    });
+    up.cli(&["token", "rm", &name]).exits(0).says(&format!("token {name} (watcher) removed at {}", up.address));
+    let status = until("the end of the watch", || watching.try_wait().unwrap());
+    let mut said = String::new();
+    watching.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(4), "{said}");
+    assert!(said.contains("good for nothing any more") || said.contains("unknown here"), "{said}");
+    with(env, &up, &text, &["job", "ls"]).exits(4).says("unknown here").says("longshore login");
+    env.write("gate", "");
+    up.cli(&["wait", &job]).exits(0);
+}
+
+/// Every file below a directory that has these words in it.
+fn files_with(dir: &Path, words: &str) -> Vec<String> {
+    let files = WalkDir::new(dir).into_iter().filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
+    let has = |path: &Path| fs::read(path).unwrap_or_default().windows(words.len()).any(|at| at == words.as_bytes());
+    files.filter(|entry| has(entry.path())).map(|entry| entry.path().display().to_string()).collect()
+}
+
+fn tokens_survive_a_crash_and_are_kept_nowhere(env: &TestEnv) {
+    let up = env.up();
+    let text = token(&up, &["--role", "read", "--name", "canary"]);
+    let join = up.cli(&["worker", "token", "create", "--name", "joiner", "--label", "rack=3"]).exits(0);
+    let join_text = join.stdout.trim().to_owned();
+    assert!(join_text.starts_with("LSJ1-"), "{join}");
+    join.says(&format!("LONGSHORE_TOKEN={join_text} longshore worker --join"));
+    up.kill();
+    let up = env.up();
+    with(env, &up, &text, &["job", "ls"]).exits(0);
+    let secret = text.split('-').nth(3).unwrap();
+    for canary in [secret, join_text.split('-').nth(3).unwrap()] {
+        assert_eq!(files_with(env.dir(), canary), Vec::<String>::new());
+        let listed = up.cli(&["token", "ls", "--format", "json"]).exits(0);
+        assert!(!listed.stdout.contains(canary), "{listed}");
+    }
+    let listed = up.cli(&["worker", "token", "ls", "--format", "json"]).exits(0).json();
+    let [joiner] = listed.as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!((&joiner["for"], &joiner["uses"], &joiner["labels"]["rack"]), (&"join".into(), &1.into(), &"3".into()));
+    // A backup brings back what was removed since.
+    up.cli(&["token", "rm", "--all-before", "2100-01-01"]).exits(0).says("2 tokens removed");
+    with(env, &up, &text, &["job", "ls"]).exits(4);
+}
+
+fn a_rotated_token_and_its_predecessor_are_both_good_for_a_while(env: &TestEnv) {
+    let up = env.up();
+    let old = token(&up, &["--role", "read", "--name", "ann"]);
+    let rotated = up.cli(&["token", "rotate", &id(&up, "ann"), "--overlap", "1h"]).exits(0);
+    let new = rotated.stdout.trim();
+    assert!(new.starts_with("LST1-") && new != old);
+    for good in [&old, new] {
+        with(env, &up, good, &["job", "ls"]).exits(0);
+    }
+    let soon = token(&up, &["--role", "read", "--name", "soon", "--ttl", "10ms"]);
+    until("its end", || {
+        let ran = with(env, &up, &soon, &["job", "ls"]);
+        (ran.code == 4).then(|| ran.says("the token has expired at"))
+    });
+}
+
+fn what_makes_no_sense_of_tokens_is_refused_with_the_next_thing_to_type(env: &TestEnv) {
+    let up = env.up();
+    let admin = ["token", "create", "--role", "admin", "--namespace", "vision"];
+    up.cli(&admin).exits(2).says("every namespace");
+    up.cli(&["token", "create", "--namespace", "Not One"]).exits(2).says("is not the name of a namespace");
+    up.cli(&["token", "create", "--ttl", "30"]).exits(2).says("30d");
+    up.cli(&["token", "rm", "ZZZZZZZZ"]).exits(2).says("no token ZZZZZZZZ").says("longshore token ls");
+    up.cli(&["token", "rm", "what"]).exits(2).says("is no id of a token");
+    up.cli(&["token", "rm"]).exits(2);
+    up.cli(&["worker", "token", "create", "--ttl", "0"]).exits(2).says("has an end");
+    up.cli(&["worker", "rm", "nobody"]).exits(2).says("no worker \"nobody\"").says("longshore worker ls");
+    up.until_workers(1);
+    let listed = up.cli(&["worker", "ls", "--format", "json"]).exits(0).json();
+    let own = listed[0]["id"].as_str().unwrap();
+    up.cli(&["worker", "rm", "--revoke", own]).exits(2).says("is no member");
+}
+
+/// Types a command that is told of no coordinator but by its contexts, and these variables.
+fn at_home(env: &TestEnv, variables: &[(&str, &str)], args: &[&str]) -> Ran {
+    env.cli_with(variables, args)
+}
+
+fn contexts_are_saved_for_their_owner_alone_and_used_by_name(env: &TestEnv) {
+    let up = env.up();
+    let text = token(&up, &["--role", "read"]);
+    env.write("token", &text);
+    let address = up.address.trim_start_matches("http://");
+    let login = ["login", address, "--name", "lab", "--token-file", "token"];
+    at_home(env, &[], &login).exits(0).says("logged in to lab");
+    let file = env.path("config/longshore/contexts.toml");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    at_home(env, &[], &["job", "ls"]).exits(0);
+    at_home(env, &[], &["--context", "lab", "job", "ls"]).exits(0);
+    at_home(env, &[], &["--context", "lab", "token", "ls"]).exits(4);
+    let shown = at_home(env, &[], &["context", "show"]).exits(0);
+    assert!(shown.stdout.contains(address) && !shown.stdout.contains("LST1"), "{shown}");
+    assert!(!at_home(env, &[], &["context", "ls", "--format", "json"]).exits(0).stdout.contains("LST1"));
+    at_home(env, &[], &["--context", "nowhere", "job", "ls"]).exits(2).says("no context").says("context ls");
+    at_home(env, &[], &["--context", "lab", "--addr", address, "job", "ls"]).exits(2);
+    env.write("wrong", format!("{}0", &text[..text.len() - 1]));
+    at_home(env, &[], &["login", address, "--name", "other", "--token-file", "wrong"]).exits(4);
+    assert!(!fs::read_to_string(&file).unwrap().contains("other"), "only what was tried is saved");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    at_home(env, &[], &["job", "ls"]).exits(2).says("others can read it").says("chmod 600");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&file, fs::read_to_string(&file).unwrap() + "colour = \"red\"\n").unwrap();
+    let refused = at_home(env, &[], &["job", "ls"]).exits(2).says("is not understood").says("line");
+    assert!(!refused.stderr.contains("LST1"), "{refused}");
+}
+
+fn a_context_may_ask_a_program_for_its_token(env: &TestEnv) {
+    let up = env.up();
+    let text = token(&up, &["--role", "read"]);
+    env.write("token", &text);
+    let address = up.address.trim_start_matches("http://");
+    let token_file = env.text_path("token");
+    let contexts = format!(
+        "current = \"lab\"\n[contexts.lab]\naddress = \"{address}\"\ntoken_command = [\"cat\", \"{token_file}\"]\n"
+    );
+    env.write("config/longshore/contexts.toml", contexts);
+    fs::set_permissions(env.path("config/longshore/contexts.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    at_home(env, &[], &["job", "ls"]).exits(0);
+    fs::remove_file(env.path("token")).unwrap();
+    at_home(env, &[], &["job", "ls"]).exits(4).says("token_command `cat` has failed");
+}
+
+fn the_coordinator_of_a_flag_comes_before_that_of_a_variable_and_of_the_current_context(env: &TestEnv) {
+    let up = env.up();
+    let text = token(&up, &["--role", "query"]);
+    env.write("token", &text);
+    let address = up.address.trim_start_matches("http://");
+    at_home(env, &[], &["login", address, "--name", "lab", "--token-file", "token"]).exits(0);
+    // Who only asks may not list: so it shows as whom one has come.
+    at_home(env, &[], &["job", "ls"]).exits(4);
+    at_home(env, &[], &["--addr", address, "job", "ls"]).exits(0);
+    at_home(env, &[("LONGSHORE_ADDR", address)], &["job", "ls"]).exits(0);
+    at_home(env, &[("LONGSHORE_ADDR", address)], &["--context", "lab", "job", "ls"]).exits(4);
+    at_home(env, &[("LONGSHORE_CONTEXT", "lab")], &["job", "ls"]).exits(4);
+    at_home(env, &[("LONGSHORE_CONTEXT", "lab")], &["--addr", address, "job", "ls"]).exits(0);
+    let both = [("LONGSHORE_CONTEXT", "lab"), ("LONGSHORE_ADDR", address)];
+    at_home(env, &both, &["job", "ls"]).exits(2).says("both LONGSHORE_ADDR and LONGSHORE_CONTEXT are set");
+    at_home(env, &[], &["context", "rm", "lab"]).exits(0);
+    assert!(!fs::read_to_string(env.path("config/longshore/contexts.toml")).unwrap().contains("LST1"));
+}
