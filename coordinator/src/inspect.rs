@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{Holding, Inspection, Loss, Progress};
-use longshore_core::Record;
+use longshore_core::{Namespace, Record};
 use longshore_store::{OpenError, Options, Reader, SledStore, Store};
 
 use crate::{
@@ -14,7 +14,8 @@ use crate::{
         directory,
         error::LoadError,
         format, inventory, records,
-        references::{self, Held},
+        references::{self, Held, HeldByAll},
+        rooms,
     },
 };
 
@@ -51,8 +52,8 @@ impl Finding {
 /// directory for a copy of the store, which opening would change. `go_on` is asked now and then, and told how far the reading
 /// of blobs is; once it says no, what was found until then is answered. Blocks.
 pub fn inspect(dir: &Path, scratch: &Path, options: &Options, go_on: &mut dyn FnMut(Progress) -> bool) -> Vec<Finding> {
-    let (store, blobs) = (dir.join("store"), dir.join("blobs"));
-    if !store.exists() && !blobs.exists() {
+    let store = dir.join("store");
+    if !store.exists() && !dir.join(rooms::DEFAULT).exists() {
         return vec![Finding::wrong("directory", format!("there is no coordinator's data in {}", dir.display()))];
     }
     let _closed = match SledStore::keep_closed(&store) {
@@ -79,11 +80,11 @@ pub fn inspect(dir: &Path, scratch: &Path, options: &Options, go_on: &mut dyn Fn
         }
         None => Vec::new(),
     };
-    let Some(inspection) = look_at_blobs(&blobs, &holdings, go_on, &mut findings) else {
+    let Some(inspected) = look_at_rooms(dir, &holdings, go_on, &mut findings) else {
         return findings;
     };
     if let Some(reader) = reader {
-        findings.push(look_at_references(&*reader, &inspection));
+        findings.push(look_at_references(&*reader, &inspected));
     }
     findings
 }
@@ -135,7 +136,32 @@ fn count_records(dir: &Path, reader: &dyn Reader) -> Result<String, LoadError> {
     Ok(if parts.is_empty() { "none".to_owned() } else { parts.join(", ") })
 }
 
+/// The blobs of every namespace; nothing when not all could be read.
+fn look_at_rooms(
+    dir: &Path,
+    holdings: &[(Namespace, Holding)],
+    go_on: &mut dyn FnMut(Progress) -> bool,
+    findings: &mut Vec<Finding>,
+) -> Option<Inspected> {
+    let others = match rooms::others_in(dir, holdings) {
+        Ok(others) => others,
+        Err(error) => {
+            findings.push(Finding::wrong("blobs", chain(&error)));
+            return None;
+        }
+    };
+    let mut all = BTreeMap::new();
+    for namespace in std::iter::once(Namespace::default()).chain(others) {
+        let own = holdings.iter().filter(|(whose, _)| *whose == namespace).map(|(_, holding)| *holding);
+        let own: Vec<Holding> = own.collect();
+        let inspection = look_at_blobs(&namespace, &rooms::place(dir, &namespace), &own, go_on, findings)?;
+        all.insert(namespace, inspection);
+    }
+    Some(Inspected(all))
+}
+
 fn look_at_blobs(
+    namespace: &Namespace,
     dir: &Path,
     holdings: &[Holding],
     go_on: &mut dyn FnMut(Progress) -> bool,
@@ -160,16 +186,42 @@ fn look_at_blobs(
     } else {
         format!("; a torn end of {torn_bytes} bytes, never acknowledged")
     };
-    let found = format!("{packs} packs and {files} large blobs, {bytes} bytes{torn}");
+    let whose = if namespace.is_default() { String::new() } else { format!("of namespace {namespace}: ") };
+    let found = format!("{whose}{packs} packs and {files} large blobs, {bytes} bytes{torn}");
     findings.push(Finding::of("blobs", found, problems));
     Some(inspection)
 }
 
-fn look_at_references(reader: &dyn Reader, inspection: &Inspection) -> Finding {
+fn look_at_references(reader: &dyn Reader, inspected: &Inspected) -> Finding {
     let mut problems = Problems::default();
-    match references::check(reader, inspection, &mut |missing| problems.add(missing)) {
+    match references::check(reader, inspected, &mut |missing| problems.add(missing)) {
         Ok(()) => Finding::of("references", "every blob that is needed was looked for", problems),
         Err(error) => Finding::wrong("references", chain(&error)),
+    }
+}
+
+/// The blobs of every namespace that has any.
+struct Inspected(BTreeMap<Namespace, Inspection>);
+
+impl HeldByAll for Inspected {
+    fn of(&self, namespace: &Namespace) -> &dyn Held {
+        match self.0.get(namespace) {
+            Some(inspection) => inspection,
+            None => &Nothing,
+        }
+    }
+}
+
+/// Of a namespace without blobs.
+struct Nothing;
+
+impl Held for Nothing {
+    fn holds(&self, _: &Hash) -> bool {
+        false
+    }
+
+    fn read(&self, _: &Hash) -> Option<Bytes> {
+        None
     }
 }
 

@@ -13,11 +13,12 @@ pub mod inventory;
 pub mod keys;
 mod lists;
 mod members;
-mod messages;
+pub mod messages;
 mod outcomes;
 mod outputs;
 pub mod records;
 pub mod references;
+pub mod rooms;
 mod scan;
 pub mod submission;
 

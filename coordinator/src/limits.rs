@@ -112,6 +112,12 @@ pub const RETRIED_ITEMS: u64 = 1_000_000;
 /// How often watchers are told of changes at most.
 pub const WATCH_PACE: Duration = Duration::from_millis(100);
 
+/// Namespaces beside the default one that have blobs: each room of blobs holds descriptors and has directories of its own.
+pub const ROOMS: usize = 1_000;
+
+/// Jobs whose namespaces are remembered: those that are given out or looked at about now.
+pub const KNOWN_JOBS: usize = 1 << 14;
+
 /// Jobs in one listing, the newest: one message holds them, and nobody reads more.
 pub const LISTED_JOBS: usize = 1_000;
 

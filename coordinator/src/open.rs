@@ -8,7 +8,6 @@ use std::{
 };
 
 use longshore_authority::{Authority, KeysError, PublicCertificate};
-use longshore_blobs::{BlobStore, LocalBlobs};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{PrivateDir, PrivateDirError};
 use longshore_proto::v1::ReplicaId;
@@ -20,7 +19,13 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use crate::{
     api::{blobs::Blobs, jobs::Jobs, members::Members, services::Services, tokens::Tokens},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
-    kept::{catalog::Catalog, cluster, directory, error::LoadError, format, inventory, keys, records},
+    kept::{
+        catalog::Catalog,
+        cluster, directory,
+        error::LoadError,
+        format, inventory, keys, records,
+        rooms::{self, RoomError, Rooms},
+    },
     limits,
     members::register::Register,
     net::{
@@ -81,9 +86,9 @@ pub enum OpenError {
         /// Where it was.
         store: PathBuf,
     },
-    /// The blobs cannot be opened.
-    #[error("cannot open the blobs")]
-    Blobs(#[from] longshore_blobs::OpenError),
+    /// The blobs of a namespace cannot be opened.
+    #[error(transparent)]
+    Blobs(#[from] RoomError),
     /// It cannot be noted what the blobs hold.
     #[error("cannot make the blobs durable")]
     Sync(#[source] io::Error),
@@ -107,7 +112,9 @@ impl OpenError {
     pub fn is_loss(&self) -> bool {
         use longshore_store::OpenError as Store;
         match self {
-            Self::NoStore { .. } | Self::Blobs(longshore_blobs::OpenError::Lost { .. }) => true,
+            Self::NoStore { .. } | Self::Blobs(RoomError { source: longshore_blobs::OpenError::Lost { .. }, .. }) => {
+                true
+            }
             Self::Store(error) => {
                 matches!(error, Store::RolledBack { .. } | Store::Diverged { .. } | Store::NoHighWater { .. })
             }
@@ -148,7 +155,9 @@ impl Coordinator {
     /// # Errors
     /// When the directory is in use by another coordinator, damaged, or cannot be written.
     pub fn open(config: &Config) -> Result<Self, OpenError> {
-        let private = PrivateDir::open(&config.dir, |name| ["store", "blobs", format::FILE].contains(&name))?;
+        let private = PrivateDir::open(&config.dir, |name| {
+            ["store", rooms::DEFAULT, rooms::OTHERS, format::FILE].contains(&name)
+        })?;
         // From here on without links, which somebody could turn.
         let dir = private.path();
         if let Some(mode) = private.mended() {
@@ -161,13 +170,13 @@ impl Coordinator {
         // At once: that the store has lost something is not seen again once it has been opened.
         let epoch = begin_epoch(&mut store, at_least)?;
         let authority = open_authority(&mut store, epoch, config)?;
-        let opened = LocalBlobs::open(dir.join("blobs"), &inventory::load(&*reader)?, config.accept_data_loss)?;
-        let blobs: Arc<dyn BlobStore> = Arc::new(opened.blobs);
-        keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &*blobs)?;
+        let opened = Rooms::open(dir, &inventory::load(&*reader)?, config.accept_data_loss)?;
+        let rooms = opened.rooms;
+        keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &rooms)?;
         let clock = Clock::start();
         let core = load(epoch.0, config.settings, clock, &*reader)?;
-        let committer = start_committer(store, epoch, Arc::clone(&blobs)).map_err(OpenError::Thread)?;
-        let catalog = Arc::new(Catalog::new(reader, blobs));
+        let committer = start_committer(store, epoch, rooms.clone()).map_err(OpenError::Thread)?;
+        let catalog = Arc::new(Catalog::new(reader, rooms));
         let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
         let sessions = Arc::new(Sessions::default());
         let register = Arc::new(Register::default());
@@ -218,7 +227,7 @@ impl Coordinator {
     pub async fn serve(self, listening: Listening, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let Listening { local, secure, hostnames, public } = listening;
         let first = local.first().ok_or(ServeError::NoEntrance)?;
-        let door = Door::open(first.entrance.door(), self.catalog.blobs(), self.room.clone()).map(Arc::new);
+        let door = Door::open(first.entrance.door(), self.catalog.rooms(), self.room.clone()).map(Arc::new);
         let router = self.served(door.clone()).routes()?;
         let listened = secure.iter().filter_map(|listener| Some(listener.local_addr().ok()?.ip()));
         let hosts = Hosts::new(self.authority.cluster(), listened, &hostnames);
@@ -244,7 +253,7 @@ impl Coordinator {
             },
             blobs: BlobsService {
                 blobs: Blobs {
-                    store: Arc::clone(self.catalog.blobs()),
+                    rooms: self.catalog.rooms().clone(),
                     room: self.room.clone(),
                     downloads: Arc::new(Semaphore::new(limits::DOWNLOADS)),
                 },
@@ -298,8 +307,8 @@ fn load(epoch: u64, settings: Settings, clock: Clock, reader: &dyn Reader) -> Re
 /// The store, and the least that the next epoch may be: a store that lost its newest part may have lost epochs that
 /// workers still hold attempts of. No epoch lasts less than a second, so none is beyond the seconds of the clock.
 fn open_store(dir: &Path, config: &Config) -> Result<(SledStore, Epoch), OpenError> {
-    let (dir, blobs) = (dir.join("store"), dir.join("blobs"));
-    let gone = !SledStore::is_in(&dir) && LocalBlobs::is_anything_in(&blobs)?;
+    let (data, dir) = (dir, dir.join("store"));
+    let gone = !SledStore::is_in(&dir) && Rooms::is_anything_in(data)?;
     if gone && !config.accept_data_loss {
         return Err(OpenError::NoStore { store: dir });
     }
@@ -334,14 +343,9 @@ fn open_authority(store: &mut impl Store, epoch: Epoch, config: &Config) -> Resu
 }
 
 /// Notes what the blobs hold and hold no more, before anything that refers to them is kept.
-fn keep_inventory(
-    store: &mut impl Store,
-    epoch: Epoch,
-    mut ops: Vec<Op>,
-    blobs: &dyn BlobStore,
-) -> Result<(), OpenError> {
+fn keep_inventory(store: &mut impl Store, epoch: Epoch, mut ops: Vec<Op>, rooms: &Rooms) -> Result<(), OpenError> {
     loop {
-        let held = blobs.checkpoint().map_err(OpenError::Sync)?;
+        let held = rooms.checkpoint().map_err(OpenError::Sync)?;
         ops.extend(held.iter().map(inventory::put));
         if ops.is_empty() {
             return Ok(());
@@ -354,18 +358,8 @@ fn keep_inventory(
 }
 
 /// Blobs that records name become durable before the records, and that they must be there with them.
-fn start_committer(store: impl Store, epoch: Epoch, blobs: Arc<dyn BlobStore>) -> io::Result<Committer> {
-    let before = move || {
-        let mut ops = Vec::new();
-        loop {
-            let held = blobs.checkpoint()?;
-            ops.extend(held.iter().map(inventory::put));
-            // All that the records may name, however much was put since the last commit.
-            if held.len() < longshore_blobs::MAX_CHECKPOINT {
-                return Ok(ops);
-            }
-        }
-    };
+fn start_committer(store: impl Store, epoch: Epoch, rooms: Rooms) -> io::Result<Committer> {
+    let before = move || Ok(rooms.checkpoint()?.iter().map(inventory::put).collect());
     Committer::start(store, epoch, Some(Box::new(before)))
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::caller::Caller;
 use crate::{
     error::{Error, blocking},
+    kept::rooms::Rooms,
     limits,
     room::DiskRoom,
 };
@@ -25,7 +26,7 @@ const ANSWER_BYTES: usize = 1 << 20;
 /// What can be asked of blobs.
 #[derive(Clone)]
 pub struct Blobs {
-    pub store: Arc<dyn BlobStore>,
+    pub rooms: Rooms,
     pub room: DiskRoom,
     /// How many may get blobs at once.
     pub downloads: Arc<Semaphore>,
@@ -34,10 +35,10 @@ pub struct Blobs {
 type Out = Result<v1::GetResponse, Error>;
 
 impl Blobs {
-    /// Which of these are not here.
-    pub async fn missing(&self, _: &Caller, asked: Vec<Bytes>) -> Result<Vec<Bytes>, Error> {
+    /// Which of these are not in the room of the caller's namespace.
+    pub async fn missing(&self, caller: &Caller, asked: Vec<Bytes>) -> Result<Vec<Bytes>, Error> {
         ensure_few(asked.len())?;
-        let blobs = Arc::clone(&self.store);
+        let blobs = self.rooms.of(&caller.namespace);
         // Each may be a look at the disk, and they are many.
         blocking("looking for blobs", move || {
             let mut missing = Vec::new();
@@ -52,9 +53,9 @@ impl Blobs {
     }
 
     /// Begins an upload. What a worker whose link is up brings are the outputs of accepted work.
-    pub fn put(&self, _: &Caller, of_worker: bool) -> Upload {
+    pub fn put(&self, caller: &Caller, of_worker: bool) -> Upload {
         Upload {
-            blobs: Arc::clone(&self.store),
+            blobs: self.rooms.of(&caller.namespace),
             room: self.room.clone(),
             of_worker,
             unlooked: limits::ROOM_LOOK_BYTES,
@@ -64,11 +65,11 @@ impl Blobs {
     }
 
     /// The bytes of blobs, in the order in which they were asked for.
-    pub fn get(&self, _: &Caller, digests: &[Bytes]) -> Result<mpsc::Receiver<Out>, Error> {
+    pub fn get(&self, caller: &Caller, digests: &[Bytes]) -> Result<mpsc::Receiver<Out>, Error> {
         ensure_few(digests.len())?;
         let digests = digests.iter().map(|digest| checked(digest)).collect::<Result<Vec<_>, _>>()?;
         let (out, answers) = mpsc::channel(4);
-        let (blobs, downloads) = (Arc::clone(&self.store), Arc::clone(&self.downloads));
+        let (blobs, downloads) = (self.rooms.of(&caller.namespace), Arc::clone(&self.downloads));
         tokio::spawn(async move {
             // Each holds a thread for as long as its reader takes.
             let Ok(permit) = downloads.acquire_owned().await else { return };

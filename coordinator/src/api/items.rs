@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::{
     drive::Handle,
     error::{Error, blocking},
-    kept::{catalog::Catalog, error::CatalogError, submission::Submission},
+    kept::{catalog::Catalog, error::CatalogError, messages::Messages, submission::Submission},
 };
 
 /// Items looked up at a time.
@@ -86,7 +86,7 @@ pub async fn send_all(
             let (catalog, submission) = (Arc::clone(&catalog), Arc::clone(&submission));
             let looked_up = blocking("looking up items", move || {
                 let page = look_up(&catalog, &submission, job, stage, found)?;
-                Ok(with_outputs(&catalog, page, room))
+                Ok(with_outputs(submission.room(), page, room))
             });
             let messages = match looked_up.await {
                 Ok((page, left)) => {
@@ -111,12 +111,12 @@ pub async fn send_all(
 
 /// Adds the bytes of the first outputs that are small, while there is room; answers what is left of it. What cannot be
 /// read now is told to whoever asks for it.
-fn with_outputs(catalog: &Catalog, mut page: v1::ItemsPage, mut room: u64) -> (v1::ItemsPage, u64) {
+fn with_outputs(blobs: &Messages, mut page: v1::ItemsPage, mut room: u64) -> (v1::ItemsPage, u64) {
     for output in page.items.iter_mut().flat_map(|item| &mut item.outputs) {
         if output.size > room {
             return (page, 0);
         }
-        if catalog.inline(output).is_ok() && output.inline.is_some() {
+        if blobs.inline(output).is_ok() && output.inline.is_some() {
             room -= output.size;
         }
     }
@@ -191,7 +191,8 @@ fn look_up(
                         let stage = stage.saturating_sub(1);
                         let key = ItemKey { job, stage, index: parent };
                         let outcome = catalog.outcome(&key)?;
-                        let outputs = outcome.map(|(_, outcome)| catalog.outputs(outcome)).transpose()?;
+                        let outputs =
+                            outcome.map(|(_, outcome)| catalog.outputs(submission.room(), outcome)).transpose()?;
                         place.insert(outputs.unwrap_or_default())
                     }
                 };
@@ -203,12 +204,18 @@ fn look_up(
                 submission.stages().get(usize::from(stage)).map_or(String::new(), |stage| stage.name.clone())
             }
         };
-        page.items.push(view(catalog, item, path, state)?);
+        page.items.push(view(catalog, submission.room(), item, path, state)?);
     }
     Ok(page)
 }
 
-fn view(catalog: &Catalog, item: ItemKey, path: String, state: ItemState) -> Result<v1::ItemView, CatalogError> {
+fn view(
+    catalog: &Catalog,
+    room: &Messages,
+    item: ItemKey,
+    path: String,
+    state: ItemState,
+) -> Result<v1::ItemView, CatalogError> {
     let mut view = v1::ItemView {
         stage: u32::from(item.stage),
         index: item.index,
@@ -248,7 +255,7 @@ fn view(catalog: &Catalog, item: ItemKey, path: String, state: ItemState) -> Res
         });
     }
     if state == ItemState::Succeeded {
-        view.outputs = catalog.outputs(outcome)?;
+        view.outputs = catalog.outputs(room, outcome)?;
     }
     Ok(view)
 }

@@ -33,8 +33,8 @@ impl Jobs {
     /// Takes in a job, whose inputs are here.
     pub async fn submit(&self, caller: &Caller, submission: v1::SubmitRequest) -> Result<v1::SubmitResponse, Error> {
         self.room.ensure()?;
-        let catalog = Arc::clone(&self.catalog);
-        let checked = blocking("checking the submission", move || submission::check(&catalog, &submission)).await?;
+        let room = self.catalog.room(&caller.namespace);
+        let checked = blocking("checking the submission", move || submission::check(&room, &submission)).await?;
         let (job, namespace) = (JobId(*Uuid::now_v7().as_bytes()), caller.namespace.clone());
         let reply = self
             .driver

@@ -12,7 +12,7 @@ use super::{caller::Caller, validate, views};
 use crate::{
     drive::{Handle, deployed::Deployed},
     error::{Error, blocking},
-    kept::catalog::Catalog,
+    kept::{catalog::Catalog, messages::Messages},
     limits,
     replica::{Answer, Engine, QueryError},
     room::DiskRoom,
@@ -60,10 +60,10 @@ impl Services {
         self.room.ensure()?;
         let plan = validate::service(&spec)?;
         let spec = Arc::new(spec);
-        let (catalog, checked) = (Arc::clone(&self.catalog), Arc::clone(&spec));
+        let (room, checked) = (self.catalog.room(&caller.namespace), Arc::clone(&spec));
         let detail = blocking("checking the service", move || {
-            check_data(&catalog, &checked)?;
-            Ok(catalog.put(&*checked)?)
+            check_data(&room, &checked)?;
+            Ok(room.put(&*checked)?)
         })
         .await?;
         let name = named(caller, spec.name.clone());
@@ -133,18 +133,18 @@ fn named(caller: &Caller, name: String) -> ServiceName {
     ServiceName { namespace: caller.namespace.clone(), name }
 }
 
-/// All data a service names is there, under paths that can be made beside one another.
-fn check_data(catalog: &Catalog, spec: &v1::ServiceSpec) -> Result<(), Error> {
+/// All data a service names is in the room of whoever deploys it, under paths that can be made beside one another.
+fn check_data(room: &Messages, spec: &v1::ServiceSpec) -> Result<(), Error> {
     for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
         let digest = Digest::try_from(&list.digest)?;
-        if catalog.size(digest).is_none_or(|size| size > limits::DATA_LIST_BYTES) {
+        if room.size(digest).is_none_or(|size| size > limits::DATA_LIST_BYTES) {
             return Err(Error::not_now("a list of data was not uploaded, or is too large"));
         }
-        let mut files = catalog.list(digest)?.blobs;
+        let mut files = room.list(digest)?.blobs;
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         for file in &files {
             validate::path(&file.path)?;
-            if catalog.size(Digest::try_from(&file.digest)?) != Some(file.size) {
+            if room.size(Digest::try_from(&file.digest)?) != Some(file.size) {
                 return Err(Error::not_now(format!("data file {:?} was not uploaded", file.path)));
             }
         }

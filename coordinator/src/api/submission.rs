@@ -4,7 +4,7 @@ use longshore_core::JobSpec;
 use longshore_proto::{Digest, digest::NoDigest, v1};
 
 use super::validate;
-use crate::{error::Error, kept::catalog::Catalog, limits};
+use crate::{error::Error, kept::messages::Messages, limits};
 
 /// A submission that was checked and is kept.
 pub struct Checked {
@@ -14,19 +14,19 @@ pub struct Checked {
     pub detail: Digest,
 }
 
-/// Everything a submission names is there, and makes sense.
-pub fn check(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<Checked, Error> {
+/// Everything a submission names is in the room of whoever submits it, and makes sense.
+pub fn check(room: &Messages, submission: &v1::SubmitRequest) -> Result<Checked, Error> {
     if submission.idempotency_key.len() > limits::KEY_BYTES {
         return Err(Error::invalid(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES)));
     }
     let spec = submission.spec.as_ref().ok_or_else(|| Error::invalid("no specification is given"))?;
     let spec = validate::job(spec)?;
-    let inputs = check_inputs(catalog, submission)?;
-    let detail = catalog.put(submission)?;
+    let inputs = check_inputs(room, submission)?;
+    let detail = room.put(submission)?;
     Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, detail })
 }
 
-fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64, Error> {
+fn check_inputs(room: &Messages, submission: &v1::SubmitRequest) -> Result<u64, Error> {
     let mut inputs = 0_u64;
     for list in &submission.inputs {
         if list.count == 0 || list.count > limits::LIST_ENTRIES {
@@ -42,23 +42,23 @@ fn check_inputs(catalog: &Catalog, submission: &v1::SubmitRequest) -> Result<u64
     }
     let mut names = Vec::new();
     for list in &submission.inputs {
-        for entry in read_list(catalog, list)? {
-            check_input(catalog, &entry)?;
+        for entry in read_list(room, list)? {
+            check_input(room, &entry)?;
             names.push(name_of(&entry.path));
         }
     }
-    ensure_unique(catalog, submission, names)?;
+    ensure_unique(room, submission, names)?;
     Ok(inputs)
 }
 
-fn read_list(catalog: &Catalog, list: &v1::BlobListRef) -> Result<Vec<v1::NamedBlob>, Error> {
+fn read_list(room: &Messages, list: &v1::BlobListRef) -> Result<Vec<v1::NamedBlob>, Error> {
     let digest = Digest::try_from(&list.digest)
         .map_err(|error: NoDigest| Error::invalid(format!("a list of inputs is not named by its digest: {error}")))?;
-    let size = catalog.size(digest);
+    let size = room.size(digest);
     if size.is_none_or(|size| size > limits::LIST_BYTES) {
         return Err(Error::not_now("a list of inputs was not uploaded, or is too large"));
     }
-    let entries = catalog.list(digest)?.blobs;
+    let entries = room.list(digest)?.blobs;
     if entries.len() as u64 != list.count {
         let (has, told) = (entries.len(), list.count);
         return Err(Error::invalid(format!("a list of inputs has {has} entries, not {told}")));
@@ -76,25 +76,25 @@ fn name_of(path: &str) -> Name {
 }
 
 /// No two inputs have the same path.
-fn ensure_unique(catalog: &Catalog, submission: &v1::SubmitRequest, mut names: Vec<Name>) -> Result<(), Error> {
+fn ensure_unique(room: &Messages, submission: &v1::SubmitRequest, mut names: Vec<Name>) -> Result<(), Error> {
     names.sort_unstable();
     let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
         return Ok(());
     };
     drop(names);
     for list in &submission.inputs {
-        if let Some(entry) = read_list(catalog, list)?.iter().find(|entry| name_of(&entry.path) == twice) {
+        if let Some(entry) = read_list(room, list)?.iter().find(|entry| name_of(&entry.path) == twice) {
             return Err(Error::invalid(format!("two inputs have the path {:?}", entry.path)));
         }
     }
     Err(Error::internal("the lists of inputs have changed"))
 }
 
-fn check_input(catalog: &Catalog, entry: &v1::NamedBlob) -> Result<(), Error> {
+fn check_input(room: &Messages, entry: &v1::NamedBlob) -> Result<(), Error> {
     validate::path(&entry.path)?;
     let named = Digest::try_from(&entry.digest).ok().filter(|_| entry.inline.is_none());
     let digest = named.ok_or_else(|| Error::invalid(format!("input {:?} is not named by its digest", entry.path)))?;
-    match catalog.size(digest) {
+    match room.size(digest) {
         Some(size) if size == entry.size => Ok(()),
         Some(size) => Err(Error::invalid(format!("input {:?} has {size} bytes, not {}", entry.path, entry.size))),
         None => Err(Error::not_now(format!("input {:?} was not uploaded", entry.path))),

@@ -70,7 +70,7 @@ impl Deployed {
             }
         };
         let detail = view.detail.into();
-        let spec = understood(name, self.catalog.service_spec(detail))?;
+        let spec = understood(name, self.read_spec(name, detail))?;
         self.fill(name, detail, &spec);
         Some(Entry::new(name.namespace.clone(), spec, view))
     }
@@ -95,7 +95,7 @@ impl Deployed {
     /// Takes in a kept service, before anything is served: its specification is read now.
     pub fn load(&self, name: &ServiceName, view: Option<ServiceView>) {
         let Some(view) = view else { return };
-        let spec = understood(name, self.catalog.service_spec(view.detail.into()));
+        let spec = understood(name, self.read_spec(name, view.detail.into()));
         let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone()));
         self.write().insert(name.clone(), Service { view, entry });
     }
@@ -118,6 +118,10 @@ impl Deployed {
         services.insert(name.clone(), Service { view, entry });
     }
 
+    fn read_spec(&self, name: &ServiceName, detail: Digest) -> Result<ServiceSpec, CatalogError> {
+        self.catalog.room(&name.namespace).service_spec(detail)
+    }
+
     fn expected_spec(&self, namespace: &Namespace, detail: Digest) -> Option<Arc<ServiceSpec>> {
         let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         expected.get(&(namespace.clone(), detail))?.upgrade()
@@ -126,7 +130,7 @@ impl Deployed {
     fn read_aside(self: &Arc<Self>, name: ServiceName, detail: Digest) {
         let deployed = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            if let Some(spec) = understood(&name, deployed.catalog.service_spec(detail)) {
+            if let Some(spec) = understood(&name, deployed.read_spec(&name, detail)) {
                 deployed.fill(&name, detail, &spec);
             }
         });

@@ -4,43 +4,42 @@
 
 use std::sync::Arc;
 
-use longshore_blobs::{BlobStore, PutError};
-use longshore_core::{ItemKey, JobId, Source};
-use longshore_proto::{
-    Digest, SMALL_BLOB_BYTES,
-    v1::{BlobList, BlobListRef, NamedBlob, Outcome, ServiceSpec},
-};
+use longshore_core::{ItemKey, JobId, Namespace, Source};
+use longshore_proto::v1::{BlobListRef, NamedBlob, Outcome};
 use longshore_store::Reader;
-use prost::Message;
 
 use super::{
     blocks::Blocks,
-    error::{self, CatalogError},
+    error::CatalogError,
     inputs::Inputs,
-    lists::{LIST, Lists},
-    messages::{INPUT, Messages},
+    lists::Lists,
+    messages::Messages,
     outcomes, outputs, records,
+    rooms::Rooms,
     submission::{Submission, Submissions},
 };
+use crate::limits;
 
 /// Reads what records and blobs say.
 pub struct Catalog {
     reader: Arc<dyn Reader>,
-    messages: Arc<Messages>,
+    rooms: Rooms,
+    /// Whose jobs these are, of those that were asked for last.
+    owners: quick_cache::sync::Cache<JobId, Namespace>,
     submissions: Submissions,
     lists: Lists,
     blocks: Blocks,
 }
 
 impl Catalog {
-    pub fn new(reader: Arc<dyn Reader>, blobs: Arc<dyn BlobStore>) -> Self {
-        let messages = Arc::new(Messages::new(blobs));
+    pub fn new(reader: Arc<dyn Reader>, rooms: Rooms) -> Self {
         Self {
-            submissions: Submissions::new(Arc::clone(&reader), Arc::clone(&messages)),
-            lists: Lists::new(Arc::clone(&messages)),
+            submissions: Submissions::new(Arc::clone(&reader), rooms.clone()),
+            owners: quick_cache::sync::Cache::new(limits::KNOWN_JOBS),
+            lists: Lists::default(),
             blocks: Blocks::new(Arc::clone(&reader)),
             reader,
-            messages,
+            rooms,
         }
     }
 
@@ -50,43 +49,28 @@ impl Catalog {
         &*self.reader
     }
 
-    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
-        self.messages.blobs()
+    /// The blobs of all namespaces.
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// The blobs of a namespace.
+    pub fn room(&self, namespace: &Namespace) -> Messages {
+        Messages::new(namespace.clone(), self.rooms.of(namespace))
+    }
+
+    /// The blobs of the namespace that a job is of. Whoever asks for many items of a job asks once.
+    pub fn room_of(&self, job: JobId) -> Result<Messages, CatalogError> {
+        let owner = self.owners.get_or_insert_with(&job, || {
+            let record = records::job(&*self.reader, job)?.ok_or(CatalogError::NoJob { job })?;
+            Ok::<_, CatalogError>(record.namespace)
+        });
+        Ok(self.room(&owner?))
     }
 
     /// The job's submission.
     pub fn submission(&self, job: JobId) -> Result<Arc<Submission>, CatalogError> {
         self.submissions.get(job)
-    }
-
-    /// How large a blob is, if it is here.
-    pub fn size(&self, digest: Digest) -> Option<u64> {
-        self.blobs().size(&digest.into())
-    }
-
-    /// A service's specification.
-    pub fn service_spec(&self, digest: Digest) -> Result<ServiceSpec, CatalogError> {
-        self.messages.get(digest, "the service's specification")
-    }
-
-    /// A list kept as a blob.
-    pub fn list(&self, digest: Digest) -> Result<BlobList, CatalogError> {
-        self.messages.get(digest, LIST)
-    }
-
-    /// The entries of a list that something kept names.
-    pub fn listed(&self, list: &BlobListRef) -> Result<Vec<NamedBlob>, CatalogError> {
-        Ok(self.list(error::digest(&list.digest, LIST)?)?.blobs)
-    }
-
-    /// Stores a message as a blob; durable with the next commit.
-    pub fn put<T: Message>(&self, message: &T) -> Result<Digest, PutError> {
-        self.messages.put(message)
-    }
-
-    /// Stores bytes as a blob; durable with the next commit.
-    pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest, PutError> {
-        self.messages.put_bytes(bytes)
     }
 
     /// The job's inputs.
@@ -118,9 +102,9 @@ impl Catalog {
             .transpose()
     }
 
-    /// The outputs of an outcome.
-    pub fn outputs(&self, outcome: Outcome) -> Result<Vec<NamedBlob>, CatalogError> {
-        outputs::of(&self.messages, outcome)
+    /// The outputs of an outcome of a job whose blobs are here.
+    pub fn outputs(&self, room: &Messages, outcome: Outcome) -> Result<Vec<NamedBlob>, CatalogError> {
+        outputs::of(room, outcome)
     }
 
     /// What an item of a map stage takes in.
@@ -132,7 +116,7 @@ impl Catalog {
                 let stage = item.stage.checked_sub(1).ok_or_else(nowhere)?;
                 let parent = ItemKey { job: item.job, stage, index: parent };
                 let (_, outcome) = self.outcome(&parent)?.ok_or_else(nowhere)?;
-                let outputs = self.outputs(outcome)?;
+                let outputs = self.outputs(&self.room_of(item.job)?, outcome)?;
                 usize::try_from(ordinal).ok().and_then(|at| outputs.get(at)).cloned().ok_or_else(nowhere)
             }
             Source::Everything => Err(nowhere()),
@@ -141,25 +125,20 @@ impl Catalog {
 
     /// All outputs of a stage in the order of its items, as lists kept as blobs.
     pub fn everything(&self, job: JobId, stage: u16) -> Result<Vec<BlobListRef>, CatalogError> {
-        outputs::of_stage(&*self.reader, &self.messages, job, stage)
-    }
-
-    /// Adds the bytes of a small blob to its name. A large one is here, as far as is known.
-    pub fn inline(&self, blob: &mut NamedBlob) -> Result<(), CatalogError> {
-        if blob.size > SMALL_BLOB_BYTES as u64 {
-            return self.messages.ensure_held(blob);
-        }
-        blob.inline = Some(self.messages.bytes(error::digest(&blob.digest, INPUT)?, INPUT)?);
-        Ok(())
+        outputs::of_stage(&*self.reader, &self.room_of(job)?, job, stage)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::{OutcomeRecord, Record, TroubleRecord};
+    use longshore_core::{JobRecord, JobSpec, JobState, OutcomeRecord, Record, TroubleRecord};
     use longshore_drive::Page;
-    use longshore_proto::v1::Failure;
+    use longshore_proto::{
+        Digest,
+        v1::{BlobList, Failure},
+    };
     use longshore_store::{MemoryDisk, Store};
+    use prost::Message;
 
     use super::{super::messages::tests::messages, *};
 
@@ -188,14 +167,32 @@ mod tests {
         Outcome { failure: Some(Failure { code: 7, ..Failure::default() }), attempt: 3, ..Outcome::default() }
     }
 
-    /// A catalog over these records.
+    fn job() -> JobRecord {
+        let kind = longshore_core::StageKind::Map;
+        let stage = longshore_core::StageSpec { kind, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
+        JobRecord {
+            id: JOB,
+            namespace: Namespace::default(),
+            key: String::new(),
+            spec: JobSpec { stages: vec![stage], priority: 0 },
+            inputs: 1,
+            detail: [1; 32],
+            state: JobState::Running,
+            reason: String::new(),
+            submitted_ms: 1,
+            ended_ms: 0,
+        }
+    }
+
+    /// A catalog over these records, and a job.
     fn catalog(records: Vec<Record>) -> (tempfile::TempDir, Catalog) {
         let (dir, messages) = messages();
         let mut store = MemoryDisk::new().open();
         let mut writer = records::Writer::default();
+        writer.add(vec![Record::Job(job())]);
         writer.add(records);
         store.commit(longshore_store::Epoch::default(), &writer.finish()).unwrap();
-        (dir, Catalog::new(store.reader(), Arc::clone(messages.blobs())))
+        (dir, Catalog::new(store.reader(), Rooms::of_default(Arc::clone(messages.blobs()))))
     }
 
     #[test]
@@ -205,6 +202,16 @@ mod tests {
         assert_eq!(catalog.outcome(&item(0, 1)).unwrap(), Some((true, two_outputs())));
         assert_eq!(catalog.outcome(&item(0, 2)).unwrap(), Some((false, failure())));
         assert_eq!(catalog.outcome(&item(0, 3)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_room_is_that_of_the_jobs_namespace() {
+        let others = JobRecord { id: JobId([5; 16]), namespace: Namespace::named("vision"), ..job() };
+        let (_dir, catalog) = catalog(vec![Record::Job(others)]);
+        let whose = |job| catalog.room_of(job).map(|room| room.namespace().clone());
+        assert_eq!(whose(JOB).unwrap(), Namespace::default());
+        assert_eq!(whose(JobId([5; 16])).unwrap(), Namespace::named("vision"));
+        assert!(matches!(whose(JobId([6; 16])), Err(CatalogError::NoJob { .. })));
     }
 
     #[test]
@@ -225,20 +232,5 @@ mod tests {
             assert!(matches!(source(parent, ordinal), Err(CatalogError::NoInput { stage: 1, index: 9 })));
         }
         assert!(catalog.source(&item(0, 9), Source::Output { parent: 1, ordinal: 0 }).is_err());
-    }
-
-    #[test]
-    fn small_blobs_bring_their_bytes_and_large_ones_do_not() {
-        let (_dir, catalog) = catalog(Vec::new());
-        for (bytes, inline) in [(0, true), (SMALL_BLOB_BYTES, true), (SMALL_BLOB_BYTES + 1, false)] {
-            let content = vec![7; bytes];
-            assert!(catalog.inline(&mut blob("input", &content)).unwrap_err().is_loss(), "not here yet");
-            catalog.put_bytes(&content).unwrap();
-            assert_eq!(catalog.size(Digest::of(&content)), Some(bytes as u64));
-            let mut named = blob("input", &content);
-            catalog.inline(&mut named).unwrap();
-            assert_eq!(named.inline.is_some_and(|bytes| bytes == content), inline, "{bytes}");
-        }
-        assert!(catalog.inline(&mut blob("input", b"never put")).is_err());
     }
 }

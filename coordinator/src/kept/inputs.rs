@@ -6,7 +6,8 @@ use longshore_proto::{Digest, v1::NamedBlob};
 
 use super::{
     error::CatalogError,
-    lists::{LIST, List, Lists},
+    lists::{List, Lists},
+    messages::LIST,
     submission::Submission,
 };
 
@@ -28,7 +29,7 @@ impl Inputs {
         let (digest, at) = self.submission.place(index).ok_or_else(nowhere)?;
         let list = match &self.list {
             Some((known, list)) if *known == digest => list,
-            _ => &self.list.insert((digest, lists.get(digest)?)).1,
+            _ => &self.list.insert((digest, lists.get(self.submission.room(), digest)?)).1,
         };
         let entry = list.entry(at).ok_or_else(nowhere)?;
         entry.map_err(|source| CatalogError::Malformed { what: LIST, source })
@@ -45,7 +46,7 @@ mod tests {
     #[test]
     fn inputs_are_found_in_their_lists_in_any_order_and_none_beyond_them() {
         let (_dir, messages) = messages();
-        let lists = Lists::new(Arc::clone(&messages));
+        let lists = Lists::default();
         let blob = |at: u64| NamedBlob { path: format!("file {at}"), size: at, ..NamedBlob::default() };
         let kept = [0..3, 3..4, 4..9].map(|range| {
             let list = BlobList { blobs: range.map(blob).collect() };
@@ -53,7 +54,7 @@ mod tests {
             BlobListRef { digest, count: list.blobs.len() as u64, size: 0 }
         });
         let request = SubmitRequest { inputs: kept.into(), ..SubmitRequest::default() };
-        let mut inputs = Inputs::new(Arc::new(Submission::new(request).unwrap()));
+        let mut inputs = Inputs::new(Arc::new(Submission::new(Arc::clone(&messages), request).unwrap()));
         for index in (0..9).chain([8, 0, 3, 4]) {
             assert_eq!(inputs.get(&lists, index).unwrap(), blob(index));
         }
@@ -65,7 +66,7 @@ mod tests {
         let (_dir, messages) = messages();
         let gone = BlobListRef { digest: Bytes::from(vec![7; 32]), count: 1, size: 0 };
         let request = SubmitRequest { inputs: vec![gone], ..SubmitRequest::default() };
-        let mut inputs = Inputs::new(Arc::new(Submission::new(request).unwrap()));
-        assert!(matches!(inputs.get(&Lists::new(messages), 0), Err(CatalogError::Blob { .. })));
+        let mut inputs = Inputs::new(Arc::new(Submission::new(messages, request).unwrap()));
+        assert!(matches!(inputs.get(&Lists::default(), 0), Err(CatalogError::Blob { .. })));
     }
 }

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use longshore_core::Namespace;
 use longshore_proto::{Digest, v1::NamedBlob};
 use prost::Message;
 
 use super::{
     cache::{self, Cache, HasSize},
     error::CatalogError,
-    messages::Messages,
+    messages::{LIST, Messages},
 };
-
-/// What a list is called in errors.
-pub const LIST: &str = "a list of files";
 
 /// Bytes of lists at hand: enough for the items that many workers are given at about the same time.
 const BYTES: usize = 32 << 20;
@@ -42,20 +40,22 @@ impl HasSize for List {
     }
 }
 
-/// The lists read last.
+/// The lists read last, of all namespaces: each is at hand for its own alone.
 pub struct Lists {
-    messages: Arc<Messages>,
-    kept: Cache<Digest, List>,
+    kept: Cache<(Namespace, Digest), List>,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { kept: cache::of_bytes(BYTES, USUAL_BYTES) }
+    }
 }
 
 impl Lists {
-    pub fn new(messages: Arc<Messages>) -> Self {
-        Self { messages, kept: cache::of_bytes(BYTES, USUAL_BYTES) }
-    }
-
-    /// The list of that digest, read if it is not at hand.
-    pub fn get(&self, digest: Digest) -> Result<Arc<List>, CatalogError> {
-        self.kept.get_or_insert_with(&digest, || self.messages.get(digest, LIST).map(Arc::new))
+    /// The list of that digest in a room, read if it is not at hand.
+    pub fn get(&self, room: &Messages, digest: Digest) -> Result<Arc<List>, CatalogError> {
+        let key = (room.namespace().clone(), digest);
+        self.kept.get_or_insert_with(&key, || room.get(digest, LIST).map(Arc::new))
     }
 }
 
@@ -87,11 +87,14 @@ mod tests {
     #[test]
     fn a_list_is_read_once_and_one_that_cannot_be_read_is_asked_for_again() {
         let (_dir, messages) = messages();
-        let lists = Lists::new(Arc::clone(&messages));
+        let lists = Lists::default();
         let digest = Digest::of(&blob_list().encode_to_vec());
-        assert!(lists.get(digest).is_err());
+        assert!(lists.get(&messages, digest).is_err());
         messages.put(&blob_list()).unwrap();
-        let list = lists.get(digest).unwrap();
-        assert!(Arc::ptr_eq(&list, &lists.get(digest).unwrap()));
+        let list = lists.get(&messages, digest).unwrap();
+        assert!(Arc::ptr_eq(&list, &lists.get(&messages, digest).unwrap()));
+        let empty = longshore_blobs::MemoryBlobs::default();
+        let other = Messages::new(Namespace::named("other"), Arc::new(empty));
+        assert!(lists.get(&other, digest).is_err(), "what is at hand for one room is not for another");
     }
 }

@@ -1,25 +1,38 @@
-//! Messages of the wire that are kept as blobs: submissions, specifications, lists.
+//! Messages of the wire that are kept as blobs: submissions, specifications, lists. Those of one room.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use longshore_blobs::{BlobStore, GetError, PutError};
-use longshore_proto::{Digest, SMALL_BLOB_BYTES, v1::NamedBlob};
+use longshore_core::Namespace;
+use longshore_proto::{
+    Digest, SMALL_BLOB_BYTES,
+    v1::{BlobList, BlobListRef, NamedBlob, ServiceSpec},
+};
 use prost::Message;
 
 use super::error::{self, CatalogError};
 
+/// What a list is called in errors.
+pub const LIST: &str = "a list of files";
+
 /// What an item's input is called in errors.
 pub const INPUT: &str = "the item's input";
 
-/// The blobs, for those who want messages. Everything here waits for disks.
+/// The blobs of a namespace, for those who want messages. Everything here waits for disks.
 pub struct Messages {
+    namespace: Namespace,
     blobs: Arc<dyn BlobStore>,
 }
 
 impl Messages {
-    pub fn new(blobs: Arc<dyn BlobStore>) -> Self {
-        Self { blobs }
+    pub fn new(namespace: Namespace, blobs: Arc<dyn BlobStore>) -> Self {
+        Self { namespace, blobs }
+    }
+
+    /// Whose they are.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
     }
 
     /// The blobs themselves.
@@ -35,6 +48,35 @@ impl Messages {
     /// The message in a blob. `what` it is called in errors.
     pub fn get<T: Message + Default>(&self, digest: Digest, what: &'static str) -> Result<T, CatalogError> {
         T::decode(self.bytes(digest, what)?).map_err(|source| CatalogError::Malformed { what, source })
+    }
+
+    /// How large a blob is, if it is here.
+    pub fn size(&self, digest: Digest) -> Option<u64> {
+        self.blobs.size(&digest.into())
+    }
+
+    /// A service's specification.
+    pub fn service_spec(&self, digest: Digest) -> Result<ServiceSpec, CatalogError> {
+        self.get(digest, "the service's specification")
+    }
+
+    /// A list kept as a blob.
+    pub fn list(&self, digest: Digest) -> Result<BlobList, CatalogError> {
+        self.get(digest, LIST)
+    }
+
+    /// The entries of a list that something kept names.
+    pub fn listed(&self, list: &BlobListRef) -> Result<Vec<NamedBlob>, CatalogError> {
+        Ok(self.list(error::digest(&list.digest, LIST)?)?.blobs)
+    }
+
+    /// Adds the bytes of a small blob to its name. A large one is here, as far as is known.
+    pub fn inline(&self, blob: &mut NamedBlob) -> Result<(), CatalogError> {
+        if blob.size > SMALL_BLOB_BYTES as u64 {
+            return self.ensure_held(blob);
+        }
+        blob.inline = Some(self.bytes(error::digest(&blob.digest, INPUT)?, INPUT)?);
+        Ok(())
     }
 
     /// Checks that an input is here, as far as that is known without reading it: whoever is sent for it would be sent again and
@@ -80,7 +122,7 @@ pub mod tests {
     pub fn messages() -> (tempfile::TempDir, Arc<Messages>) {
         let dir = tempfile::tempdir().unwrap();
         let blobs = longshore_blobs::LocalBlobs::open(dir.path().join("blobs"), &[], false).unwrap().blobs;
-        (dir, Arc::new(Messages::new(Arc::new(blobs))))
+        (dir, Arc::new(Messages::new(Namespace::default(), Arc::new(blobs))))
     }
 
     #[test]
@@ -106,5 +148,24 @@ pub mod tests {
         assert!(
             matches!(malformed, CatalogError::Malformed { .. }) && malformed.to_string().contains("a list of files")
         );
+    }
+
+    #[test]
+    fn small_blobs_bring_their_bytes_and_large_ones_do_not() {
+        let (_dir, messages) = messages();
+        let blob = |content: &[u8]| {
+            let (digest, size) = (Digest::of(content).to_wire(), content.len() as u64);
+            NamedBlob { digest, size, ..NamedBlob::default() }
+        };
+        for (bytes, inline) in [(0, true), (SMALL_BLOB_BYTES, true), (SMALL_BLOB_BYTES + 1, false)] {
+            let content = vec![7; bytes];
+            assert!(messages.inline(&mut blob(&content)).unwrap_err().is_loss(), "not here yet");
+            messages.put_bytes(&content).unwrap();
+            assert_eq!(messages.size(Digest::of(&content)), Some(bytes as u64));
+            let mut named = blob(&content);
+            messages.inline(&mut named).unwrap();
+            assert_eq!(named.inline.is_some_and(|bytes| bytes == content), inline, "{bytes}");
+        }
+        assert!(messages.inline(&mut blob(b"never put")).is_err());
     }
 }

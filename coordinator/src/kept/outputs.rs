@@ -8,8 +8,7 @@ use prost::Message;
 
 use super::{
     error::{self, CatalogError},
-    lists::LIST,
-    messages::Messages,
+    messages::{LIST, Messages},
     outcomes,
 };
 use crate::limits;

@@ -1,14 +1,16 @@
 //! Which blobs the records need, directly and by lists, and which of those are not there.
 
+use std::collections::HashMap;
+
 use blake3::Hash;
 use bytes::Bytes;
-use longshore_core::ItemKey;
+use longshore_core::{ItemKey, JobId, Namespace};
 use longshore_proto::v1::{BlobList, BlobListRef, Outcome, ServiceSpec, SubmitRequest};
 use longshore_store::Reader;
 use prost::Message;
 
 use super::{
-    convert::decode,
+    convert::{decode, namespace_from_kept},
     error::LoadError,
     keys::{BUNDLE, FAILURE, JOB, SERVICE, TROUBLE, item_of, job_of, service_of},
     outcomes,
@@ -24,37 +26,60 @@ pub trait Held {
     fn read(&self, digest: &Hash) -> Option<Bytes>;
 }
 
-/// Goes through all records; `missing` is told of each blob that is needed and not there: what is in it, and its digest in
+/// Where the blobs of each namespace are looked for.
+pub trait HeldByAll {
+    /// Those of this namespace.
+    fn of(&self, namespace: &Namespace) -> &dyn Held;
+}
+
+/// Goes through all records, each with the blobs of whose it is; `missing` is told of each blob that is needed and not there: what is in it, and its digest in
 /// hexadecimal digits.
 ///
 /// # Errors
 /// When the records themselves cannot be read.
-pub fn check(reader: &dyn Reader, held: &dyn Held, missing: &mut dyn FnMut(String)) -> Result<(), LoadError> {
-    let mut walk = Walk { held, missing };
+pub fn check(reader: &dyn Reader, held: &dyn HeldByAll, missing: &mut dyn FnMut(String)) -> Result<(), LoadError> {
+    // Only those that are not the default namespace's.
+    let mut owners: HashMap<JobId, Namespace> = HashMap::new();
+    let default = Namespace::default();
+    let mut walk = Walk { held: held.of(&default), missing };
     for entry in entries(reader, JOB) {
         let (key, value) = entry?;
         let job = job_of(&key)?;
-        walk.submission(&format!("job {job}"), &decode::<v1::Job>(&key, value)?.submission);
+        let record: v1::Job = decode(&key, value)?;
+        let whose = namespace_from_kept(&record.namespace).map_err(|why| LoadError::malformed(&key, why))?;
+        walk.held = held.of(&whose);
+        walk.submission(&format!("job {job}"), &record.submission);
+        if !whose.is_default() {
+            owners.insert(job, whose);
+        }
     }
+    let of_job = |job: JobId| held.of(owners.get(&job).unwrap_or(&default));
     for entry in entries(reader, BUNDLE) {
         let (key, value) = entry?;
         for (item, outcome) in outcomes::unpack(&key, value)? {
+            walk.held = of_job(item.job);
             walk.outcome(&item, outcome.detail);
         }
     }
     for entry in entries(reader, FAILURE) {
         let (key, value) = entry?;
-        walk.outcome(&item_of(&key)?, decode::<v1::Outcome>(&key, value)?.detail);
+        let item = item_of(&key)?;
+        walk.held = of_job(item.job);
+        walk.outcome(&item, decode::<v1::Outcome>(&key, value)?.detail);
     }
     for entry in entries(reader, TROUBLE) {
         let (key, value) = entry?;
-        walk.outcome(&item_of(&key)?, decode::<v1::Trouble>(&key, value)?.detail);
+        let item = item_of(&key)?;
+        walk.held = of_job(item.job);
+        walk.outcome(&item, decode::<v1::Trouble>(&key, value)?.detail);
     }
     for entry in entries(reader, SERVICE) {
         let (key, value) = entry?;
         let service = decode::<v1::Service>(&key, value)?;
         if service.plan.is_some() {
-            walk.service(&format!("service {}", service_of(&key)?), &service.spec);
+            let name = service_of(&key)?;
+            walk.held = held.of(&name.namespace);
+            walk.service(&format!("service {name}"), &service.spec);
         }
     }
     Ok(())
@@ -161,6 +186,14 @@ mod tests {
         }
     }
 
+    /// The default namespace's; nobody else has any.
+    impl HeldByAll for Blobs {
+        fn of(&self, namespace: &Namespace) -> &dyn Held {
+            static NONE: std::sync::LazyLock<Blobs> = std::sync::LazyLock::new(Blobs::default);
+            if namespace.is_default() { self } else { &*NONE }
+        }
+    }
+
     impl Blobs {
         fn put(&mut self, content: impl Into<Bytes>) -> Bytes {
             let content = content.into();
@@ -233,6 +266,26 @@ mod tests {
         let found = missing(&disk, &blobs);
         assert_eq!(found.len(), 5, "{found:?}");
         assert!(found[0].starts_with("the specification of job"), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_anothers_is_looked_for_among_its_own_blobs() {
+        let (disk, blobs) = world();
+        let mut batch = Batch::new();
+        let reader = disk.open().reader();
+        let (job, item) = (JobId([1; 16]), ItemKey { job: JobId([2; 16]), stage: 0, index: 0 });
+        let copied = |key: Vec<u8>| reader.get(&key).unwrap().unwrap();
+        let submitted: v1::Job = decode(b"", copied(job_key(job))).unwrap();
+        let submitted = v1::Job { namespace: "vision".to_owned(), ..submitted };
+        batch.put(job_key(item.job), submitted.encode_to_vec());
+        batch.put(item_key(BUNDLE, &item), copied(item_key(BUNDLE, &ItemKey { job, ..item })));
+        let find = ServiceName { namespace: Namespace::named("vision"), name: "find".to_owned() };
+        batch.put(service_key(&find), copied(service_key(&ServiceName::in_default("find"))));
+        disk.open().commit(Epoch::default(), &batch).unwrap();
+        let found = missing(&disk, &blobs);
+        let told = |what: &str| found.iter().any(|missing| missing.contains(what));
+        assert!(found.len() == 4 && told("the specification of job 02020202"), "{found:?}");
+        assert!(told("of item 0 of stage 0 of job 02020202") && told("service vision/find"), "{found:?}");
     }
 
     #[test]

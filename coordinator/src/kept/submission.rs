@@ -13,9 +13,9 @@ use prost::Message;
 use super::{
     cache::{self, Cache, HasSize},
     error::{self, CatalogError},
-    lists::LIST,
-    messages::Messages,
+    messages::{LIST, Messages},
     records,
+    rooms::Rooms,
 };
 
 /// What it is called in errors.
@@ -29,6 +29,7 @@ const USUAL_BYTES: usize = 1 << 10;
 
 /// A job as it was submitted.
 pub struct Submission {
+    room: Arc<Messages>,
     request: SubmitRequest,
     lists: Vec<InputList>,
     size_bytes: usize,
@@ -43,7 +44,7 @@ struct InputList {
 
 impl Submission {
     /// Finds out where its inputs begin.
-    pub fn new(request: SubmitRequest) -> Result<Self, CatalogError> {
+    pub fn new(room: Arc<Messages>, request: SubmitRequest) -> Result<Self, CatalogError> {
         let size_bytes = request.encoded_len() * 2 + request.inputs.len() * size_of::<InputList>();
         let mut next = 0_u64;
         let mut lists = Vec::with_capacity(request.inputs.len());
@@ -51,7 +52,12 @@ impl Submission {
             lists.push(InputList { digest: error::digest(&list.digest, LIST)?, first: next });
             next = next.saturating_add(list.count);
         }
-        Ok(Self { request, lists, size_bytes })
+        Ok(Self { room, request, lists, size_bytes })
+    }
+
+    /// Where its blobs are.
+    pub fn room(&self) -> &Arc<Messages> {
+        &self.room
     }
 
     /// As the client sent it.
@@ -87,20 +93,22 @@ impl HasSize for Submission {
 /// The submissions read last.
 pub struct Submissions {
     reader: Arc<dyn Reader>,
-    messages: Arc<Messages>,
+    rooms: Rooms,
     kept: Cache<JobId, Submission>,
 }
 
 impl Submissions {
-    pub fn new(reader: Arc<dyn Reader>, messages: Arc<Messages>) -> Self {
-        Self { reader, messages, kept: cache::of_bytes(BYTES, USUAL_BYTES) }
+    pub fn new(reader: Arc<dyn Reader>, rooms: Rooms) -> Self {
+        Self { reader, rooms, kept: cache::of_bytes(BYTES, USUAL_BYTES) }
     }
 
     /// The job's submission, read if it is not at hand.
     pub fn get(&self, job: JobId) -> Result<Arc<Submission>, CatalogError> {
         self.kept.get_or_insert_with(&job, || {
             let record = records::job(&*self.reader, job)?.ok_or_else(|| CatalogError::NoJob { job })?;
-            Submission::new(self.messages.get(record.detail.into(), SUBMISSION)?).map(Arc::new)
+            let room = Arc::new(Messages::new(record.namespace.clone(), self.rooms.of(&record.namespace)));
+            let request = room.get(record.detail.into(), SUBMISSION)?;
+            Submission::new(room, request).map(Arc::new)
         })
     }
 }
@@ -128,28 +136,30 @@ mod tests {
 
     #[test]
     fn an_input_is_found_in_its_list() {
-        let submission = Submission::new(request(&[3, 1, 5])).unwrap();
+        let (_dir, messages) = messages();
+        let submission = Submission::new(Arc::clone(&messages), request(&[3, 1, 5])).unwrap();
         let list = |at: u8| Digest::of(&[at]);
         let wanted = [(0, 0, 0), (2, 0, 2), (3, 1, 0), (4, 2, 0), (8, 2, 4), (9, 2, 5)];
         for (index, number, at) in wanted {
             assert_eq!(submission.place(index), Some((list(number), at)), "{index}");
         }
-        assert_eq!(Submission::new(request(&[])).unwrap().place(0), None);
+        assert_eq!(Submission::new(messages, request(&[])).unwrap().place(0), None);
         assert_eq!((submission.name(), submission.stages().len()), ("words", 1));
     }
 
     #[test]
     fn a_list_that_is_not_named_by_a_digest_is_said_to_be_wrong() {
+        let (_dir, messages) = messages();
         let mut request = request(&[3]);
         request.inputs[0].digest = Bytes::from_static(b"short");
-        assert!(matches!(Submission::new(request), Err(CatalogError::Digest { .. })));
+        assert!(matches!(Submission::new(messages, request), Err(CatalogError::Digest { .. })));
     }
 
     #[test]
     fn a_submission_is_read_once_by_way_of_the_jobs_record() {
         let (_dir, messages) = messages();
         let mut store = MemoryDisk::new().open();
-        let submissions = Submissions::new(store.reader(), Arc::clone(&messages));
+        let submissions = Submissions::new(store.reader(), Rooms::of_default(Arc::clone(messages.blobs())));
         let id = JobId([5; 16]);
         assert!(matches!(submissions.get(id), Err(CatalogError::NoJob { job }) if job == id));
         let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };

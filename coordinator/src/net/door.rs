@@ -14,7 +14,7 @@ use std::{
     os::{fd::AsFd, unix::fs::FileExt},
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -24,6 +24,7 @@ use std::{
 use blake3::Hash;
 use bytes::Bytes;
 use longshore_blobs::{BlobStore, Handover};
+use longshore_core::Namespace;
 use longshore_local::door::{Connection, Listener};
 use longshore_proto::{
     Digest,
@@ -32,6 +33,7 @@ use longshore_proto::{
 
 use crate::{
     error::{Error, Refused},
+    kept::rooms::{Rooms, WeakRooms},
     limits,
     net::codes,
     room::DiskRoom,
@@ -47,7 +49,7 @@ const TICKET_BYTES: usize = 16;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection through the door may do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
     /// Hand in.
     pub put: bool,
@@ -55,11 +57,15 @@ pub struct Rights {
     pub get: bool,
     /// What it hands in are the outputs of accepted work, for which some room is kept free.
     pub of_worker: bool,
+    /// Whose blobs it is about.
+    pub namespace: Namespace,
 }
 
 impl Rights {
-    /// Of a process of the coordinator's own user.
-    const OWN: Self = Self { put: true, get: true, of_worker: false };
+    /// Of a process of the coordinator's own user that has shown no ticket: about what nobody has to name.
+    fn own() -> Self {
+        Self { put: true, get: true, ..Self::default() }
+    }
 }
 
 /// Tickets that nobody has used.
@@ -95,9 +101,9 @@ pub struct Door {
 
 impl Door {
     /// Opens a door; `None` where blobs are no files, and, with a warning, where it cannot be done: nobody needs it.
-    pub fn open(listener: io::Result<Listener>, blobs: &Arc<dyn BlobStore>, room: DiskRoom) -> Option<Self> {
-        blobs.handover()?;
-        let session = DoorSession { blobs: Arc::downgrade(blobs), room, tickets: Arc::default() };
+    pub fn open(listener: io::Result<Listener>, rooms: &Rooms, room: DiskRoom) -> Option<Self> {
+        rooms.of(&Namespace::default()).handover()?;
+        let session = DoorSession { rooms: rooms.downgrade(), room, tickets: Arc::default() };
         let opened = listener.and_then(|listener| listen(listener, &session));
         let listener = opened.inspect_err(|error| {
             tracing::warn!(%error, "descriptors cannot be handed over: large blobs go through the connection");
@@ -185,7 +191,7 @@ impl Drop for Leaving {
 #[derive(Clone)]
 struct DoorSession {
     /// Not held while nothing is asked, so that the blobs end with the coordinator.
-    blobs: Weak<dyn BlobStore>,
+    rooms: WeakRooms,
     room: DiskRoom,
     tickets: Arc<Tickets>,
 }
@@ -197,17 +203,20 @@ impl DoorSession {
             return;
         }
         let same_user = connection.is_same_user();
-        let mut rights = if same_user { Rights::OWN } else { Rights::default() };
+        let mut rights = if same_user { Rights::own() } else { Rights::default() };
         while let Ok((ask, descriptor)) = connection.receive::<DoorAsk>() {
-            let Some(blobs) = self.blobs.upgrade() else { return };
+            let Some(rooms) = self.rooms.upgrade() else { return };
             let answered = match &ask.ask {
                 Some(Ask::Enter(ticket)) => self.enter(ticket).map(|entered| {
                     rights = entered;
                     (DoorAnswer::default(), None)
                 }),
-                _ => self.answer(&*blobs, ask, descriptor.map(File::from), rights, same_user),
+                _ => {
+                    let blobs = rooms.of(&rights.namespace);
+                    self.answer(&*blobs, ask, descriptor.map(File::from), &rights, same_user)
+                }
             };
-            drop(blobs);
+            drop(rooms);
             let sent = match answered {
                 Ok((answer, file)) => connection.send(&answer, file.as_ref().map(AsFd::as_fd)),
                 Err(error) => {
@@ -232,7 +241,7 @@ impl DoorSession {
         blobs: &dyn BlobStore,
         ask: DoorAsk,
         file: Option<File>,
-        rights: Rights,
+        rights: &Rights,
         same_user: bool,
     ) -> Result<(DoorAnswer, Option<File>), Error> {
         let done = DoorAnswer::default();
@@ -259,7 +268,7 @@ impl DoorSession {
         blobs: &dyn BlobStore,
         path: &Path,
         file: Option<File>,
-        rights: Rights,
+        rights: &Rights,
         same_user: bool,
     ) -> Result<Hash, Error> {
         if !same_user {
@@ -270,11 +279,11 @@ impl DoorSession {
         Ok(files(blobs)?.adopt_link(path, &file)?)
     }
 
-    fn ensure_room(&self, rights: Rights) -> Result<(), Error> {
+    fn ensure_room(&self, rights: &Rights) -> Result<(), Error> {
         if rights.of_worker { self.room.ensure_for_outputs() } else { self.room.ensure() }
     }
 
-    fn put(&self, blobs: &dyn BlobStore, start: &BlobStart, file: Option<File>, rights: Rights) -> Result<(), Error> {
+    fn put(&self, blobs: &dyn BlobStore, start: &BlobStart, file: Option<File>, rights: &Rights) -> Result<(), Error> {
         let digest = checked(&start.digest)?;
         let file = file.ok_or_else(|| Error::invalid("no descriptor came along"))?;
         let unreadable = |error: io::Error| Error::invalid(format!("the descriptor cannot be read: {error}"));
@@ -335,30 +344,32 @@ mod tests {
 
     struct World {
         dir: tempfile::TempDir,
+        rooms: Rooms,
         blobs: Arc<dyn BlobStore>,
         door: Door,
     }
 
     fn world() -> World {
         let dir = tempfile::tempdir().unwrap();
-        let blobs = local(&dir.path().join("blobs"));
-        let door = open(&dir.path().join("door"), &blobs);
-        World { dir, blobs, door }
+        let rooms = local(dir.path());
+        let door = open(&dir.path().join("door"), &rooms);
+        let blobs = rooms.of(&Namespace::default());
+        World { dir, rooms, blobs, door }
     }
 
-    fn local(dir: &Path) -> Arc<dyn BlobStore> {
-        Arc::new(longshore_blobs::LocalBlobs::open(dir, &[], false).unwrap().blobs)
+    fn local(dir: &Path) -> Rooms {
+        Rooms::open(dir, &[], false).unwrap().rooms
     }
 
-    fn open(path: &Path, blobs: &Arc<dyn BlobStore>) -> Door {
-        Door::open(Listener::open(path), blobs, DiskRoom::of(path.parent().unwrap())).unwrap()
+    fn open(path: &Path, rooms: &Rooms) -> Door {
+        Door::open(Listener::open(path), rooms, DiskRoom::of(path.parent().unwrap())).unwrap()
     }
 
     impl World {
         /// The answers to packets of one connection which has no rights of its own.
         fn ask_as_stranger(&self, asks: impl IntoIterator<Item = Ask>) -> Vec<u32> {
             let guest = DoorSession {
-                blobs: Arc::downgrade(&self.blobs),
+                rooms: self.rooms.downgrade(),
                 room: DiskRoom::of(self.dir.path()),
                 tickets: Arc::clone(&self.door.session.tickets),
             };
@@ -368,7 +379,7 @@ mod tests {
                 ask => {
                     let ask = DoorAsk { ask: Some(ask), ..DoorAsk::default() };
                     let file = File::open(self.dir.path().join("input")).ok();
-                    guest.answer(&*self.blobs, ask, file, rights, false).map(|_| ())
+                    guest.answer(&*self.rooms.of(&rights.namespace), ask, file, &rights, false).map(|_| ())
                 }
             };
             asks.into_iter()
@@ -460,14 +471,14 @@ mod tests {
         let content = vec![3; 100_000];
         let digest = blake3::hash(&content);
         assert_eq!(world.put(&content, &content), 0);
-        let World { dir, blobs, door } = world;
-        drop((door, blobs));
+        let World { dir, rooms, blobs, door } = world;
+        drop((door, blobs, rooms));
         let find = |name: &str| walk(&dir.path().join("blobs")).into_iter().find(|path| path.ends_with(name)).unwrap();
         let file = find(digest.to_hex().as_str());
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         fs::write(&file, vec![4; 100_000]).unwrap();
-        let blobs = local(&dir.path().join("blobs"));
-        let door = open(&dir.path().join("second door"), &blobs);
+        let rooms = local(dir.path());
+        let door = open(&dir.path().join("second door"), &rooms);
         let connection = Connection::open(Path::new(&door.path().unwrap())).unwrap();
         let get = DoorAsk { ask: Some(Ask::Get(bytes_of(&digest))), verified: true };
         connection.send(&get, None).unwrap();
@@ -515,6 +526,24 @@ mod tests {
     }
 
     #[test]
+    fn a_ticket_is_for_the_blobs_of_one_namespace() {
+        let world = world();
+        let content = [7; 100_000];
+        assert_eq!(world.put(&content, &content), 0);
+        let digest = bytes_of(&blake3::hash(&content));
+        let get = || Ask::Get(digest.clone());
+        let put = || Ask::Put(BlobStart { digest: digest.clone(), size: content.len() as u64 });
+        let vision = Namespace::named("vision");
+        let ticket = || {
+            let rights = Rights { put: true, get: true, of_worker: false, namespace: vision.clone() };
+            Ask::Enter(world.door.ticket(rights).unwrap())
+        };
+        assert_eq!(world.ask_as_stranger([ticket(), get()]), [0, Code::NotFound as u32]);
+        assert_eq!(world.ask_as_stranger([ticket(), put(), get()]), [0, 0, 0]);
+        assert!(world.rooms.of(&vision).contains(&blake3::hash(&content)));
+    }
+
+    #[test]
     fn a_door_that_has_moved_is_there_and_nowhere_else() {
         let world = world();
         let before = world.door.path().unwrap();
@@ -525,14 +554,14 @@ mod tests {
 
     #[test]
     fn so_many_tickets_wait_and_no_more() {
-        let World { dir: _dir, blobs: _blobs, door } = world();
+        let World { dir: _dir, rooms: _rooms, blobs: _blobs, door } = world();
         let given = (0..limits::DOOR_TICKETS + 1).filter_map(|_| door.ticket(Rights::default())).count();
         assert_eq!(given, limits::DOOR_TICKETS);
     }
 
     #[test]
     fn a_closed_door_lets_nobody_in() {
-        let World { dir: _dir, blobs: _blobs, door } = world();
+        let World { dir: _dir, rooms: _rooms, blobs: _blobs, door } = world();
         let path = std::path::PathBuf::from(door.path().unwrap());
         drop(door);
         // Whoever got in at the last moment is not answered.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use longshore_blobs::Holding;
-use longshore_core::{ItemKey, Ledger, Settings};
+use longshore_core::{ItemKey, Ledger, Namespace, Settings};
 use longshore_proto::Digest;
 use longshore_store::{Entry, Options, SledStore, Store};
 use prost::Message;
@@ -97,7 +97,10 @@ async fn format_3_is_opened_with_everything_that_was_kept() {
     tokio::task::block_in_place(|| check_details(&coordinator.catalog));
     let held = inventory::load(coordinator.catalog.reader()).unwrap();
     let file = Holding::File { digest: blake3::hash(&contents::large()), size: 70_000 };
+    let held: Vec<Holding> = held.into_iter().filter(|(whose, _)| whose.is_default()).map(|(_, held)| held).collect();
     assert_eq!(held, [Holding::Pack { number: 1, bytes: 31_219, damaged: 0 }, file]);
+    let whose = coordinator.driver.read(|core| core.ledger().jobs().all(|job| job.record.namespace.is_default()));
+    assert!(whose.await.unwrap(), "what was before there were others is the default namespace's");
     coordinator.driver.stop().await;
 }
 
@@ -111,14 +114,17 @@ fn check_details(catalog: &Catalog) {
         }
     }
     let large = blake3::hash(&contents::large());
-    assert!(catalog.blobs().get(&large).unwrap() == contents::large());
+    assert!(catalog.rooms().of(&Namespace::default()).get(&large).unwrap() == contents::large());
     let item = |job, stage, index| ItemKey { job, stage, index };
     for (stage, index) in (0..2).flat_map(|stage| (0..contents::SUCCESSES).map(move |index| (stage, index))) {
         let item = item(contents::SUCCEEDED, stage, index);
         let (success, outcome) = catalog.outcome(&item).unwrap().unwrap();
         assert!(success);
         if item == contents::LISTED {
-            assert_eq!(catalog.outputs(outcome).unwrap(), contents::listed().blobs);
+            assert_eq!(
+                catalog.outputs(&catalog.room_of(item.job).unwrap(), outcome).unwrap(),
+                contents::listed().blobs
+            );
         } else {
             assert_eq!(outcome, contents::success(&item));
         }
@@ -132,7 +138,7 @@ fn check_details(catalog: &Catalog) {
     assert_eq!(trouble, Some((1 + 2 + 5, contents::failure())));
     let spec = contents::service();
     let digest = Digest::of(&spec.encode_to_vec());
-    assert_eq!(catalog.service_spec(digest).unwrap(), spec);
+    assert_eq!(catalog.room(&Namespace::default()).service_spec(digest).unwrap(), spec);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Order, ReplicaKey, Role, Source};
+use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Namespace, Order, ReplicaKey, Role, Source};
 use longshore_proto::{
     Digest,
     v1::{self, NamedBlob, to_worker},
@@ -12,8 +12,8 @@ use longshore_proto::{
 use crate::{
     drive::deployed::Deployed,
     error::chain,
-    kept::{catalog::Catalog, error::CatalogError, inputs::Inputs},
-    replica::replica_id,
+    kept::{catalog::Catalog, error::CatalogError, inputs::Inputs, messages::Messages},
+    replica::{namespace_on_wire, replica_id},
     workers::sessions::Proof,
 };
 
@@ -36,11 +36,20 @@ struct OpenJob {
     id: JobId,
     bytes: Bytes,
     inputs: Option<Inputs>,
+    room: Option<Messages>,
 }
 
 impl OpenJob {
     fn new(id: JobId) -> Self {
-        Self { id, bytes: job_bytes(id), inputs: None }
+        Self { id, bytes: job_bytes(id), inputs: None, room: None }
+    }
+
+    /// The blobs of its namespace.
+    fn room(&mut self, catalog: &Catalog) -> Result<&Messages, CatalogError> {
+        match &mut self.room {
+            Some(room) => Ok(room),
+            none => Ok(none.insert(catalog.room_of(self.id)?)),
+        }
     }
 
     fn input(&mut self, catalog: &Catalog, index: u64) -> Result<NamedBlob, CatalogError> {
@@ -149,7 +158,7 @@ impl OrderWriter {
             stage: u32::from(item.stage),
             job_name: submission.name().to_owned(),
             spec: submission.stages().get(usize::from(item.stage)).cloned(),
-            namespace: String::new(),
+            namespace: namespace_on_wire(submission.room().namespace()),
         });
         self.told.insert((item.job, item.stage));
         Ok(())
@@ -172,10 +181,11 @@ impl OrderWriter {
             let lists = self.catalog.everything(item.job, item.stage.saturating_sub(1))?;
             match lists.as_slice() {
                 [only] if only.count <= INLINE_PARTS => {
-                    attempt.inputs = self.catalog.listed(only)?;
+                    let room = job.room(&self.catalog)?;
+                    attempt.inputs = room.listed(only)?;
                     let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= MESSAGE_BYTES as u64;
                     if small {
-                        attempt.inputs.iter_mut().try_for_each(|input| self.catalog.inline(input))?;
+                        attempt.inputs.iter_mut().try_for_each(|input| room.inline(input))?;
                     }
                 }
                 _ => attempt.inputs_refs = lists,
@@ -185,7 +195,7 @@ impl OrderWriter {
                 Source::Input => job.input(&self.catalog, item.index)?,
                 other => self.catalog.source(&item, other)?,
             };
-            self.catalog.inline(&mut input)?;
+            job.room(&self.catalog)?.inline(&mut input)?;
             attempt.path.clone_from(&input.path);
             attempt.inputs.push(input);
         }
@@ -208,7 +218,7 @@ impl OrderWriter {
                 container: leaf.container.clone(),
                 shards: leaf.shards,
                 concurrency: leaf.concurrency,
-                data: leaf.data.get(shard as usize).map(|list| self.sized(list)),
+                data: leaf.data.get(shard as usize).map(|list| self.sized(&key.service.namespace, list)),
             },
             Role::Merge => {
                 let merge = entry.spec.merge.as_ref()?;
@@ -226,8 +236,9 @@ impl OrderWriter {
 
 impl OrderWriter {
     /// A client's list with its size, which a worker needs to fetch it.
-    fn sized(&self, list: &v1::BlobListRef) -> v1::BlobListRef {
-        let size = Digest::try_from(&list.digest).ok().and_then(|digest| self.catalog.size(digest)).unwrap_or_default();
+    fn sized(&self, namespace: &Namespace, list: &v1::BlobListRef) -> v1::BlobListRef {
+        let room = self.catalog.room(namespace);
+        let size = Digest::try_from(&list.digest).ok().and_then(|digest| room.size(digest)).unwrap_or_default();
         v1::BlobListRef { size, ..list.clone() }
     }
 }

@@ -1,10 +1,8 @@
 //! What workers report, made ready for the core: outputs stored, logs stored, words bounded, blame laid.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use longshore_blobs::PutError;
-use longshore_core::{AttemptId, Blame, End, Finished, ItemKey, JobId};
+use longshore_core::{AttemptId, Blame, Clientele, End, Finished, ItemKey, JobId};
 use longshore_proto::{
     Digest, SMALL_BLOB_BYTES,
     v1::{self, BlobList, BlobListRef, Failure, FailureClass, NamedBlob, Outcome},
@@ -14,7 +12,7 @@ use prost::Message;
 use crate::{
     api::validate,
     error::{Error, chain},
-    kept::catalog::Catalog,
+    kept::{catalog::Catalog, messages::Messages},
     limits,
 };
 
@@ -54,6 +52,8 @@ impl From<Breach> for Error {
 /// Why reported outputs cannot be kept: the attempt has failed.
 #[derive(Debug, thiserror::Error)]
 enum BadOutput {
+    #[error("the worker reports outputs for a job that is none of its own")]
+    NoJob,
     #[error("the worker reports {count} outputs, more than {}", limits::OUTPUTS)]
     TooMany { count: usize },
     #[error("the worker reports an output")]
@@ -68,20 +68,53 @@ enum BadOutput {
     Put(#[from] PutError),
 }
 
-/// Turns one reported result into what the core takes in, or says how the worker broke the contract.
-pub fn take_in(catalog: &Arc<Catalog>, worker: &str, result: v1::Result) -> Result<Finished, Breach> {
+/// Takes in the results of one message of a worker, which may be given work of these namespaces.
+pub struct Taker<'a> {
+    catalog: &'a Catalog,
+    worker: &'a str,
+    clientele: &'a Clientele,
+    /// The blobs of the job that the last one was of: neighbours come together. None where there is no such job for this worker.
+    room: Option<(JobId, Option<Messages>)>,
+}
+
+impl<'a> Taker<'a> {
+    /// Nothing has come yet.
+    pub fn new(catalog: &'a Catalog, worker: &'a str, clientele: &'a Clientele) -> Self {
+        Self { catalog, worker, clientele, room: None }
+    }
+
+    /// Turns one reported result into what the core takes in, or says how the worker broke the contract.
+    pub fn take_in(&mut self, result: v1::Result) -> Result<Finished, Breach> {
+        let item = item_of(&result.job_id, result.stage, result.index)?;
+        let room = match self.room.take() {
+            Some((job, room)) if job == item.job => room,
+            _ => self.room_of(item.job),
+        };
+        let finished = take_in(room.as_ref(), self.worker, item, result);
+        self.room = Some((item.job, room));
+        finished
+    }
+
+    /// Where what was made for the job is kept; none for a worker that has no business with it.
+    fn room_of(&self, job: JobId) -> Option<Messages> {
+        let room = self.catalog.room_of(job);
+        let room = room.inspect_err(|error| tracing::warn!(%job, error = chain(error), "a result of no job")).ok()?;
+        self.clientele.has(room.namespace()).then_some(room)
+    }
+}
+
+fn take_in(room: Option<&Messages>, worker: &str, item: ItemKey, result: v1::Result) -> Result<Finished, Breach> {
     let id = result.id.ok_or(Breach::NoAttempt)?;
-    let item = item_of(&result.job_id, result.stage, result.index)?;
     let mut outcome = Outcome {
         worker: worker.to_owned(),
         attempt: result.attempt,
         duration_us: result.duration_us,
-        stdout_digest: keep_log(catalog, &result.stdout_log),
-        stderr_digest: keep_log(catalog, &result.stderr_log),
+        stdout_digest: keep_log(room, &result.stdout_log),
+        stderr_digest: keep_log(room, &result.stderr_log),
         ..Outcome::default()
     };
     let end = match result.end.ok_or(Breach::NoEnd)? {
-        v1::result::End::Success(success) => match keep_outputs(catalog, success.outputs, &mut outcome) {
+        v1::result::End::Success(success) => match keep_outputs(room, success.outputs, &mut outcome) {
             Ok(outputs) => End::Succeeded { outputs, detail: outcome.encode_to_vec() },
             Err(error) => {
                 let (class, message) = (FailureClass::Infrastructure.into(), chain(&error));
@@ -140,11 +173,11 @@ fn blame(class: FailureClass) -> Blame {
 }
 
 /// Logs are a help, not a result: one that cannot be stored is left out.
-fn keep_log(catalog: &Catalog, log: &Bytes) -> Bytes {
-    if log.is_empty() {
+fn keep_log(room: Option<&Messages>, log: &Bytes) -> Bytes {
+    let Some(room) = room.filter(|_| !log.is_empty()) else {
         return Bytes::new();
-    }
-    match catalog.put_bytes(log) {
+    };
+    match room.put_bytes(log) {
         Ok(digest) => digest.to_wire(),
         Err(error) => {
             tracing::warn!(%error, "a log cannot be stored");
@@ -154,7 +187,8 @@ fn keep_log(catalog: &Catalog, log: &Bytes) -> Bytes {
 }
 
 /// Stores what travels along and checks that the rest is here; answers how many outputs there are.
-fn keep_outputs(catalog: &Catalog, outputs: Vec<NamedBlob>, outcome: &mut Outcome) -> Result<u64, BadOutput> {
+fn keep_outputs(room: Option<&Messages>, outputs: Vec<NamedBlob>, outcome: &mut Outcome) -> Result<u64, BadOutput> {
+    let room = room.ok_or(BadOutput::NoJob)?;
     if outputs.len() > limits::OUTPUTS {
         return Err(BadOutput::TooMany { count: outputs.len() });
     }
@@ -162,11 +196,11 @@ fn keep_outputs(catalog: &Catalog, outputs: Vec<NamedBlob>, outcome: &mut Outcom
     let mut list = BlobList::default();
     for mut output in outputs {
         validate::path(&output.path)?;
-        keep_output(catalog, &mut output)?;
+        keep_output(room, &mut output)?;
         list.blobs.push(output);
     }
     if list.encoded_len() > limits::RECORD_DETAIL_BYTES {
-        let digest = catalog.put(&list)?;
+        let digest = room.put(&list)?;
         outcome.outputs_ref = Some(BlobListRef { digest: digest.to_wire(), count, size: list.encoded_len() as u64 });
     } else {
         outcome.outputs = Some(list);
@@ -174,15 +208,15 @@ fn keep_outputs(catalog: &Catalog, outputs: Vec<NamedBlob>, outcome: &mut Outcom
     Ok(count)
 }
 
-fn keep_output(catalog: &Catalog, output: &mut NamedBlob) -> Result<(), BadOutput> {
+fn keep_output(room: &Messages, output: &mut NamedBlob) -> Result<(), BadOutput> {
     let path = || output.path.clone();
     let digest = Digest::try_from(&output.digest).map_err(|_| BadOutput::NoDigest { path: path() })?.into();
     match &output.inline {
         Some(bytes) if bytes.len() as u64 == output.size && bytes.len() <= SMALL_BLOB_BYTES => {
-            catalog.blobs().append_small(&digest, bytes)?;
+            room.blobs().append_small(&digest, bytes)?;
         }
         Some(bytes) => return Err(BadOutput::Size { path: path(), bytes: bytes.len(), size: output.size }),
-        None if catalog.blobs().contains(&digest) => {}
+        None if room.blobs().contains(&digest) => {}
         None => return Err(BadOutput::NeverPut { path: path() }),
     }
     output.inline = None;
@@ -200,17 +234,21 @@ fn truncate(text: &mut String, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
-    use longshore_blobs::LocalBlobs;
+    use std::sync::Arc;
+
+    use longshore_core::{JobRecord, JobSpec, JobState, Namespace, StageKind, StageSpec};
+    use longshore_drive::Page as _;
     use longshore_proto::v1::result::End as Told;
     use longshore_store::{MemoryDisk, Store};
 
     use super::*;
+    use crate::kept::{messages::tests::messages, rooms::Rooms};
 
-    fn catalog() -> (tempfile::TempDir, Arc<Catalog>) {
-        let dir = tempfile::tempdir().unwrap();
-        let blobs = Arc::new(LocalBlobs::open(dir.path().join("blobs"), &[], false).unwrap().blobs);
-        (dir, Arc::new(Catalog::new(MemoryDisk::new().open().reader(), blobs)))
-    }
+    const STAGE: StageSpec =
+        StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
+
+    /// The item that results are of.
+    const ITEM: ItemKey = ItemKey { job: JobId([7; 16]), stage: 1, index: 5 };
 
     fn output(path: &str, content: &'static [u8]) -> NamedBlob {
         let digest = Digest::of(content).to_wire();
@@ -228,8 +266,8 @@ mod tests {
     }
 
     /// What is kept of it, or the words of its failure.
-    fn kept(catalog: &Arc<Catalog>, result: v1::Result) -> Result<(u64, Outcome), String> {
-        match take_in(catalog, "one", result).unwrap().end {
+    fn kept(room: &Messages, result: v1::Result) -> Result<(u64, Outcome), String> {
+        match take_in(Some(room), "one", ITEM, result).unwrap().end {
             End::Succeeded { outputs, detail } => Ok((outputs, Outcome::decode(&*detail).unwrap())),
             End::Failed { detail, .. } => Err(Outcome::decode(&*detail).unwrap().failure.unwrap().message),
             End::Returned => panic!("nothing was returned"),
@@ -238,27 +276,28 @@ mod tests {
 
     #[test]
     fn outputs_that_come_along_are_stored_and_named_without_their_bytes() {
-        let (_dir, catalog) = catalog();
-        let (count, outcome) = kept(&catalog, success(vec![output("a", b"first"), output("b/c", b"")])).unwrap();
+        let (_dir, room) = messages();
+        let (count, outcome) = kept(&room, success(vec![output("a", b"first"), output("b/c", b"")])).unwrap();
         assert_eq!((count, outcome.worker.as_str(), outcome.duration_us), (2, "one", 9));
         let blobs = outcome.outputs.unwrap().blobs;
         assert!(blobs.iter().all(|blob| blob.inline.is_none()) && blobs[1].path == "b/c");
-        assert_eq!(catalog.size(Digest::of(b"first")), Some(5));
+        assert_eq!(room.size(Digest::of(b"first")), Some(5));
     }
 
     #[test]
     fn many_outputs_are_kept_in_a_list_of_their_own() {
-        let (_dir, catalog) = catalog();
+        let (_dir, room) = messages();
         let outputs: Vec<_> = (0..100).map(|at| output(&format!("dir/{at}"), b"same")).collect();
-        let (count, outcome) = kept(&catalog, success(outputs)).unwrap();
+        let (count, outcome) = kept(&room, success(outputs)).unwrap();
         assert!(outcome.outputs.is_none() && outcome.encoded_len() < limits::RECORD_DETAIL_BYTES);
-        assert_eq!((count, catalog.outputs(outcome).unwrap().len()), (100, 100));
+        let listed = room.listed(&outcome.outputs_ref.unwrap()).unwrap();
+        assert_eq!((count, listed.len()), (100, 100));
     }
 
     #[test]
     fn outputs_that_are_not_as_told_fail_the_attempt_with_words() {
-        let (_dir, catalog) = catalog();
-        let bad = |output: NamedBlob| kept(&catalog, success(vec![output])).unwrap_err();
+        let (_dir, room) = messages();
+        let bad = |output: NamedBlob| kept(&room, success(vec![output])).unwrap_err();
         let nowhere = NamedBlob { inline: None, ..output("a", b"nowhere") };
         assert!(bad(nowhere).contains("never put it"));
         assert!(bad(NamedBlob { size: 9, ..output("a", b"first") }).contains("with 5 bytes of 9"));
@@ -267,13 +306,14 @@ mod tests {
         );
         assert!(bad(output("../a", b"")).contains("../a"));
         let many = vec![output("a", b""); limits::OUTPUTS + 1];
-        assert!(kept(&catalog, success(many)).unwrap_err().contains("more than"));
+        assert!(kept(&room, success(many)).unwrap_err().contains("more than"));
     }
 
     #[test]
     fn a_result_that_names_nothing_breaks_the_contract() {
-        let (_dir, catalog) = catalog();
-        let breach = |result| take_in(&catalog, "one", result).unwrap_err();
+        let (_dir, room) = messages();
+        let catalog = Catalog::new(MemoryDisk::new().open().reader(), Rooms::of_default(Arc::clone(room.blobs())));
+        let breach = |result| Taker::new(&catalog, "one", &Clientele::Everybody).take_in(result).unwrap_err();
         let whole = || success(Vec::new());
         assert_eq!(breach(v1::Result { id: None, ..whole() }), Breach::NoAttempt);
         assert_eq!(breach(v1::Result { end: None, ..whole() }), Breach::NoEnd);
@@ -283,11 +323,11 @@ mod tests {
 
     #[test]
     fn failures_are_shortened_and_blamed_by_their_class() {
-        let (_dir, catalog) = catalog();
+        let (_dir, room) = messages();
         let failed = |class: FailureClass| {
             let message = "é".repeat(1_000);
             let failure = Failure { class: class.into(), message, stderr_tail: vec![1; 9_000].into(), code: 1 };
-            match take_in(&catalog, "one", result(Told::Failure(failure))).unwrap().end {
+            match take_in(Some(&room), "one", ITEM, result(Told::Failure(failure))).unwrap().end {
                 End::Failed { blame, detail } => (blame, Outcome::decode(&*detail).unwrap().failure.unwrap()),
                 other => panic!("{other:?}"),
             }
@@ -298,5 +338,38 @@ mod tests {
         assert_eq!(failed(FailureClass::Command).0, Blame::Hopeless);
         assert_eq!(failed(FailureClass::SlotLost).0, Blame::Slot);
         assert_eq!(failed(FailureClass::Infrastructure).0, Blame::Infrastructure);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_result_for_a_job_that_is_none_of_the_workers() {
+        let (_dir, room) = messages();
+        let mut store = MemoryDisk::new().open();
+        let mut writer = crate::kept::records::Writer::default();
+        writer.add(vec![longshore_core::Record::Job(JobRecord {
+            id: ITEM.job,
+            namespace: Namespace::named("vision"),
+            key: String::new(),
+            spec: JobSpec { stages: vec![STAGE; 2], priority: 0 },
+            inputs: 1,
+            detail: [1; 32],
+            state: JobState::Running,
+            reason: String::new(),
+            submitted_ms: 1,
+            ended_ms: 0,
+        })]);
+        store.commit(longshore_store::Epoch::default(), &writer.finish()).unwrap();
+        let catalog = Catalog::new(store.reader(), Rooms::of_default(Arc::clone(room.blobs())));
+        let told = |clientele: &Clientele, job: u8| {
+            let mut result = success(vec![output("a", b"")]);
+            result.job_id = Bytes::from(vec![job; 16]);
+            match Taker::new(&catalog, "one", clientele).take_in(result).unwrap().end {
+                End::Failed { detail, .. } => Outcome::decode(&*detail).unwrap().failure.unwrap().message,
+                other => format!("{other:?}"),
+            }
+        };
+        let audio = Clientele::Only([Namespace::named("audio")].into());
+        let none_of_its_own = "the worker reports outputs for a job that is none of its own";
+        assert_eq!(told(&audio, 7), none_of_its_own);
+        assert_eq!(told(&Clientele::Everybody, 8), none_of_its_own, "nor of one that is not there, in the same words");
     }
 }

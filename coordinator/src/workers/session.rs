@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{
     orders::{OrderWriter, Unreadable},
     recent_failures::RecentFailures,
-    results::{self, Breach},
+    results::{self, Breach, Taker},
     sessions::{About, Given, Orders, Session, Sessions},
     tunnels::{Tunnel, Tunnels},
 };
@@ -62,7 +62,7 @@ impl Agents {
         let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
         let worker = peer.worker;
         let clientele = self.driver.peek(move |core| core.ledger().clientele(worker)).await?;
-        let hello = said(hello, clientele)?;
+        let hello = said(hello, clientele.clone())?;
         let name = hello.name.clone();
         let (session, proof, orders) = Session::new(peer.worker, about);
         self.driver.hello(peer, hello, session).await?;
@@ -70,7 +70,7 @@ impl Agents {
         let writer = OrderWriter::new(catalog, deployed, self.epoch, self.lease_ms, proof);
         let (down, told) = mpsc::channel(64);
         tokio::spawn(carry_orders(self.driver.clone(), peer, writer, orders, down.clone()));
-        Ok((Link { agents: self.clone(), peer, name, down }, told))
+        Ok((Link { agents: self.clone(), peer, name, clientele, down }, told))
     }
 
     /// Takes in a worker's stream for calls to its replicas.
@@ -124,6 +124,7 @@ pub struct Link {
     agents: Agents,
     peer: Peer,
     name: String,
+    clientele: Clientele,
     down: Down,
 }
 
@@ -172,9 +173,10 @@ impl Link {
     }
 
     fn take_in(&self, results: Vec<v1::Result>) -> Result<Vec<Finished>, Breach> {
+        let mut taker = Taker::new(&self.agents.catalog, &self.name, &self.clientele);
         let take_in = |result| {
             self.agents.failures.note(&result);
-            results::take_in(&self.agents.catalog, &self.name, result)
+            taker.take_in(result)
         };
         results.into_iter().map(take_in).collect()
     }

@@ -63,6 +63,7 @@ impl blobs_server::Blobs for BlobsService {
             put: gate::may(&caller, "/longshore.v1.Blobs/Put"),
             get: gate::may(&caller, "/longshore.v1.Blobs/Get"),
             of_worker: self.is_of_worker(&request),
+            namespace: caller.namespace.clone(),
         };
         let told = self.door.as_ref().and_then(|door| Some((door.path()?, door.ticket(rights)?)));
         let told = told.map(|(socket, ticket)| v1::DoorResponse { socket, ticket });

@@ -1,9 +1,9 @@
 //! What the checked-in data directories hold: every kind of record, in every state, and blobs of both kinds.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use bytes::Bytes;
-use longshore_blobs::{BlobStore, LocalBlobs};
+use longshore_blobs::BlobStore;
 use longshore_core::{
     ItemKey, JobId, JobRecord, JobSpec, JobState, Namespace, OutcomeRecord, Record, ServiceName, ServicePlan,
     ServiceRecord, StageKind, StageSpec, TroubleRecord, WorkerId, WorkerRecord,
@@ -14,7 +14,7 @@ use longshore_store::{Epoch, Options, SledStore};
 use prost::Message;
 
 use crate::{
-    kept::{directory, records::Writer},
+    kept::{directory, records::Writer, rooms::Rooms},
     open::{begin_epoch, start_committer},
 };
 
@@ -204,10 +204,11 @@ pub fn write(dir: &Path) {
     directory::claim(dir, &dir.join("store")).unwrap();
     let options = Options { ballast_bytes: 0, ..Options::default() };
     let (mut store, _) = SledStore::open(&dir.join("store"), &options).unwrap();
-    let blobs: Arc<dyn BlobStore> = Arc::new(LocalBlobs::open(dir.join("blobs"), &[], false).unwrap().blobs);
+    let rooms = Rooms::open(dir, &[], false).unwrap().rooms;
+    let blobs = rooms.of(&Namespace::default());
     let epoch = begin_epoch(&mut store, Epoch(EPOCH_KEPT)).unwrap();
     keep_blobs(&*blobs);
-    let committer = start_committer(store, epoch, blobs).unwrap();
+    let committer = start_committer(store, epoch, rooms.clone()).unwrap();
     let mut writer = Writer::default();
     writer.add(records());
     committer.submit(writer.finish(), Box::new(|kept| kept.unwrap()));
