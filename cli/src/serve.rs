@@ -142,9 +142,17 @@ pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<Exit
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
-    let config = agent::Config { token, ..config(&args.join, args.name, slots) };
-    agent::run(home, runtime, config, None, stop.cancelled_owned()).await?;
+    let config = agent::Config { token, may_end: true, ..config(&args.join, args.name, slots) };
+    agent::run(home, runtime, config, None, stop.cancelled_owned()).await.map_err(hinted)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// With what is to be done next.
+fn hinted(error: agent::AgentError) -> anyhow::Error {
+    match error.hint() {
+        Some(hint) => Failure::new(Exit::Failed, error.to_string()).hint(hint).into(),
+        None => error.into(),
+    }
 }
 
 /// The runtime that was asked for, ready to start containers.
@@ -194,7 +202,14 @@ fn private(data: &Path) -> Result<PathBuf> {
 }
 
 fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
-    agent::Config { coordinator: coordinator.to_owned(), token: None, name, slots: slots as usize, idle: IDLE }
+    agent::Config {
+        coordinator: coordinator.to_owned(),
+        token: None,
+        name,
+        slots: slots as usize,
+        idle: IDLE,
+        may_end: false,
+    }
 }
 
 fn open(data: &Path, args: &ServingArgs) -> Result<Coordinator> {

@@ -118,7 +118,12 @@ impl From<Unanswered> for Error {
 
 impl From<Ending> for Error {
     fn from(ending: Ending) -> Self {
-        Self::Unavailable(Unavailable::Ended, ending.to_string())
+        let why = ending.to_string();
+        match ending {
+            Ending::Replaced | Ending::Unknown => Self::Unavailable(Unavailable::Ended, why),
+            Ending::Taken { .. } => Self::Refused(Refused::Exists, why),
+            Ending::Revoked => Self::Refused(Refused::Denied, why),
+        }
     }
 }
 

@@ -5,4 +5,5 @@ pub mod recent_failures;
 pub mod results;
 pub mod session;
 pub mod sessions;
+pub mod told;
 pub mod tunnels;

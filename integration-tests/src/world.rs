@@ -29,6 +29,7 @@ mod faults;
 mod lies;
 mod life;
 mod links;
+mod lives;
 mod members;
 mod quiet;
 mod workers;

@@ -11,9 +11,12 @@ pub mod bounds;
 pub mod digest;
 pub mod namespace;
 pub mod path;
+pub mod tenure;
+pub mod version;
 
 pub use bounds::{CHUNK_BYTES, DIGEST_BYTES, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES};
 pub use digest::Digest;
+pub use tenure::Tenure;
 
 // Generated code documents itself in the .proto files.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)]

@@ -1,13 +1,25 @@
 //! The agent: everything of one worker, from its start to its goodbye.
 
-use std::{future::Future, io, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    panic::resume_unwind,
+    path::PathBuf,
+    pin::pin,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use futures_util::future::OptionFuture;
 use longshore_local::TokenSource;
 use longshore_proto::v1::ReplicaId;
 use longshore_root::Transport;
 use longshore_way::AddressError;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -17,7 +29,8 @@ use crate::{
         JoinError, Refused, calls,
         held::Held,
         joining::{self, Entered},
-        link::Link,
+        link::{GivenUp, Link},
+        orders::Orders,
         renewing::keep_renewed,
         report::report,
     },
@@ -25,6 +38,7 @@ use crate::{
     home::Home,
     replicas::Replicas,
     runtime::{Runtime, RuntimeError},
+    tenure::{Boottime, Tenure},
 };
 
 /// Bytes of inputs and data a worker keeps for the next time.
@@ -50,6 +64,8 @@ pub struct Config {
     pub slots: usize,
     /// How long a warm container is kept without work.
     pub idle: Duration,
+    /// Ends with an error when it is refused before it was ever welcome, instead of trying again: somebody sees that.
+    pub may_end: bool,
 }
 
 /// Why a worker cannot work.
@@ -74,6 +90,24 @@ pub enum AgentError {
         /// Why.
         source: JoinError,
     },
+    /// Another process is this worker.
+    #[error("cannot join the coordinator at {address}: {told}")]
+    Taken {
+        /// Where.
+        address: String,
+        /// What the coordinator says.
+        told: String,
+        /// The directory of the worker that was refused.
+        dir: PathBuf,
+    },
+    /// The coordinator is of a version that does not go with ours.
+    #[error("cannot join the coordinator at {address}: {told}")]
+    Version {
+        /// Where.
+        address: String,
+        /// What the coordinator says.
+        told: String,
+    },
     /// What an earlier life left cannot be removed.
     #[error("cannot remove what an earlier run of this worker left behind")]
     Sweep(#[from] RuntimeError),
@@ -92,6 +126,19 @@ impl AgentError {
         match error {
             JoinError::Address(error) => error.into(),
             source => Self::Join { address: address.to_owned(), source },
+        }
+    }
+
+    /// The next thing to do, where there is one.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Taken { dir, .. } => Some(format!(
+                "each worker needs a directory of its own: give this one another with --data, or, if {dir} was copied with a \
+                 machine or an image, make it a new worker: rm -r {dir}/worker-id {dir}/identity",
+                dir = dir.display()
+            )),
+            _ => None,
         }
     }
 }
@@ -121,10 +168,7 @@ pub async fn run(
     if let Ok(Err(source)) = timeout(ASKING, coordinator.ensure_not_refused()).await {
         return Err(AgentError::Refused { address: config.coordinator, source });
     }
-    let swept = runtime.sweep().await?;
-    if swept > 0 {
-        tracing::info!(containers = swept, "removed what an earlier run left behind");
-    }
+    let home = Arc::new(home);
     let path = |name: &str| home.dir().join(name);
     let directory = |path: PathBuf| move |source| AgentError::Directory { path, source };
     let cache = Cache::open_linking(&path("cache"), CACHE_BYTES, coordinator.fetcher(), Some(coordinator.linker()))
@@ -137,7 +181,6 @@ pub async fn run(
     let executor = Arc::new(executor);
     let replicas =
         Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas")).map_err(directory(path("replicas")))?;
-    let home = Arc::new(home);
     let renewal = identity.map(|identity| {
         let renewal = keep_renewed(coordinator.clone(), Arc::clone(&home), identity, longshore_trust::system_clock());
         tokio::spawn(renewal)
@@ -146,18 +189,25 @@ pub async fn run(
     let (results, to_tell) = mpsc::unbounded_channel();
     let reports = tokio::spawn(report(ends, coordinator.clone(), Arc::clone(&held), results.clone()));
     let leave = CancellationToken::new();
+    let tenure = Arc::new(Tenure::new(Boottime));
     let link = Link {
         coordinator: coordinator.clone(),
-        worker: home.id(),
+        home: Arc::clone(&home),
         incarnation: Uuid::new_v4(),
         name: config.name,
         slots: u32::try_from(config.slots).unwrap_or(u32::MAX),
-        runtime: runtime.name(),
-        executor: Arc::clone(&executor),
-        blobs: cache,
-        held,
-        results,
-        replicas: Arc::clone(&replicas),
+        may_end: config.may_end,
+        runtime: Arc::clone(&runtime),
+        orders: Orders {
+            executor: Arc::clone(&executor),
+            blobs: cache,
+            held,
+            results,
+            replicas: Arc::clone(&replicas),
+        },
+        tenure: Arc::clone(&tenure),
+        welcome: watch::Sender::new(0),
+        moved_in: AtomicBool::new(false),
     };
     let tunnel = match take_replicas {
         Some(take) => {
@@ -166,18 +216,39 @@ pub async fn run(
         }
         None => {
             let replicas = Arc::clone(&replicas);
-            let tunnel = calls::serve(coordinator, link.worker, link.incarnation, replicas, leave.clone());
+            let lives = (home.id(), link.incarnation);
+            let tunnel = calls::serve(coordinator, lives, replicas, link.welcome.subscribe(), leave.clone());
             Some(tokio::spawn(tunnel))
         }
     };
-    let link = tokio::spawn(link.keep_up(to_tell, leave.clone()));
-    stop.await;
+    let watch = tokio::spawn(async move { tenure.keep_watch().await });
+    let mut link = tokio::spawn(link.keep_up(to_tell, leave.clone()));
+    let ended = tokio::select! {
+        () = &mut stop => None,
+        ended = &mut link => Some(ended),
+    };
     tokio::join!(executor.shutdown(), replicas.shutdown());
     runtime.settle().await;
     leave.cancel();
+    let ended = match ended {
+        Some(ended) => ended,
+        None => link.await,
+    };
     // Whatever becomes of these, nothing is left to be done.
-    let _ = tokio::join!(link, OptionFuture::from(tunnel));
+    let _ = OptionFuture::from(tunnel).await;
     reports.abort();
     renewal.inspect(JoinHandle::abort);
-    Ok(())
+    watch.abort();
+    match ended {
+        Ok(ended) => ended.map_err(|why| error_of(why, config.coordinator, &home)),
+        Err(panicked) => panicked.try_into_panic().map_or(Ok(()), |panic| resume_unwind(panic)),
+    }
+}
+
+fn error_of(why: GivenUp, address: String, home: &Home) -> AgentError {
+    match why {
+        GivenUp::Taken(told) => AgentError::Taken { address, told, dir: home.dir().to_owned() },
+        GivenUp::Version(told) => AgentError::Version { address, told },
+        GivenUp::Sweep(error) => error.into(),
+    }
 }

@@ -7,8 +7,10 @@ mod door;
 pub(crate) mod held;
 pub(crate) mod joining;
 pub(crate) mod link;
+pub(crate) mod orders;
 pub(crate) mod renewing;
 pub(crate) mod report;
+mod session;
 
 pub use connection::{Coordinator, Refused};
 pub use joining::JoinError;

@@ -1,6 +1,7 @@
-//! The worker's own directory: who it is, and that nobody else uses it.
+//! The worker's own directory: who it is, that nobody else uses it, and which life was here before.
 
 mod identity;
+mod life;
 
 use std::{
     fs::{self, File},
@@ -22,7 +23,8 @@ const ID: &str = "worker-id";
 pub struct Home {
     id: Uuid,
     dir: PathBuf,
-    _lock: File,
+    previous: Option<Uuid>,
+    lock: File,
 }
 
 /// Why a directory cannot be a worker's home.
@@ -86,13 +88,29 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(HomeError::NoId(path)),
             Err(source) => return Err(HomeError::Io { path, source }),
         };
-        Ok(Self { id, dir, _lock: lock })
+        let previous = life::ended(&dir, &lock);
+        Ok(Self { id, dir, previous, lock })
     }
 
     /// The worker's id, for as long as the directory lives.
     #[must_use]
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// The life that was the last to be welcome somewhere from this very directory, if that has certainly ended: it cannot
+    /// be told of a directory that was copied or moved, nor after another start of the machine.
+    #[must_use]
+    pub fn previous(&self) -> Option<Uuid> {
+        self.previous
+    }
+
+    /// This life is welcome. It is there whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written: then nothing can be told of this life later.
+    pub fn keep_life(&self, life: Uuid) -> io::Result<()> {
+        life::keep(&self.dir, &self.lock, life)
     }
 
     /// The directory, absolute.
@@ -104,7 +122,7 @@ impl Home {
 
 /// What a worker keeps in its directory.
 fn is_ours(name: &str) -> bool {
-    [ID, "worker-id.new", identity::DIR, "cache", "replicas", "shim", "slots"].contains(&name)
+    [ID, "worker-id.new", identity::DIR, life::FILE, life::ASIDE, "cache", "replicas", "shim", "slots"].contains(&name)
 }
 
 /// Makes an id. It is there whole or not at all, also after a power cut.

@@ -28,4 +28,5 @@ mod replicas;
 pub mod runtime;
 pub mod shim_binary;
 mod slot;
+pub mod tenure;
 mod work;

@@ -151,7 +151,7 @@ impl Worker {
         loop {
             tokio::select! {
                 () = go.cancelled() => break,
-                _ = beat.tick() => link.say(from_worker::Message::Heartbeat(v1::Heartbeat {})).await?,
+                _ = beat.tick() => link.say(from_worker::Message::Heartbeat(v1::Heartbeat::default())).await?,
             }
         }
         loop {
@@ -160,7 +160,7 @@ impl Worker {
                     let Some(message) = message?.and_then(|message| message.message) else { return Ok(()) };
                     self.take_in(&link, message).await?;
                 }
-                _ = beat.tick() => link.say(from_worker::Message::Heartbeat(v1::Heartbeat {})).await?,
+                _ = beat.tick() => link.say(from_worker::Message::Heartbeat(v1::Heartbeat::default())).await?,
             }
         }
     }

@@ -51,19 +51,18 @@ impl Core {
             }
             Input::Cancel { request, job, reason } => cancel(state, now, request, job, reason, out),
             Input::Retry { request, job } => retry(state, request, job, out),
-            Input::Hello { worker, incarnation, name, slots, clientele, held, replicas } => {
-                hello(state, now, Arrival { worker, incarnation, name, slots, clientele }, &held, &replicas, out);
+            Input::Hello { worker, incarnation, previous, name, slots, clientele, held, replicas } => {
+                let arrival = Arrival { worker, incarnation, previous, name, slots, clientele };
+                hello(state, now, arrival, &held, &replicas, out);
             }
-            Input::Heard { worker, incarnation } => {
-                state.fleet.hear(worker, incarnation, now.steady_ms);
-            }
+            Input::Heard { worker, incarnation, as_of_ms } => state.fleet.hear(worker, incarnation, as_of_ms),
             Input::LinkLost { worker, incarnation } => link_lost(state, worker, incarnation, out),
             Input::Goodbye { worker, incarnation } => goodbye(state, now, worker, incarnation, out),
             Input::Finished { worker, incarnation, results } => {
                 finished(state, now, (worker, incarnation), results, out);
             }
             Input::Replicas { worker, incarnation, replicas } => {
-                report(state, now, (worker, incarnation), &replicas, out);
+                report(state, (worker, incarnation), &replicas, out);
             }
             Input::Deploy { request, name, plan, detail } => deploy(state, request, name, plan, detail, out),
             Input::Remove { request, name } => remove(state, request, &name, out),
@@ -89,6 +88,12 @@ impl Core {
     #[must_use]
     pub fn knows(&self, worker: WorkerId, incarnation: Incarnation) -> bool {
         self.state.fleet.is_life(worker, incarnation)
+    }
+
+    /// The life of the worker whose lease runs, if one does.
+    #[must_use]
+    pub fn life(&self, worker: WorkerId) -> Option<Incarnation> {
+        self.state.fleet.worker(worker).map(|known| known.incarnation)
     }
 
     /// Whether some job has not ended.

@@ -50,6 +50,8 @@ pub enum Input {
         worker: WorkerId,
         /// Its life.
         incarnation: Incarnation,
+        /// The life that ran before in the same place, if any, and has certainly ended. A copy of the place cannot say so.
+        previous: Option<Incarnation>,
         /// For people.
         name: String,
         /// Attempts it runs at once; at least 1.
@@ -61,12 +63,14 @@ pub enum Input {
         /// Replicas it keeps.
         replicas: Vec<ReplicaStatus>,
     },
-    /// A worker has said something.
+    /// A worker has shown that it could be reached: its lease runs from then on. Nothing else it says prolongs that.
     Heard {
         /// The worker.
         worker: WorkerId,
         /// Its life.
         incarnation: Incarnation,
+        /// When that was sent of which it says that it arrived, steady milliseconds.
+        as_of_ms: u64,
     },
     /// The link to a worker has ended. Its lease goes on. Told only of the link of its newest hello: the end of an older
     /// one, told later, would cut off the newer.

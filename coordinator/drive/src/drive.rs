@@ -1,52 +1,14 @@
 //! The core, the law and the links, as one object.
 
-use longshore_core::{
-    Clientele, Core, Finished, Held, Incarnation, Input, Notice, Now, Outbox, ReplicaStatus, WorkerId,
-};
+use longshore_core::{Core, Input, Notice, Now, Outbox, WorkerId};
 
-use crate::{Effects, Law, LinkId, Links, Next, Page, Rule, Rules};
+use crate::{
+    Beat, Effects, Hello, Law, Links, Next, Page, Peer, Rule, Rules, Turn, Word,
+    newcomers::{Newcomer, Newcomers},
+};
 
 /// While jobs run, time passes at least this often, milliseconds: work under way may be worth moving to an idle worker.
 pub const BALANCE_MS: u64 = 200;
-
-/// The other end of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
-    /// The link.
-    pub link: LinkId,
-    /// The worker.
-    pub worker: WorkerId,
-    /// Its life.
-    pub incarnation: Incarnation,
-}
-
-/// What a worker says first on a link.
-#[derive(Debug, Clone)]
-pub struct Hello {
-    /// For people.
-    pub name: String,
-    /// Attempts it runs at once; at least 1.
-    pub slots: u32,
-    /// Whose work it may be given: what is known of it, not what it says.
-    pub clientele: Clientele,
-    /// Attempts it holds.
-    pub held: Vec<Held>,
-    /// Replicas it keeps.
-    pub replicas: Vec<ReplicaStatus>,
-}
-
-/// What it says after that.
-#[derive(Debug, Clone)]
-pub enum Word {
-    /// That it lives.
-    Heartbeat,
-    /// That attempts have ended. What they left is stored already.
-    Finished(Vec<Finished>),
-    /// How all its replicas are.
-    Replicas(Vec<ReplicaStatus>),
-    /// That it leaves for good.
-    Goodbye,
-}
 
 /// What became of a worker's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +44,8 @@ pub struct Drive<P: Page, X, W = ()> {
     core: Core,
     law: Law<P, X>,
     links: Links,
+    newcomers: Newcomers,
+    turns: Vec<Turn>,
     rules: Rules,
     witness: W,
     ticked_ms: u64,
@@ -91,7 +55,8 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// Around a core that has been loaded at `now`. Each batch begins as a copy of `blank`.
     pub fn new(core: Core, now: Now, blank: P, witness: W, rules: Rules) -> Self {
         let law = Law::new(blank, rules);
-        Self { core, law, links: Links::default(), rules, witness, ticked_ms: now.steady_ms }
+        let (links, newcomers) = (Links::default(), Newcomers::default());
+        Self { core, law, links, newcomers, turns: Vec::new(), rules, witness, ticked_ms: now.steady_ms }
     }
 
     /// The core, to look at. What is seen may not be durable yet: see [`Drive::tell`].
@@ -114,23 +79,69 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
         self.step(now, input)
     }
 
-    /// Time has passed.
+    /// Time has passed, or somebody has waited long enough: whoever drives looks at [`Drive::next_tick_ms`] again after it.
     pub fn tick(&mut self, now: Now) -> Vec<Notice> {
+        if let Some(Newcomer { peer, hello, .. }) = self.may_come_in(now).and_then(|worker| self.newcomers.take(worker))
+        {
+            return self.admit(now, peer, hello);
+        }
         self.ticked_ms = now.steady_ms;
         self.step(now, Input::Tick)
     }
 
-    /// A worker has said hello on a new link, which speaks for it from now on; an older one has to end.
+    /// A worker has said hello on a new link. It speaks for the worker from now on, and an older one has to end; unless another
+    /// life of the worker is there: then that is asked first, and this one waits. What becomes of both is said in
+    /// [`Drive::turns`].
     pub fn hello(&mut self, now: Now, peer: Peer, hello: Hello) -> Vec<Notice> {
+        match self.rival(peer).filter(|_| self.rules.hold(Rule::LivesAreAsked)) {
+            Some(rival) => {
+                let (ping, before) = self.newcomers.wait(now.steady_ms, peer, hello, rival.link);
+                self.turns.extend(before.map(Turn::Replace));
+                self.turns.push(Turn::Ping(rival, ping));
+                Vec::new()
+            }
+            None => self.admit(now, peer, hello),
+        }
+    }
+
+    /// Another life of the worker whose lease runs and whose link is up, if there is one.
+    fn rival(&self, peer: Peer) -> Option<Peer> {
+        let life = self.core.life(peer.worker).filter(|life| *life != peer.incarnation)?;
+        Some(Peer { link: self.links.of(peer.worker)?, worker: peer.worker, incarnation: life })
+    }
+
+    fn admit(&mut self, now: Now, peer: Peer, hello: Hello) -> Vec<Notice> {
         let Peer { link, worker, incarnation } = peer;
-        let Hello { name, slots, clientele, held, replicas } = hello;
+        let Hello { previous, name, slots, clientele, held, replicas } = hello;
         let older = self.links.of(worker);
         self.links.hello(worker, link);
-        let mut notices = self.step(now, Input::Hello { worker, incarnation, name, slots, clientele, held, replicas });
+        self.turns.push(Turn::Admit(peer));
+        let said = Input::Hello { worker, incarnation, previous, name, slots, clientele, held, replicas };
+        let mut notices = self.step(now, said);
         if older.is_some() && !self.rules.hold(Rule::OldLinksEndUntold) {
             notices.extend(self.step(now, Input::LinkLost { worker, incarnation }));
         }
+        if let Some(ping) = self.newcomers.ask_on(worker, link, now.steady_ms) {
+            self.turns.push(Turn::Ping(peer, ping));
+        }
         notices
+    }
+
+    /// A worker of which another life can take its place now: the one that was there has gone, or has not answered in time.
+    fn may_come_in(&self, now: Now) -> Option<WorkerId> {
+        self.newcomers
+            .all()
+            .find(|newcomer| self.due_ms(newcomer) <= now.steady_ms)
+            .map(|newcomer| newcomer.peer.worker)
+    }
+
+    /// When it can take the place of the other, steady milliseconds.
+    fn due_ms(&self, newcomer: &Newcomer) -> u64 {
+        match self.rival(newcomer.peer) {
+            None => 0,
+            Some(_) if self.rules.hold(Rule::SilenceEnds) => newcomer.due_ms,
+            Some(_) => u64::MAX,
+        }
     }
 
     /// A worker has said something on a link after its hello. Answers what became of it, and what has changed.
@@ -144,22 +155,63 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
             return (Heard::Unknown, Vec::new());
         }
         let input = match word {
-            Word::Heartbeat => Input::Heard { worker, incarnation },
-            Word::Finished(results) => Input::Finished { worker, incarnation, results },
-            Word::Replicas(replicas) => Input::Replicas { worker, incarnation, replicas },
-            Word::Goodbye => Input::Goodbye { worker, incarnation },
+            Word::Heartbeat(beat) => self.beat(now, peer, beat),
+            Word::Pong(ping) => self.pong(peer, ping),
+            Word::Finished(results) => Some(Input::Finished { worker, incarnation, results }),
+            Word::Replicas(replicas) => Some(Input::Replicas { worker, incarnation, replicas }),
+            Word::Goodbye => Some(Input::Goodbye { worker, incarnation }),
         };
-        (Heard::Told, self.step(now, input))
+        (Heard::Told, input.map_or_else(Vec::new, |input| self.step(now, input)))
+    }
+
+    /// A heartbeat is answered, and proves by itself that an earlier answer has arrived.
+    fn beat(&mut self, now: Now, peer: Peer, beat: Beat) -> Option<Input> {
+        let Peer { worker, incarnation, .. } = peer;
+        let as_of_ms = if beat.number == 0 || !self.rules.hold(Rule::LeasesAreProven) {
+            Some(now.steady_ms)
+        } else {
+            self.links.answered_ms(worker, beat.answered)
+        };
+        if beat.number > 0 {
+            self.links.answer(worker, beat.number, now.steady_ms);
+            self.turns.push(Turn::Answer(peer, beat.number));
+        }
+        as_of_ms.map(|as_of_ms| Input::Heard { worker, incarnation, as_of_ms })
+    }
+
+    /// The life that is there lives, if it was asked just that: then whoever waits for its place has to go.
+    fn pong(&mut self, peer: Peer, ping: u64) -> Option<Input> {
+        let Peer { link, worker, incarnation } = peer;
+        let asked = self.newcomers.of(worker).filter(|newcomer| (newcomer.asked, newcomer.ping) == (link, ping))?;
+        let (as_of_ms, refused) = (asked.asked_ms, asked.peer);
+        if self.rules.hold(Rule::AnswersCount) {
+            self.newcomers.take(worker);
+            self.turns.push(Turn::Refuse(refused));
+        }
+        Some(Input::Heard { worker, incarnation, as_of_ms })
     }
 
     /// A link has ended. The core hears of it only if it still spoke for its worker: told later, the end of an older one would cut
     /// off the newer. Answers what has changed.
     pub fn ended(&mut self, now: Now, peer: Peer) -> Vec<Notice> {
         let Peer { link, worker, incarnation } = peer;
+        if self.newcomers.of(worker).is_some_and(|newcomer| newcomer.peer.link == link) {
+            self.newcomers.take(worker);
+        }
         if !self.links.end(worker, link) {
             return Vec::new();
         }
         self.step(now, Input::LinkLost { worker, incarnation })
+    }
+
+    /// What links have to do, in this order; asked after whatever was told, before [`Drive::advance`].
+    pub fn turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+
+    /// The lives that wait for others to answer, and until when, steady milliseconds.
+    pub fn newcomers(&self) -> impl Iterator<Item = (Peer, u64)> {
+        self.newcomers.all().map(|newcomer| (newcomer.peer, newcomer.due_ms))
     }
 
     /// To be shown when everything that the core has decided so far is durable.
@@ -218,7 +270,8 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
             return None;
         }
         let balance = self.core.has_running_jobs().then(|| self.ticked_ms + BALANCE_MS);
-        [self.core.next_deadline_ms(), balance].into_iter().flatten().min()
+        let newcomer = self.newcomers.all().map(|newcomer| self.due_ms(newcomer)).min();
+        [self.core.next_deadline_ms(), newcomer, balance].into_iter().flatten().min()
     }
 
     fn step(&mut self, now: Now, input: Input) -> Vec<Notice> {

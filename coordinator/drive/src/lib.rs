@@ -9,8 +9,13 @@
 //! 3. **A batch that found no room goes again**, before anything after it. Whoever only wanted to look is told so meanwhile.
 //! 4. **One link speaks for a worker**: that of its newest hello. Older ones are not heard, their ends are not told to the
 //!    core, and orders go to the link for which they were given or nowhere ([`Links`]).
-//! 5. **A link of a worker that the core does not know ends**, so that the worker says hello again.
-//! 6. **Time passes**, also while nothing happens ([`Drive::next_tick_ms`]).
+//! 5. **One life at a time**: another life of a worker waits while the one that is there is asked, and is refused only if that
+//!    answers. If its link ends, its lease runs out, or it does not answer in time, the other takes its place at once
+//!    ([`Turn`]).
+//! 6. **A link of a worker that the core does not know ends**, so that the worker says hello again.
+//! 7. **A lease runs from the newest answer to a heartbeat that is known to have arrived**: a worker that is heard, but does not
+//!    hear, is gone like one that is silent ([`Word::Heartbeat`]).
+//! 8. **Time passes**, also while nothing happens ([`Drive::next_tick_ms`]).
 //!
 //! Like the core, this crate does no IO and knows no clock, task or randomness; its manifest is the proof. Whoever drives
 //! it brings inputs in the order in which they happened, writes each batch it is handed, and carries out the
@@ -22,12 +27,18 @@ mod drive;
 mod effects;
 mod law;
 mod links;
+mod newcomers;
 mod rules;
+mod turns;
+mod words;
 
 pub use crate::{
-    drive::{BALANCE_MS, Drive, Heard, Hello, Peer, Witness, Word},
+    drive::{BALANCE_MS, Drive, Heard, Witness},
     effects::Effects,
     law::{Law, Next, Page},
     links::{LinkId, Links},
+    newcomers::ANSWER_MS,
     rules::{Rule, Rules},
+    turns::Turn,
+    words::{Beat, Hello, Peer, Word},
 };

@@ -23,6 +23,14 @@ pub enum Rule {
     OrdersKeepTheirLink,
     /// A link of a worker that is not known ends.
     StrangersLeave,
+    /// Another life of a worker waits while the one that is there is asked.
+    LivesAreAsked,
+    /// A life that answers stays, and the other has to go.
+    AnswersCount,
+    /// A life that does not answer is waited for only so long.
+    SilenceEnds,
+    /// A lease runs from the newest answer that is known to have arrived.
+    LeasesAreProven,
     /// The core is told that time passes.
     TimePasses,
 }
@@ -40,6 +48,10 @@ impl Rule {
         Self::OldLinksEndUntold,
         Self::OrdersKeepTheirLink,
         Self::StrangersLeave,
+        Self::LivesAreAsked,
+        Self::AnswersCount,
+        Self::SilenceEnds,
+        Self::LeasesAreProven,
         Self::TimePasses,
     ];
 }

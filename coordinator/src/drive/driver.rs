@@ -10,7 +10,7 @@ use std::{
 };
 
 use longshore_core::{Core, Notice, Reply, RequestId, ServiceName, TokenId, WorkerId};
-use longshore_drive::{Drive, Effects, Heard, Next, Rules};
+use longshore_drive::{Drive, Effects, Heard, Next, Rules, Turn};
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     kept::records,
     members::register::Register,
-    workers::sessions::{Ending, Sessions},
+    workers::sessions::{Ending, Sessions, Urgent},
 };
 
 /// Inputs taken in before effects are looked after.
@@ -140,8 +140,9 @@ impl Driver {
 
     fn look_at_the_clock(&mut self) {
         let now = self.clock.now();
-        if self.drive.next_tick_ms().is_some_and(|due_ms| due_ms <= now.steady_ms) {
+        while self.drive.next_tick_ms().is_some_and(|due_ms| due_ms <= now.steady_ms) {
             let notices = self.drive.tick(now);
+            self.take_turns();
             self.note(notices);
         }
         if self.again_at.take_if(|at| *at <= Instant::now()).is_some()
@@ -197,7 +198,22 @@ impl Driver {
                 return;
             }
         };
+        self.take_turns();
         self.note(notices);
+    }
+
+    /// Does with links what the drive says.
+    fn take_turns(&mut self) {
+        let sessions = &self.around.sessions;
+        for turn in self.drive.turns() {
+            match turn {
+                Turn::Admit(peer) => sessions.admit(peer),
+                Turn::Refuse(peer) => sessions.refuse(peer),
+                Turn::Replace(peer) => sessions.end(peer, Ending::Replaced),
+                Turn::Ping(peer, number) => sessions.urge(peer, Urgent::Ping(number)),
+                Turn::Answer(peer, number) => sessions.urge(peer, Urgent::Answer(number)),
+            }
+        }
     }
 
     fn tell(&mut self, told: Delivery) {

@@ -17,8 +17,11 @@ use crate::{
     workers::sessions::Proof,
 };
 
-/// Bytes of inputs that travel in one message, beside one input that is larger.
-const MESSAGE_BYTES: usize = 1 << 20;
+/// Bytes of inputs that travel in one message, beside one input that is larger. Answers to heartbeats wait for one to leave.
+const MESSAGE_BYTES: usize = 256 << 10;
+
+/// Bytes of a gather item's parts that travel in the message itself.
+const PARTS_BYTES: u64 = 1 << 20;
 
 /// Parts of a gather item that travel in the message itself.
 const INLINE_PARTS: u64 = 64;
@@ -99,6 +102,8 @@ impl OrderWriter {
                     lease_ms: self.lease_ms,
                     heartbeat_ms: self.lease_ms / 8,
                     proof: Bytes::copy_from_slice(&self.proof),
+                    roots: Vec::new(),
+                    cluster: String::new(),
                 })),
                 Order::Stop { ids, .. } => {
                     messages.push(to_worker::Message::Stop(v1::StopAttempts { ids: attempt_ids(&ids) }));
@@ -183,7 +188,7 @@ impl OrderWriter {
                 [only] if only.count <= INLINE_PARTS => {
                     let room = job.room(&self.catalog)?;
                     attempt.inputs = room.listed(only)?;
-                    let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= MESSAGE_BYTES as u64;
+                    let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= PARTS_BYTES;
                     if small {
                         attempt.inputs.iter_mut().try_for_each(|input| room.inline(input))?;
                     }

@@ -6,8 +6,11 @@ use futures_util::{Stream, StreamExt as _};
 use longshore_core::{
     AttemptId, Blame, Clientele, Core, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId,
 };
-use longshore_drive::{Hello, Peer, Word};
-use longshore_proto::v1::{self, from_worker};
+use longshore_drive::{Beat, Hello, Peer, Word};
+use longshore_proto::{
+    v1::{self, from_worker},
+    version,
+};
 use tokio::sync::mpsc;
 
 use super::{
@@ -15,6 +18,7 @@ use super::{
     recent_failures::RecentFailures,
     results::{self, Breach, Taker},
     sessions::{About, Given, Orders, Session, Sessions},
+    told::Told,
     tunnels::{Tunnel, Tunnels},
 };
 use crate::{
@@ -47,34 +51,32 @@ pub struct Agents {
 type Down = mpsc::Sender<Result<v1::ToWorker, Error>>;
 
 impl Agents {
-    /// Takes in a worker's hello. What it shall be told comes out of the channel; what it says is for [`Link::listen`].
-    pub async fn open(
-        &self,
-        caller: &Caller,
-        hello: v1::Hello,
-    ) -> Result<(Link, mpsc::Receiver<Result<v1::ToWorker, Error>>), Error> {
+    /// Takes in a worker's hello. What it shall be told comes out of the stream; what it says is for [`Link::listen`].
+    pub async fn open(&self, caller: &Caller, hello: v1::Hello) -> Result<(Link, Told), Error> {
+        version::together(&hello.version, env!("CARGO_PKG_VERSION"))
+            .map_err(|apart| Error::not_now(apart.to_string()))?;
         let peer = Peer {
             link: self.sessions.next_link(),
             worker: WorkerId(sixteen(&hello.worker_id, "worker_id")?),
             incarnation: Incarnation(sixteen(&hello.incarnation, "incarnation")?),
         };
         ensure_own(&self.register, caller, peer.worker)?;
-        let about = About { runtime: shown(&hello.runtime), version: shown(&hello.version) };
+        let about = About { name: shown(&hello.name), runtime: shown(&hello.runtime), version: shown(&hello.version) };
         let worker = peer.worker;
         let clientele = self.driver.peek(move |core| core.ledger().clientele(worker)).await?;
         let hello = said(hello, clientele.clone())?;
         let name = hello.name.clone();
-        let (session, proof, orders) = Session::new(peer.worker, about);
+        let (session, proof, orders, urgent) = Session::new(peer.worker, about);
         self.driver.hello(peer, hello, session).await?;
         let (catalog, deployed) = (Arc::clone(&self.catalog), Arc::clone(&self.deployed));
         let writer = OrderWriter::new(catalog, deployed, self.epoch, self.lease_ms, proof);
         let (down, told) = mpsc::channel(64);
         tokio::spawn(carry_orders(self.driver.clone(), peer, writer, orders, down.clone()));
-        Ok((Link { agents: self.clone(), peer, name, clientele, down }, told))
+        Ok((Link { agents: self.clone(), peer, name, clientele, down }, Told::new(told, urgent)))
     }
 
-    /// Takes in a worker's stream for calls to its replicas.
-    pub fn open_tunnel(
+    /// Takes in a worker's stream for calls to its replicas. Only the life of it that is known has replicas.
+    pub async fn open_tunnel(
         &self,
         caller: &Caller,
         hello: &v1::LeavesHello,
@@ -82,6 +84,10 @@ impl Agents {
     ) -> Result<(WorkerId, Arc<Tunnel>), Error> {
         let worker = WorkerId(sixteen(&hello.worker_id, "worker_id")?);
         ensure_own(&self.register, caller, worker)?;
+        let incarnation = Incarnation(sixteen(&hello.incarnation, "incarnation")?);
+        if !self.driver.peek(move |core| core.knows(worker, incarnation)).await? {
+            return Err(Error::not_now("this worker has to say hello on its link first"));
+        }
         Ok((worker, self.tunnels.register(worker, down)))
     }
 
@@ -153,7 +159,10 @@ impl Link {
             };
             let message = message.map_err(|error| Error::internal(error.to_string()))?;
             let word = match message.message {
-                Some(from_worker::Message::Heartbeat(_)) => Word::Heartbeat,
+                Some(from_worker::Message::Heartbeat(beat)) => {
+                    Word::Heartbeat(Beat { number: beat.number, answered: beat.answered })
+                }
+                Some(from_worker::Message::Pong(pong)) => Word::Pong(pong.number),
                 Some(from_worker::Message::Results(results)) => {
                     let results = results.results;
                     let writes = results.iter().any(results::has_bytes);
@@ -204,7 +213,12 @@ fn said(hello: v1::Hello, clientele: Clientele) -> Result<Hello, Error> {
             Ok(Held { id: AttemptId { epoch: id.epoch, number: id.number }, item })
         })
         .collect::<Result<Vec<_>, Breach>>()?;
+    let previous = match &hello.previous[..] {
+        [] => None,
+        previous => Some(Incarnation(sixteen(previous, "previous")?)),
+    };
     Ok(Hello {
+        previous,
         name: shown(&hello.name),
         slots: hello.slots,
         clientele,

@@ -14,12 +14,19 @@ use longshore_proto::{
     v1::{self, CallEnd, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
 use longshore_root::{Call, CallError, Transport};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tonic::Status;
 
+use super::sessions::Ending;
 use crate::{limits, replica::Target};
 
 type Answer = Result<Bytes, CallError>;
+
+/// How long a stream may take to take in why it ends.
+const HANGING_UP: Duration = Duration::from_secs(5);
 
 /// Where what a worker shall be told goes.
 pub type Down = mpsc::Sender<Result<ToLeaves, Status>>;
@@ -80,6 +87,14 @@ impl Tunnels {
         }
         drop(tunnels);
         tunnel.close("the worker's connection has ended");
+    }
+
+    /// The worker is no member any more: its tunnel ends now.
+    pub fn end_of_member(&self, worker: WorkerId) {
+        if let Some(tunnel) = self.lock().remove(&worker) {
+            tunnel.close("its worker is no member of the cluster any more");
+            tunnel.hang_up(Status::permission_denied(Ending::Revoked.to_string()));
+        }
     }
 
     /// Ends all tunnels.
@@ -208,6 +223,13 @@ impl Tunnel {
             }
             Some(from_leaves::Message::Hello(_)) | None => {}
         }
+    }
+
+    /// Ends the stream with these words.
+    fn hang_up(&self, why: Status) {
+        let down = self.down.clone();
+        // It may be full; whoever does not read it will not read this either.
+        tokio::spawn(async move { drop(timeout(HANGING_UP, down.send(Err(why))).await) });
     }
 
     fn close(&self, reason: &str) {

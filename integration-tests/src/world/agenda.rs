@@ -35,6 +35,8 @@ pub enum Event {
     RunEnds(usize, u64, AttemptId),
     /// A replica of it becomes ready, or fails.
     ReplicaTurns(usize, u64, ReplicaKey),
+    /// A life of a worker that was refused ends.
+    GivesUp(usize, u64),
     /// A paused worker goes on.
     WorkerResumes(usize),
     /// That partition of a worker has lasted so long that the ends notice.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use longshore_core::{Core, Input, JobView, Now, Outbox, RequestId};
+use longshore_core::{Core, Input, JobView, Now, Outbox, RequestId, WorkerId};
 use longshore_drive::{Drive, Witness};
 
-use super::{client::Wish, disk::Page};
+use super::{client::Wish, disk::Page, net::LinkId};
 
 /// One life of the coordinator.
 #[derive(Debug)]
@@ -20,6 +20,10 @@ pub struct Coordinator {
     pub stalled_until_ms: u64,
     /// Which client asked, and for what.
     pub askers: BTreeMap<RequestId, (usize, Wish)>,
+    /// The links of workers that were admitted last.
+    pub(super) speaks: BTreeMap<WorkerId, LinkId>,
+    /// The last ping of each worker, and its link.
+    pub(super) pinged: BTreeMap<WorkerId, (LinkId, u64)>,
     /// When it is to be told the time, as far as that is planned.
     pub(super) tick_ms: Option<u64>,
 }

@@ -12,7 +12,7 @@ use super::{
     coordinator::{Coordinator, Look, Steps},
     disk::Page,
     fault::Fuse,
-    net::{LinkId, Packet},
+    net::{LinkId, Packet, Tell},
     oracle::{Check, Seen, demand},
     sabotage::Sabotage,
     state::World,
@@ -43,6 +43,8 @@ impl World {
             offset_ms,
             stalled_until_ms: 0,
             askers: BTreeMap::new(),
+            speaks: BTreeMap::new(),
+            pinged: BTreeMap::new(),
             tick_ms: None,
         });
         if self.profile.tick_ms > 0 {
@@ -62,14 +64,18 @@ impl World {
         };
         let now = self.time(coordinator.offset_ms);
         let told = tell(&mut coordinator.drive, now);
-        let steps = coordinator.drive.witness().take();
+        let (turns, steps) = (coordinator.drive.turns(), coordinator.drive.witness().take());
         let mut decided = false;
         for (now, input, out) in &steps {
             decided |= !out.records.is_empty();
             self.step_is_right(coordinator.core(), *now, input, out)?;
+            self.lives_are_treated_right(coordinator.offset_ms, input)?;
         }
         self.coordinator = Some(coordinator);
         self.plan_tick();
+        for turn in turns {
+            self.takes_turn(turn)?;
+        }
         if decided && self.fuse == Some(Fuse::BeforeSync) {
             self.coverage.saw("a coordinator crash between deciding and syncing");
             self.coordinator_crashes()?;
@@ -175,7 +181,9 @@ impl World {
         let first = !std::mem::replace(&mut link.welcomed, true);
         let welcome = matches!(order, longshore_core::Order::Welcome { .. });
         demand!(first == welcome, "the first order of a link is its welcome, not {order:?}");
-        self.send_down(id, Packet::Data(order));
+        let urgent = std::mem::take(&mut link.urgent);
+        self.send_down(id, Packet::Data(Tell::Order(order)));
+        urgent.into_iter().for_each(|tell| self.send_down(id, Packet::Data(tell)));
         Ok(())
     }
 
@@ -188,11 +196,17 @@ impl World {
             _ => return Ok(()),
         }
         // It may have been planned for a time that has moved on.
-        self.feed(|drive, now| {
-            if drive.next_tick_ms().is_some_and(|due| due <= now.steady_ms) {
+        let late = self.feed(|drive, now| {
+            let late =
+                |drive: &Drive<_, _, _>| drive.newcomers().filter(|(_, due_ms)| *due_ms <= now.steady_ms).count();
+            let before = late(drive);
+            if before > 0 || drive.next_tick_ms().is_some_and(|due| due <= now.steady_ms) {
                 drive.tick(now);
             }
-        })
+            before > 0 && late(drive) >= before
+        })?;
+        demand!(!late, "somebody has waited long enough for the place of another, and does not get it");
+        Ok(())
     }
 
     pub(super) fn pulses(&mut self, epoch: u64) -> Check {

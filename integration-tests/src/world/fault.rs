@@ -43,6 +43,8 @@ pub enum Fault {
     CutDown,
     /// A worker reports results of attempts it does not hold, or of other items than theirs.
     Lie,
+    /// A worker's directory is copied, and a second process started in the copy.
+    Copy,
     /// Answers to clients get lost, as long as faults last.
     AnswerLost,
 }
@@ -70,6 +72,7 @@ impl Fault {
         Self::CutUp,
         Self::CutDown,
         Self::Lie,
+        Self::Copy,
         Self::AnswerLost,
     ];
 

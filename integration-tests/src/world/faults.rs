@@ -19,7 +19,7 @@ impl World {
             return Ok(());
         };
         self.plan_fault();
-        let worker = usize::try_from(self.dice.below(self.profile.workers)).unwrap_or(0);
+        let worker = usize::try_from(self.dice.below(self.workers.len() as u64)).unwrap_or(0);
         self.fault_strikes(fault, worker)
     }
 
@@ -57,6 +57,8 @@ impl World {
             Fault::PowerLoss => {
                 self.coverage.saw("a worker power loss");
                 self.worker_dies(worker, false);
+                // It comes back with the whole machine, when nobody can tell any more how the life before ended.
+                self.workers[worker].previous = None;
             }
             Fault::WorkerPause => self.worker_pauses(worker),
             Fault::Goodbye => self.worker_leaves(worker),
@@ -79,6 +81,7 @@ impl World {
             Fault::CutUp => self.cut(worker, true, false),
             Fault::CutDown => self.cut(worker, false, true),
             Fault::Lie => self.worker_lies(worker),
+            Fault::Copy => self.worker_is_copied(worker),
             Fault::AnswerLost => {}
         }
         Ok(())
@@ -229,6 +232,7 @@ impl World {
                 self.worker_closes(number, link, true);
             }
         }
+        self.copies_end();
         if self.profile.forsakes {
             self.coverage.saw("a worker that never came back");
             self.worker_dies(0, false);

@@ -52,6 +52,10 @@ impl World {
             Event::Connects(worker, life) => self.connects(worker, life),
             Event::Beats(worker, life) => self.beats(worker, life),
             Event::RunEnds(worker, life, id) => self.run_ends(worker, life, id),
+            Event::GivesUp(worker, life) => {
+                self.gives_up(worker, life);
+                Ok(())
+            }
             Event::ReplicaTurns(worker, life, key) => self.replica_turns(worker, life, &key),
             Event::WorkerResumes(worker) => self.worker_resumes(worker),
             Event::Keepalive(worker, cut) => self.keepalive(worker, cut),

@@ -1,11 +1,10 @@
 //! What happens on links: messages arrive, ends close, and the drive decides which link speaks for a worker.
 
-use longshore_core::Order;
-use longshore_drive::{Heard, Hello, LinkId as Number, Peer, Word};
+use longshore_drive::{Beat, Heard, Hello, LinkId as Number, Peer, Turn, Word};
 
 use super::{
     agenda::Event,
-    net::{LinkId, Packet, Say},
+    net::{LinkId, Packet, Say, Tell},
     oracle::{Check, demand},
     script,
     state::World,
@@ -13,7 +12,7 @@ use super::{
 };
 
 impl World {
-    pub(super) fn send_down(&mut self, id: LinkId, packet: Packet<Order>) {
+    pub(super) fn send_down(&mut self, id: LinkId, packet: Packet<Tell>) {
         let earliest_ms = self.now_ms + self.dice.between(1, self.profile.net_ms);
         if let Some(link) = self.net.links.get_mut(&id)
             && link.worker_open
@@ -60,7 +59,7 @@ impl World {
             let worker = link.worker;
             match packet {
                 Packet::Closed => self.worker_closes(worker, id, true),
-                Packet::Data(order) => self.obeys(worker, order)?,
+                Packet::Data(tell) => self.is_told(worker, tell)?,
             }
         }
         Ok(())
@@ -75,14 +74,18 @@ impl World {
         let worker = self.workers[number].id;
         let incarnation = worker::incarnation(number, link.life);
         let peer = Peer { link: Number(id), worker, incarnation };
-        if let Say::Hello { held, replicas } = say {
+        if let Say::Hello { previous, held, replicas } = say {
             let slots = u32::try_from(self.workers[number].slots).unwrap_or(1);
             let clientele = script::clientele(self.seed, &self.profile, number as u64, link.life);
             let name = format!("worker-{number}");
-            return self.hears_hello(peer, Hello { name, slots, clientele, held, replicas });
+            return self.hears_hello(peer, Hello { previous, name, slots, clientele, held, replicas });
         }
         let older = coordinator.drive.links().of(worker).is_some_and(|newest| newest.0 != id);
+        let answers = matches!(say, Say::Pong(ping) if coordinator.pinged.get(&worker) == Some(&(id, ping)));
         let heard = self.feed(|drive, now| Some(drive.word(now, peer, word(say)).0))?;
+        if answers && heard == Some(Heard::Told) {
+            self.nobody_waits_for(worker)?;
+        }
         demand!(!older || heard == Some(Heard::Replaced), "an older link of worker {number} is heard");
         match heard {
             Some(Heard::Unknown) => {
@@ -97,14 +100,62 @@ impl World {
         }
     }
 
-    /// The newest hello decides which link is the worker's. An older one has to end, though what it still brings may come first.
+    /// Another life of a worker that has a link takes nothing over before that was asked.
     fn hears_hello(&mut self, peer: Peer, hello: Hello) -> Check {
         let drive = self.coordinator.as_ref().map(|coordinator| &coordinator.drive);
-        let older = drive.and_then(|drive| drive.links().of(peer.worker)).filter(|older| *older != peer.link);
+        let there = drive.filter(|drive| drive.links().of(peer.worker).is_some());
+        let there = there.and_then(|drive| drive.core().life(peer.worker)).filter(|life| *life != peer.incarnation);
         self.feed(|drive, now| drop(drive.hello(now, peer, hello)))?;
-        match older {
-            Some(older) if !self.profile.stale => self.coordinator_closes(older.0),
-            _ => Ok(()),
+        if let (Some(there), Some(coordinator)) = (there, &self.coordinator) {
+            self.coverage.saw("a life asked whether it lives");
+            let stays = coordinator.core().life(peer.worker) == Some(there);
+            demand!(stays, "{} takes the place of {there}, which was not asked", peer.incarnation);
+        }
+        Ok(())
+    }
+
+    /// The life that is there has answered.
+    fn nobody_waits_for(&self, worker: longshore_core::WorkerId) -> Check {
+        let waits = self.coordinator.iter().flat_map(|it| it.drive.newcomers()).any(|(peer, _)| peer.worker == worker);
+        demand!(!waits, "somebody waits for the place of {worker}, which has answered");
+        Ok(())
+    }
+
+    /// Does with links what the drive says. An older one has to end, though what it still brings may come first.
+    pub(super) fn takes_turn(&mut self, turn: Turn) -> Check {
+        match turn {
+            Turn::Admit(peer) => {
+                let Some(coordinator) = &mut self.coordinator else { return Ok(()) };
+                match coordinator.speaks.insert(peer.worker, peer.link.0) {
+                    Some(older) if older != peer.link.0 && !self.profile.stale => self.coordinator_closes(older),
+                    _ => Ok(()),
+                }
+            }
+            Turn::Refuse(peer) => {
+                self.urges(peer.link.0, Tell::Taken);
+                self.coordinator_closes(peer.link.0)
+            }
+            Turn::Replace(peer) => self.coordinator_closes(peer.link.0),
+            Turn::Ping(peer, ping) => {
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.pinged.insert(peer.worker, (peer.link.0, ping));
+                }
+                self.urges(peer.link.0, Tell::Ping(ping));
+                Ok(())
+            }
+            Turn::Answer(peer, beat) => {
+                self.urges(peer.link.0, Tell::Answer(beat));
+                Ok(())
+            }
+        }
+    }
+
+    /// Says something behind the welcome, or instead of it.
+    fn urges(&mut self, id: LinkId, tell: Tell) {
+        match self.net.links.get_mut(&id) {
+            Some(link) if link.welcomed || matches!(tell, Tell::Taken) => self.send_down(id, Packet::Data(tell)),
+            Some(link) => link.urgent.push(tell),
+            None => {}
         }
     }
 
@@ -200,10 +251,12 @@ impl World {
         let id = self.net.open(number, life);
         self.workers[number].claims = false;
         let claims = self.claims(number);
+        let now_ms = self.now_ms;
         let worker = &mut self.workers[number];
         worker.link = Some(id);
         worker.welcomed = false;
-        let hello = worker.hello(claims);
+        worker.reached_ms = now_ms;
+        let hello = worker.hello(number, now_ms, claims);
         self.send_up(id, Packet::Data(hello));
         Ok(())
     }
@@ -221,6 +274,8 @@ fn word(say: Say) -> Word {
         Say::Finished(results) => Word::Finished(results),
         Say::Replicas(replicas) => Word::Replicas(replicas),
         Say::Goodbye => Word::Goodbye,
-        Say::Heard | Say::Hello { .. } => Word::Heartbeat,
+        Say::Heartbeat(beat) => Word::Heartbeat(beat),
+        Say::Pong(ping) => Word::Pong(ping),
+        Say::Hello { .. } => Word::Heartbeat(Beat { number: 0, answered: 0 }),
     }
 }

@@ -63,7 +63,7 @@ impl World {
     /// Of the workers that have work to do the first alone is ever shut out, and only if there are others.
     fn wants_it_gone(&mut self) -> MembersInput {
         let worker = match self.dice.below(2) {
-            0 if self.workers.len() > 1 => self.workers[0].id,
+            0 if self.profile.workers > 1 => self.workers[0].id,
             _ => WorkerId(sixteen(9, self.dice.below(MACHINES))),
         };
         MembersInput::RemoveWorker { worker, revoke: self.dice.chance(50) }

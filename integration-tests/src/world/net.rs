@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use longshore_core::{Finished, Held, Order, ReplicaStatus};
+use longshore_core::{Finished, Held, Incarnation, Order, ReplicaStatus};
+use longshore_drive::Beat;
 
 /// A link; never used twice.
 pub type LinkId = u64;
@@ -13,19 +14,36 @@ pub type LinkId = u64;
 pub enum Say {
     /// Who it is and what it has; the first thing on a link.
     Hello {
+        /// The life that ended before in the same place, if it knows.
+        previous: Option<Incarnation>,
         /// Attempts it holds.
         held: Vec<Held>,
         /// Replicas it keeps.
         replicas: Vec<ReplicaStatus>,
     },
     /// That it lives.
-    Heard,
+    Heartbeat(Beat),
+    /// That it was asked whether it lives.
+    Pong(u64),
     /// That attempts have ended.
     Finished(Vec<Finished>),
     /// How its replicas are.
     Replicas(Vec<ReplicaStatus>),
     /// That it leaves.
     Goodbye,
+}
+
+/// What the coordinator says.
+#[derive(Debug, Clone)]
+pub enum Tell {
+    /// What the worker shall do.
+    Order(Order),
+    /// That a heartbeat has arrived.
+    Answer(u64),
+    /// Whether it lives.
+    Ping(u64),
+    /// That another is in its place.
+    Taken,
 }
 
 /// What travels in one direction.
@@ -94,7 +112,7 @@ pub struct Link {
     /// Towards the coordinator.
     pub up: Lane<Say>,
     /// From the coordinator.
-    pub down: Lane<Order>,
+    pub down: Lane<Tell>,
     /// The worker's end is open.
     pub worker_open: bool,
     /// The coordinator's end is open.
@@ -103,6 +121,8 @@ pub struct Link {
     pub unread_until_ms: u64,
     /// The coordinator has sent something.
     pub welcomed: bool,
+    /// What it sends right after that.
+    pub urgent: Vec<Tell>,
 }
 
 /// All links.
@@ -126,6 +146,7 @@ impl Net {
             coordinator_open: true,
             unread_until_ms: 0,
             welcomed: false,
+            urgent: Vec::new(),
         };
         self.links.insert(self.made, link);
         self.made

@@ -36,6 +36,8 @@ pub struct Profile {
     pub keepalive_ms: u64,
     /// What an older link of a worker still says arrives after the hello on a newer one.
     pub stale: bool,
+    /// Workers of a hundred that are of a version without counted heartbeats.
+    pub old: u64,
     /// One worker does not outlive the faults.
     pub forsakes: bool,
     /// Some workers may not be given everybody's work.
@@ -66,6 +68,7 @@ impl Profile {
             settings,
             workers,
             stale: dice.chance(50),
+            old: *dice.pick(&[0, 0, 30]).unwrap_or(&0),
             forsakes: workers > 1 && dice.chance(30),
             // Of dice of its own, so that what was found by seeds of before is found by them still.
             restricts: Dice::of(&[seed, 5]).chance(50),
@@ -74,7 +77,8 @@ impl Profile {
             faults,
             fault_every_ms: dice.between(200, 3_000),
             heal_ms: dice.between(4_000, 20_000),
-            net_ms: *dice.pick(&[1, 5, 50, 400]).unwrap_or(&1),
+            // An answer has to come back, and be told of, well within a lease.
+            net_ms: (*dice.pick(&[1, 5, 50, 400]).unwrap_or(&1)).min(lease_ms / 8),
             sync_ms: *dice.pick(&[1, 5, 30, 200]).unwrap_or(&1),
             run_ms: *dice.pick(&[5, 60, 600, 3_000]).unwrap_or(&5),
             nasty: *dice.pick(&[0, 10, 40]).unwrap_or(&0),

@@ -5,6 +5,7 @@ use longshore_core::{Core, JobState, ReplicaPhase};
 use super::{
     agenda::Event,
     count,
+    fault::Fault,
     oracle::{Check, demand},
     script::{Course, Script},
     state::World,
@@ -36,7 +37,7 @@ impl World {
     /// Nothing is lost, and a coordinator that started now would know the same.
     pub(super) fn last_look(&mut self) -> Check {
         self.everything_ended()?;
-        self.count_innocents();
+        self.count_innocents()?;
         let kept = self.disk.kept();
         self.oracle.promises.hold(kept)?;
         let Some(coordinator) = &self.coordinator else {
@@ -51,16 +52,17 @@ impl World {
 
     /// Items that would have succeeded but were given up with workers they happened to be on: the price of giving up
     /// poison, to be watched.
-    fn count_innocents(&mut self) {
+    fn count_innocents(&mut self) -> Check {
         for outcome in self.disk.kept().failures() {
             let script = Script::of(self.seed, &self.profile, &outcome.item);
             if script.course == Course::Succeeds {
                 self.coverage.saw("an innocent item given up");
-                if self.profile.nasty == 0 && !self.profile.faults.iter().any(|fault| fault.kills()) {
-                    self.coverage.saw("an innocent item given up though nothing died");
-                }
+                let something_died = self.profile.nasty > 0 || self.profile.faults.iter().any(|fault| fault.kills());
+                let lied = self.profile.faults.contains(&Fault::Lie);
+                demand!(something_died || lied, "an innocent item is given up though nothing died: {:?}", outcome.item);
             }
         }
+        Ok(())
     }
 
     fn everything_ended(&self) -> Check {
@@ -109,7 +111,7 @@ impl World {
                 let ready = replica.reachable && replica.phase == ReplicaPhase::Ready;
                 demand!(ready, "{} is not ready: {replica:?}", replica.key);
                 let on = replica.worker.map(|(worker, _)| worker);
-                let keeps = self.workers.iter().find(|it| Some(it.id) == on);
+                let keeps = self.workers.iter().find(|it| Some(it.id) == on && it.up);
                 let phase = keeps.and_then(|it| it.replicas.get(&replica.key));
                 demand!(phase == Some(&ReplicaPhase::Ready), "{} is {phase:?}", replica.key);
                 wanted += 1;

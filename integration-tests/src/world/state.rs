@@ -42,7 +42,9 @@ impl World {
     pub fn new(seed: u64, sabotage: Sabotage, trail: Trail) -> Self {
         let profile = Profile::of(seed);
         let mut dice = Dice::of(&[seed, 3]);
-        let workers = (0..profile.workers).map(|number| Worker::new(number, dice.between(1, 4))).collect();
+        let mut worker =
+            |number| Worker { is_old: dice.chance(profile.old), ..Worker::new(number, dice.between(1, 4)) };
+        let workers = (0..profile.workers).map(&mut worker).collect();
         let mut clients: Vec<_> =
             (0..profile.clients).map(|number| Client::new(script::namespace(number), profile.wishes)).collect();
         // The last one cares for tokens and members alone.

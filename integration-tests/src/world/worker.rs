@@ -1,10 +1,15 @@
 //! A worker, over all its lives: what it has, and what it says of itself.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use longshore_core::{
     Assignment, AttemptId, Finished, Held, Incarnation, ItemKey, ReplicaKey, ReplicaPhase, ReplicaStatus, WorkerId,
 };
+use longshore_drive::Beat;
+use longshore_proto::Tenure;
 
 use super::{
     agenda::Event,
@@ -14,14 +19,22 @@ use super::{
 /// A worker, over all its lives.
 #[derive(Debug)]
 pub struct Worker {
-    /// Its id.
+    /// Its id; copies of a worker have the same.
     pub id: WorkerId,
+    /// It is a copy of another.
+    pub is_copy: bool,
+    /// It is of a version that neither counts heartbeats nor knows pings.
+    pub is_old: bool,
     /// Attempts it runs at once.
     pub slots: u64,
     /// Counts its processes.
     pub life: u64,
     /// Its process lives.
     pub up: bool,
+    /// The last of its lives that was welcome, if that is known for certain to be one of its own, and to have ended.
+    pub previous: Option<u64>,
+    /// The life that is welcome, if it was.
+    pub was_welcome: Option<u64>,
     /// It will never start again.
     pub forsaken: bool,
     /// Its process is stopped, but lives.
@@ -32,6 +45,10 @@ pub struct Worker {
     pub link: Option<LinkId>,
     /// Its hello was accepted.
     pub welcomed: bool,
+    /// When anything last reached it.
+    pub reached_ms: u64,
+    /// What it knows of its lease.
+    pub tenure: Tenure,
     /// Nothing gets from it to the coordinator.
     pub cut_up: bool,
     /// Nothing gets from the coordinator to it.
@@ -70,14 +87,20 @@ impl Worker {
     pub fn new(number: u64, slots: u64) -> Self {
         Self {
             id: WorkerId(sixteen(0, number + 1)),
+            is_copy: false,
+            is_old: false,
             slots,
             life: 0,
             up: false,
+            previous: None,
+            was_welcome: None,
             forsaken: false,
             paused: false,
             put_off: Vec::new(),
             link: None,
             welcomed: false,
+            reached_ms: 0,
+            tenure: Tenure::default(),
             cut_up: false,
             cut_down: false,
             cuts: 0,
@@ -90,12 +113,34 @@ impl Worker {
         }
     }
 
-    /// What it says first: what it has, and what it claims beside that.
+    /// A copy of this worker's directory on another machine, in which no process was started yet.
     #[must_use]
-    pub fn hello(&self, claims: Vec<Held>) -> Say {
+    pub fn copy(&self) -> Self {
+        Self { id: self.id, is_copy: true, is_old: self.is_old, ..Self::new(0, self.slots) }
+    }
+
+    /// What it says first: what it has, and what it claims beside that. `number` is its own.
+    pub fn hello(&mut self, number: usize, now_ms: u64, claims: Vec<Held>) -> Say {
+        self.tenure.says_hello(Duration::from_millis(now_ms));
         let truth = self.has().into_iter().map(|(id, item)| Held { id, item });
         let held = truth.chain(claims).collect();
-        Say::Hello { held, replicas: self.statuses() }
+        let previous = self.previous.map(|life| incarnation(number, life));
+        Say::Hello { previous, held, replicas: self.statuses() }
+    }
+
+    /// Its next heartbeat.
+    pub fn beat(&mut self, now_ms: u64) -> Beat {
+        if self.is_old {
+            return Beat { number: 0, answered: 0 };
+        }
+        let (number, answered) = self.tenure.says_heartbeat(Duration::from_millis(now_ms));
+        Beat { number, answered }
+    }
+
+    /// Whether it holds itself counted on.
+    #[must_use]
+    pub fn is_kept(&self, now_ms: u64) -> bool {
+        !self.is_old && self.tenure.is_kept(Duration::from_millis(now_ms))
     }
 
     /// How its replicas are.
@@ -111,6 +156,14 @@ impl Worker {
     pub fn has(&self) -> Vec<(AttemptId, ItemKey)> {
         let waiting = self.queue.iter().chain(self.running.values()).map(|it| (it.id, it.item));
         waiting.chain(self.results.values().map(|it| (it.id, it.item))).collect()
+    }
+
+    /// It forgets and ends all it has.
+    pub(super) fn drops_all(&mut self) {
+        self.queue.clear();
+        self.running.clear();
+        self.results.clear();
+        self.replicas.clear();
     }
 
     /// Whether it has nothing to do.

@@ -1,18 +1,21 @@
 //! What workers do: they run attempts, hold every result until it is settled, keep replicas, and say it all again when
 //! they reconnect. They are honest, but for what `lies` makes them say; it is the world that is not kind to them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use longshore_core::{Assignment, AttemptId, Blame, End, Finished, Order, ReplicaKey, ReplicaPhase};
 
 use super::{
     agenda::Event,
-    net::{Packet, Say},
+    net::{Packet, Say, Tell},
     oracle::{Check, demand},
     script::{Course, Script, detail_of},
     state::World,
     worker,
 };
+
+/// How long a hello may go unanswered.
+const MANNERS_MS: u64 = 10_000;
 
 impl World {
     pub(super) fn worker_starts(&mut self, number: usize) -> Check {
@@ -22,6 +25,7 @@ impl World {
         }
         worker.up = true;
         worker.life += 1;
+        worker.tenure = longshore_proto::Tenure::default();
         let life = worker.life;
         self.say(|| format!("worker {number} starts, life {life}"));
         self.plan_connect(number);
@@ -39,10 +43,8 @@ impl World {
         worker.up = false;
         worker.paused = false;
         worker.put_off.clear();
-        worker.queue.clear();
-        worker.running.clear();
-        worker.results.clear();
-        worker.replicas.clear();
+        worker.drops_all();
+        worker.previous = worker.was_welcome.take().or(worker.previous);
         if let Some(link) = worker.link {
             self.worker_closes(number, link, told);
         }
@@ -53,7 +55,7 @@ impl World {
 
     fn plan_beat(&mut self, number: usize) {
         let life = self.workers[number].life;
-        let at_ms = self.now_ms + self.profile.settings.lease_ms / 4;
+        let at_ms = self.now_ms + self.profile.settings.lease_ms / 8;
         self.agenda.plan(at_ms, Event::Beats(number, life));
     }
 
@@ -62,8 +64,24 @@ impl World {
             return Ok(());
         }
         self.plan_beat(number);
-        if let Some(link) = self.workers[number].link {
-            self.send_up(link, Packet::Data(Say::Heard));
+        let now_ms = self.now_ms;
+        let worker = &mut self.workers[number];
+        let silence_ms = match worker.welcomed {
+            true if worker.is_old => u64::MAX,
+            true => self.profile.settings.lease_ms / 2,
+            false => MANNERS_MS,
+        };
+        match worker.link {
+            Some(link) if now_ms - worker.reached_ms > silence_ms => {
+                self.coverage.saw("a silent link dropped by its worker");
+                self.worker_closes(number, link, true);
+                return Ok(());
+            }
+            Some(link) if worker.welcomed => {
+                let beat = worker.beat(now_ms);
+                self.send_up(link, Packet::Data(Say::Heartbeat(beat)));
+            }
+            _ => {}
         }
         if self.faults_are_on() && self.dice.chance(10) {
             self.say_results(number);
@@ -89,13 +107,62 @@ impl World {
         }
     }
 
-    pub(super) fn obeys(&mut self, number: usize, order: Order) -> Check {
+    /// A worker hears something on its link.
+    pub(super) fn is_told(&mut self, number: usize, tell: Tell) -> Check {
+        let now_ms = self.now_ms;
+        let worker = &mut self.workers[number];
+        worker.reached_ms = now_ms;
+        match tell {
+            Tell::Order(order) => self.obeys(number, order),
+            Tell::Answer(beat) => {
+                worker.tenure.answered(beat);
+                Ok(())
+            }
+            Tell::Ping(ping) => {
+                if let Some(link) = worker.link.filter(|_| !worker.is_old) {
+                    self.send_up(link, Packet::Data(Say::Pong(ping)));
+                }
+                Ok(())
+            }
+            Tell::Taken => {
+                self.is_refused(number);
+                Ok(())
+            }
+        }
+    }
+
+    /// Another is in its place. A life that was never welcome ends; whoever was, drops what it has and comes again.
+    fn is_refused(&mut self, number: usize) {
+        self.say(|| format!("worker {number} is refused"));
+        let worker = &mut self.workers[number];
+        worker.tenure.ends();
+        worker.drops_all();
+        if worker.was_welcome.is_some() {
+            self.coverage.saw("a life that was welcome before refused");
+        } else {
+            self.coverage.saw("a second life refused");
+            let event = Event::GivesUp(number, worker.life);
+            self.agenda.plan(self.now_ms, event);
+        }
+    }
+
+    /// A life that was refused ends. An operator, or whoever looks after the process, starts it again.
+    pub(super) fn gives_up(&mut self, number: usize, life: u64) {
+        if self.workers[number].is(life) {
+            self.worker_dies(number, true);
+        }
+    }
+
+    fn obeys(&mut self, number: usize, order: Order) -> Check {
+        let lease = Duration::from_millis(self.profile.settings.lease_ms);
         let worker = &mut self.workers[number];
         match order {
             Order::Welcome { incarnation, .. } => {
                 let own = worker::incarnation(number, worker.life);
                 demand!(incarnation == own, "worker {number} is welcomed as another life");
                 worker.welcomed = true;
+                worker.was_welcome = Some(worker.life);
+                worker.tenure.welcomed(lease);
                 self.say_results(number);
                 let statuses = self.workers[number].statuses();
                 self.tell(number, Say::Replicas(statuses));

@@ -77,7 +77,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bench", &["longshore-client", "longshore-local", "longshore-proto", "longshore-way"]),
-    ("integration-tests", &["longshore-core", "longshore-drive", "merger-sdk"]),
+    ("integration-tests", &["longshore-core", "longshore-drive", "longshore-proto", "merger-sdk"]),
 ];
 
 /// The crates in which everything is decided, with all that they may depend on: nothing with a clock, IO, tasks or dice.

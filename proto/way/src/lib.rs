@@ -14,6 +14,7 @@
 mod address;
 mod credentials;
 mod error;
+mod heard;
 mod stream;
 mod way;
 mod wire;
@@ -21,6 +22,7 @@ mod wire;
 pub use address::AddressError;
 pub use credentials::Credentials;
 pub use error::WayError;
+pub use heard::Heard;
 pub use stream::Stream;
 pub use way::Way;
 pub use wire::Wire;

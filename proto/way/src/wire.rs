@@ -14,13 +14,19 @@ use tonic::{
 };
 use tower_service::Service;
 
-use crate::{error::WayError, stream::Stream, way::Way};
+use crate::{
+    error::WayError,
+    heard::{Heard, Hearing},
+    stream::Stream,
+    way::Way,
+};
 
 /// A channel to one coordinator. Cloning is cheap and shares the connection, which comes back by itself when lost.
 #[derive(Debug, Clone)]
 pub struct Wire {
     channel: Channel,
     way: Way,
+    heard: Heard,
 }
 
 impl Wire {
@@ -29,14 +35,22 @@ impl Wire {
     /// # Errors
     /// When nobody is there, or somebody else: then a [`WayError`] is among the sources.
     pub async fn connect(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Result<Self, Error> {
-        let channel = endpoint(way, set).connect_with_connector(Connector(way.clone())).await?;
-        Ok(Self { channel, way: way.clone() })
+        let heard = Heard::now();
+        let channel = endpoint(way, set).connect_with_connector(Connector(way.clone(), heard.clone())).await?;
+        Ok(Self { channel, way: way.clone(), heard })
     }
 
     /// The same, but connects when it is first used.
     pub fn lazy(way: &Way, set: impl FnOnce(Endpoint) -> Endpoint) -> Self {
-        let channel = endpoint(way, set).connect_with_connector_lazy(Connector(way.clone()));
-        Self { channel, way: way.clone() }
+        let heard = Heard::now();
+        let channel = endpoint(way, set).connect_with_connector_lazy(Connector(way.clone(), heard.clone()));
+        Self { channel, way: way.clone(), heard }
+    }
+
+    /// When anything last came from the coordinator, or a connection to it was made.
+    #[must_use]
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 }
 
@@ -63,10 +77,10 @@ impl Service<Request<Body>> for Wire {
 
 /// Makes connections the way goes, whatever the URI says.
 #[derive(Debug, Clone)]
-struct Connector(Way);
+struct Connector(Way, Heard);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Stream>;
+    type Response = TokioIo<Hearing<Stream>>;
     type Error = WayError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, WayError>> + Send>>;
 
@@ -75,7 +89,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let way = self.0.clone();
-        Box::pin(async move { way.connect().await.map(TokioIo::new) })
+        let (way, heard) = (self.0.clone(), self.1.clone());
+        Box::pin(async move { Ok(TokioIo::new(Hearing::of(way.connect().await?, heard))) })
     }
 }

@@ -9,7 +9,10 @@ use longshore_proto::{
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
 use longshore_root::{Call, CallError, Transport as _};
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -18,19 +21,27 @@ use uuid::Uuid;
 use super::{connection::Coordinator, link};
 use crate::{pauses::Pauses, replicas::Replicas};
 
-/// Keeps the stream up until it is time to leave.
+/// Keeps the stream up until it is time to leave, as long as the link is welcome (`welcome` is not 0): a new one for each welcome,
+/// since the connection of the one before may bring nothing any more.
 pub(crate) async fn serve(
     coordinator: Coordinator,
-    worker: Uuid,
-    incarnation: Uuid,
+    (worker, incarnation): (Uuid, Uuid),
     replicas: Arc<Replicas>,
+    mut welcome: watch::Receiver<u64>,
     leave: CancellationToken,
 ) {
     let mut pauses = Pauses::apart(link::PAUSES.0, link::PAUSES.1);
     loop {
+        tokio::select! {
+            // Its other end lives as long as the link does.
+            _ = welcome.wait_for(|times| *times > 0) => {}
+            () = leave.cancelled() => return,
+        }
+        welcome.mark_unchanged();
         let session = session(&coordinator, worker, incarnation, &replicas, &mut pauses);
         let ended = tokio::select! {
             ended = session => ended,
+            _ = welcome.changed() => continue,
             () = leave.cancelled() => return,
         };
         if let Err(status) = ended {

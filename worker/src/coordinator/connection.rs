@@ -16,7 +16,7 @@ use longshore_proto::{
         put_request,
     },
 };
-use longshore_way::{AddressError, Credentials, Way, WayError, Wire};
+use longshore_way::{AddressError, Credentials, Heard, Way, WayError, Wire};
 use tokio::{io::AsyncReadExt, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
@@ -91,9 +91,15 @@ impl Coordinator {
         self.wires.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whatever is asked for from now on goes over new connections.
+    /// Nothing comes from the coordinator any more: whatever is asked for from now on goes over new connections. The old ones
+    /// would notice by themselves, but late.
     pub(crate) fn dial_anew(&self) {
         *self.wires.write().unwrap_or_else(PoisonError::into_inner) = Wires::lazy(&self.way);
+    }
+
+    /// When anything last came over the connection for the link.
+    pub(crate) fn heard(&self) -> Heard {
+        self.wires().link.heard().clone()
     }
 
     /// Makes sure that whoever is at the address, if anybody is, lets us in.

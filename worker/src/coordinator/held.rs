@@ -104,6 +104,11 @@ impl Held {
         }
     }
 
+    /// Forgets every attempt; answers which there were.
+    pub fn forget_all(&self) -> Vec<WorkId> {
+        std::mem::take(&mut self.lock().attempts).into_keys().collect()
+    }
+
     /// Forgets what the stages of a job are.
     pub fn forget_job(&self, job_id: &Bytes) {
         self.lock().stages.retain(|(job, _), _| job != job_id);

@@ -1,29 +1,34 @@
 //! The link to the coordinator: hello, orders in, results out, and all of it again after every loss.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use longshore_proto::v1::{self, FromWorker, ToWorker, from_worker, to_worker};
+use longshore_proto::v1::{self, ToWorker, from_worker, to_worker};
 use prost::Message;
 use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 
 use super::{
     connection::Coordinator,
-    held::{self, Held},
+    orders::Orders,
+    session::{Pace, Session, Up},
 };
 use crate::{
-    cache::{Cache, lists},
-    causes,
-    executor::{Executor, WorkId},
+    home::Home,
     pauses::Pauses,
-    replicas::Replicas,
+    runtime::{Runtime, RuntimeError},
+    tenure::Tenure,
 };
 
 /// First and longest pause before another try to connect.
@@ -44,119 +49,255 @@ const RESULTS_BYTES: usize = 1 << 20;
 /// What a link needs to know.
 pub(crate) struct Link {
     pub coordinator: Coordinator,
-    pub worker: Uuid,
+    pub home: Arc<Home>,
     pub incarnation: Uuid,
     pub name: String,
     pub slots: u32,
-    pub runtime: &'static str,
-    pub executor: Arc<Executor>,
-    pub blobs: Cache,
-    pub held: Arc<Held>,
-    pub results: mpsc::UnboundedSender<v1::Result>,
-    pub replicas: Arc<Replicas>,
+    /// Ends when it is refused before it was ever welcome, instead of trying again.
+    pub may_end: bool,
+    pub runtime: Arc<dyn Runtime>,
+    pub orders: Orders,
+    pub tenure: Arc<Tenure>,
+    /// Counts the connections over which we were welcome; 0 while we are not.
+    pub welcome: watch::Sender<u64>,
+    /// What an earlier life has left is gone.
+    pub moved_in: AtomicBool,
 }
 
-/// A link that is up.
-struct Session {
-    up: mpsc::Sender<FromWorker>,
-    down: Streaming<ToWorker>,
-    heartbeat: Duration,
+/// Why a link is given up for good.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GivenUp {
+    /// Another process is this worker.
+    #[error("{0}")]
+    Taken(String),
+    /// The coordinator is of a version that does not go with ours.
+    #[error("{0}")]
+    Version(String),
+    /// What an earlier life left cannot be removed.
+    #[error(transparent)]
+    Sweep(#[from] RuntimeError),
 }
 
-impl Session {
-    async fn say(&self, message: from_worker::Message) -> Result<(), Status> {
-        let message = FromWorker { message: Some(message) };
-        self.up.send(message).await.map_err(|_| Status::unavailable("the link has ended"))
+/// Why a link has ended.
+enum Lost {
+    /// As the coordinator said, or the connection.
+    Status(Status),
+    /// Nothing came for so long.
+    Silent(Duration),
+    /// What an earlier life left cannot be removed.
+    Sweep(RuntimeError),
+}
+
+impl From<Status> for Lost {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
+    }
+}
+
+impl Lost {
+    fn words(&self) -> String {
+        match self {
+            Self::Status(status) => status.message().to_owned(),
+            Self::Silent(ago) => format!("nothing has come from the coordinator for {ago:.1?}"),
+            Self::Sweep(error) => error.to_string(),
+        }
     }
 }
 
 impl Link {
     /// Keeps the link up until it is time to leave.
-    pub async fn keep_up(self, mut results: mpsc::UnboundedReceiver<v1::Result>, leave: CancellationToken) {
+    pub async fn keep_up(
+        self,
+        mut results: mpsc::UnboundedReceiver<v1::Result>,
+        leave: CancellationToken,
+    ) -> Result<(), GivenUp> {
         let mut pauses = Pauses::apart(PAUSES.0, PAUSES.1);
         let mut epoch = 0;
         // Why there is none, as it was last said.
-        let mut lost: Option<String> = None;
+        let mut said: Option<String> = None;
         loop {
             let session = tokio::select! {
-                session = timeout(MANNERS, self.connect(&mut epoch)) => {
-                    session.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer to the hello")))
-                }
-                () = leave.cancelled() => return,
+                session = timeout(MANNERS, self.connect(&mut epoch)) => session.unwrap_or(Err(Lost::Silent(MANNERS))),
+                () = leave.cancelled() => return Ok(()),
             };
             let ended = match session {
                 Ok(session) => {
                     tracing::info!(epoch, "connected to the coordinator");
-                    (lost, _) = (None, pauses.reset());
+                    (said, _) = (None, pauses.reset());
                     self.converse(session, &mut results, &leave).await
                 }
-                Err(status) => Err(status),
+                Err(lost) => Err(lost),
             };
-            match ended {
-                Ok(()) => return,
-                Err(status) if lost.as_deref() != Some(status.message()) => {
-                    tracing::warn!(reason = status.message(), "no link to the coordinator; trying again");
-                    lost = Some(status.message().to_owned());
-                }
-                Err(status) => tracing::debug!(reason = status.message(), "still no link"),
-            }
+            let Err(lost) = ended else { return Ok(()) };
+            let words = lost.words();
+            let new = said.as_deref() != Some(&words);
+            self.cope(lost, epoch, new)?;
+            said = Some(words);
             if !pauses.wait(&leave).await {
-                return;
+                return Ok(());
             }
         }
     }
 
-    async fn connect(&self, epoch: &mut u64) -> Result<Session, Status> {
-        let (up, stream) = mpsc::channel(16);
-        let hello = v1::Hello {
-            worker_id: Bytes::copy_from_slice(self.worker.as_bytes()),
-            incarnation: Bytes::copy_from_slice(self.incarnation.as_bytes()),
+    /// What follows when there is no link; `new` says whether the reason is another than last time.
+    fn cope(&self, lost: Lost, epoch: u64, new: bool) -> Result<(), GivenUp> {
+        let words = lost.words();
+        let never_welcome = epoch == 0 && self.may_end;
+        match lost {
+            Lost::Status(status) if status.code() == Code::AlreadyExists => {
+                if never_welcome {
+                    return Err(GivenUp::Taken(words));
+                }
+                // Whatever we hold is given to others by now, and what the other has left is to be removed.
+                self.tenure.ends();
+                self.orders.drop_all();
+                self.welcome.send_replace(0);
+                self.moved_in.store(false, Ordering::Relaxed);
+                if new {
+                    let dir = self.home.dir().display();
+                    tracing::error!(
+                        %dir,
+                        "refused: {words}; if {dir} was copied, remove worker-id from the copy; nothing is run here until the \
+                         other has gone"
+                    );
+                }
+            }
+            Lost::Status(status) if status.code() == Code::FailedPrecondition => {
+                if never_welcome {
+                    return Err(GivenUp::Version(words));
+                }
+                if new {
+                    tracing::error!("refused: {words}; trying again");
+                }
+            }
+            Lost::Status(_) if new => tracing::warn!(reason = words, "no link to the coordinator; trying again"),
+            Lost::Status(_) => tracing::debug!(reason = words, "still no link"),
+            Lost::Silent(_) => {
+                self.coordinator.dial_anew();
+                tracing::warn!(reason = words, "no link to the coordinator; dialling anew");
+            }
+            Lost::Sweep(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    fn hello(&self) -> v1::Hello {
+        let bytes = |id: Uuid| Bytes::copy_from_slice(id.as_bytes());
+        v1::Hello {
+            worker_id: bytes(self.home.id()),
+            incarnation: bytes(self.incarnation),
             name: self.name.clone(),
             slots: self.slots,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            held: self.held.all(),
-            runtime: self.runtime.to_owned(),
-            replicas: self.replicas.reports(),
-        };
-        let hello = FromWorker { message: Some(from_worker::Message::Hello(hello)) };
-        up.send(hello).await.map_err(|_| Status::internal("a new channel is closed"))?;
-        let mut down = self.coordinator.agent().link(ReceiverStream::new(stream)).await?.into_inner();
+            held: self.orders.held.all(),
+            runtime: self.runtime.name().to_owned(),
+            replicas: self.orders.replicas.reports(),
+            previous: self.home.previous().map_or_else(Bytes::new, bytes),
+        }
+    }
+
+    async fn connect(&self, epoch: &mut u64) -> Result<Session, Lost> {
+        let (up, said) = Up::new();
+        let heard = self.coordinator.heard();
+        self.tenure.says_hello();
+        up.say(from_worker::Message::Hello(self.hello())).await?;
+        let mut down = self.coordinator.agent().link(said).await?.into_inner();
         let welcome = match down.message().await?.and_then(|first| first.message) {
             Some(to_worker::Message::Welcome(welcome)) => welcome,
-            _ => return Err(Status::internal("the coordinator's first word is not a welcome")),
+            _ => return Err(Status::internal("the coordinator's first word is not a welcome").into()),
         };
         if welcome.epoch < *epoch {
             // An older coordinator, come to life beside its successor: its orders are worth nothing.
-            return Err(Status::aborted(format!(
+            let status = Status::aborted(format!(
                 "the coordinator is in epoch {}, older than {epoch}, which was seen before",
                 welcome.epoch
-            )));
+            ));
+            return Err(status.into());
         }
         *epoch = welcome.epoch;
+        self.tenure.welcomed(Duration::from_millis(u64::from(welcome.lease_ms)));
         self.coordinator.prove_by(&welcome.proof);
-        let heartbeat = Duration::from_millis(u64::from(welcome.heartbeat_ms.max(10)));
-        Ok(Session { up, down, heartbeat })
+        self.welcome.send_modify(|times| *times += 1);
+        Ok(Session { up, down, pace: Pace::of(&welcome, heard) })
     }
 
     /// Carries orders in and results out. `Ok` when it is time to leave.
     async fn converse(
         &self,
-        mut session: Session,
+        session: Session,
         results: &mut mpsc::UnboundedReceiver<v1::Result>,
         leave: &CancellationToken,
-    ) -> Result<(), Status> {
-        let mut replicas = self.replicas.changes();
-        let mut beat = interval(session.heartbeat);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ) -> Result<(), Lost> {
+        let Session { up, mut down, pace } = session;
+        // None of these waits for another: a link that takes nothing is still heard, and one that brings nothing still ends.
+        let ended = tokio::select! {
+            lost = self.listen(&up, &mut down) => Err(lost),
+            said = self.speak(&up, results) => said.map_err(Lost::from),
+            ago = pace.keep(&up, &self.tenure) => Err(Lost::Silent(ago)),
+            () = leave.cancelled() => Ok(()),
+        };
+        match ended {
+            // Nothing was begun here: that can be said.
+            Ok(()) | Err(Lost::Sweep(_)) => say_goodbye(up, down).await?,
+            Err(_) => {}
+        }
+        ended
+    }
+
+    /// Takes in what the coordinator says, until it says no more.
+    async fn listen(&self, up: &Up, down: &mut Streaming<ToWorker>) -> Lost {
+        let mut moving_in = std::pin::pin!(self.move_in());
+        let (mut moved_in, mut waiting) = (false, Vec::new());
+        loop {
+            let message = tokio::select! {
+                message = down.message() => message,
+                moved = &mut moving_in, if !moved_in => {
+                    if let Err(error) = moved {
+                        return Lost::Sweep(error);
+                    }
+                    moved_in = true;
+                    waiting.drain(..).for_each(|order| self.orders.take_in(order));
+                    continue;
+                }
+            };
+            match message {
+                Ok(Some(ToWorker { message: None })) => {}
+                Ok(Some(ToWorker { message: Some(message) })) => match message {
+                    to_worker::Message::Answer(answer) => self.tenure.answered(answer.number),
+                    to_worker::Message::Ping(ping) => up.pong(ping.number),
+                    order if moved_in => self.orders.take_in(order),
+                    order => waiting.push(order),
+                },
+                Ok(None) => return Status::unavailable("the coordinator has closed the link").into(),
+                Err(status) => return status.into(),
+            }
+        }
+    }
+
+    /// Removes what an earlier life has left. Before we are welcome that may be what another process of this id runs.
+    async fn move_in(&self) -> Result<(), RuntimeError> {
+        if self.moved_in.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let swept = self.runtime.sweep().await?;
+        if swept > 0 {
+            tracing::info!(containers = swept, "removed what an earlier run left behind");
+        }
+        if let Err(error) = self.home.keep_life(self.incarnation) {
+            tracing::warn!(%error, "should this worker be killed, nobody will know what it ran");
+        }
+        self.moved_in.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Says what there is to say. `Ok` when there will be nothing any more.
+    async fn speak(&self, up: &Up, results: &mut mpsc::UnboundedReceiver<v1::Result>) -> Result<(), Status> {
+        let mut replicas = self.orders.replicas.changes();
         let mut batch = Vec::with_capacity(RESULTS);
         let mut told: Option<Instant> = None;
-        self.tell(&session, self.held.unsettled()).await?;
+        tell(up, self.orders.held.unsettled()).await?;
         loop {
             tokio::select! {
-                message = session.down.message() => match message? {
-                    Some(message) => self.take_in(message),
-                    None => return Err(Status::unavailable("the coordinator has closed the link")),
-                },
                 count = results.recv_many(&mut batch, RESULTS) => {
                     if count == 0 {
                         return Ok(());
@@ -169,111 +310,42 @@ impl Link {
                             batch.push(more);
                         }
                     }
-                    self.tell(&session, batch.drain(..)).await?;
+                    tell(up, batch.drain(..)).await?;
                     told = Some(Instant::now());
                 }
-                _ = beat.tick() => session.say(from_worker::Message::Heartbeat(v1::Heartbeat {})).await?,
                 _ = replicas.changed() => {
-                    let reports = self.replicas.reports();
-                    session.say(from_worker::Message::Replicas(v1::ReplicaReports { reports })).await?;
-                }
-                () = leave.cancelled() => return self.say_goodbye(session).await,
-            }
-        }
-    }
-
-    async fn tell(&self, session: &Session, results: impl IntoIterator<Item = v1::Result>) -> Result<(), Status> {
-        let mut message = v1::Results::default();
-        let mut bytes = 0;
-        for result in results {
-            bytes += result.encoded_len();
-            message.results.push(result);
-            if bytes > RESULTS_BYTES {
-                session.say(from_worker::Message::Results(std::mem::take(&mut message))).await?;
-                bytes = 0;
-            }
-        }
-        if message.results.is_empty() {
-            return Ok(());
-        }
-        session.say(from_worker::Message::Results(message)).await
-    }
-
-    async fn say_goodbye(&self, mut session: Session) -> Result<(), Status> {
-        session.say(from_worker::Message::Goodbye(v1::Goodbye {})).await?;
-        drop(session.up);
-        // The coordinator ends the stream when it has heard.
-        let _ = timeout(MANNERS, async { while let Ok(Some(_)) = session.down.message().await {} }).await;
-        Ok(())
-    }
-
-    fn take_in(&self, message: ToWorker) {
-        match message.message {
-            Some(to_worker::Message::Assign(assign)) => self.assign(assign),
-            Some(to_worker::Message::Stop(stop)) => {
-                let ids = work_ids(&stop.ids);
-                self.executor.stop(&ids);
-                self.held.forget(&ids);
-            }
-            Some(to_worker::Message::Return(back)) => self.executor.give_back(&work_ids(&back.ids)),
-            Some(to_worker::Message::Settled(settled)) => self.held.forget(&work_ids(&settled.ids)),
-            Some(to_worker::Message::Replicas(desired)) => self.replicas.keep(desired.replicas),
-            Some(to_worker::Message::Forget(forget)) => {
-                self.held.forget_job(&forget.job_id);
-                if let Ok(job) = forget.job_id.as_ref().try_into() {
-                    self.executor.forget_job(job);
+                    let reports = self.orders.replicas.reports();
+                    up.say(from_worker::Message::Replicas(v1::ReplicaReports { reports })).await?;
                 }
             }
-            Some(to_worker::Message::Welcome(_)) | None => {}
         }
-    }
-
-    fn assign(&self, assign: v1::Assign) {
-        for context in assign.contexts {
-            self.held.learn(context);
-        }
-        let mut ready = Vec::with_capacity(assign.attempts.len());
-        for attempt in assign.attempts {
-            let Some((id, context)) = self.held.take_in(&attempt) else { continue };
-            if attempt.inputs_refs.is_empty() {
-                ready.extend(held::work(id, context, attempt));
-            } else {
-                self.assign_long(id, context, attempt);
-            }
-        }
-        self.executor.submit(ready);
-    }
-
-    /// An attempt whose list of parts is kept in blobs.
-    fn assign_long(&self, id: WorkId, context: held::Context, mut attempt: v1::Attempt) {
-        let (executor, held, results) = (Arc::clone(&self.executor), Arc::clone(&self.held), self.results.clone());
-        let blobs = self.blobs.clone();
-        tokio::spawn(async move {
-            match lists::entries(&blobs, &attempt.inputs_refs).await {
-                Ok(inputs) => {
-                    if !held.holds(id) {
-                        // It was stopped while its list was on the way.
-                        return;
-                    }
-                    attempt.inputs = inputs;
-                    executor.submit(held::work(id, context, attempt).into_iter().collect());
-                }
-                Err(why) => {
-                    let failure = v1::Failure {
-                        class: v1::FailureClass::Infrastructure.into(),
-                        message: format!("the list of its parts cannot be had: {}", causes::in_a_line(&why)),
-                        ..v1::Failure::default()
-                    };
-                    let end = Some(v1::result::End::Failure(failure));
-                    if let Some(result) = held.finish(id, v1::Result { end, ..v1::Result::default() }) {
-                        let _ = results.send(result);
-                    }
-                }
-            }
-        });
     }
 }
 
-fn work_ids(ids: &[v1::AttemptId]) -> Vec<WorkId> {
-    ids.iter().map(|id| (id.epoch, id.number)).collect()
+async fn tell(up: &Up, results: impl IntoIterator<Item = v1::Result>) -> Result<(), Status> {
+    let mut message = v1::Results::default();
+    let mut bytes = 0;
+    for result in results {
+        bytes += result.encoded_len();
+        message.results.push(result);
+        if bytes > RESULTS_BYTES {
+            up.say(from_worker::Message::Results(std::mem::take(&mut message))).await?;
+            bytes = 0;
+        }
+    }
+    if message.results.is_empty() {
+        return Ok(());
+    }
+    up.say(from_worker::Message::Results(message)).await
+}
+
+async fn say_goodbye(up: Up, mut down: Streaming<ToWorker>) -> Result<(), Status> {
+    let parting = async {
+        up.say(from_worker::Message::Goodbye(v1::Goodbye {})).await?;
+        drop(up);
+        // The coordinator ends the stream when it has heard.
+        while let Ok(Some(_)) = down.message().await {}
+        Ok(())
+    };
+    timeout(MANNERS, parting).await.unwrap_or(Ok(()))
 }

@@ -19,7 +19,7 @@ pub(crate) fn finished(
     results: Vec<Finished>,
     out: &mut Outbox,
 ) {
-    if !state.fleet.hear(worker, incarnation, now.steady_ms) {
+    if !state.fleet.is_life(worker, incarnation) {
         return;
     }
     let mut settled = Vec::with_capacity(results.len());

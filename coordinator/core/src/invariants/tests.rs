@@ -21,7 +21,14 @@ const ITEM: ItemKey = ItemKey { job: JOB, stage: 0, index: 0 };
 const NOW: Now = Now { steady_ms: 0, wall_ms: 0 };
 
 fn arrival(clientele: Clientele) -> Arrival {
-    Arrival { worker: WORKER, incarnation: Incarnation([3; 16]), name: String::new(), slots: 1, clientele }
+    Arrival {
+        worker: WORKER,
+        incarnation: Incarnation([3; 16]),
+        previous: None,
+        name: String::new(),
+        slots: 1,
+        clientele,
+    }
 }
 
 /// A job of two items, of which the only worker has one, and a service of one replica, which it keeps.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    ids::{Incarnation, Now, WorkerId},
+    ids::{Incarnation, WorkerId},
     input::ReplicaStatus,
     outbox::{Notice, Outbox},
     services::plan::ReplicaKey,
@@ -13,12 +13,11 @@ use crate::{
 /// Takes in what a worker says of all its replicas, if this is the life of it that is known.
 pub(crate) fn report(
     state: &mut State,
-    now: Now,
     (worker, incarnation): (WorkerId, Incarnation),
     replicas: &[ReplicaStatus],
     out: &mut Outbox,
 ) {
-    if state.fleet.hear(worker, incarnation, now.steady_ms) {
+    if state.fleet.is_life(worker, incarnation) {
         take_in(state, worker, replicas, out);
     }
 }

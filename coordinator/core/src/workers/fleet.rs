@@ -16,6 +16,7 @@ use crate::ids::{AttemptId, Incarnation, ItemKey, Namespace, WorkerId};
 pub(crate) struct Arrival {
     pub worker: WorkerId,
     pub incarnation: Incarnation,
+    pub previous: Option<Incarnation>,
     pub name: String,
     pub slots: u32,
     pub clientele: Clientele,
@@ -30,7 +31,7 @@ pub(crate) struct Worker {
     /// Whose work it may be given: that of all workers of the group.
     group: Group,
     pub connected: bool,
-    /// When it was last heard, steady milliseconds.
+    /// When it could last be reached, as far as is known, steady milliseconds.
     pub heard_ms: u64,
     /// In the order they were given out.
     pub attempts: BTreeSet<AttemptId>,
@@ -128,10 +129,11 @@ impl Fleet {
         self.workers.get_mut(&worker).filter(|known| known.incarnation == incarnation)
     }
 
-    /// The worker was heard, if this is the life of it that is known; answers whether it is.
-    pub fn hear(&mut self, worker: WorkerId, incarnation: Incarnation, now_ms: u64) -> bool {
-        let life = self.life(worker, incarnation);
-        life.map(|worker| worker.heard_ms = now_ms).is_some()
+    /// The worker could be reached then, if this is the life of it that is known.
+    pub fn hear(&mut self, worker: WorkerId, incarnation: Incarnation, as_of_ms: u64) {
+        if let Some(life) = self.life(worker, incarnation) {
+            life.heard_ms = life.heard_ms.max(as_of_ms);
+        }
     }
 
     /// The worker cannot be reached, if this is the life of it that is known; answers whether it is.
@@ -146,7 +148,7 @@ impl Fleet {
 
     /// The worker is here, or here again with what it held.
     pub fn join(&mut self, arrival: Arrival, now_ms: u64) {
-        let Arrival { worker, incarnation, name, slots, clientele } = arrival;
+        let Arrival { worker, incarnation, previous: _, name, slots, clientele } = arrival;
         let group = self.ranking.group(clientele);
         self.heard_ms = Some(self.heard_ms.map_or(now_ms, |heard_ms| heard_ms.min(now_ms)));
         let attempts = self.workers.remove(&worker).map(|known| known.attempts).unwrap_or_default();

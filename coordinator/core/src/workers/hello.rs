@@ -24,14 +24,16 @@ pub(crate) fn hello(
     replicas: &[ReplicaStatus],
     out: &mut Outbox,
 ) {
-    let (worker, incarnation) = (arrival.worker, arrival.incarnation);
-    if state.ledger.member(worker).is_some_and(MemberRecord::is_revoked) {
+    if state.ledger.member(arrival.worker).is_some_and(MemberRecord::is_revoked) {
         return;
     }
-    if state.fleet.worker(worker).is_some_and(|known| known.incarnation != incarnation) {
-        lose(state, now, worker, Loss::Restart, out);
+    let (worker, incarnation, previous) = (arrival.worker, arrival.incarnation, arrival.previous);
+    if let Some(before) = state.fleet.worker(worker).map(|known| known.incarnation).filter(|it| *it != incarnation) {
+        // Whoever cannot show that it is what came of that life may be a copy of it: then nothing went down.
+        let loss = if previous == Some(before) { Loss::Restart } else { Loss::Takeover };
+        lose(state, now, worker, loss, out);
     }
-    for item in state.suspects.back(worker, incarnation) {
+    for item in state.suspects.back(worker, previous) {
         suspect_later(state, item, out);
     }
     if !state.ledger.knows_worker(worker, &arrival.name) {

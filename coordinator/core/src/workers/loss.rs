@@ -13,8 +13,10 @@ use crate::{
 pub(super) enum Loss {
     /// It said so, and runs nothing any more.
     Goodbye,
-    /// Another life of it said hello.
+    /// It has ended, and was started again.
     Restart,
+    /// Another life took its place, which does not show that it has ended.
+    Takeover,
     /// Its lease ran out: it may be cut off, stopped, or down.
     Silence,
 }

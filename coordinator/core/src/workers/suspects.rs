@@ -1,4 +1,4 @@
-//! What likely ran on workers that fell silent: should one come back as another life, it went down with these.
+//! What likely ran on workers that fell silent: should one come back started anew, it went down with these.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ impl Suspects {
         self.silent.insert(worker, (incarnation, running));
     }
 
-    /// The worker is back in that life; answers what its last one went down with, if that is another.
-    pub fn back(&mut self, worker: WorkerId, incarnation: Incarnation) -> Vec<ItemKey> {
+    /// The worker is back, in a life that was started after `previous` had ended; answers what that one went down with.
+    pub fn back(&mut self, worker: WorkerId, previous: Option<Incarnation>) -> Vec<ItemKey> {
         match self.silent.remove(&worker) {
-            Some((silent, items)) if silent != incarnation => items,
+            Some((silent, items)) if Some(silent) == previous => items,
             _ => Vec::new(),
         }
     }

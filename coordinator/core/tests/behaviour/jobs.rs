@@ -147,7 +147,7 @@ fn a_mishap_is_not_the_items_failure() {
     let mut out = it.submit(1, spec(&[once]), 1);
     for _ in 0..3 {
         it.fails(1, &only(&out), Blame::Infrastructure);
-        out = it.wait(1_000);
+        out = it.wait_with(1, 1_000);
     }
     it.succeeds(1, &only(&out), 0);
     assert_eq!(it.state(1), JobState::Succeeded);
@@ -161,7 +161,7 @@ fn an_item_that_takes_down_slots_is_given_up() {
     let mut out = it.submit(1, spec(&[many]), 1);
     for _ in 0..2 {
         it.fails(1, &only(&out), Blame::Slot);
-        out = it.wait(1_000);
+        out = it.wait_with(1, 1_000);
     }
     it.fails(1, &only(&out), Blame::Slot);
     assert_eq!(it.state(1), JobState::Failed);

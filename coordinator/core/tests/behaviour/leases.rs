@@ -48,9 +48,21 @@ fn the_next_deadline_is_the_first_of_all() {
 }
 
 #[test]
-fn whatever_a_worker_says_keeps_its_lease() {
-    let says: [fn(&mut Stage); 3] = [
-        |it| drop(it.heard(1)),
+fn a_lease_runs_from_when_the_worker_is_known_to_have_been_reached() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.now_ms = 900;
+    it.heard_as_of(1, 600);
+    it.heard_as_of(1, 300);
+    it.now_ms = 1_600;
+    assert!(!is_gone(&mut it, 1));
+    it.now_ms = 1_601;
+    assert!(is_gone(&mut it, 1));
+}
+
+#[test]
+fn what_else_a_worker_says_does_not_keep_its_lease() {
+    let says: [fn(&mut Stage); 2] = [
         |it| drop(it.reports(1, &[])),
         |it| {
             let (worker, incarnation) = (worker_id(1), life(1));
@@ -62,9 +74,7 @@ fn whatever_a_worker_says_keeps_its_lease() {
         it.join(1, 1);
         it.now_ms = 600;
         say(&mut it);
-        it.now_ms = 1_600;
-        assert!(!is_gone(&mut it, 1));
-        it.now_ms = 1_601;
+        it.now_ms = 1_001;
         assert!(is_gone(&mut it, 1));
     }
 }
@@ -126,6 +136,7 @@ fn another_life_is_not_known() {
     it.join(1, 1);
     assert!(it.core.knows(worker_id(1), life(1)));
     assert!(!it.core.knows(worker_id(1), life(2)));
+    assert_eq!((it.core.life(worker_id(1)), it.core.life(worker_id(2))), (Some(life(1)), None));
 }
 
 #[test]

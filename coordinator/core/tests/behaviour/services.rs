@@ -223,6 +223,7 @@ fn watchers_hear_that_a_replica_was_found_where_it_is() {
     let hello = Input::Hello {
         worker: worker_id(2),
         incarnation: life(1),
+        previous: None,
         name: "worker-2".to_owned(),
         slots: 1,
         clientele: Clientele::Everybody,

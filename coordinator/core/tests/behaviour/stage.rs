@@ -156,6 +156,7 @@ impl Stage {
         self.hello_for(worker, (1, slots), only_for(namespaces), &[], &[])
     }
 
+    /// A worker connects in a life that was started when the one before had ended.
     pub fn hello(
         &mut self,
         worker: u8,
@@ -175,19 +176,42 @@ impl Stage {
         held: &[Assignment],
         replicas: &[ReplicaKey],
     ) -> Outbox {
+        let previous = incarnation.checked_sub(1).map(life);
+        let held = held.iter().map(|it| Held { id: it.id, item: it.item }).collect();
         self.step(Input::Hello {
             worker: worker_id(worker),
             incarnation: life(incarnation),
+            previous,
             name: format!("worker-{worker}"),
             slots,
             clientele,
-            held: held.iter().map(|it| Held { id: it.id, item: it.item }).collect(),
+            held,
             replicas: ready(replicas),
         })
     }
 
+    /// A worker connects with nothing, in a life that may be a copy: it knows of no other.
+    pub fn takes_over(&mut self, worker: u8, incarnation: u8, slots: u32) -> Outbox {
+        self.step(Input::Hello {
+            worker: worker_id(worker),
+            incarnation: life(incarnation),
+            previous: None,
+            name: format!("worker-{worker}"),
+            slots,
+            clientele: Clientele::Everybody,
+            held: Vec::new(),
+            replicas: Vec::new(),
+        })
+    }
+
+    /// A worker in its first life answers at once.
     pub fn heard(&mut self, worker: u8) -> Outbox {
-        self.step(Input::Heard { worker: worker_id(worker), incarnation: life(1) })
+        self.heard_as_of(worker, self.now_ms)
+    }
+
+    /// It proves that it could be reached then.
+    pub fn heard_as_of(&mut self, worker: u8, as_of_ms: u64) -> Outbox {
+        self.step(Input::Heard { worker: worker_id(worker), incarnation: life(1), as_of_ms })
     }
 
     pub fn link_lost(&mut self, worker: u8) -> Outbox {

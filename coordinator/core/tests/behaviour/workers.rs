@@ -161,11 +161,40 @@ fn only_what_was_likely_running_is_suspect() {
 }
 
 #[test]
+fn nothing_is_suspect_when_another_life_takes_over() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.submit(1, spec(&[map()]), 1);
+    for life in 2..9 {
+        let out = it.takes_over(1, life, 1);
+        assert!(!out.records.iter().any(|record| matches!(record, Record::Trouble(_))), "{out:?}");
+        assert_eq!(only(&out).attempt, 1, "it is given out as if it had never been");
+        assert!(matches!(out.orders[0], Order::Welcome { .. }), "{:?}", out.orders);
+    }
+    assert_eq!(it.state(1), JobState::Running);
+}
+
+#[test]
+fn nothing_is_suspect_when_another_life_comes_after_a_silence() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    it.submit(1, spec(&[map()]), 1);
+    it.wait(1_001);
+    let out = it.takes_over(1, 2, 1);
+    assert!(!out.records.iter().any(|record| matches!(record, Record::Trouble(_))), "{out:?}");
+    // Nor is it when the first comes back later, started anew: who ran what is not told any more.
+    it.wait(1_001);
+    let out = it.hello(1, 2, 1, &[], &[]);
+    assert!(!out.records.iter().any(|record| matches!(record, Record::Trouble(_))), "{out:?}");
+}
+
+#[test]
 fn a_worker_is_kept_once_and_again_under_a_new_name() {
     let mut it = Stage::new();
     let hello = |name: &str| Input::Hello {
         worker: worker_id(1),
         incarnation: life(1),
+        previous: None,
         name: name.to_owned(),
         slots: 1,
         clientele: Clientele::Everybody,

@@ -1,10 +1,12 @@
 //! One link speaks for a worker, and time passes.
 
 use longshore_core::{
-    AttemptId, Clientele, JobId, JobSpec, Namespace, Order, Record, Reply, RequestId, Settings, StageKind, StageSpec,
+    AttemptId, Clientele, End, Finished, Incarnation, ItemKey, JobId, JobSpec, Namespace, Order, Record, Reply,
+    RequestId, Settings, StageKind, StageSpec,
 };
 
 use super::*;
+use crate::LinkId;
 
 #[derive(Debug, Clone, Default)]
 struct Everything(Vec<Record>);
@@ -51,12 +53,22 @@ fn drive() -> TestDrive {
     Drive::new(core, at(0), Everything::default(), Inputs::default(), Rules::default())
 }
 
+/// A heartbeat of a worker that does not count them.
+const OLD: Beat = Beat { number: 0, answered: 0 };
+
 fn peer(link: u64) -> Peer {
     Peer { link: LinkId(link), worker: WORKER, incarnation: LIFE }
 }
 
 fn hello() -> Hello {
-    Hello { name: "one".to_owned(), slots: 1, clientele: Clientele::Everybody, held: Vec::new(), replicas: Vec::new() }
+    Hello {
+        previous: None,
+        name: "one".to_owned(),
+        slots: 1,
+        clientele: Clientele::Everybody,
+        held: Vec::new(),
+        replicas: Vec::new(),
+    }
 }
 
 /// Keeps and releases everything; answers what has left.
@@ -105,7 +117,7 @@ fn a_newer_link_takes_over_and_the_older_is_neither_heard_nor_missed() {
     assert_eq!(drive.word(at(3), peer(1), Word::Goodbye).0, Heard::Replaced);
     assert!(drive.ended(at(4), peer(1)).is_empty());
     assert_eq!(drive.witness().0.len(), 2, "the core has heard the hellos alone");
-    assert_eq!(drive.word(at(5), peer(2), Word::Heartbeat).0, Heard::Told);
+    assert_eq!(drive.word(at(5), peer(2), Word::Heartbeat(OLD)).0, Heard::Told);
     let left = settle(&mut drive);
     assert_eq!(orders_of(&left, 1), [], "the first link's welcome is nobody's");
     assert!(matches!(orders_of(&left, 2)[0], Order::Welcome { .. }));
@@ -129,18 +141,18 @@ fn a_worker_whose_lease_has_run_out_has_to_say_hello_again() {
     drive.tick(late);
     let finished = Word::Finished(vec![Finished {
         id: AttemptId { epoch: 1, number: 1 },
-        item: longshore_core::ItemKey { job: JobId([9; 16]), stage: 0, index: 0 },
-        end: longshore_core::End::Returned,
+        item: ItemKey { job: JobId([9; 16]), stage: 0, index: 0 },
+        end: End::Returned,
         run_us: 0,
     }]);
-    for word in [Word::Heartbeat, finished, Word::Replicas(Vec::new())] {
+    for word in [Word::Heartbeat(OLD), finished, Word::Replicas(Vec::new())] {
         drive.links.hello(WORKER, LinkId(1));
         let steps = drive.witness().0.len();
         assert_eq!(drive.word(late, peer(1), word).0, Heard::Unknown);
         assert_eq!((drive.witness().0.len(), drive.links().of(WORKER)), (steps, None));
     }
     drive.hello(late, peer(2), hello());
-    assert_eq!(drive.word(late, peer(2), Word::Heartbeat).0, Heard::Told);
+    assert_eq!(drive.word(late, peer(2), Word::Heartbeat(OLD)).0, Heard::Told);
 }
 
 #[test]
@@ -167,3 +179,5 @@ fn a_reply_leaves_when_what_it_speaks_of_is_durable() {
     let replies = drive.kept().replies;
     assert!(matches!(replies[..], [(RequestId(1), Reply::Submitted { existed: false, .. })]), "{replies:?}");
 }
+
+mod lives;

@@ -1,19 +1,23 @@
 //! `Agent` over gRPC: the links to workers, and the streams for calls to their replicas.
 
+use futures_util::{StreamExt as _, stream::Map};
 use longshore_proto::v1::{self, agent_server, from_leaves, from_worker};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::answer::{Answers, answers, caller};
-use crate::workers::session::Agents;
+use super::answer::caller;
+use crate::{
+    error::Error,
+    workers::{session::Agents, told::Told},
+};
 
 /// The service.
 pub struct AgentService(pub Agents);
 
 #[tonic::async_trait]
 impl agent_server::Agent for AgentService {
-    type LinkStream = Answers<v1::ToWorker>;
+    type LinkStream = Map<Told, fn(Result<v1::ToWorker, Error>) -> Result<v1::ToWorker, Status>>;
 
     async fn link(&self, request: Request<Streaming<v1::FromWorker>>) -> Result<Response<Self::LinkStream>, Status> {
         let caller = caller(&request)?;
@@ -24,9 +28,9 @@ impl agent_server::Agent for AgentService {
                 return Err(Status::invalid_argument("the first message of a link is the hello"));
             }
         };
-        let (link, down) = self.0.open(&caller, hello).await?;
+        let (link, told) = self.0.open(&caller, hello).await?;
         tokio::spawn(link.listen(up));
-        Ok(Response::new(answers(down)))
+        Ok(Response::new(told.map(|told| told.map_err(Status::from))))
     }
 
     type LeavesStream = ReceiverStream<Result<v1::ToLeaves, Status>>;
@@ -44,7 +48,7 @@ impl agent_server::Agent for AgentService {
             }
         };
         let (down, stream) = mpsc::channel(64);
-        let (worker, tunnel) = self.0.open_tunnel(&caller, &hello, down)?;
+        let (worker, tunnel) = self.0.open_tunnel(&caller, &hello, down).await?;
         let tunnels = self.0.tunnels.clone();
         tokio::spawn(async move {
             while let Ok(Some(message)) = up.message().await {

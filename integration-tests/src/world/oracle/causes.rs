@@ -30,8 +30,10 @@ pub(super) enum Cause {
 pub(super) enum Loss {
     /// It says so.
     Goodbye,
-    /// Another life of it says hello.
+    /// It has ended, and another life was started where it was.
     Restart,
+    /// Another life takes its place, which cannot say that it has ended.
+    Takeover,
     /// Its lease runs out.
     Silence,
 }
@@ -42,16 +44,16 @@ impl Oracle {
     /// The causes in this step's input. Attempts it ends or fences hold nothing from here on.
     pub(super) fn causes(&mut self, seen: Seen<'_>, coverage: &mut Coverage) -> Result<Causes, String> {
         let mut causes = Causes::new();
-        self.listen(seen.input, seen.now);
+        self.listen(seen.input);
         let lost = self.lost_by(seen.input, seen.now);
         self.workers_gone_are(seen, &lost, coverage)?;
         for (worker, loss) in lost {
             self.lose(worker, loss, &mut causes, coverage);
         }
-        if let Input::Hello { worker, incarnation, .. } = seen.input
+        if let Input::Hello { worker, previous, .. } = seen.input
             && !self.live.is_revoked(*worker)
         {
-            self.comes_back(*worker, *incarnation, &mut causes, coverage);
+            self.comes_back(*worker, *previous, &mut causes, coverage);
         }
         if let Input::Finished { worker, incarnation, results } = seen.input {
             self.ends(*worker, *incarnation, results, &mut causes, coverage);
@@ -59,14 +61,12 @@ impl Oracle {
         Ok(causes)
     }
 
-    /// Whoever speaks lives.
-    fn listen(&mut self, input: &Input, now: Now) {
+    /// Whoever can be reached lives.
+    fn listen(&mut self, input: &Input) {
         match input {
-            Input::Heard { worker, incarnation }
-            | Input::Finished { worker, incarnation, .. }
-            | Input::Replicas { worker, incarnation, .. } => {
+            Input::Heard { worker, incarnation, as_of_ms } => {
                 if let Some(known) = self.known(*worker, *incarnation) {
-                    known.heard_ms = now.steady_ms;
+                    known.heard_ms = known.heard_ms.max(*as_of_ms);
                 }
             }
             Input::LinkLost { worker, incarnation } => {
@@ -80,11 +80,18 @@ impl Oracle {
     }
 
     /// What ran on a silent worker is suspect only now, if it went down.
-    fn comes_back(&mut self, worker: WorkerId, incarnation: Incarnation, causes: &mut Causes, coverage: &mut Coverage) {
+    fn comes_back(
+        &mut self,
+        worker: WorkerId,
+        previous: Option<Incarnation>,
+        causes: &mut Causes,
+        coverage: &mut Coverage,
+    ) {
         let Some((silent, items)) = self.suspects.remove(&worker) else { return };
-        if silent == incarnation {
+        if Some(silent) != previous {
             return;
         }
+        self.blamed.push(silent);
         for item in items {
             if self.item_may_change(&item).is_ok() {
                 coverage.saw("a suspect found later");
@@ -100,8 +107,9 @@ impl Oracle {
         };
         match input {
             Input::Hello { worker, .. } if self.live.is_revoked(*worker) => Vec::new(),
-            Input::Hello { worker, incarnation, .. } if is(worker, incarnation) == Some(false) => {
-                vec![(*worker, Loss::Restart)]
+            Input::Hello { worker, incarnation, previous, .. } if is(worker, incarnation) == Some(false) => {
+                let known = self.workers.get(worker).map(|known| known.incarnation);
+                vec![(*worker, if known == *previous { Loss::Restart } else { Loss::Takeover })]
             }
             Input::Goodbye { worker, incarnation } if is(worker, incarnation) == Some(true) => {
                 vec![(*worker, Loss::Goodbye)]
@@ -155,6 +163,12 @@ impl Oracle {
 
     fn lose(&mut self, worker: WorkerId, loss: Loss, causes: &mut Causes, coverage: &mut Coverage) {
         let Some(known) = self.workers.remove(&worker) else { return };
+        match loss {
+            Loss::Restart => self.blamed.push(known.incarnation),
+            Loss::Silence => self.silent.push(known.incarnation),
+            Loss::Takeover => coverage.saw("a life taken over"),
+            Loss::Goodbye => {}
+        }
         let mut running = Vec::new();
         for (nth, (_, item)) in (0_u64..).zip(self.held_by(worker)) {
             self.holders.remove(&item);

@@ -49,6 +49,9 @@ pub struct Oracle {
     pub(super) workers: BTreeMap<WorkerId, Known>,
     /// What likely ran on workers that fell silent, with the life they had.
     pub(super) suspects: BTreeMap<WorkerId, (Incarnation, Vec<ItemKey>)>,
+    /// Lives that the last step blamed items for, and those whose leases it found to be over.
+    pub(super) blamed: Vec<Incarnation>,
+    pub(super) silent: Vec<Incarnation>,
     /// Workers from before the start that have not come back.
     pub(super) missed: BTreeSet<WorkerId>,
     pub(super) reunion_until_ms: u64,
@@ -79,6 +82,8 @@ impl Oracle {
             holders: BTreeMap::new(),
             workers: BTreeMap::new(),
             suspects: BTreeMap::new(),
+            blamed: Vec::new(),
+            silent: Vec::new(),
             missed: BTreeSet::new(),
             reunion_until_ms: 0,
             told: BTreeMap::new(),
@@ -89,6 +94,16 @@ impl Oracle {
             due_ms: 0,
             steps: 0,
         }
+    }
+
+    /// The lives that items were suspected of having taken down since this was last asked.
+    pub fn take_blamed(&mut self) -> Vec<Incarnation> {
+        std::mem::take(&mut self.blamed)
+    }
+
+    /// The lives whose leases ran out since this was last asked.
+    pub fn take_silent(&mut self) -> Vec<Incarnation> {
+        std::mem::take(&mut self.silent)
     }
 
     /// Everything decided so far.

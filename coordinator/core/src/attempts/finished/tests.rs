@@ -22,8 +22,14 @@ const NOW: Now = Now { steady_ms: 0, wall_ms: 0 };
 fn running() -> (State, AttemptId) {
     let mut state = State::load(1, Settings::default(), NOW, []);
     let mut out = Outbox::default();
-    let arrival =
-        Arrival { worker: WORKER, incarnation: LIFE, name: String::new(), slots: 1, clientele: Clientele::Everybody };
+    let arrival = Arrival {
+        worker: WORKER,
+        incarnation: LIFE,
+        previous: None,
+        name: String::new(),
+        slots: 1,
+        clientele: Clientele::Everybody,
+    };
     hello(&mut state, NOW, arrival, &[], &[], &mut out);
     let kind = StageKind::Map;
     let stage = StageSpec { kind, attempts: 1, backoff_ms: 0, max_backoff_ms: 0, max_parallel: 0 };

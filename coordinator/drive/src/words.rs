@@ -1,0 +1,57 @@
+//! What workers say.
+
+use longshore_core::{Clientele, Finished, Held, Incarnation, ReplicaStatus, WorkerId};
+
+use crate::LinkId;
+
+/// The other end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The link.
+    pub link: LinkId,
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its life.
+    pub incarnation: Incarnation,
+}
+
+/// What a worker says first on a link.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// The life that ran before in the same place, if any, and has certainly ended.
+    pub previous: Option<Incarnation>,
+    /// For people.
+    pub name: String,
+    /// Attempts it runs at once; at least 1.
+    pub slots: u32,
+    /// Whose work it may be given: what is known of it, not what it says.
+    pub clientele: Clientele,
+    /// Attempts it holds.
+    pub held: Vec<Held>,
+    /// Replicas it keeps.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// What it says after that.
+#[derive(Debug, Clone)]
+pub enum Word {
+    /// That it lives.
+    Heartbeat(Beat),
+    /// That it was asked with this number whether it lives.
+    Pong(u64),
+    /// That attempts have ended. What they left is stored already.
+    Finished(Vec<Finished>),
+    /// How all its replicas are.
+    Replicas(Vec<ReplicaStatus>),
+    /// That it leaves for good.
+    Goodbye,
+}
+
+/// A heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// Counted from 1 on each link. 0: of a worker that does not count, whose lease runs from whenever it is heard.
+    pub number: u64,
+    /// The newest that it knows was answered; 0 when it knows of none.
+    pub answered: u64,
+}
