@@ -209,7 +209,7 @@ impl Sessions {
 
     /// Whether the worker has a link that is up.
     pub fn is_linked(&self, worker: WorkerId) -> bool {
-        self.lock().contains_key(&worker)
+        self.lock().by_worker.contains_key(&worker)
     }
 
     /// What a worker whose link is up says of itself.
