@@ -6,7 +6,7 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -27,8 +27,10 @@ pub struct Server<'env> {
     env: &'env TestEnv,
     child: Child,
     log: PathBuf,
-    /// Where its coordinator listens, `http://127.0.0.1:PORT`.
+    /// Where its coordinator listens, `http://127.0.0.1:PORT`; with TLS if there is nothing else.
     pub address: String,
+    /// What it has printed.
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl<'env> Server<'env> {
@@ -47,18 +49,31 @@ impl<'env> Server<'env> {
 
     /// Once it has printed its address.
     fn heard(mut self) -> Self {
-        let server = &mut self;
-        let stdout = server.child.stdout.take().unwrap();
-        let (heard, hear) = mpsc::channel();
+        let stdout = self.child.stdout.take().unwrap();
+        let said = Arc::clone(&self.said);
+        let (first, heard) = mpsc::channel();
         thread::spawn(move || {
-            let mut line = String::new();
-            let _ = BufReader::new(stdout).read_line(&mut line);
-            let _ = heard.send(line);
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                said.lock().unwrap().push(line.clone());
+                // Only the first is waited for.
+                let _ = first.send(line);
+            }
         });
-        let line = hear.recv_timeout(PATIENCE).unwrap_or_default();
-        assert!(line.starts_with("http://127.0.0.1:"), "no address but {line:?}:\n{}", server.log());
-        server.address = line.trim().to_owned();
+        let line = heard.recv_timeout(PATIENCE).unwrap_or_default();
+        let is_address = ["http://127.0.0.1:", "https://127.0.0.1:"].iter().any(|begin| line.starts_with(begin));
+        assert!(is_address, "no address but {line:?}:\n{}", self.log());
+        self.address = line;
         self
+    }
+
+    /// Where it listens with TLS, `https://ADDR:PORT`; waits for its word.
+    ///
+    /// # Panics
+    /// When it says nothing of that.
+    pub fn secure(&self) -> String {
+        until("an address with TLS", || {
+            self.said.lock().unwrap().iter().find(|line| line.starts_with("https://")).cloned()
+        })
     }
 
     /// Starts a server.
@@ -71,7 +86,7 @@ impl<'env> Server<'env> {
     fn spawn(env: &'env TestEnv, mut command: Command, address: String) -> Self {
         let log = env.next_log();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
-        Self { env, child: env.place().spawn(&mut command), log, address }
+        Self { env, child: env.place().spawn(&mut command), log, address, said: Arc::default() }
     }
 
     /// Types the command of a server that is to refuse to start, and waits for its end.

@@ -2,13 +2,20 @@
 
 use rustix::process::geteuid;
 
-use super::{env::TestEnv, server::Server, stranger::Stranger};
+use super::{cli::Ran, env::TestEnv, server::Server, stranger::Stranger};
 
 /// Servers and other users.
 impl TestEnv {
     /// `longshore up` with two slots, in the directory `data`.
     pub fn up(&self) -> Server<'_> {
         let mut args = words(&["up", "--data", "data", "--listen", "127.0.0.1:0", "--slots", "2"]);
+        args.extend(self.runtime());
+        Server::listening(self, &args)
+    }
+
+    /// The same at an address of one's choice.
+    pub fn up_at(&self, listen: &str) -> Server<'_> {
+        let mut args = words(&["up", "--data", "data", "--listen", listen, "--slots", "2"]);
         args.extend(self.runtime());
         Server::listening(self, &args)
     }
@@ -66,6 +73,23 @@ impl TestEnv {
         args.extend(words(&["--token-file", file]));
         args.extend(self.runtime());
         Server::start(self, &args, join)
+    }
+
+    /// `longshore worker --join` at any address, with one slot and more flags, in a directory of its name.
+    pub fn worker_at(&self, name: &str, address: &str, flags: &[&str]) -> Server<'_> {
+        let mut args = words(&["worker", "--join", address, "--data", name, "--name", name, "--slots", "1"]);
+        args.extend(words(flags));
+        args.extend(self.runtime());
+        Server::start(self, &args, address.to_owned())
+    }
+
+    /// The same where it is to be refused.
+    #[track_caller]
+    pub fn worker_refused_at(&self, name: &str, address: &str, flags: &[&str]) -> Ran {
+        let mut args = words(&["worker", "--join", address, "--data", name, "--name", name, "--slots", "1"]);
+        args.extend(words(flags));
+        args.extend(self.runtime());
+        Server::refused(self, &args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Another user of this machine, with this number. Only root can act as one.
