@@ -4,16 +4,22 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use integration_tests::{
     on_processes,
-    real::{Ran, Server, TestEnv, longshore, until},
+    real::{PATIENCE, Ran, Server, TestEnv, longshore, until},
 };
+use longshore_proto::v1::JoinRequest;
+use longshore_trust::{Key, Token, TokenKind};
+use prost::Message as _;
 use walkdir::WalkDir;
 
 on_processes! {
@@ -25,6 +31,9 @@ on_processes! {
     contexts_are_saved_for_their_owner_alone_and_used_by_name
     a_context_may_ask_a_program_for_its_token
     the_coordinator_of_a_flag_comes_before_that_of_a_variable_and_of_the_current_context
+    as_many_join_with_a_token_as_may_however_many_try_at_once
+    whoever_asks_again_after_a_crash_is_answered_and_burns_nothing
+    each_join_that_fails_is_told_why
 }
 
 /// A person's token of this role.
@@ -236,4 +245,127 @@ fn the_coordinator_of_a_flag_comes_before_that_of_a_variable_and_of_the_current_
     at_home(env, &both, &["job", "ls"]).exits(2).says("both LONGSHORE_ADDR and LONGSHORE_CONTEXT are set");
     at_home(env, &[], &["context", "rm", "lab"]).exits(0);
     assert!(!fs::read_to_string(env.path("config/longshore/contexts.toml")).unwrap().contains("LST1"));
+}
+
+/// Joins as a worker does, but for the TLS around it; answers the status and what was said.
+fn join(server: &Server, token: &str, worker: u8, key: &Key) -> (i32, String) {
+    let mut stream = ask_to_join(server, token, worker, key);
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).unwrap();
+    let heard = String::from_utf8_lossy(&heard).into_owned();
+    let field = |name: &str| {
+        let line = heard.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().replace("%20", " ")
+    };
+    assert!(heard.starts_with("HTTP/1.1 200"), "{heard}");
+    // What has a body has its status behind it, which HTTP/1.1 has no room for.
+    let status = if heard.contains("transfer-encoding: chunked") { "0".to_owned() } else { field("grpc-status:") };
+    (status.parse().unwrap(), field("grpc-message:"))
+}
+
+fn ask_to_join(server: &Server, token: &str, worker: u8, key: &Key) -> TcpStream {
+    let token = Token::parse(token).unwrap();
+    let request = JoinRequest {
+        token_id: token.id().0.to_vec().into(),
+        secret: token.secret().to_vec().into(),
+        worker_id: vec![worker; 16].into(),
+        csr: key.request().unwrap().into(),
+        name: format!("worker-{worker}"),
+        version: String::new(),
+    };
+    let message = request.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let body = [&[0], length.as_slice(), &message].concat();
+    let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST /longshore.v1.Members/Join HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/grpc\r\nte: trailers\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+    stream
+}
+
+fn join_token(server: &Server, args: &[&str]) -> String {
+    server.cli(&[&["worker", "token", "create"], args].concat()).exits(0).stdout.trim().to_owned()
+}
+
+fn used_by(server: &Server) -> usize {
+    let listed = server.cli(&["worker", "token", "ls", "--format", "json"]).exits(0).json();
+    listed[0]["used_by"].as_array().unwrap().len()
+}
+
+fn as_many_join_with_a_token_as_may_however_many_try_at_once(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let token = join_token(&coordinator, &["--uses", "3", "--label", "rack=3", "--namespace", "vision"]);
+    let answers: Vec<(i32, String)> = thread::scope(|scope| {
+        let one = |worker| {
+            let (coordinator, token) = (&coordinator, &token);
+            scope.spawn(move || join(coordinator, token, worker, &Key::new().unwrap()))
+        };
+        let all: Vec<_> = (1..=20).map(one).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let statuses = |wanted| answers.iter().filter(|(status, _)| *status == wanted).count();
+    assert_eq!((statuses(0), statuses(8)), (3, 17), "{answers:?}");
+    let late = answers.iter().find(|(status, _)| *status == 8).unwrap();
+    assert!(late.1.starts_with("the token is used up: worker worker-"), "{late:?}");
+    assert_eq!(used_by(&coordinator), 3);
+    let listed = coordinator.cli(&["worker", "ls", "--format", "json"]).exits(0).json();
+    let members = listed.as_array().unwrap();
+    assert_eq!(members.len(), 3);
+    for worker in members {
+        assert_eq!((&worker["state"], &worker["member"]["labels"]["rack"]), (&"away".into(), &"3".into()));
+        assert_eq!(worker["member"]["namespaces"], serde_json::json!(["vision"]));
+    }
+}
+
+fn whoever_asks_again_after_a_crash_is_answered_and_burns_nothing(env: &TestEnv) {
+    let mut coordinator = env.coordinator();
+    for round in 1..=4 {
+        let name = format!("round-{round}");
+        let token = join_token(&coordinator, &["--name", &name]);
+        let key = Key::new().unwrap();
+        // Killed at any moment: before it is kept, or after, or when the answer is on its way.
+        let asked = ask_to_join(&coordinator, &token, round, &key);
+        thread::sleep(Duration::from_millis(u64::from(round) * 2));
+        coordinator.kill();
+        drop(asked);
+        coordinator = env.coordinator();
+        assert_eq!(join(&coordinator, &token, round, &key).0, 0);
+        assert_eq!(join(&coordinator, &token, round, &key).0, 0, "as often as it asks");
+        assert_eq!(join(&coordinator, &token, 100 + round, &Key::new().unwrap()).0, 8, "one use is one worker's");
+    }
+}
+
+fn each_join_that_fails_is_told_why(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let token = join_token(&coordinator, &["--uses", "5", "--name", "five"]);
+    let (own, other) = (Key::new().unwrap(), Key::new().unwrap());
+    assert_eq!(join(&coordinator, &token, 1, &own).0, 0);
+    let (status, why) = join(&coordinator, &token, 1, &other);
+    assert!(status == 6 && why.contains("is a member with another key"), "{why}");
+    let never = Token::new(TokenKind::Join, Token::parse(&token).unwrap().pin());
+    let unknown = join(&coordinator, &never.reveal(), 2, &other);
+    assert_eq!(unknown, (5, "the token is unknown".to_owned()));
+    let soon = join_token(&coordinator, &["--ttl", "1ms"]);
+    let (status, why) = join(&coordinator, &soon, 2, &other);
+    assert!(status == 4 && why.starts_with("the token has expired at 2"), "{status} {why}");
+    coordinator.cli(&["worker", "rm", "--revoke", "worker-1"]).exits(0).says("is revoked at");
+    let (status, why) = join(&coordinator, &token, 1, &own);
+    assert!(status == 7 && why.contains("was revoked"), "{status} {why}");
+    let listed = coordinator.cli(&["worker", "ls", "--format", "json"]).exits(0).json();
+    assert_eq!(listed[0]["state"], "revoked");
+    let id = id(&coordinator, "five");
+    coordinator.cli(&["worker", "token", "rm", &id]).exits(0);
+    assert_eq!(join(&coordinator, &token, 3, &other), unknown);
+    // One of another kind.
+    let persons = token_of_a_person(&coordinator);
+    assert_eq!(join(&coordinator, &persons, 3, &other).0, 3);
+}
+
+fn token_of_a_person(server: &Server) -> String {
+    token(server, &["--role", "read"])
 }
