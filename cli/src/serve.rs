@@ -219,6 +219,7 @@ fn open(data: &Path, args: &ServingArgs) -> Result<Coordinator> {
         new_authority: args.new_authority,
         ..Config::new(data.join("coordinator"), keys)
     };
+    config.settings.lease_ms = u64::try_from(args.lease.as_millis()).unwrap_or(u64::MAX);
     config.store.probe = longshore_coordinator::Probe::Child;
     Ok(tokio::task::block_in_place(|| Coordinator::open(&config))?)
 }

@@ -1,6 +1,6 @@
 //! Flags of the servers.
 
-use std::{num::NonZeroU32, path::PathBuf, thread};
+use std::{num::NonZeroU32, ops::RangeInclusive, path::PathBuf, thread, time::Duration};
 
 use clap::{Args, ValueEnum};
 use longshore_local::data_dir;
@@ -9,6 +9,12 @@ use super::listen::ListenAt;
 
 /// Where a coordinator listens unless told otherwise, on loopback: only this machine can reach it.
 const PORT: u16 = 7077;
+
+/// How long a worker may be out of reach unless told otherwise.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// What it may be told: heartbeats go eight times in it, and whoever does not answer for so long is not waited for.
+const LEASES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 
 /// How containers are run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -69,6 +75,9 @@ pub struct ServingArgs {
     /// Make a new such key where it is lost: then every worker of another machine has to join again
     #[arg(long)]
     pub new_authority: bool,
+    /// How long a worker may be out of reach before its work is given to others: 1s to 10m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = lease)]
+    pub lease: Duration,
     /// Start although acknowledged data is lost: what is gone is given up, and jobs that need it fail
     #[arg(long)]
     pub accept_data_loss: bool,
@@ -85,9 +94,19 @@ impl ServingArgs {
             tls_key: None,
             keys: None,
             new_authority: false,
+            lease: LEASE,
             accept_data_loss: false,
         }
     }
+}
+
+/// A text that is no lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a lease is 1s to 10m")]
+struct NoLease;
+
+fn lease(text: &str) -> Result<Duration, NoLease> {
+    humantime::parse_duration(text).ok().filter(|lease| LEASES.contains(lease)).ok_or(NoLease)
 }
 
 /// A worker to run.
@@ -160,4 +179,20 @@ pub fn host_name() -> String {
 fn cores() -> NonZeroU32 {
     let cores = thread::available_parallelism().ok();
     cores.and_then(|cores| cores.try_into().ok()).unwrap_or(NonZeroU32::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_has_bounds_and_is_what_the_help_says() {
+        assert_eq!(lease("10s"), Ok(LEASE));
+        for good in ["1s", "1500ms", "10m"] {
+            assert!(lease(good).is_ok(), "{good}");
+        }
+        for bad in ["", "0s", "999ms", "601s", "10", "-1s", "1000000000000000000y"] {
+            assert!(lease(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -68,7 +68,12 @@ impl TestEnv {
 
     /// The same by the port, with the token in a file.
     pub fn worker_with_token(&self, name: &str, coordinator: &Server, file: &str) -> Server<'_> {
-        let join = coordinator.address.clone();
+        self.worker_by(name, &coordinator.address, file)
+    }
+
+    /// The same by another address, behind which the coordinator is.
+    pub fn worker_by(&self, name: &str, address: &str, file: &str) -> Server<'_> {
+        let join = address.to_owned();
         let mut args = words(&["worker", "--join", &join, "--data", name, "--name", name, "--slots", "1"]);
         args.extend(words(&["--token-file", file]));
         args.extend(self.runtime());
