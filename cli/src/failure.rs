@@ -102,6 +102,9 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if let Some(Refused::Told(_)) = error.downcast_ref::<Refused>() {
         return Some((Exit::NotAllowed, Some("name the coordinator's token file with --token-file".to_owned())));
     }
+    if let Some(Refused::Denied(_)) = error.downcast_ref::<Refused>() {
+        return Some((Exit::NotAllowed, None));
+    }
     if let Some(Refused::Way(way)) = error.downcast_ref::<Refused>() {
         return Some((exit_of(Kind::of_way(way)), way.hint()));
     }

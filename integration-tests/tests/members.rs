@@ -7,12 +7,19 @@ use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
+    sync::Arc,
     thread,
+    time::{Duration, SystemTime},
 };
 
 use integration_tests::{
     on_processes,
     real::{PATIENCE, Server, TestEnv, until},
+};
+use longshore_authority::{Authority, Request};
+use longshore_trust::{
+    Certificate, Key, certificates_from_pem, certificates_to_pem, pki_types::UnixTime,
+    rustls::time_provider::TimeProvider,
 };
 
 on_processes! {
@@ -21,6 +28,8 @@ on_processes! {
     another_coordinator_is_told_nothing_and_named
     a_person_comes_in_by_tls_with_nothing_but_a_token
     nothing_is_answered_without_tls_and_nothing_on_loopback_with_it
+    an_expired_member_comes_back_by_itself_within_half_a_year
+    a_revoked_member_is_out_at_once_and_stays_out
     keys_are_kept_apart_from_the_data_and_missed_once_they_are_trusted
     without_a_loopback_address_its_own_user_and_worker_still_come_in
 }
@@ -137,6 +146,70 @@ fn nothing_is_answered_without_tls_and_nothing_on_loopback_with_it(env: &TestEnv
     hanging_up.join().unwrap();
 }
 
+/// A clock that stands still.
+#[derive(Debug)]
+struct At(SystemTime);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(self.0.duration_since(SystemTime::UNIX_EPOCH).unwrap()))
+    }
+}
+
+/// Gives the worker in `w` the certificate that it would have if it had joined so many days ago, and slept ever since.
+fn signed_ago(env: &TestEnv, days: u64) {
+    let read = |below: &str| fs::read_to_string(env.path(below)).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(days * 86_400);
+    let authority = Authority::from_pem(&read("coordinator/keys/authority.pem"), Arc::new(At(then))).unwrap();
+    let key = Key::from_pem(&read("w/identity/key.pem")).unwrap();
+    let request = Request::read(&key.request().unwrap()).unwrap();
+    let worker = read("w/worker-id").trim().parse().unwrap();
+    let signed = authority.sign_worker(&request, worker, 30).unwrap();
+    env.write("w/identity/member.pem", certificates_to_pem(&signed.chain[..1]) + &authority.roots().to_pem());
+}
+
+fn an_expired_member_comes_back_by_itself_within_half_a_year(env: &TestEnv) {
+    let coordinator = coordinator(env);
+    let secure = coordinator.secure();
+    join_token(env, &coordinator, "token", &["--uses", "2"]);
+    let worker = env.worker_at("w", &secure, &["--token-file", "token"]);
+    coordinator.until_workers(1);
+    assert_eq!(worker.stop(), 0);
+    for days in [40, 200] {
+        signed_ago(env, days);
+        let worker = env.worker_at("w", &secure, &[]);
+        coordinator.until_workers(1);
+        works(env, &coordinator);
+        let kept = certificates_from_pem(&fs::read(env.path("w/identity/member.pem")).unwrap()).unwrap();
+        let end = Certificate::read(&kept[0]).unwrap().not_after;
+        assert!(end > SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
+        assert_eq!(worker.stop(), 0);
+    }
+    signed_ago(env, 30 + 181);
+    let refused = env.worker_refused_at("w", &secure, &[]);
+    refused.exits(4).says("ended too long ago").says("longshore worker token create");
+    let _worker = env.worker_at("w", &secure, &["--token-file", "token"]);
+    coordinator.until_workers(1);
+    works(env, &coordinator);
+}
+
+fn a_revoked_member_is_out_at_once_and_stays_out(env: &TestEnv) {
+    let coordinator = coordinator(env);
+    let secure = coordinator.secure();
+    join_token(env, &coordinator, "token", &["--uses", "9"]);
+    let worker = env.worker_at("w", &secure, &["--token-file", "token"]);
+    coordinator.until_workers(1);
+    coordinator.cli(&["worker", "rm", "--revoke", "w"]).exits(0);
+    coordinator.until_workers(0);
+    until("its word of that", || worker.log().contains("revoked").then_some(()));
+    worker.kill();
+    for flags in [&["--token-file", "token"][..], &[]] {
+        env.worker_refused_at("w", &secure, flags).exits(4).says("was revoked").says("worker-id");
+    }
+    let _other = env.worker_at("other", &secure, &["--token-file", "token"]);
+    coordinator.until_workers(1);
+}
+
 fn keys_are_kept_apart_from_the_data_and_missed_once_they_are_trusted(env: &TestEnv) {
     let coordinator = coordinator(env);
     let secure = coordinator.secure();
@@ -155,8 +228,12 @@ fn keys_are_kept_apart_from_the_data_and_missed_once_they_are_trusted(env: &Test
     let worker = env.worker_at("w", &secure, &[]);
     with_keys.until_workers(1);
     assert_eq!((worker.stop(), with_keys.stop()), (0, 0));
+    let waiting = env.worker_at("w", &secure, &[]);
+    until("its word of nobody there", || waiting.log().contains("nobody answers").then_some(()));
     let anew = env.coordinator_on("coordinator", &["--listen", &tls, "--new-authority"]);
     assert!(anew.log().contains("has to join again"), "{}", anew.log());
+    until("its word of another coordinator", || waiting.log().contains("not the coordinator of cluster").then_some(()));
+    assert_eq!(waiting.stop(), 0);
     let refused = env.worker_refused_at("w", &secure, &[]);
     refused.exits(4).says("not the coordinator of cluster");
     join_token(env, &anew, "token", &[]);

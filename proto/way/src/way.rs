@@ -12,7 +12,7 @@ use crate::{
     address::{Address, AddressError, Speech},
     credentials::{Credentials, Pinned, Unpinned},
     error::WayError,
-    stream::Stream,
+    stream::{Secured, Stream, Told},
 };
 
 /// What requests call the host on this machine: the coordinator's guard against web pages of strangers lets no other names
@@ -37,6 +37,7 @@ enum Kind {
 struct Secure {
     address: Address,
     terms: Result<Terms, Unpinned>,
+    told: Told,
 }
 
 /// On which terms a connection is made.
@@ -68,7 +69,7 @@ impl Way {
         let local = || Kind::Local(LocalWay::to(&address.host, address.port, credentials.local().cloned()));
         let secure = |pinned: Result<Pinned, Unpinned>| {
             let terms = pinned.map(|pinned| Terms { config: config(pinned.trusted, clock), header: pinned.header });
-            Kind::Secure(Secure { address: address.clone(), terms })
+            Kind::Secure(Secure { address: address.clone(), terms, told: Told::default() })
         };
         Ok(Self(match address.speech {
             Speech::Plain => local(),
@@ -120,6 +121,19 @@ impl Way {
         }
     }
 
+    /// Why the last connection was ended, if the coordinator did not take the certificate that was shown: it says so only when
+    /// the connection is in use, and whatever was asked over it has just failed.
+    #[must_use]
+    pub fn refused(&self) -> Option<WayError> {
+        match &self.0 {
+            Kind::Local(_) => None,
+            Kind::Secure(secure) => {
+                let source = secure.told.get()?;
+                Some(WayError::Trouble { address: secure.address.to_string(), source })
+            }
+        }
+    }
+
     /// The word that a coordinator of ours has left for the address, if there is one. It may be of the dead.
     pub async fn word(&self) -> Option<Word> {
         match &self.0 {
@@ -144,7 +158,10 @@ impl Secure {
         stream.set_nodelay(true).map_err(nobody)?;
         let name = ServerName::try_from(SNI).map_err(|_| nobody(std::io::ErrorKind::InvalidInput.into()))?;
         match TlsConnector::from(Arc::clone(&terms.config)).connect(name, stream).await {
-            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Ok(stream) => {
+                self.told.set(None);
+                Ok(Stream::Tls(Box::new(Secured::new(stream, self.told.clone()))))
+            }
             Err(error) => Err(match Trouble::of_handshake(&error) {
                 Some(source) => WayError::Trouble { address: address(), source },
                 None => nobody(error),

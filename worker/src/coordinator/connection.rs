@@ -17,7 +17,10 @@ use longshore_proto::{
     },
 };
 use longshore_way::{AddressError, Credentials, Heard, Way, WayError, Wire};
-use tokio::{io::AsyncReadExt, sync::mpsc};
+use tokio::{
+    io::AsyncReadExt,
+    sync::{Notify, mpsc},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Code, Request, Status,
@@ -37,9 +40,12 @@ pub enum Refused {
     /// Somebody else is there.
     #[error(transparent)]
     Way(#[from] WayError),
-    /// The coordinator says so.
+    /// The coordinator says so: it does not know us.
     #[error("{0}")]
     Told(String),
+    /// It knows us, and we may not.
+    #[error("{0}")]
+    Denied(String),
 }
 
 /// The connection. Cheap to clone; made when it is first used, and anew whenever it is lost.
@@ -51,6 +57,8 @@ pub struct Coordinator {
     proof: Arc<RwLock<Option<MetadataValue<Binary>>>>,
     /// For large blobs on the coordinator's own machine.
     door: Door,
+    /// Told when the coordinator does not take the certificate that was shown.
+    late: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -84,7 +92,7 @@ impl Coordinator {
     pub fn at(address: &str, credentials: impl Into<Credentials>) -> Result<Self, AddressError> {
         let way = Way::to(address, credentials)?;
         let wires = Arc::new(RwLock::new(Wires::lazy(&way)));
-        Ok(Self { way, wires, proof: Arc::default(), door: Door::default() })
+        Ok(Self { way, wires, proof: Arc::default(), door: Door::default(), late: Arc::default() })
     }
 
     fn wires(&self) -> RwLockReadGuard<'_, Wires> {
@@ -95,6 +103,23 @@ impl Coordinator {
     /// would notice by themselves, but late.
     pub(crate) fn dial_anew(&self) {
         *self.wires.write().unwrap_or_else(PoisonError::into_inner) = Wires::lazy(&self.way);
+    }
+
+    /// What became of the way, if that is why something could not be asked.
+    pub(crate) fn why_lost(&self, status: &Status) -> Option<WayError> {
+        // What the coordinator itself has said has no source.
+        let source = std::error::Error::source(status)?;
+        WayError::among(source).or_else(|| self.way.refused())
+    }
+
+    /// The coordinator does not know whoever shows what was shown: a certificate may have expired by its clock.
+    pub(crate) fn is_not_known(&self) {
+        self.late.notify_one();
+    }
+
+    /// Until that is so.
+    pub(crate) async fn until_not_known(&self) {
+        self.late.notified().await;
     }
 
     /// When anything last came over the connection for the link.
@@ -113,10 +138,10 @@ impl Coordinator {
             Ok(_) => {}
         }
         match self.blobs().missing(v1::MissingRequest::default()).await {
-            Err(status) if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) => {
-                Err(Refused::Told(status.message().to_owned()))
-            }
-            _ => Ok(()),
+            Err(status) if status.code() == Code::Unauthenticated => Err(Refused::Told(status.message().to_owned())),
+            Err(status) if status.code() == Code::PermissionDenied => Err(Refused::Denied(status.message().to_owned())),
+            Err(status) => self.why_lost(&status).map_or(Ok(()), |way| Err(way.into())),
+            Ok(_) => Ok(()),
         }
     }
 

@@ -214,6 +214,7 @@ async fn as_member(home: &Home, address: &str, known: Identity) -> Result<Entere
     }
     match timeout(ASKING, coordinator.ensure_not_refused()).await {
         Ok(Err(Refused::Told(told))) => Err(JoinError::NoMember(told)),
+        Ok(Err(Refused::Denied(told))) => Err(JoinError::Revoked(told)),
         Ok(Err(Refused::Way(error))) => Err(error.into()),
         // Whoever takes longer to answer is waited for by the link.
         Ok(Ok(())) | Err(_) => Ok(Entered { coordinator, identity: Some(identity) }),
@@ -295,6 +296,7 @@ fn of_status(status: &Status) -> Unjoined {
         Code::ResourceExhausted => JoinError::UsedUp(told),
         Code::AlreadyExists => JoinError::OtherKey(told),
         Code::PermissionDenied => JoinError::Revoked(told),
+        Code::Unauthenticated => JoinError::NoMember(told),
         Code::FailedPrecondition => JoinError::Linked(told),
         Code::Unavailable | Code::Aborted | Code::Cancelled | Code::Unknown => return Unjoined::NotYet(told),
         _ => JoinError::Told(told),
@@ -334,10 +336,12 @@ pub(crate) async fn renew(coordinator: &Coordinator, home: &Home, identity: &Sha
     let asked = v1::RenewRequest { csr: key.request()?.into(), version: env!("CARGO_PKG_VERSION").to_owned() };
     let answered = timeout(SIGNING, coordinator.members().renew(asked)).await;
     let answered = answered.map_err(|_| RenewError::Unanswered("the coordinator does not answer".to_owned()))?;
-    let membership = answered.map_err(|status| match Trouble::among(&status) {
-        // The alert of whoever does not take the certificate comes once the connection is used.
-        Some(trouble @ Trouble::Refused(_)) => RenewError::Refused(JoinError::Shown(trouble)),
-        _ => match of_status(&status) {
+    let membership = answered.map_err(|status| match coordinator.why_lost(&status) {
+        Some(WayError::Trouble { source: refused @ Trouble::Refused(_), .. }) => {
+            RenewError::Refused(JoinError::Shown(refused))
+        }
+        Some(way) => RenewError::Unanswered(causes::in_a_line(&way)),
+        None => match of_status(&status) {
             Unjoined::NotYet(why) => RenewError::Unanswered(why),
             Unjoined::Refused(error) => RenewError::Refused(error),
         },

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use longshore_proto::v1::{self, ToWorker, from_worker, to_worker};
+use longshore_way::WayError;
 use prost::Message;
 use tokio::{
     sync::{mpsc, watch},
@@ -25,6 +26,7 @@ use super::{
     session::{Pace, Session, Up},
 };
 use crate::{
+    causes,
     home::Home,
     pauses::Pauses,
     runtime::{Runtime, RuntimeError},
@@ -82,6 +84,8 @@ pub(crate) enum GivenUp {
 enum Lost {
     /// As the coordinator said, or the connection.
     Status(Status),
+    /// There is no way to it.
+    Way(WayError),
     /// Nothing came for so long.
     Silent(Duration),
     /// What an earlier life left cannot be removed.
@@ -98,6 +102,7 @@ impl Lost {
     fn words(&self) -> String {
         match self {
             Self::Status(status) => status.message().to_owned(),
+            Self::Way(way) => causes::in_a_line(way),
             Self::Silent(ago) => format!("nothing has come from the coordinator for {ago:.1?}"),
             Self::Sweep(error) => error.to_string(),
         }
@@ -129,6 +134,7 @@ impl Link {
                 Err(lost) => Err(lost),
             };
             let Err(lost) = ended else { return Ok(()) };
+            let lost = self.looked_into(lost);
             let words = lost.words();
             let new = said.as_deref() != Some(&words);
             self.cope(lost, epoch, new)?;
@@ -136,6 +142,17 @@ impl Link {
             if !pauses.wait(&leave).await {
                 return Ok(());
             }
+        }
+    }
+
+    /// With the reason, where the connection alone does not say it.
+    fn looked_into(&self, lost: Lost) -> Lost {
+        match lost {
+            Lost::Status(status) => match self.coordinator.why_lost(&status) {
+                Some(way) => Lost::Way(way),
+                None => Lost::Status(status),
+            },
+            other => other,
         }
     }
 
@@ -170,8 +187,16 @@ impl Link {
                     tracing::error!("refused: {words}; trying again");
                 }
             }
-            Lost::Status(_) if new => tracing::warn!(reason = words, "no link to the coordinator; trying again"),
-            Lost::Status(_) => tracing::debug!(reason = words, "still no link"),
+            Lost::Status(status) if status.code() == Code::Unauthenticated => {
+                self.coordinator.is_not_known();
+                if new {
+                    tracing::warn!(reason = words, "no link to the coordinator; trying again");
+                }
+            }
+            Lost::Status(_) | Lost::Way(_) if new => {
+                tracing::warn!(reason = words, "no link to the coordinator; trying again");
+            }
+            Lost::Status(_) | Lost::Way(_) => tracing::debug!(reason = words, "still no link"),
             Lost::Silent(_) => {
                 self.coordinator.dial_anew();
                 tracing::warn!(reason = words, "no link to the coordinator; dialling anew");

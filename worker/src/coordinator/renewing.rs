@@ -24,8 +24,11 @@ pub(crate) async fn keep_renewed(coordinator: Coordinator, home: Arc<Home>, iden
         let now = clock.current_time().map_or(0, |now| now.as_secs());
         let left = due(identity.get().certificate()).saturating_sub(now);
         if left > 0 {
-            sleep(Duration::from_secs(left).min(LOOK)).await;
-            continue;
+            tokio::select! {
+                () = sleep(Duration::from_secs(left).min(LOOK)) => continue,
+                // By the coordinator's clock, which counts.
+                () = coordinator.until_not_known() => {}
+            }
         }
         match renew(&coordinator, &home, &identity).await {
             Ok(()) => {
