@@ -374,3 +374,5 @@ fn begin_epoch(store: &mut impl Store, at_least: Epoch) -> Result<Epoch, OpenErr
 
 #[cfg(test)]
 mod formats;
+#[cfg(test)]
+mod namespaces;

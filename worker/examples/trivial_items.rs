@@ -28,7 +28,7 @@ const AHEAD: usize = 64;
 struct Nothing;
 
 impl FetchBlobs for Nothing {
-    fn fetch(&self, digest: blake3::Hash, _: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
+    fn fetch(&self, _: &Arc<str>, digest: blake3::Hash, _: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
         Box::pin(async move { Err(FetchError::Missing { digest }) })
     }
 }
@@ -103,6 +103,7 @@ fn item(stage: &Arc<Stage>, round: u64, number: u64) -> Work {
     Work {
         id: (round, number),
         job: [1; 16],
+        namespace: "".into(),
         job_name: "trivial".into(),
         stage_index: 0,
         stage: Arc::clone(stage),

@@ -1,5 +1,8 @@
 //! Blobs by digest, for whoever stages inputs: the trait, and a bounded, verified cache of files before a fetcher.
 //!
+//! What is of one namespace is never found by another, though the bytes may be the same: each blob is asked for with its
+//! namespace, whose name is empty for the one that nobody names. The room is shared by all.
+//!
 //! Small blobs pass through as bytes; larger ones become read-only files that stay until room is needed. What is in use
 //! is never evicted. Several callers of one digest share one transfer, which goes on even if some of them give up.
 
@@ -22,19 +25,21 @@ mod shelf;
 mod transfer;
 
 pub use blob::{Blob, CachedFile, FetchError, Pieces};
-use shelf::{Lookup, Shelf};
+use shelf::{Key, Lookup, Shelf};
 
 /// What can bring blobs.
 pub trait FetchBlobs: Send + Sync + 'static {
-    /// The blob with this digest and size, verified.
-    fn fetch(&self, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>>;
+    /// The namespace's blob with this digest and size, verified.
+    fn fetch(&self, namespace: &Arc<str>, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>>;
 }
 
-/// Where the cache gets what it has not: begins to bring the blob with this digest and size. What it brings is verified.
-pub type Fetcher = Arc<dyn Fn(blake3::Hash, u64) -> BoxFuture<'static, Result<Pieces, FetchError>> + Send + Sync>;
+/// Where the cache gets what it has not: begins to bring the namespace's blob with this digest and size. What it brings is
+/// verified.
+pub type Fetcher =
+    Arc<dyn Fn(Arc<str>, blake3::Hash, u64) -> BoxFuture<'static, Result<Pieces, FetchError>> + Send + Sync>;
 
 /// A way to have a large blob's file at a path without a transfer, verified; false where there is none.
-pub type Linker = Arc<dyn Fn(blake3::Hash, PathBuf) -> BoxFuture<'static, bool> + Send + Sync>;
+pub type Linker = Arc<dyn Fn(Arc<str>, blake3::Hash, PathBuf) -> BoxFuture<'static, bool> + Send + Sync>;
 
 type Transfer = Shared<BoxFuture<'static, Result<Blob, FetchError>>>;
 
@@ -50,7 +55,7 @@ struct Inner {
     /// Where transfers run: they must outlive any single caller.
     handle: Handle,
     shelf: Mutex<Shelf>,
-    transfers: Mutex<HashMap<blake3::Hash, Transfer>>,
+    transfers: Mutex<HashMap<Key, Transfer>>,
 }
 
 impl Cache {
@@ -89,15 +94,15 @@ impl Cache {
     }
 
     /// The transfer under way for this blob, or a new one.
-    fn transfer(&self, digest: blake3::Hash, size: u64) -> Transfer {
+    fn transfer(&self, key: Key, size: u64) -> Transfer {
         let mut transfers = self.inner.transfers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(transfer) = transfers.get(&digest) {
+        if let Some(transfer) = transfers.get(&key) {
             return transfer.clone();
         }
-        let inner = Arc::clone(&self.inner);
+        let (inner, asked, digest) = (Arc::clone(&self.inner), key.clone(), key.digest);
         let task = self.inner.handle.spawn(async move {
-            let outcome = inner.bring(digest, size).await;
-            inner.transfers.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+            let outcome = inner.bring(&asked, size).await;
+            inner.transfers.lock().unwrap_or_else(PoisonError::into_inner).remove(&asked);
             outcome
         });
         let transfer = async move {
@@ -106,17 +111,18 @@ impl Cache {
             })
         };
         let transfer = transfer.boxed().shared();
-        transfers.insert(digest, transfer.clone());
+        transfers.insert(key, transfer.clone());
         transfer
     }
 }
 
 impl FetchBlobs for Cache {
-    fn fetch(&self, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
-        if let Lookup::Ready(file) = self.inner.shelf().look_up(digest, size) {
+    fn fetch(&self, namespace: &Arc<str>, digest: blake3::Hash, size: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
+        let key = Key { namespace: Arc::clone(namespace), digest };
+        if let Lookup::Ready(file) = self.inner.shelf().look_up(&key, size) {
             return std::future::ready(Ok(Blob::File(file))).boxed();
         }
-        self.transfer(digest, size).boxed()
+        self.transfer(key, size).boxed()
     }
 }
 
@@ -125,21 +131,21 @@ impl Inner {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn bring(&self, digest: blake3::Hash, size: u64) -> Result<Blob, FetchError> {
+    async fn bring(&self, key: &Key, size: u64) -> Result<Blob, FetchError> {
         if size <= SMALL_BLOB_BYTES as u64 {
-            let pieces = (self.fetcher)(digest, size).await?;
-            return transfer::into_memory(pieces, digest, size).await.map(Blob::Bytes);
+            let pieces = (self.fetcher)(Arc::clone(&key.namespace), key.digest, size).await?;
+            return transfer::into_memory(pieces, key.digest, size).await.map(Blob::Bytes);
         }
-        if let Some(file) = self.kept(digest, size).await {
+        if let Some(file) = self.kept(key, size).await {
             return Ok(Blob::File(file));
         }
-        let place = self.shelf().reserve(digest, size)?;
-        let outcome = self.write_file(digest, size, &place.temporary, &place.path).await;
+        let place = self.shelf().reserve(key, size)?;
+        let outcome = self.write_file(key, size, &place.temporary, &place.path).await;
         let mut shelf = self.shelf();
         match outcome {
-            Ok(()) => Ok(Blob::File(shelf.fill(digest))),
+            Ok(()) => Ok(Blob::File(shelf.fill(key))),
             Err(error) => {
-                shelf.remove(digest);
+                shelf.remove(key);
                 let _ = std::fs::remove_file(&place.temporary);
                 Err(error)
             }
@@ -147,8 +153,9 @@ impl Inner {
     }
 
     /// The file on the shelf; one from an earlier life is verified first, and removed when it is not what it should be.
-    async fn kept(&self, digest: blake3::Hash, size: u64) -> Option<CachedFile> {
-        let lookup = self.shelf().look_up(digest, size);
+    async fn kept(&self, key: &Key, size: u64) -> Option<CachedFile> {
+        let digest = key.digest;
+        let lookup = self.shelf().look_up(key, size);
         match lookup {
             Lookup::Ready(file) => Some(file),
             Lookup::Absent => None,
@@ -157,28 +164,23 @@ impl Inner {
                 let genuine = tokio::task::spawn_blocking(move || transfer::is_genuine(&path, digest, size)).await;
                 let mut shelf = self.shelf();
                 if matches!(genuine, Ok(true)) {
-                    shelf.verified(digest);
+                    shelf.verified(key);
                     return Some(file);
                 }
-                shelf.remove(digest);
+                shelf.remove(key);
                 None
             }
         }
     }
 
-    async fn write_file(
-        &self,
-        digest: blake3::Hash,
-        size: u64,
-        temporary: &Path,
-        path: &PathBuf,
-    ) -> Result<(), FetchError> {
+    async fn write_file(&self, key: &Key, size: u64, temporary: &Path, path: &PathBuf) -> Result<(), FetchError> {
+        let digest = key.digest;
         if let Some(linker) = &self.linker
-            && linker(digest, path.clone()).await
+            && linker(Arc::clone(&key.namespace), digest, path.clone()).await
         {
             return Ok(());
         }
-        let pieces = (self.fetcher)(digest, size).await?;
+        let pieces = (self.fetcher)(Arc::clone(&key.namespace), digest, size).await?;
         transfer::into_file(pieces, digest, size, temporary).await?;
         std::fs::rename(temporary, path).map_err(|cause| FetchError::Disk { digest, cause: Arc::new(cause) })
     }

@@ -43,7 +43,8 @@ pub(crate) struct Replicas {
     closing: CancellationToken,
 }
 
-type Key = (String, u64, bool, u32, u32);
+/// Whose, which service and deployment of it, and which of its replicas.
+type Key = (String, String, u64, bool, u32, u32);
 
 struct Kept {
     desired: DesiredReplica,
@@ -52,7 +53,7 @@ struct Kept {
 }
 
 fn key(id: &ReplicaId) -> Key {
-    (id.service.clone(), id.generation, id.merge, id.shard, id.number)
+    (id.namespace.clone(), id.service.clone(), id.generation, id.merge, id.shard, id.number)
 }
 
 impl Replicas {

@@ -9,7 +9,7 @@ mod layout;
 pub mod process;
 mod shim_link;
 
-use std::{os::fd::OwnedFd, path::PathBuf};
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use longshore_proto::v1::Container;
@@ -71,6 +71,8 @@ pub struct SandboxSpec {
     pub role: &'static str,
     /// For people, a label: the job's or service's name.
     pub owner: String,
+    /// For people, a label: whose that is; empty for the namespace that nobody names.
+    pub namespace: Arc<str>,
     /// The image, resolved.
     pub image: Image,
     /// Environment, user, network and limits.

@@ -19,6 +19,8 @@ pub struct Work {
     pub id: WorkId,
     /// The job's id.
     pub job: [u8; 16],
+    /// Whose job it is; empty for the namespace that nobody names. Nothing of it is shared with another's.
+    pub namespace: Arc<str>,
     /// The job's name, for people and for `{job}`.
     pub job_name: String,
     /// Which stage of the job, from 0.
@@ -44,6 +46,8 @@ pub struct Finished {
     pub id: WorkId,
     /// The job's id.
     pub job: [u8; 16],
+    /// Whose job it is.
+    pub namespace: Arc<str>,
     /// Which stage of the job.
     pub stage_index: u32,
     /// The item's number in its stage.
@@ -119,6 +123,11 @@ impl Drop for OwnedFile {
     }
 }
 
+/// A namespace as the coordinator names it; none where that is no name. It stands in names of directories.
+pub(crate) fn namespace(name: &str) -> Option<Arc<str>> {
+    (name.is_empty() || longshore_proto::namespace::check(name).is_ok()).then(|| name.into())
+}
+
 impl Work {
     /// This attempt's end, without logs.
     #[must_use]
@@ -126,6 +135,7 @@ impl Work {
         Finished {
             id: self.id,
             job: self.job,
+            namespace: Arc::clone(&self.namespace),
             stage_index: self.stage_index,
             index: self.index,
             ended,

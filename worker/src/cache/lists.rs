@@ -1,5 +1,7 @@
 //! Lists of named blobs that are themselves kept as blobs: the parts of a large gather, the files of a shard.
 
+use std::sync::Arc;
+
 use longshore_proto::v1::{BlobList, BlobListRef, NamedBlob};
 use prost::Message;
 
@@ -25,12 +27,16 @@ pub(crate) enum ListError {
     Malformed(#[source] prost::DecodeError),
 }
 
-/// All entries, list after list.
-pub(crate) async fn entries(blobs: &Cache, lists: &[BlobListRef]) -> Result<Vec<NamedBlob>, ListError> {
+/// All entries of a namespace's lists, list after list.
+pub(crate) async fn entries(
+    blobs: &Cache,
+    namespace: &Arc<str>,
+    lists: &[BlobListRef],
+) -> Result<Vec<NamedBlob>, ListError> {
     let mut entries = Vec::new();
     for list in lists {
         let digest = blake3::Hash::from_slice(&list.digest).map_err(|_| ListError::Digest)?;
-        let bytes = match blobs.fetch(digest, list.size).await? {
+        let bytes = match blobs.fetch(namespace, digest, list.size).await? {
             Blob::Bytes(bytes) => bytes,
             Blob::File(file) => tokio::fs::read(file.path()).await.map_err(ListError::Unreadable)?.into(),
         };

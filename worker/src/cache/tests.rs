@@ -13,6 +13,10 @@ fn blob(number: u8) -> Vec<u8> {
     vec![number; SIZE]
 }
 
+fn nobody() -> Arc<str> {
+    "".into()
+}
+
 fn digest(number: u8) -> blake3::Hash {
     blake3::hash(&blob(number))
 }
@@ -33,7 +37,7 @@ impl Origin {
 
     fn fetcher(self: &Arc<Self>) -> Fetcher {
         let origin = Arc::clone(self);
-        Arc::new(move |digest, _| {
+        Arc::new(move |_, digest, _| {
             let origin = Arc::clone(&origin);
             async move {
                 origin.fetches.fetch_add(1, Ordering::SeqCst);
@@ -55,7 +59,7 @@ impl Origin {
 use futures_util::StreamExt as _;
 
 async fn file(cache: &Cache, number: u8) -> CachedFile {
-    match cache.fetch(digest(number), SIZE as u64).await.unwrap() {
+    match cache.fetch(&nobody(), digest(number), SIZE as u64).await.unwrap() {
         Blob::File(file) => file,
         Blob::Bytes(_) => panic!("in memory"),
     }
@@ -86,7 +90,7 @@ async fn callers_of_one_blob_share_one_transfer() {
 async fn a_transfer_survives_the_caller_who_gave_up() {
     let (dir, origin) = (tempfile::tempdir().unwrap(), Origin::new(false, None));
     let cache = Cache::open(dir.path(), 1 << 30, origin.fetcher()).unwrap();
-    let first = cache.fetch(digest(1), SIZE as u64);
+    let first = cache.fetch(&nobody(), digest(1), SIZE as u64);
     drop(first);
     origin.gate.add_permits(1);
     file(&cache, 1).await;
@@ -98,7 +102,7 @@ async fn what_is_not_the_blob_is_refused_and_not_kept() {
     for lie in [blob(2), blob(1)[1..].to_vec(), vec![1; SIZE + 1]] {
         let (dir, origin) = (tempfile::tempdir().unwrap(), Origin::new(true, Some(lie)));
         let cache = Cache::open(dir.path(), 1 << 30, origin.fetcher()).unwrap();
-        let error = cache.fetch(digest(1), SIZE as u64).await.unwrap_err();
+        let error = cache.fetch(&nobody(), digest(1), SIZE as u64).await.unwrap_err();
         assert!(matches!(error, FetchError::Corrupt { .. }), "{error}");
         assert_eq!((cache.bytes(), std::fs::read_dir(dir.path()).unwrap().count()), (0, 0));
     }
@@ -108,9 +112,9 @@ async fn what_is_not_the_blob_is_refused_and_not_kept() {
 async fn small_blobs_pass_through_as_bytes() {
     let (dir, origin) = (tempfile::tempdir().unwrap(), Origin::new(true, Some(b"small".to_vec())));
     let cache = Cache::open(dir.path(), 0, origin.fetcher()).unwrap();
-    let Blob::Bytes(bytes) = cache.fetch(blake3::hash(b"small"), 5).await.unwrap() else { panic!("a file") };
+    let Blob::Bytes(bytes) = cache.fetch(&nobody(), blake3::hash(b"small"), 5).await.unwrap() else { panic!("a file") };
     assert_eq!(bytes, "small");
-    assert!(cache.fetch(blake3::hash(b"other"), 5).await.is_err());
+    assert!(cache.fetch(&nobody(), blake3::hash(b"other"), 5).await.is_err());
 }
 
 #[tokio::test]
@@ -133,7 +137,7 @@ async fn what_is_in_use_is_never_evicted() {
     let (dir, origin) = (tempfile::tempdir().unwrap(), Origin::new(true, None));
     let cache = Cache::open(dir.path(), 2 * SIZE as u64, origin.fetcher()).unwrap();
     let (first, second) = (file(&cache, 1).await, file(&cache, 2).await);
-    let error = cache.fetch(digest(3), SIZE as u64).await.unwrap_err();
+    let error = cache.fetch(&nobody(), digest(3), SIZE as u64).await.unwrap_err();
     assert!(matches!(error, FetchError::NoRoom { .. }), "{error}");
     drop(second);
     file(&cache, 3).await;
@@ -164,8 +168,35 @@ async fn a_failed_transfer_is_tried_again_by_the_next_caller() {
     let cache = Cache::open(dir.path(), 1 << 30, origin.fetcher()).unwrap();
     let unknown = blake3::hash(b"unknown");
     for tries in 1..=2 {
-        assert!(matches!(cache.fetch(unknown, SIZE as u64).await, Err(FetchError::Missing { .. })));
+        assert!(matches!(cache.fetch(&nobody(), unknown, SIZE as u64).await, Err(FetchError::Missing { .. })));
         assert_eq!(origin.fetches(), tries);
     }
     assert_eq!(cache.bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_one_namespace_has_is_fetched_anew_for_another_and_kept_apart() {
+    let (dir, origin) = (tempfile::tempdir().unwrap(), Origin::new(true, None));
+    let cache = Cache::open(dir.path(), 1 << 30, origin.fetcher()).unwrap();
+    let vision: Arc<str> = "vision".into();
+    let fetch =
+        async |cache: &Cache, namespace: &Arc<str>| match cache.fetch(namespace, digest(1), SIZE as u64).await.unwrap()
+        {
+            Blob::File(file) => file.path().to_owned(),
+            Blob::Bytes(_) => panic!("in memory"),
+        };
+    let (own, others) = (fetch(&cache, &nobody()).await, fetch(&cache, &vision).await);
+    assert_eq!((origin.fetches(), cache.bytes()), (2, 2 * SIZE as u64));
+    let hex = digest(1).to_hex();
+    assert_eq!((own, others), (dir.path().join(hex.as_str()), dir.path().join("vision").join(hex.as_str())));
+    drop(cache);
+    std::fs::write(dir.path().join("vision/7.part"), "unfinished").unwrap();
+    let cache = Cache::open(dir.path(), 1 << 30, origin.fetcher()).unwrap();
+    assert_eq!(cache.bytes(), 2 * SIZE as u64);
+    fetch(&cache, &vision).await;
+    fetch(&cache, &nobody()).await;
+    assert_eq!(origin.fetches(), 2, "both were kept over the restart");
+    fetch(&cache, &"audio".into()).await;
+    assert_eq!(origin.fetches(), 3);
+    assert_eq!(std::fs::read_dir(dir.path().join("vision")).unwrap().count(), 1);
 }

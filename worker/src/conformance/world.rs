@@ -163,7 +163,7 @@ impl World {
     }
 
     fn over(runtime: Arc<dyn Runtime>, image: &str, program: &str, dir: tempfile::TempDir) -> Self {
-        let fetcher = Arc::new(|digest, _| async move { Err(FetchError::Missing { digest }) }.boxed());
+        let fetcher = Arc::new(|_, digest, _| async move { Err(FetchError::Missing { digest }) }.boxed());
         let cache = Cache::open(&dir.path().join("cache"), 1 << 30, fetcher).unwrap();
         let mut options = Options::new(2, dir.path().join("slots"));
         options.grace = Duration::from_millis(200);
@@ -256,6 +256,7 @@ impl World {
         let work = Work {
             id: (1, self.numbers),
             job: [7; 16],
+            namespace: "".into(),
             job_name: "find".into(),
             stage_index: 0,
             stage: Arc::new(stage),

@@ -11,13 +11,17 @@ use crate::cache::{Blob, FetchBlobs};
 /// Inputs of one attempt that are fetched at once.
 const FETCHES: usize = 16;
 
-/// All inputs, in order.
-pub(crate) async fn all(inputs: &[NamedBlob], blobs: &Arc<dyn FetchBlobs>) -> Result<Vec<Blob>, Failure> {
-    let fetch = |input| one(input, Arc::clone(blobs));
+/// All inputs, in order, of the blobs of a namespace.
+pub(crate) async fn all(
+    inputs: &[NamedBlob],
+    namespace: &Arc<str>,
+    blobs: &Arc<dyn FetchBlobs>,
+) -> Result<Vec<Blob>, Failure> {
+    let fetch = |input| one(input, Arc::clone(namespace), Arc::clone(blobs));
     stream::iter(inputs.to_vec()).map(fetch).buffered(FETCHES).try_collect().await
 }
 
-async fn one(input: NamedBlob, blobs: Arc<dyn FetchBlobs>) -> Result<Blob, Failure> {
+async fn one(input: NamedBlob, namespace: Arc<str>, blobs: Arc<dyn FetchBlobs>) -> Result<Blob, Failure> {
     if let Some(bytes) = input.inline {
         return Ok(Blob::Bytes(bytes));
     }
@@ -25,6 +29,6 @@ async fn one(input: NamedBlob, blobs: Arc<dyn FetchBlobs>) -> Result<Blob, Failu
         let cause = std::io::Error::other("its digest is not 32 bytes long");
         failures::of_disk(&format!("input \"{}\"", input.path.escape_debug()), &cause)
     })?;
-    let fetched = blobs.fetch(digest, input.size).await;
+    let fetched = blobs.fetch(&namespace, digest, input.size).await;
     fetched.map_err(|error| failures::of_fetch(&input.path, &error))
 }

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use longshore_proto::{
-    CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES,
+    CHUNK_BYTES, LINK_METADATA, MAX_MESSAGE_BYTES, NAMESPACE_METADATA, SMALL_BLOB_BYTES,
     v1::{
         self, agent_client::AgentClient, blobs_client::BlobsClient, get_response, members_client::MembersClient,
         put_request,
@@ -184,10 +184,11 @@ impl Coordinator {
     /// Brings blobs for the cache, which verifies them.
     pub(crate) fn fetcher(&self) -> Fetcher {
         let coordinator = self.clone();
-        Arc::new(move |digest, _size| {
+        Arc::new(move |namespace, digest, _size| {
             let mut blobs = coordinator.blobs();
             Box::pin(async move {
                 let request = v1::GetRequest { digests: vec![Bytes::copy_from_slice(digest.as_bytes())] };
+                let request = named(&namespace, Request::new(request));
                 let stream = blobs.get(request).await.map_err(|status| fetch_error(digest, &status))?.into_inner();
                 let pieces: Pieces = stream
                     .map_err(move |status| fetch_error(digest, &status))
@@ -207,18 +208,21 @@ impl Coordinator {
     /// Brings large blobs for the cache as links, where the coordinator is on this machine.
     pub(crate) fn linker(&self) -> Linker {
         let coordinator = self.clone();
-        Arc::new(move |digest, path| {
+        Arc::new(move |namespace, digest, path| {
             let coordinator = coordinator.clone();
-            Box::pin(async move { coordinator.door.link(&coordinator, digest, path).await })
+            Box::pin(async move { coordinator.door.link(&coordinator, &namespace, digest, path).await })
         })
     }
 
-    /// Puts the outputs that are too large to travel with their result; answers their digests when they are durable.
-    pub(crate) async fn put(&self, outputs: &[Output]) -> Result<Vec<blake3::Hash>, Status> {
+    /// Puts the outputs that are too large to travel with their result among the blobs of their job's namespace; answers their
+    /// digests when they are durable.
+    pub(crate) async fn put(&self, namespace: &Arc<str>, outputs: &[Output]) -> Result<Vec<blake3::Hash>, Status> {
         let (mut digests, mut to_send) = (Vec::with_capacity(outputs.len()), Vec::new());
         for output in outputs {
             let adopted = match &output.content {
-                Content::File(file) if output.size > SMALL_BLOB_BYTES as u64 => self.door.adopt(self, file).await,
+                Content::File(file) if output.size > SMALL_BLOB_BYTES as u64 => {
+                    self.door.adopt(self, namespace, file).await
+                }
                 _ => None,
             };
             let digest = match adopted {
@@ -232,12 +236,12 @@ impl Coordinator {
             digests.push(digest);
         }
         if !to_send.is_empty() {
-            self.send(to_send).await?;
+            self.send(namespace, to_send).await?;
         }
         Ok(digests)
     }
 
-    async fn send(&self, outputs: Vec<(blake3::Hash, u64, Content)>) -> Result<(), Status> {
+    async fn send(&self, namespace: &str, outputs: Vec<(blake3::Hash, u64, Content)>) -> Result<(), Status> {
         let (steps, stream) = mpsc::channel(4);
         let reading = tokio::spawn(async move {
             for (digest, size, content) in outputs {
@@ -245,7 +249,7 @@ impl Coordinator {
             }
             Ok::<(), io::Error>(())
         });
-        let put = self.blobs().put(self.proven(ReceiverStream::new(stream))).await;
+        let put = self.blobs().put(named(namespace, self.proven(ReceiverStream::new(stream)))).await;
         match reading.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(unreadable(error)),
             _ => put.map(|_| ()),
@@ -254,13 +258,22 @@ impl Coordinator {
 }
 
 impl Tickets for Coordinator {
-    async fn ticket(&self) -> Option<v1::DoorResponse> {
+    async fn ticket(&self, namespace: &str) -> Option<v1::DoorResponse> {
         if !self.way.is_here() {
             // A tunnel may begin at a port: the door would be on another machine.
             return None;
         }
-        Some(self.blobs().door(self.proven(v1::DoorRequest {})).await.ok()?.into_inner())
+        Some(self.blobs().door(named(namespace, self.proven(v1::DoorRequest {}))).await.ok()?.into_inner())
     }
+}
+
+/// A request about the blobs of a namespace.
+fn named<T>(namespace: &str, mut request: Request<T>) -> Request<T> {
+    // What came from the coordinator as a name is one.
+    if let Some(name) = (!namespace.is_empty()).then(|| namespace.parse().ok()).flatten() {
+        request.metadata_mut().insert(NAMESPACE_METADATA, name);
+    }
+    request
 }
 
 fn fetch_error(digest: blake3::Hash, status: &Status) -> FetchError {

@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use longshore_proto::v1::{self, HeldAttempt, Stage, StageContext};
 
-use crate::executor::{Work, WorkId};
+use crate::{
+    executor::{Work, WorkId},
+    work::namespace,
+};
 
 /// All held attempts, and what their stages are.
 #[derive(Default)]
@@ -25,6 +28,8 @@ struct Inner {
 /// What the attempts of a stage share.
 #[derive(Clone)]
 pub(crate) struct Context {
+    /// Whose job it is; empty for the namespace that nobody names.
+    pub namespace: Arc<str>,
     pub job_name: String,
     pub stage: Arc<Stage>,
 }
@@ -45,11 +50,11 @@ impl Held {
 
     /// Learns of a stage. One that is known already stays the same object, which keeps what was worked out for it.
     pub fn learn(&self, context: StageContext) {
-        let Some(spec) = context.spec else { return };
+        let (Some(spec), Some(namespace)) = (context.spec, namespace(&context.namespace)) else { return };
         let mut inner = self.lock();
         let key = (context.job_id, context.stage);
         if inner.stages.get(&key).is_none_or(|known| *known.stage != spec) {
-            inner.stages.insert(key, Context { job_name: context.job_name, stage: Arc::new(spec) });
+            inner.stages.insert(key, Context { namespace, job_name: context.job_name, stage: Arc::new(spec) });
         }
     }
 
@@ -137,6 +142,7 @@ pub(crate) fn work(id: WorkId, context: Context, attempt: v1::Attempt) -> Option
     Some(Work {
         id,
         job: attempt.job_id.as_ref().try_into().ok()?,
+        namespace: context.namespace,
         job_name: context.job_name,
         stage_index: attempt.stage,
         gather: context.stage.kind() == v1::StageKind::Gather,

@@ -72,7 +72,7 @@ impl Orders {
         let (executor, held, results) = (Arc::clone(&self.executor), Arc::clone(&self.held), self.results.clone());
         let blobs = self.blobs.clone();
         tokio::spawn(async move {
-            match lists::entries(&blobs, &attempt.inputs_refs).await {
+            match lists::entries(&blobs, &context.namespace, &attempt.inputs_refs).await {
                 Ok(inputs) => {
                     if !held.holds(id) {
                         // It was stopped while its list was on the way.

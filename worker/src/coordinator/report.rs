@@ -35,7 +35,7 @@ pub(crate) async fn report(
 ) {
     let puts = Arc::new(Semaphore::new(PUTS));
     while let Some(ended) = finished.recv().await {
-        let id = ended.id;
+        let (id, namespace) = (ended.id, ended.namespace);
         let result = v1::Result {
             duration_us: u64::try_from(ended.duration.as_micros()).unwrap_or(u64::MAX),
             stdout_log: ended.stdout_log,
@@ -55,7 +55,7 @@ pub(crate) async fn report(
                 tokio::spawn(async move {
                     let Ok(permit) = puts.acquire_owned().await else { return };
                     let (places, to_put): (Vec<usize>, Vec<Output>) = to_put.into_iter().unzip();
-                    let result = match put(&coordinator, &held, id, to_put).await {
+                    let result = match put(&coordinator, &held, (id, &namespace), to_put).await {
                         Ok(digests) => {
                             for (place, digest) in places.into_iter().zip(digests) {
                                 named[place].digest = Bytes::copy_from_slice(digest.as_bytes());
@@ -137,12 +137,12 @@ struct Unstored(String);
 async fn put(
     coordinator: &Coordinator,
     held: &Held,
-    id: WorkId,
+    (id, namespace): (WorkId, &Arc<str>),
     outputs: Vec<Output>,
 ) -> Result<Vec<blake3::Hash>, Unstored> {
     let mut pauses = Pauses::new(PUT_PAUSES.0, PUT_PAUSES.1);
     loop {
-        match coordinator.put(&outputs).await {
+        match coordinator.put(namespace, &outputs).await {
             Ok(digests) => return Ok(digests),
             Err(status) if status.code() == Code::InvalidArgument || !held.holds(id) => {
                 return Err(Unstored(status.message().to_owned()));

@@ -39,7 +39,7 @@ struct World {
 struct Shelf(Mutex<HashMap<blake3::Hash, Bytes>>);
 
 impl FetchBlobs for Shelf {
-    fn fetch(&self, digest: blake3::Hash, _: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
+    fn fetch(&self, _: &Arc<str>, digest: blake3::Hash, _: u64) -> BoxFuture<'_, Result<Blob, FetchError>> {
         let found = self.0.lock().unwrap().get(&digest).cloned();
         Box::pin(async move { found.map(Blob::Bytes).ok_or(FetchError::Missing { digest }) })
     }
@@ -107,6 +107,7 @@ impl World {
         Work {
             id: (1, self.numbers),
             job: [7; 16],
+            namespace: "".into(),
             job_name: "job".into(),
             stage_index: 0,
             stage: Arc::clone(stage),

@@ -49,22 +49,23 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// Lays the files of a list out in a new directory, readable by everybody and writable by nobody. With `read_only` the
+    /// Lays the files of a namespace's list out in a new directory, readable by everybody and writable by nobody. With `read_only` the
     /// inside sees it through a mount that cannot be written to, and files of the cache need not be copied.
     pub async fn lay_out(
         blobs: &Cache,
+        namespace: &Arc<str>,
         yard: &Arc<Yard>,
         list: &BlobListRef,
         read_only: bool,
     ) -> Result<Self, DataError> {
-        let files = lists::entries(blobs, std::slice::from_ref(list)).await?;
+        let files = lists::entries(blobs, namespace, std::slice::from_ref(list)).await?;
         let about = DataError::Directory;
         // From here on, whatever happens, the directory is removed again.
         let data = Self { dir: yard.slot_dir().map_err(about)?, yard: Arc::clone(yard) };
         make_dir(&data.files()).map_err(about)?;
         let below = data.files();
         stream::iter(files)
-            .map(|file| lay(blobs, &below, file, read_only))
+            .map(|file| lay(blobs, namespace, &below, file, read_only))
             .buffer_unordered(FETCHES)
             .try_collect::<Vec<()>>()
             .await?;
@@ -85,12 +86,21 @@ impl Drop for Data {
     }
 }
 
-async fn lay(blobs: &Cache, below: &Path, file: NamedBlob, read_only: bool) -> Result<(), DataError> {
+async fn lay(
+    blobs: &Cache,
+    namespace: &Arc<str>,
+    below: &Path,
+    file: NamedBlob,
+    read_only: bool,
+) -> Result<(), DataError> {
     let about = |cause: io::Error| DataError::File { path: file.path.clone(), cause };
     let digest = blake3::Hash::from_slice(&file.digest).map_err(|error| about(io::Error::other(error)))?;
     let blob = match file.inline.clone() {
         Some(bytes) => Blob::Bytes(bytes),
-        None => blobs.fetch(digest, file.size).await.map_err(|error| about(io::Error::other(error)))?,
+        None => {
+            let fetched = blobs.fetch(namespace, digest, file.size).await;
+            fetched.map_err(|error| about(io::Error::other(error)))?
+        }
     };
     let (below, path) = (below.to_owned(), file.path.clone());
     let written = tokio::task::spawn_blocking(move || write(&below, &path, &blob, read_only)).await;

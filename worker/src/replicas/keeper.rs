@@ -108,7 +108,7 @@ async fn prepare(
     let image = means.runtime.resolve(&spec.container.image).await?;
     if let (Some(list), None) = (&spec.data, &data) {
         let read_only = has_read_only_inputs(&*means.runtime);
-        *data = Some(Data::lay_out(&means.blobs, &means.yard, list, read_only).await?);
+        *data = Some(Data::lay_out(&means.blobs, &spec.namespace, &means.yard, list, read_only).await?);
     }
     let containers = if spec.container.interface() == Interface::Http { 1 } else { spec.concurrency.max(1) };
     for _ in 0..containers {
@@ -116,6 +116,7 @@ async fn prepare(
         let sandbox = SandboxSpec {
             role: if spec.merge { "merge" } else { "leaf" },
             owner: spec.service.clone(),
+            namespace: Arc::clone(&spec.namespace),
             image: image.clone(),
             container: spec.container.clone(),
             dir: dir.clone(),

@@ -8,6 +8,7 @@ use super::error::ReplicaError;
 use crate::{
     contract::placeholders::{Fixed, Item},
     runtime::{Control, Image, Paths, Sandbox, Shim},
+    work::namespace,
 };
 
 /// Name of the file an answer is expected in.
@@ -15,6 +16,8 @@ pub(super) const ANSWER: &str = "answer";
 
 /// What a replica shall be.
 pub(super) struct ReplicaSpec {
+    /// Whose service it is; empty for the namespace that nobody names.
+    pub namespace: Arc<str>,
     pub service: String,
     pub merge: bool,
     pub shard: u32,
@@ -31,6 +34,7 @@ impl ReplicaSpec {
     pub(super) fn of(desired: &DesiredReplica) -> Result<Self, ReplicaError> {
         let id = desired.id.clone().ok_or(ReplicaError::Missing("name"))?;
         Ok(Self {
+            namespace: namespace(&id.namespace).ok_or(ReplicaError::Missing("namespace"))?,
             service: id.service,
             merge: id.merge,
             shard: id.shard,

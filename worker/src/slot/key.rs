@@ -13,6 +13,8 @@ const DEFAULT_MAX_OUTPUT_BYTES: u64 = 1 << 30;
 /// run afresh for each item, unless the container holds a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
+    /// Whose: a container that one namespace's items ran in is for no other's.
+    namespace: Arc<str>,
     image: String,
     env: Vec<(String, String)>,
     user: String,
@@ -35,8 +37,8 @@ struct Server {
 }
 
 impl Key {
-    /// The key of a stage's attempts, in a job of this name.
-    pub(crate) fn of(stage: &Stage, job_name: &str) -> Self {
+    /// The key of a stage's attempts, in a job of this namespace and name.
+    pub(crate) fn of(stage: &Stage, namespace: &Arc<str>, job_name: &str) -> Self {
         let container = stage.container.clone().unwrap_or_default();
         let server = (container.interface() == Interface::Http).then(|| Server {
             entrypoint: container.entrypoint.clone(),
@@ -45,6 +47,7 @@ impl Key {
             job_name: job_name.to_owned(),
         });
         Self {
+            namespace: Arc::clone(namespace),
             env: container.env.into_iter().map(|var| (var.name, var.value)).collect(),
             image: container.image,
             user: container.user,
@@ -91,7 +94,7 @@ impl Keys {
         {
             return Arc::clone(key);
         }
-        let key = Arc::new(Key::of(stage, &work.job_name));
+        let key = Arc::new(Key::of(stage, &work.namespace, &work.job_name));
         self.last = Some((Arc::clone(stage), Arc::clone(&key)));
         key
     }

@@ -158,7 +158,7 @@ async fn stopped(commands: &mut mpsc::UnboundedReceiver<Command>, offer: &Offer)
 
 async fn within_its_time(shared: &Shared, warm: &Warm, server: &Server, offer: &Offer, plan: &StagePlan) -> Outcome {
     // How long its inputs take to come is not the item's fault, whatever the interface.
-    let inputs = match fetch::all(&offer.work.inputs, &shared.blobs).await {
+    let inputs = match fetch::all(&offer.work.inputs, &offer.work.namespace, &shared.blobs).await {
         Ok(inputs) => inputs,
         Err(failure) => return Outcome::Ended(Ended::Failure(failure)),
     };

@@ -53,6 +53,7 @@ impl Warm {
         let spec = SandboxSpec {
             role: "slot",
             owner: offer.work.job_name.clone(),
+            namespace: Arc::clone(&offer.work.namespace),
             image,
             container: key::container(&offer.work.stage),
             dir: dir.clone(),

@@ -120,6 +120,7 @@ impl World {
         SandboxSpec {
             role: "slot",
             owner: "a test".into(),
+            namespace: "".into(),
             image: self.image.clone(),
             container: Container {
                 image: self.image.reference.clone(),

@@ -45,12 +45,12 @@ impl World {
     /// A large blob in a cache on the same file system.
     async fn cached(&self, bytes: Vec<u8>) -> Blob {
         let (digest, size) = (blake3::hash(&bytes), bytes.len() as u64);
-        let fetcher = Arc::new(move |_, _| -> futures_util::future::BoxFuture<'static, _> {
+        let fetcher = Arc::new(move |_, _, _| -> futures_util::future::BoxFuture<'static, _> {
             let piece = bytes::Bytes::from(bytes.clone());
             Box::pin(async { Ok(Box::pin(futures_util::stream::iter([Ok(piece)])) as Pieces) })
         });
         let cache = Cache::open(&self.base.path().join("cache"), 1 << 30, fetcher).unwrap();
-        cache.fetch(digest, size).await.unwrap()
+        cache.fetch(&"".into(), digest, size).await.unwrap()
     }
 }
 

@@ -52,6 +52,23 @@ async fn items_of_one_container_share_its_process_one() {
 }
 
 #[tokio::test]
+async fn no_container_is_for_items_of_two_namespaces() {
+    let mut world = World::new(1);
+    let stage = world.shell("echo $PPID");
+    let mut shims = Vec::new();
+    for namespace in ["", "vision", "vision", ""] {
+        let mut work = world.map(stage.clone(), &[("a", "")]);
+        work[0].namespace = namespace.into();
+        let finished = world.run(work).await;
+        assert_eq!(&*finished[0].namespace, namespace);
+        shims.push(outputs(&finished[0])[0].1.clone());
+    }
+    assert_eq!(shims[1], shims[2], "within one it is shared");
+    assert!(shims[0] != shims[1] && shims[2] != shims[3], "{shims:?}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn isolation_gives_each_item_its_own_container() {
     let mut world = World::new(1);
     let mut stage = world.shell("echo $PPID");

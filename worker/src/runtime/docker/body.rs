@@ -10,6 +10,7 @@ use bollard::models::{
     MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
+use longshore_proto::namespace;
 use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SOCKET_ENV};
 
 use super::options::DockerOptions;
@@ -125,12 +126,14 @@ impl Plan<'_> {
     }
 
     fn labels(&self) -> HashMap<String, String> {
+        let namespace = if self.spec.namespace.is_empty() { namespace::DEFAULT } else { &self.spec.namespace };
         [
             (LABEL, "sandbox"),
             (LABEL_WORKER, &self.options.worker.to_string()),
             (LABEL_LIFE, &self.life),
             ("longshore.role", self.spec.role),
             ("longshore.owner", &self.spec.owner),
+            ("longshore.namespace", namespace),
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into()

@@ -106,7 +106,7 @@ async fn fetch_and_stage(
     blobs: Arc<dyn FetchBlobs>,
     stager: impl FnOnce(&Wanted<'_>, &[Blob]) -> std::io::Result<Staged> + Send + 'static,
 ) -> Result<Staged, Failure> {
-    let fetched = fetch::all(&work.inputs, &blobs).await?;
+    let fetched = fetch::all(&work.inputs, &work.namespace, &blobs).await?;
     // Large copies, or a great many links: not on the slot's thread, which has runs to look after.
     let staged = tokio::task::spawn_blocking(move || stager(&plan.wanted(&work), &fetched)).await;
     let failed = |cause| failures::of_disk("its input cannot be put in place", &cause);

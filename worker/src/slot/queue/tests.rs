@@ -66,6 +66,7 @@ fn work(number: u64, stage: &Arc<Stage>) -> Work {
     Work {
         id: (1, number),
         job: [0; 16],
+        namespace: "".into(),
         job_name: "job".into(),
         stage_index: 0,
         stage: Arc::clone(stage),
