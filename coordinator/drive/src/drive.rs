@@ -5,6 +5,7 @@ use longshore_core::{Core, Input, Notice, Now, Outbox, WorkerId};
 use crate::{
     Beat, Effects, Hello, Law, Links, Next, Page, Peer, Rule, Rules, Turn, Word,
     newcomers::{Newcomer, Newcomers},
+    presence::Presence,
 };
 
 /// While jobs run, time passes at least this often, milliseconds: work under way may be worth moving to an idle worker.
@@ -46,6 +47,7 @@ pub struct Drive<P: Page, X, W = ()> {
     links: Links,
     newcomers: Newcomers,
     turns: Vec<Turn>,
+    presence: Presence,
     rules: Rules,
     witness: W,
     ticked_ms: u64,
@@ -55,8 +57,8 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// Around a core that has been loaded at `now`. Each batch begins as a copy of `blank`.
     pub fn new(core: Core, now: Now, blank: P, witness: W, rules: Rules) -> Self {
         let law = Law::new(blank, rules);
-        let (links, newcomers) = (Links::default(), Newcomers::default());
-        Self { core, law, links, newcomers, turns: Vec::new(), rules, witness, ticked_ms: now.steady_ms }
+        let (links, newcomers, presence) = (Links::default(), Newcomers::default(), Presence::since(now));
+        Self { core, law, links, newcomers, turns: Vec::new(), presence, rules, witness, ticked_ms: now.steady_ms }
     }
 
     /// The core, to look at. What is seen may not be durable yet: see [`Drive::tell`].
@@ -76,11 +78,13 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     /// A client asks for something. Answers what has changed.
     pub fn request(&mut self, now: Now, input: Input) -> Vec<Notice> {
+        let now = self.here(now);
         self.step(now, input)
     }
 
     /// Time has passed, or somebody has waited long enough: whoever drives looks at [`Drive::next_tick_ms`] again after it.
     pub fn tick(&mut self, now: Now) -> Vec<Notice> {
+        let now = self.here(now);
         if let Some(Newcomer { peer, hello, .. }) = self.may_come_in(now).and_then(|worker| self.newcomers.take(worker))
         {
             return self.admit(now, peer, hello);
@@ -93,6 +97,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// life of the worker is there: then that is asked first, and this one waits. What becomes of both is said in
     /// [`Drive::turns`].
     pub fn hello(&mut self, now: Now, peer: Peer, hello: Hello) -> Vec<Notice> {
+        let now = self.here(now);
         match self.rival(peer).filter(|_| self.rules.hold(Rule::LivesAreAsked)) {
             Some(rival) => {
                 let (ping, before) = self.newcomers.wait(now.steady_ms, peer, hello, rival.link);
@@ -146,6 +151,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     /// A worker has said something on a link after its hello. Answers what became of it, and what has changed.
     pub fn word(&mut self, now: Now, peer: Peer, word: Word) -> (Heard, Vec<Notice>) {
+        let now = self.here(now);
         let Peer { link, worker, incarnation } = peer;
         if !self.links.speaks(worker, link) && self.rules.hold(Rule::OldLinksAreUnheard) {
             return (Heard::Replaced, Vec::new());
@@ -194,6 +200,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// A link has ended. The core hears of it only if it still spoke for its worker: told later, the end of an older one would cut
     /// off the newer. Answers what has changed.
     pub fn ended(&mut self, now: Now, peer: Peer) -> Vec<Notice> {
+        let now = self.here(now);
         let Peer { link, worker, incarnation } = peer;
         if self.newcomers.of(worker).is_some_and(|newcomer| newcomer.peer.link == link) {
             self.newcomers.take(worker);
@@ -211,7 +218,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     /// The lives that wait for others to answer, and until when, steady milliseconds.
     pub fn newcomers(&self) -> impl Iterator<Item = (Peer, u64)> {
-        self.newcomers.all().map(|newcomer| (newcomer.peer, newcomer.due_ms))
+        self.newcomers.all().map(|newcomer| (newcomer.peer, self.presence.on_its_clock(newcomer.due_ms)))
     }
 
     /// To be shown when everything that the core has decided so far is durable.
@@ -271,7 +278,14 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
         }
         let balance = self.core.has_running_jobs().then(|| self.ticked_ms + BALANCE_MS);
         let newcomer = self.newcomers.all().map(|newcomer| self.due_ms(newcomer)).min();
-        [self.core.next_deadline_ms(), newcomer, balance].into_iter().flatten().min()
+        let due = [self.core.next_deadline_ms(), newcomer, balance].into_iter().flatten().min();
+        let look = (!self.links.is_empty()).then(|| self.presence.look_ms());
+        due.map(|due_ms| self.presence.on_its_clock(due_ms)).into_iter().chain(look).min()
+    }
+
+    /// The time without the driver's own absences.
+    fn here(&mut self, now: Now) -> Now {
+        self.presence.here(now, !self.links.is_empty())
     }
 
     fn step(&mut self, now: Now, input: Input) -> Vec<Notice> {

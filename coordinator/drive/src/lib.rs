@@ -15,7 +15,8 @@
 //! 6. **A link of a worker that the core does not know ends**, so that the worker says hello again.
 //! 7. **A lease runs from the newest answer to a heartbeat that is known to have arrived**: a worker that is heard, but does not
 //!    hear, is gone like one that is silent ([`Word::Heartbeat`]).
-//! 8. **Time passes**, also while nothing happens ([`Drive::next_tick_ms`]).
+//! 8. **Time passes**, also while nothing happens ([`Drive::next_tick_ms`]); but time in which the driver was not there itself
+//!    is nobody's silence.
 //!
 //! Like the core, this crate does no IO and knows no clock, task or randomness; its manifest is the proof. Whoever drives
 //! it brings inputs in the order in which they happened, writes each batch it is handed, and carries out the
@@ -28,6 +29,7 @@ mod effects;
 mod law;
 mod links;
 mod newcomers;
+mod presence;
 mod rules;
 mod turns;
 mod words;

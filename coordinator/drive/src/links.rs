@@ -52,6 +52,12 @@ impl Links {
         self.0.get(&worker).map(|up| up.link)
     }
 
+    /// Whether no link is up.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this link speaks for the worker.
     #[must_use]
     pub fn speaks(&self, worker: WorkerId, link: LinkId) -> bool {

@@ -6,7 +6,7 @@ use longshore_core::{
 };
 
 use super::*;
-use crate::LinkId;
+use crate::{LinkId, presence::LOOK_MS};
 
 #[derive(Debug, Clone, Default)]
 struct Everything(Vec<Record>);
@@ -68,6 +68,14 @@ fn hello() -> Hello {
         clientele: Clientele::Everybody,
         held: Vec::new(),
         replicas: Vec::new(),
+    }
+}
+
+/// Time passes, and is told whenever that is asked for.
+fn passes(drive: &mut TestDrive, to_ms: u64) {
+    while let Some(due_ms) = drive.next_tick_ms().filter(|due_ms| *due_ms <= to_ms) {
+        let seen_ms = drive.presence.look_ms() - LOOK_MS;
+        drive.tick(at(due_ms.max(seen_ms)));
     }
 }
 
@@ -137,8 +145,8 @@ fn the_end_of_the_link_that_speaks_is_told_once() {
 fn a_worker_whose_lease_has_run_out_has_to_say_hello_again() {
     let mut drive = drive();
     drive.hello(at(1), peer(1), hello());
+    passes(&mut drive, 1 + Settings::default().lease_ms + 1);
     let late = at(1 + Settings::default().lease_ms + 1);
-    drive.tick(late);
     let finished = Word::Finished(vec![Finished {
         id: AttemptId { epoch: 1, number: 1 },
         item: ItemKey { job: JobId([9; 16]), stage: 0, index: 0 },
@@ -166,6 +174,8 @@ fn time_passes_while_jobs_run_and_when_the_core_asks_for_it() {
     drive.request(at(310), Input::Cancel { request: RequestId(2), job: JobId([9; 16]), reason: String::new() });
     assert_eq!(drive.next_tick_ms(), None);
     drive.hello(at(400), peer(1), hello());
+    assert_eq!(drive.next_tick_ms(), Some(400 + LOOK_MS), "as long as somebody has a lease");
+    drive.ended(at(400), peer(1));
     assert_eq!(drive.next_tick_ms(), drive.core().next_deadline_ms());
     assert!(drive.next_tick_ms().is_some());
 }
