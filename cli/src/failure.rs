@@ -108,7 +108,7 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if let Some(Refused::Way(way)) = error.downcast_ref::<Refused>() {
         return Some((exit_of(Kind::of_way(way)), way.hint()));
     }
-    if let Some(join) = error.downcast_ref::<JoinError>() {
+    if let Some(join) = error.downcast_ref::<Box<JoinError>>() {
         let exit = if join.is_refusal() { Exit::NotAllowed } else { Exit::Failed };
         return Some((exit, join.hint()));
     }

@@ -50,8 +50,8 @@ pub const DOWNLOADS: usize = 128;
 /// Queries under way at once: each holds its parts in memory.
 pub const QUERIES: usize = 256;
 
-/// Connections open at once, through the port and through the socket each: strangers who fill the port do not shut the
-/// socket. Never more than a quarter of the descriptors this process may have.
+/// Connections open at once, through each port and each socket: strangers who fill a port do not shut another, nor the
+/// socket. Never more than half of the descriptors this process may have, all together.
 pub const CONNECTIONS: usize = 4_096;
 
 /// Connections through which descriptors are handed over at once: each has a thread.

@@ -88,7 +88,7 @@ pub enum AgentError {
         /// Where.
         address: String,
         /// Why.
-        source: JoinError,
+        source: Box<JoinError>,
     },
     /// Another process is this worker.
     #[error("cannot join the coordinator at {address}: {told}")]
@@ -125,7 +125,7 @@ impl AgentError {
     fn of_join(error: JoinError, address: &str) -> Self {
         match error {
             JoinError::Address(error) => error.into(),
-            source => Self::Join { address: address.to_owned(), source },
+            error => Self::Join { address: address.to_owned(), source: error.into() },
         }
     }
 

@@ -154,27 +154,27 @@ pub(crate) async fn serve(
         }
         sockets.push((OwnSocket::of(entrance, door.take()).map_err(ServeError::Listen)?, make));
     }
+    let most = connections(ports.len() + sockets.len() + secure.len());
     let stopping = CancellationToken::new();
     let stopped = async {
         stop.await;
         stopping.cancel();
     };
-    let ports = join_all(ports.into_iter().map(|(port, make)| accept_all(port, make, &stopping)));
-    let sockets = join_all(sockets.into_iter().map(|(socket, make)| accept_all(socket, make, &stopping)));
-    let secure = join_all(secure.into_iter().map(|secure| accept_all(secure, first.clone(), &stopping)));
+    let ports = join_all(ports.into_iter().map(|(port, make)| accept_all(port, make, most, &stopping)));
+    let sockets = join_all(sockets.into_iter().map(|(socket, make)| accept_all(socket, make, most, &stopping)));
+    let secure = join_all(secure.into_iter().map(|secure| accept_all(secure, first.clone(), most, &stopping)));
     tokio::join!(stopped, ports, sockets, secure);
     Ok(())
 }
 
 /// Serves whoever comes in until it is time to stop, then ends every connection.
-async fn accept_all<L: Listener, M>(mut listener: L, make: M, stopping: &CancellationToken)
+async fn accept_all<L: Listener, M>(mut listener: L, make: M, most: usize, stopping: &CancellationToken)
 where
     M: MakeService<Peer, Request<Incoming>, Service: Requests, MakeError = Infallible, Future: Send>
         + Clone
         + Send
         + 'static,
 {
-    let most = connections();
     let mut connections = JoinSet::new();
     let mut arrivals = Arrivals::default();
     loop {
@@ -199,11 +199,11 @@ where
     connections.shutdown().await;
 }
 
-/// Connections open at once by one way in: of the descriptors this process may have, each takes its share only, and most
-/// are left for everything else.
-fn connections() -> usize {
+/// Connections open at once by each of so many ways in: of the descriptors this process may have, they take half together,
+/// and the rest is left for everything else.
+fn connections(ways: usize) -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    limits::CONNECTIONS.min(usize::try_from(descriptors / 4).unwrap_or(usize::MAX)).max(1)
+    limits::CONNECTIONS.min(usize::try_from(descriptors / 2).unwrap_or(usize::MAX) / ways).max(1)
 }
 
 /// Connections in the order they came, as long as it is not known who they are.

@@ -38,7 +38,7 @@ pub enum KeyError {
     Unusable(#[source] rustls::Error),
 }
 
-/// A private key on the curve P-256. Never shown; wiped when it goes.
+/// A private key on the curve P-256. Never shown.
 pub struct Key(KeyPair);
 
 impl Key {
