@@ -193,8 +193,9 @@ fn ensure_harmless(capacity: &CapacityArgs) -> Result<()> {
 
 /// Closes the directory of all data to others; answers where it is, without links.
 fn private(data: &Path) -> Result<PathBuf> {
-    let opened = PrivateDir::open_around(data, |name| ["coordinator", "keys", "worker", "run"].contains(&name))
-        .context("the data directory cannot be used")?;
+    let opened =
+        PrivateDir::open_around(data, |name| ["audit", "coordinator", "keys", "worker", "run"].contains(&name))
+            .context("the data directory cannot be used")?;
     if let Some(mode) = opened.mended() {
         tracing::warn!(dir = %data.display(), "others could look into the data directory (mode {mode:o}): closed to them");
     }
@@ -217,7 +218,7 @@ fn open(data: &Path, args: &ServingArgs) -> Result<Coordinator> {
     let mut config = Config {
         accept_data_loss: args.accept_data_loss,
         new_authority: args.new_authority,
-        ..Config::new(data.join("coordinator"), keys)
+        ..Config::new(data.join("coordinator"), keys, data.join("audit"))
     };
     config.settings.lease_ms = u64::try_from(args.lease.as_millis()).unwrap_or(u64::MAX);
     config.store.probe = longshore_coordinator::Probe::Child;

@@ -148,3 +148,11 @@ pub const CERTIFICATE_DAYS: u32 = 30;
 
 /// Bytes of a message about tokens and members: most come from strangers, who may say little.
 pub const MEMBERS_MESSAGE_BYTES: usize = 64 << 10;
+
+/// Bytes of a file of the audit, and how many are kept: half a gigabyte of history of each kind.
+pub const AUDIT_BYTES: u64 = 64 << 20;
+/// See [`AUDIT_BYTES`].
+pub const AUDIT_FILES: usize = 8;
+
+/// Lines that wait to be written to the audit: more than requests under way.
+pub const AUDIT_WAITING: usize = 4_096;

@@ -18,6 +18,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
     api::{blobs::Blobs, jobs::Jobs, members::Members, services::Services, tokens::Tokens},
+    audit::{Audit, AuditError},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
     kept::{
         catalog::Catalog,
@@ -53,19 +54,23 @@ pub struct Config {
     pub accept_data_loss: bool,
     /// Directory of the key of the cluster's authority; made if it is not there.
     pub keys: PathBuf,
+    /// Directory of the audit; made if it is not there.
+    pub audit: PathBuf,
     /// Whether to make a new authority where the key that workers of other machines trust is lost.
     pub new_authority: bool,
 }
 
 impl Config {
-    /// Defaults for a directory, and one for keys: not below the first, so that a copy of the data has no key in it.
-    pub fn new(dir: impl Into<PathBuf>, keys: impl Into<PathBuf>) -> Self {
+    /// Defaults for a directory, one for keys, and one for the audit: not below the first, so that a copy of the data has no key
+    /// in it, and that what a restored copy brings back is not the history.
+    pub fn new(dir: impl Into<PathBuf>, keys: impl Into<PathBuf>, audit: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             settings: Settings::default(),
             store: Options::default(),
             accept_data_loss: false,
             keys: keys.into(),
+            audit: audit.into(),
             new_authority: false,
         }
     }
@@ -98,6 +103,14 @@ pub enum OpenError {
     /// The cluster's authority cannot be used.
     #[error("the authority of this cluster cannot be used")]
     Keys(#[from] KeysError),
+    /// There can be no audit.
+    #[error("the audit in {} cannot be written", dir.display())]
+    Audit {
+        /// Its directory.
+        dir: PathBuf,
+        /// Why.
+        source: AuditError,
+    },
     /// The epoch cannot be kept.
     #[error("cannot begin a new epoch")]
     Epoch(#[from] CommitError),
@@ -147,6 +160,7 @@ pub struct Coordinator {
     room: DiskRoom,
     authority: Arc<Authority>,
     register: Arc<Register>,
+    audit: Arc<Audit>,
 }
 
 impl Coordinator {
@@ -170,6 +184,8 @@ impl Coordinator {
         // At once: that the store has lost something is not seen again once it has been opened.
         let epoch = begin_epoch(&mut store, at_least)?;
         let authority = open_authority(&mut store, epoch, config)?;
+        let audit =
+            Audit::open(&config.audit).map_err(|source| OpenError::Audit { dir: config.audit.clone(), source })?;
         let opened = Rooms::open(dir, &inventory::load(&*reader)?, config.accept_data_loss)?;
         let rooms = opened.rooms;
         keep_inventory(&mut store, epoch, opened.gone.iter().map(inventory::delete).collect(), &rooms)?;
@@ -180,11 +196,13 @@ impl Coordinator {
         let deployed = Arc::new(Deployed::new(Arc::clone(&catalog)));
         let sessions = Arc::new(Sessions::default());
         let register = Arc::new(Register::default());
+        let tunnels = Arc::new(Tunnels::default());
         let around = Surroundings {
             committer,
             sessions: Arc::clone(&sessions),
             deployed: Arc::clone(&deployed),
             register: Arc::clone(&register),
+            tunnels: Arc::clone(&tunnels),
         };
         let driver = drive::start(core, clock, around);
         Ok(Self {
@@ -192,12 +210,13 @@ impl Coordinator {
             catalog,
             deployed,
             sessions,
-            tunnels: Arc::new(Tunnels::default()),
+            tunnels,
             epoch: epoch.0,
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
             room: DiskRoom::of(dir),
             authority: Arc::new(authority),
             register,
+            audit: Arc::new(audit),
         })
     }
 
@@ -234,7 +253,8 @@ impl Coordinator {
         let tls = longshore_authority::server(Arc::clone(&self.authority), public)?;
         let secure = secure.into_iter().map(|listener| Secure::new(listener, Arc::clone(&tls))).collect();
         let register = Arc::clone(&self.register);
-        let served = server::serve(Entrances { local, secure, hosts, door, register }, router, stop).await;
+        let audit = Arc::clone(&self.audit);
+        let served = server::serve(Entrances { local, secure, hosts, door, register, audit }, router, stop).await;
         self.tunnels.close();
         self.sessions.close();
         self.driver.stop().await;
@@ -249,6 +269,7 @@ impl Coordinator {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
                 failures: Arc::clone(&failures),
+                audit: Arc::clone(&self.audit),
                 room: self.room.clone(),
             },
             blobs: BlobsService {
@@ -266,6 +287,7 @@ impl Coordinator {
                 deployed: Arc::clone(&self.deployed),
                 engine: Arc::new(Engine::new(transport, Limits::default())),
                 queries: Arc::new(Semaphore::new(limits::QUERIES)),
+                audit: Arc::clone(&self.audit),
                 room: self.room.clone(),
             },
             agents: Agents {
@@ -283,12 +305,14 @@ impl Coordinator {
                 members: Members {
                     driver: self.driver.clone(),
                     register: Arc::clone(&self.register),
+                    audit: Arc::clone(&self.audit),
                     authority: Arc::clone(&self.authority),
                     sessions: Arc::clone(&self.sessions),
                 },
                 tokens: Tokens {
                     driver: self.driver.clone(),
                     register: Arc::clone(&self.register),
+                    audit: Arc::clone(&self.audit),
                     authority: Arc::clone(&self.authority),
                 },
             },

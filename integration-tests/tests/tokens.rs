@@ -34,6 +34,7 @@ on_processes! {
     as_many_join_with_a_token_as_may_however_many_try_at_once
     whoever_asks_again_after_a_crash_is_answered_and_burns_nothing
     each_join_that_fails_is_told_why
+    the_audit_has_a_line_for_each_change_and_what_was_denied_added_up
 }
 
 /// A person's token of this role.
@@ -368,4 +369,39 @@ fn each_join_that_fails_is_told_why(env: &TestEnv) {
 
 fn token_of_a_person(server: &Server) -> String {
     token(server, &["--role", "read"])
+}
+
+fn the_audit_has_a_line_for_each_change_and_what_was_denied_added_up(env: &TestEnv) {
+    env.write("in/a", "a\n");
+    let up = env.up();
+    up.cli(&["run", "any", "in", "-o", "out", "--", "cat"]).exits(0);
+    let text = token(&up, &["--role", "read", "--name", "ann"]);
+    let ann = id(&up, "ann");
+    for _ in 0..3 {
+        with(env, &up, &text, &["cancel", "last"]).exits(4);
+    }
+    up.cli(&["token", "rm", &ann]).exits(0);
+    assert_eq!(up.stop(), 0);
+    let lines = |name: &str| -> Vec<serde_json::Value> {
+        let lines = env.lines(&format!("data/audit/{name}.jsonl"));
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let audit = lines("audit");
+    let methods: Vec<&str> = audit.iter().map(|line| line["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["Jobs/Submit", "Jobs/Items", "Members/CreateToken", "Members/RemoveTokens"]);
+    for line in &audit {
+        assert_eq!((&line["via"], &line["decision"]), (&"socket".into(), &"allowed".into()), "{line}");
+        assert_eq!(line["namespace"], "default", "{line}");
+    }
+    assert_eq!((&audit[2]["resource"], &audit[3]["resource"]), (&"ann".into(), &ann.clone().into()));
+    let denied = lines("denied");
+    assert_eq!(denied.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 3, "{denied:?}");
+    for line in &denied {
+        assert_eq!((&line["method"], &line["peer"]), (&"/longshore.v1.Jobs/Cancel".into(), &"127.0.0.1".into()));
+        assert!(line["principal"].as_str().unwrap().contains(&ann) && !line.to_string().contains("LST1"));
+    }
+    for file in ["audit", "denied"] {
+        let mode = fs::metadata(env.path(&format!("data/audit/{file}.jsonl"))).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

@@ -1,6 +1,6 @@
 //! Who calls.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use longshore_core::{Namespace, WorkerId};
 use longshore_local::User;
@@ -20,6 +20,15 @@ pub enum Role {
     Worker,
 }
 
+/// Where a request has come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The way in: `socket`, `port` or `tls`.
+    pub via: &'static str,
+    /// The address, where there is one.
+    pub from: Option<IpAddr>,
+}
+
 /// Who calls, as far as the gate has found out. Every use case is handed it. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -29,6 +38,8 @@ pub struct Caller {
     pub principal: Principal,
     /// Whose things the request is about; that the caller may, the gate has seen.
     pub namespace: Namespace,
+    /// Where the request has come from.
+    pub origin: Origin,
 }
 
 /// How it is known who calls.

@@ -12,6 +12,7 @@ use super::{
     items, submission, views,
 };
 use crate::{
+    audit::Audit,
     drive::{Handle, Views},
     error::{Error, blocking, chain},
     kept::catalog::Catalog,
@@ -27,6 +28,7 @@ pub struct Jobs {
     pub catalog: Arc<Catalog>,
     pub failures: Arc<RecentFailures>,
     pub room: DiskRoom,
+    pub audit: Arc<Audit>,
 }
 
 impl Jobs {
@@ -36,6 +38,7 @@ impl Jobs {
         let room = self.catalog.room(&caller.namespace);
         let checked = blocking("checking the submission", move || submission::check(&room, &submission)).await?;
         let (job, namespace) = (JobId(*Uuid::now_v7().as_bytes()), caller.namespace.clone());
+        self.audit.allow(caller, "Jobs/Submit", job.to_string()).await?;
         let reply = self
             .driver
             .ask(move |request| Input::Submit {
@@ -99,6 +102,7 @@ impl Jobs {
         }
         let job = self.resolve(caller, asked).await?;
         tracing::debug!(%caller, %job, "a job is to be cancelled");
+        self.audit.allow(caller, "Jobs/Cancel", job.to_string()).await?;
         match self.driver.ask(move |request| Input::Cancel { request, job, reason }).await? {
             Reply::Cancelled => self.view_of(job).await,
             other => Err(Error::of_reply(other)),
@@ -109,6 +113,7 @@ impl Jobs {
     pub async fn retry(&self, caller: &Caller, asked: String) -> Result<u64, Error> {
         let job = self.resolve(caller, asked).await?;
         tracing::debug!(%caller, %job, "a job is to be retried");
+        self.audit.allow(caller, "Jobs/Retry", job.to_string()).await?;
         let failed =
             self.driver.peek(move |core| core.ledger().job(job).map_or(0, longshore_core::Job::failed)).await?;
         if failed > limits::RETRIED_ITEMS {
@@ -133,6 +138,8 @@ impl Jobs {
         let catalog = Arc::clone(&self.catalog);
         let submission = blocking("looking up the job", move || Ok(catalog.submission(job)?)).await?;
         let wanted = items::Wanted::new(&request, &submission)?;
+        // With the digests that are told here outputs are fetched: one line for all of them.
+        self.audit.allow(caller, "Jobs/Items", job.to_string()).await?;
         let (out, pages) = mpsc::channel(4);
         tokio::spawn(items::send_all(self.driver.clone(), Arc::clone(&self.catalog), job, submission, wanted, out));
         Ok(pages)

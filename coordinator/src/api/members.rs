@@ -10,10 +10,11 @@ use longshore_trust::SecretDigest;
 use uuid::Uuid;
 
 use super::{
-    caller::{Caller, Principal},
+    caller::{Caller, Origin, Principal},
     views,
 };
 use crate::{
+    audit::Audit,
     drive::Handle,
     error::{Error, blocking, chain},
     limits,
@@ -27,6 +28,7 @@ pub struct Members {
     pub driver: Handle,
     pub register: Arc<Register>,
     pub authority: Arc<Authority>,
+    pub audit: Arc<Audit>,
     pub sessions: Arc<Sessions>,
 }
 
@@ -55,7 +57,7 @@ impl<E: Into<Error>> From<E> for NotJoined {
 
 impl Members {
     /// Makes a worker a member. Whoever asks again with the same key, because the answer was lost, is answered again.
-    pub async fn join(&self, asked: v1::JoinRequest) -> Result<v1::Membership, NotJoined> {
+    pub async fn join(&self, origin: Origin, asked: v1::JoinRequest) -> Result<v1::Membership, NotJoined> {
         let token = TokenId(asked.token_id[..].try_into().map_err(|_| Error::invalid("token_id is not 5 bytes"))?);
         let secret = SecretDigest::of(&asked.secret);
         // Before anything is done that costs something.
@@ -69,6 +71,8 @@ impl Members {
             return Err(Error::full(format!("there are {members} members, as many as there may be")).into());
         }
         let (key, name) = (request.key().0, shown(&asked.name));
+        let principal = format!("worker {worker} with token {token}");
+        self.audit.allow_joining(principal, origin, "Members/Join", name.clone()).await?;
         let ask = MembersInput::Join { token, secret: secret.0, worker, key, name };
         match self.ask(ask).await? {
             Reply::Joined(member) => {
@@ -97,6 +101,7 @@ impl Members {
         }
         let request = read(asked.csr).await?;
         let to = request.key().0;
+        self.audit.allow(caller, "Members/Renew", worker.to_string()).await?;
         match self.ask(MembersInput::Renew { worker, from, to }).await? {
             Reply::Renewed(member) => {
                 tracing::debug!(%worker, "a certificate is renewed");
@@ -115,6 +120,8 @@ impl Members {
         let worker = self.resolve(asked.worker).await?;
         let revoke = asked.revoke;
         tracing::info!(%caller, %worker, revoke, "a worker is removed");
+        let method = if revoke { "Members/RemoveWorker revoke" } else { "Members/RemoveWorker" };
+        self.audit.allow(caller, method, worker.to_string()).await?;
         match self.ask(MembersInput::RemoveWorker { worker, revoke }).await? {
             Reply::WorkerRemoved { worker, name } => {
                 Ok(v1::RemoveWorkerResponse { worker_id: views::id(worker.0), name })

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::{caller::Caller, validate, views};
 use crate::{
+    audit::Audit,
     drive::{Handle, deployed::Deployed},
     error::{Error, blocking},
     kept::{catalog::Catalog, messages::Messages},
@@ -30,6 +31,7 @@ pub struct Services {
     pub engine: Arc<Engine>,
     pub queries: Arc<Semaphore>,
     pub room: DiskRoom,
+    pub audit: Arc<Audit>,
 }
 
 /// A query as a client asks it.
@@ -69,6 +71,7 @@ impl Services {
         let name = named(caller, spec.name.clone());
         self.deployed.expect(&name.namespace, detail, &spec);
         tracing::debug!(%caller, %name, "a service is to be deployed");
+        self.audit.allow(caller, "Services/Deploy", name.to_string()).await?;
         let deployed = name.clone();
         match self.driver.ask(move |request| Input::Deploy { request, name, plan, detail: detail.into() }).await? {
             Reply::Deployed { .. } => self.view(deployed),
@@ -90,6 +93,7 @@ impl Services {
     pub async fn remove(&self, caller: &Caller, name: String) -> Result<(), Error> {
         let name = named(caller, name);
         tracing::debug!(%caller, %name, "a service is to be removed");
+        self.audit.allow(caller, "Services/Remove", name.to_string()).await?;
         match self.driver.ask(move |request| Input::Remove { request, name }).await? {
             Reply::Removed => {
                 self.engine.forget_replicas(|replica| self.deployed.get(&replica.key.service).is_some());

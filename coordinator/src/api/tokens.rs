@@ -14,8 +14,9 @@ use longshore_trust::{self as trust, Pin};
 
 use super::{caller::Caller, validate::Invalid, views};
 use crate::{
+    audit::Audit,
     drive::Handle,
-    error::Error,
+    error::{Error, date},
     limits,
     members::register::{LastUsed, Register, Token},
 };
@@ -29,6 +30,7 @@ pub struct Tokens {
     pub driver: Handle,
     pub register: Arc<Register>,
     pub authority: Arc<Authority>,
+    pub audit: Arc<Audit>,
 }
 
 impl Tokens {
@@ -38,6 +40,7 @@ impl Tokens {
         let terms = terms(asked)?;
         self.ensure_room().await?;
         tracing::debug!(%caller, name = terms.name, "a token is made");
+        self.audit.allow(caller, "Members/CreateToken", terms.name.clone()).await?;
         let kind = kind_of(&terms);
         self.draw(kind, |token, secret| MembersInput::CreateToken { token, secret, terms: terms.clone(), ttl_ms }).await
     }
@@ -63,6 +66,11 @@ impl Tokens {
         let tokens = asked.ids.iter().map(|id| self.known(id)).collect::<Result<Vec<_>, _>>()?;
         let made_before_ms = asked.made_before_ms;
         tracing::debug!(%caller, ?tokens, made_before_ms, "tokens are removed");
+        let mut which: Vec<String> = tokens.iter().map(ToString::to_string).collect();
+        if made_before_ms > 0 {
+            which.push(format!("all made before {}", date(made_before_ms)));
+        }
+        self.audit.allow(caller, "Members/RemoveTokens", which.join(" ")).await?;
         match self.ask(MembersInput::RemoveTokens { tokens, made_before_ms }).await? {
             Reply::TokensRemoved(removed) => Ok(removed.iter().map(|token| view(token, LastUsed::default())).collect()),
             other => Err(Error::of_reply(other)),
@@ -78,6 +86,7 @@ impl Tokens {
         let kind = all.iter().find(|known| known.record.id == token).map(|known| kind_of(&known.record.terms));
         let kind = kind.ok_or_else(|| unknown(&asked.id))?;
         tracing::debug!(%caller, %token, "a token is rotated");
+        self.audit.allow(caller, "Members/RotateToken", token.to_string()).await?;
         self.draw(kind, |new, secret| MembersInput::RotateToken { token, overlap_ms, new: (new, secret) }).await
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore_core::{Core, Notice, Reply, RequestId, ServiceName, TokenId, WorkerId};
+use longshore_core::{Core, MemberRecord, Notice, Reply, RequestId, ServiceName, TokenId, WorkerId};
 use longshore_drive::{Drive, Effects, Heard, Next, Rules, Turn};
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,10 @@ use super::{
 use crate::{
     kept::records,
     members::register::Register,
-    workers::sessions::{Ending, Sessions, Urgent},
+    workers::{
+        sessions::{Ending, Sessions, Urgent},
+        tunnels::Tunnels,
+    },
 };
 
 /// Inputs taken in before effects are looked after.
@@ -43,6 +46,7 @@ pub struct Surroundings {
     pub sessions: Arc<Sessions>,
     pub deployed: Arc<Deployed>,
     pub register: Arc<Register>,
+    pub tunnels: Arc<Tunnels>,
 }
 
 struct Driver {
@@ -272,7 +276,15 @@ impl Driver {
         for id in std::mem::take(&mut self.members) {
             let member = self.drive.core().ledger().member(id).cloned();
             let register = Arc::clone(&self.around.register);
-            self.drive.show(Box::new(move |_| register.show_member(id, member)));
+            let (sessions, tunnels) = (Arc::clone(&self.around.sessions), Arc::clone(&self.around.tunnels));
+            self.drive.show(Box::new(move |_| {
+                let is_out = member.as_ref().is_none_or(MemberRecord::is_revoked);
+                register.show_member(id, member);
+                if is_out {
+                    sessions.end_of_member(id);
+                    tunnels.end_of_member(id);
+                }
+            }));
         }
         for news in self.watchers.look(self.drive.core()) {
             self.drive.show(Box::new(move |_| news.tell()));

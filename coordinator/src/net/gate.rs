@@ -44,6 +44,7 @@ pub use self::{
 };
 use crate::{
     api::caller::{Caller, Principal},
+    audit::Audit,
     limits,
     members::{register::Register, standing::Standing},
 };
@@ -63,6 +64,7 @@ pub struct Gate {
     token: TokenDigest,
     register: Arc<Register>,
     hosts: Arc<Hosts>,
+    audit: Option<Arc<Audit>>,
 }
 
 /// A request that goes on.
@@ -76,7 +78,12 @@ struct Passed {
 impl Gate {
     /// For the coordinator whose entrance and register these are, and which is called by these names from other machines.
     pub fn of(entrance: &Entrance, register: Arc<Register>, hosts: Arc<Hosts>) -> Self {
-        Self { owner: entrance.owner(), token: entrance.token(), register, hosts }
+        Self { owner: entrance.owner(), token: entrance.token(), register, hosts, audit: None }
+    }
+
+    /// The same, which tells this of what is denied.
+    pub fn audited(self, audit: Arc<Audit>) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// Who is at the other end; `None` when nothing is shown.
@@ -131,7 +138,7 @@ impl Gate {
             });
         };
         peer.is_known_now();
-        let caller = known.calls(named(request.headers())?)?;
+        let caller = known.calls(named(request.headers())?, peer.origin())?;
         match decide(Some(caller.role), method, path) {
             Verdict::Allowed => Ok(Passed { caller: Some(caller), standing: known.standing }),
             Verdict::Unknown => Err(Refused::Unknown),
@@ -198,13 +205,16 @@ where
         }
         match self.gate.judge(&request) {
             Ok(Passed { caller, standing }) => {
+                let is_member = caller.as_ref().is_some_and(|caller| matches!(caller.principal, Principal::Member(_)));
                 if let Some(caller) = caller {
                     request.extensions_mut().insert(caller);
                 }
                 let answering = self.inner.call(request);
                 match standing {
                     None => Either::Left(answering),
-                    Some(standing) => Either::Right(Box::pin(while_standing(answering, standing, last(is_grpc)))),
+                    Some(standing) => {
+                        Either::Right(Box::pin(while_standing(answering, standing, last(is_member, is_grpc))))
+                    }
                 }
             }
             Err(refused) => {
@@ -212,6 +222,10 @@ where
                     peer.was_wrong();
                 }
                 tracing::debug!(path = request.uri().path(), %refused, "a request is refused");
+                if let Some(audit) = self.gate.audit.as_ref().filter(|_| refused.is_denial()) {
+                    let origin = peer.map(Peer::origin).unwrap_or_default();
+                    audit.deny(refused.whom(), origin, request.uri().path(), refused.to_string());
+                }
                 Either::Right(Box::pin(std::future::ready(Ok(refused.answer(is_grpc)))))
             }
         }
@@ -219,7 +233,11 @@ where
 }
 
 /// What is said to whoever is known no more, in the middle of something.
-fn last(is_grpc: bool) -> Last {
+fn last(is_member: bool, is_grpc: bool) -> Last {
+    if is_member {
+        let status = Status::permission_denied("this worker was revoked, or taken off the list");
+        return Last { status, answer, is_grpc };
+    }
     let status =
         Status::unauthenticated("what was shown is good for nothing any more: it was removed, revoked, or has expired");
     Last { status, answer, is_grpc }

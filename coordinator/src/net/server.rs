@@ -25,6 +25,7 @@ use tower::MakeService;
 
 use crate::{
     api::{jobs::Jobs, services::Services},
+    audit::Audit,
     limits,
     members::register::Register,
     net::{
@@ -127,6 +128,8 @@ pub(crate) struct Entrances {
     pub door: Option<Arc<Door>>,
     /// Who else is known.
     pub register: Arc<Register>,
+    /// Where it is written what was denied.
+    pub audit: Arc<Audit>,
 }
 
 /// Accepts connections until `stop` is done, then ends those that are open.
@@ -135,10 +138,10 @@ pub(crate) async fn serve(
     routes: Router,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let Entrances { local, secure, hosts, mut door, register } = entrances;
+    let Entrances { local, secure, hosts, mut door, register, audit } = entrances;
     let hosts = Arc::new(hosts);
     let make = |entrance: &Entrance| {
-        let gate = Gate::of(entrance, Arc::clone(&register), Arc::clone(&hosts));
+        let gate = Gate::of(entrance, Arc::clone(&register), Arc::clone(&hosts)).audited(Arc::clone(&audit));
         MakeConnection::new(stack::before(routes.clone(), gate))
     };
     let first = make(&local.first().ok_or(ServeError::NoEntrance)?.entrance);

@@ -55,7 +55,11 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// No ballast, and workers are waited for as long as the test takes.
 fn config(dir: &Path) -> Config {
     let settings = Settings { lease_ms: 3_600_000, reunion_ms: 3_600_000, ..Settings::default() };
-    Config { settings, store: Options { ballast_bytes: 0, ..Options::default() }, ..Config::new(dir, dir.join("keys")) }
+    Config {
+        settings,
+        store: Options { ballast_bytes: 0, ..Options::default() },
+        ..Config::new(dir, dir.join("keys"), dir.join("audit"))
+    }
 }
 
 /// Everything in the store of a data directory.

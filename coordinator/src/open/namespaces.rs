@@ -11,13 +11,13 @@ use prost::Message;
 
 use super::{Config, Coordinator};
 use crate::{
-    api::caller::{Caller, Principal, Role},
+    api::caller::{Caller, Origin, Principal, Role},
     error::{Error, Refused},
     net::server::Served,
 };
 
 fn caller(namespace: &str, role: Role) -> Caller {
-    Caller { role, principal: Principal::Token, namespace: Namespace::named(namespace) }
+    Caller { role, principal: Principal::Token, namespace: Namespace::named(namespace), origin: Origin::default() }
 }
 
 fn submitter(namespace: &str) -> Caller {
@@ -32,7 +32,7 @@ struct World {
 
 /// Data and keys beside one another.
 fn config(dir: &Path) -> Config {
-    let mut config = Config::new(dir.join("data"), dir.join("keys"));
+    let mut config = Config::new(dir.join("data"), dir.join("keys"), dir.join("audit"));
     config.store.ballast_bytes = 0;
     config
 }

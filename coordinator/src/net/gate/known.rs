@@ -8,7 +8,7 @@ use longshore_trust::{self as trust, TokenId};
 
 use super::refused::Refused;
 use crate::{
-    api::caller::{Caller, Principal, Role},
+    api::caller::{Caller, Origin, Principal, Role},
     members::{
         register::{Member, Register},
         standing::{Standing, now_ms},
@@ -84,7 +84,7 @@ impl Known {
     }
 
     /// The caller of a request about the things of `named`, or about their own.
-    pub fn calls(&self, named: Option<Namespace>) -> Result<Caller, Refused> {
+    pub fn calls(&self, named: Option<Namespace>, origin: Origin) -> Result<Caller, Refused> {
         let own = || match &self.whose {
             Whose::Everybodys => Namespace::default(),
             Whose::These(some) => some.first().cloned().unwrap_or_default(),
@@ -95,7 +95,7 @@ impl Known {
         };
         let is_refused = named.as_ref().is_some_and(|named| !may(named));
         let namespace = named.unwrap_or_else(own);
-        let caller = Caller { role: self.role, principal: self.principal.clone(), namespace };
+        let caller = Caller { role: self.role, principal: self.principal.clone(), namespace, origin };
         if is_refused { Err(Refused::NotTheirs { caller }) } else { Ok(caller) }
     }
 }

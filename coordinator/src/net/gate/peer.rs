@@ -13,7 +13,7 @@ use longshore_authority::Presented;
 use longshore_local::User;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{limits, members::standing::now_ms};
+use crate::{api::caller::Origin, limits, members::standing::now_ms};
 
 /// How a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,16 @@ impl Peer {
             Via::Tls(shown) => shown.map(|shown| shown.key),
             Via::Socket(_) | Via::Port => None,
         }
+    }
+
+    /// Where its requests come from.
+    pub fn origin(&self) -> Origin {
+        let via = match self.via {
+            Via::Socket(_) => "socket",
+            Via::Port => "port",
+            Via::Tls(_) => "tls",
+        };
+        Origin { via, from: self.from }
     }
 
     /// Whether the certificate that was shown had expired when this connection was made. One that expires later has been

@@ -51,6 +51,21 @@ fn whom(user: &Option<User>) -> String {
 }
 
 impl Refused {
+    /// Whether it says something about who called, and not only about the request.
+    pub fn is_denial(&self) -> bool {
+        !matches!(self, Self::Headers | Self::Namespace(_) | Self::Unknown)
+    }
+
+    /// Who was refused, as far as that is known.
+    pub fn whom(&self) -> String {
+        match self {
+            Self::Denied(caller) | Self::NotTheirs { caller } => caller.to_string(),
+            Self::Revoked(worker) => format!("worker {worker}"),
+            Self::Stranger(Some(user)) => user.to_string(),
+            _ => "nobody".to_owned(),
+        }
+    }
+
     /// Whether a token was shown that is none: whoever guesses has to wait.
     pub fn is_guess(&self) -> bool {
         matches!(self, Self::WrongToken | Self::UnknownToken)

@@ -22,7 +22,8 @@ pub struct MembersService {
 impl members_server::Members for MembersService {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::Membership>, Status> {
         let peer = request.extensions().get::<Peer>().cloned();
-        match self.members.join(request.into_inner()).await {
+        let origin = peer.as_ref().map(Peer::origin).unwrap_or_default();
+        match self.members.join(origin, request.into_inner()).await {
             Ok(membership) => Ok(Response::new(membership)),
             Err(NotJoined::Refused(error)) => Err(error.into()),
             Err(NotJoined::Guess) => {
