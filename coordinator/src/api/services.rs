@@ -127,7 +127,7 @@ impl Services {
     }
 
     fn view(&self, name: ServiceName) -> Result<v1::ServiceView, Error> {
-        let entry = self.deployed.get(&name).ok_or_else(|| Refusal::NoSuchService(name))?;
+        let entry = self.deployed.get(&name).ok_or(Refusal::NoSuchService(name))?;
         Ok(views::service(&entry))
     }
 }

@@ -173,7 +173,7 @@ impl Driver {
             }
             Command::Hello(peer, hello, session) => {
                 self.around.sessions.begin(peer, session);
-                self.drive.hello(now, peer, hello)
+                self.drive.hello(now, peer, *hello)
             }
             Command::Word(peer, word) => {
                 let (heard, notices) = self.drive.word(now, peer, word);

@@ -26,7 +26,7 @@ pub type Answered<T> = oneshot::Sender<Result<T, Unanswered>>;
 /// What the driver can be told.
 pub enum Command {
     Request(Box<dyn FnOnce(RequestId) -> Input + Send>, Answered<Reply>),
-    Hello(Peer, Hello, Session),
+    Hello(Peer, Box<Hello>, Session),
     Word(Peer, Word),
     Ended(Peer),
     Read(Read),
@@ -99,7 +99,7 @@ impl Handle {
     /// # Errors
     /// When the coordinator is stopping.
     pub async fn hello(&self, peer: Peer, hello: Hello, session: Session) -> Result<(), Unanswered> {
-        self.send(Command::Hello(peer, hello, session)).await
+        self.send(Command::Hello(peer, Box::new(hello), session)).await
     }
 
     /// A worker has said something on its link. Where another link speaks for it, or the core does not know it, its session

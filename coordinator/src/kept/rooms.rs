@@ -4,29 +4,22 @@
 //! when something is first put there. Nothing is shared between rooms: that a blob is here already says nothing of anybody else,
 //! and what a namespace takes up can be told, and taken away, by itself.
 
+mod others;
 mod room;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, DirBuilder, File},
-    io,
-    os::unix::fs::DirBuilderExt,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
+    fs, io,
+    path::Path,
+    sync::{Arc, Weak},
 };
 
-use longshore_blobs::{BlobStore, Holding, LocalBlobs, MAX_CHECKPOINT, OpenError, PutError};
+use longshore_blobs::{BlobStore, Holding, LocalBlobs, MAX_CHECKPOINT, OpenError};
 use longshore_core::Namespace;
 use longshore_proto::namespace;
 
-use self::room::Room;
-use crate::limits;
-
-/// Name of the default namespace's directory.
-pub const DEFAULT: &str = "blobs";
-
-/// Name of the directory of all others.
-pub const OTHERS: &str = "rooms";
+pub use self::others::{DEFAULT, OTHERS, place};
+use self::{others::Others, room::Room};
 
 /// The blobs of a namespace cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -63,11 +56,7 @@ impl WeakRooms {
 #[derive(Debug)]
 struct Inner {
     default: Arc<dyn BlobStore>,
-    /// Where others are made; nowhere in some tests.
-    dir: Option<PathBuf>,
-    others: RwLock<BTreeMap<Namespace, Arc<LocalBlobs>>>,
-    /// Held by whoever makes a room.
-    making: Mutex<()>,
+    others: Arc<Others>,
 }
 
 /// What opening all rooms came to.
@@ -99,16 +88,16 @@ impl Rooms {
         for namespace in others_in(dir, holdings)? {
             others.insert(namespace.clone(), Arc::new(open(&namespace)?));
         }
-        let (others, making) = (RwLock::new(others), Mutex::default());
-        let rooms = Self { inner: Arc::new(Inner { default, dir: Some(dir.to_owned()), others, making }) };
+        let others = Arc::new(Others::new(dir, others));
+        let rooms = Self { inner: Arc::new(Inner { default, others }) };
         Ok(Opened { rooms, gone })
     }
 
     /// The default namespace's room alone, over any store.
     #[cfg(test)]
     pub fn of_default(default: Arc<dyn BlobStore>) -> Self {
-        let (others, making) = (RwLock::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { default, dir: None, others, making }) }
+        let others = Arc::new(Others::new(Path::new("/nonexistent"), BTreeMap::new()));
+        Self { inner: Arc::new(Inner { default, others }) }
     }
 
     /// For whoever shall not keep them open.
@@ -137,9 +126,9 @@ impl Rooms {
         if namespace.is_default() {
             return Arc::clone(&self.inner.default);
         }
-        match self.inner.found(namespace) {
+        match self.inner.others.found(namespace) {
             Some(room) => room,
-            None => Arc::new(Room::new(Arc::clone(&self.inner), namespace.clone())),
+            None => Arc::new(Room::new(Arc::clone(&self.inner.others), namespace.clone())),
         }
     }
 
@@ -150,8 +139,7 @@ impl Rooms {
     pub fn checkpoint(&self) -> io::Result<Vec<(Namespace, Holding)>> {
         let mut all = Vec::new();
         collect(&Namespace::default(), &*self.inner.default, &mut all)?;
-        let others = self.inner.others.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for (namespace, room) in others {
+        for (namespace, room) in self.inner.others.all() {
             collect(&namespace, &*room, &mut all)?;
         }
         Ok(all)
@@ -168,38 +156,6 @@ fn collect(namespace: &Namespace, room: &dyn BlobStore, all: &mut Vec<(Namespace
             return Ok(());
         }
     }
-}
-
-impl Inner {
-    fn found(&self, namespace: &Namespace) -> Option<Arc<LocalBlobs>> {
-        self.others.read().unwrap_or_else(PoisonError::into_inner).get(namespace).cloned()
-    }
-
-    /// The room, made if it is not there.
-    fn made(&self, namespace: &Namespace) -> Result<Arc<LocalBlobs>, PutError> {
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(room) = self.found(namespace) {
-            return Ok(room);
-        }
-        let dir = self.dir.as_deref().unwrap_or(Path::new("/nonexistent"));
-        let path = place(dir, namespace);
-        let most = limits::ROOMS;
-        if self.others.read().unwrap_or_else(PoisonError::into_inner).len() >= most {
-            let source = io::Error::other(format!("{most} namespaces beside the default one have blobs already"));
-            return Err(PutError::Full { path, source });
-        }
-        let failed = |source| PutError::Io { doing: "make", path: path.clone(), source };
-        make_others(dir).map_err(failed)?;
-        let opened = LocalBlobs::open(&path, &[], false).map_err(|error| failed(io::Error::other(error)))?;
-        let room = Arc::new(opened.blobs);
-        self.others.write().unwrap_or_else(PoisonError::into_inner).insert(namespace.clone(), Arc::clone(&room));
-        Ok(room)
-    }
-}
-
-/// Where the blobs of a namespace are in a data directory.
-pub fn place(dir: &Path, namespace: &Namespace) -> PathBuf {
-    if namespace.is_default() { dir.join(DEFAULT) } else { dir.join(OTHERS).join(namespace.name()) }
 }
 
 /// The namespaces beside the default one that have a directory, or something that must be there.
@@ -221,15 +177,6 @@ pub fn others_in(dir: &Path, holdings: &[(Namespace, Holding)]) -> Result<BTreeS
         found.extend(name.map(Namespace::named));
     }
     Ok(found)
-}
-
-/// The directory of all rooms but the default one; its name is durable then.
-fn make_others(dir: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir.join(OTHERS)) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => File::open(dir)?.sync_all(),
-    }
 }
 
 #[cfg(test)]

@@ -8,22 +8,22 @@ use longshore_blobs::{
 };
 use longshore_core::Namespace;
 
-use super::Inner;
+use super::others::Others;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Room {
-    rooms: Arc<Inner>,
+    others: Arc<Others>,
     namespace: Namespace,
 }
 
 impl Room {
-    pub(super) fn new(rooms: Arc<Inner>, namespace: Namespace) -> Self {
-        Self { rooms, namespace }
+    pub(super) fn new(others: Arc<Others>, namespace: Namespace) -> Self {
+        Self { others, namespace }
     }
 
     fn found(&self) -> Option<Arc<LocalBlobs>> {
-        self.rooms.found(&self.namespace)
+        self.others.found(&self.namespace)
     }
 
     fn found_for(&self, digest: &Hash) -> Result<Arc<LocalBlobs>, GetError> {
@@ -31,7 +31,7 @@ impl Room {
     }
 
     fn made(&self) -> Result<Arc<LocalBlobs>, PutError> {
-        self.rooms.made(&self.namespace)
+        self.others.made(&self.namespace)
     }
 }
 
