@@ -7,13 +7,15 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use longshore_local::{PrivateDir, PrivateDirError};
+use longshore_trust::{Identity, Key};
 use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
-pub use self::identity::Unfit;
+pub use self::identity::{IdentityError, Unfit};
 
 /// The file with the worker's id.
 const ID: &str = "worker-id";
@@ -39,14 +41,9 @@ pub enum HomeError {
     /// Who lived there cannot be told.
     #[error("{} does not hold the id of a worker; remove it to make this a new worker, or give it another --data", .0.display())]
     NoId(PathBuf),
-    /// Who it is to other machines cannot be told.
-    #[error("{} makes no sense; remove the directory it is in and join again with a new token", path.display())]
-    Unfit {
-        /// What.
-        path: PathBuf,
-        /// Why.
-        source: Unfit,
-    },
+    /// Who it is to other machines cannot be told or kept.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// It cannot be used.
     #[error("cannot use {}", path.display())]
     Io {
@@ -111,6 +108,30 @@ impl Home {
     /// When it cannot be written: then nothing can be told of this life later.
     pub fn keep_life(&self, life: Uuid) -> io::Result<()> {
         life::keep(&self.dir, &self.lock, life)
+    }
+
+    /// The worker's key; made when it is asked for the first time.
+    ///
+    /// # Errors
+    /// When it cannot be read, made or kept.
+    pub fn key(&self) -> Result<Arc<Key>, HomeError> {
+        Ok(identity::key(&self.dir)?)
+    }
+
+    /// Who this worker is, if it has ever joined.
+    ///
+    /// # Errors
+    /// When what is kept cannot be read, or makes no sense.
+    pub fn identity(&self) -> Result<Option<Identity>, HomeError> {
+        Ok(identity::load(&self.dir)?)
+    }
+
+    /// From now on, also after a power cut, this worker is this one.
+    ///
+    /// # Errors
+    /// When it cannot be written: then everything is as it was.
+    pub fn keep_identity(&self, identity: &Identity) -> Result<(), HomeError> {
+        Ok(identity::keep(&self.dir, identity)?)
     }
 
     /// The directory, absolute.

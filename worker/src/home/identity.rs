@@ -12,15 +12,14 @@ use std::{
     sync::Arc,
 };
 
-use longshore_local::PrivateDir;
+use longshore_local::{PrivateDir, PrivateDirError};
 use longshore_trust::{
-    Identity, IdentityError, Key, KeyError, PemError, Roots, RootsError, certificates_from_pem, certificates_to_pem,
+    Identity, IdentityError as Mismatch, Key, KeyError, PemError, Roots, RootsError, certificates_from_pem,
+    certificates_to_pem,
 };
 
-use super::{Home, HomeError};
-
 /// The directory of all this, in the worker's own.
-pub(super) const DIR: &str = "identity";
+pub const DIR: &str = "identity";
 
 /// The key, alone.
 const KEY: &str = "key.pem";
@@ -45,79 +44,85 @@ pub enum Unfit {
     Roots(#[from] RootsError),
     /// They do not fit each other.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Identity(#[from] Mismatch),
 }
 
-impl Home {
-    /// The worker's key; made when it is asked for the first time.
-    ///
-    /// # Errors
-    /// When it cannot be read, made or kept.
-    pub fn key(&self) -> Result<Arc<Key>, HomeError> {
-        let path = self.identity_dir().join(KEY);
-        let unfit = |source: KeyError| HomeError::Unfit { path: path.clone(), source: source.into() };
-        if let Some(text) = read(&path)? {
-            return Key::from_pem(&text).map(Arc::new).map_err(unfit);
-        }
-        let key = Key::new().map_err(unfit)?;
-        self.write(KEY, key.to_pem().as_bytes())?;
-        Ok(Arc::new(key))
-    }
+/// Why what is kept cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// It makes no sense.
+    #[error("{} makes no sense; remove the directory it is in and join again with a new token", path.display())]
+    Unfit {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: Unfit,
+    },
+    /// The directory is somebody else's, or cannot be made.
+    #[error("the directory of the worker's key cannot be used")]
+    Directory(#[from] PrivateDirError),
+    /// It cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
 
-    /// Who this worker is, if it has ever joined.
-    ///
-    /// # Errors
-    /// When what is kept cannot be read, or makes no sense.
-    pub fn identity(&self) -> Result<Option<Identity>, HomeError> {
-        let path = self.identity_dir().join(MEMBER);
-        let Some(text) = read(&path)? else { return Ok(None) };
-        let key = self.key()?;
-        let unfit = |source: Unfit| HomeError::Unfit { path, source };
-        understand(key, &text).map(Some).map_err(unfit)
+/// The key that is kept in a home; made when it is asked for the first time.
+pub fn key(home: &Path) -> Result<Arc<Key>, IdentityError> {
+    let path = home.join(DIR).join(KEY);
+    let unfit = |source: KeyError| IdentityError::Unfit { path: path.clone(), source: source.into() };
+    if let Some(text) = read(&path)? {
+        return Key::from_pem(&text).map(Arc::new).map_err(unfit);
     }
+    let key = Key::new().map_err(unfit)?;
+    write(home, KEY, key.to_pem().as_bytes())?;
+    Ok(Arc::new(key))
+}
 
-    /// From now on, also after a power cut, this worker is this one.
-    ///
-    /// # Errors
-    /// When it cannot be written: then everything is as it was.
-    pub fn keep_identity(&self, identity: &Identity) -> Result<(), HomeError> {
-        let own = certificates_to_pem(&identity.chain()[..1]);
-        self.write(MEMBER, (own + &identity.roots().to_pem()).as_bytes())
-    }
+/// The identity that is kept in a home, if there is one.
+pub fn load(home: &Path) -> Result<Option<Identity>, IdentityError> {
+    let path = home.join(DIR).join(MEMBER);
+    let Some(text) = read(&path)? else { return Ok(None) };
+    let key = key(home)?;
+    understand(key, &text).map(Some).map_err(|source| IdentityError::Unfit { path, source })
+}
 
-    fn identity_dir(&self) -> PathBuf {
-        self.dir().join(DIR)
-    }
+/// Keeps an identity in a home.
+pub fn keep(home: &Path, identity: &Identity) -> Result<(), IdentityError> {
+    let own = certificates_to_pem(&identity.chain()[..1]);
+    write(home, MEMBER, (own + &identity.roots().to_pem()).as_bytes())
+}
 
-    /// It is there whole or not at all.
-    fn write(&self, name: &str, text: &[u8]) -> Result<(), HomeError> {
-        let dir = PrivateDir::open(&self.identity_dir(), is_ours)?;
-        let path = dir.path().join(name);
-        let io = |source| HomeError::Io { path: path.clone(), source };
-        let aside = dir.path().join(format!("{name}.new"));
-        let written = || {
-            let _ = fs::remove_file(&aside);
-            let mut file: File = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&aside)?;
-            file.write_all(text)?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)?;
-            File::open(dir.path())?.sync_all()?;
-            // The directory itself may be new.
-            File::open(self.dir())?.sync_all()
-        };
-        written().map_err(io)
-    }
+/// It is there whole or not at all.
+fn write(home: &Path, name: &str, text: &[u8]) -> Result<(), IdentityError> {
+    let dir = PrivateDir::open(&home.join(DIR), is_ours)?;
+    let (path, aside) = (dir.path().join(name), dir.path().join(format!("{name}.new")));
+    let written = || {
+        let _ = fs::remove_file(&aside);
+        let mut file: File = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&aside)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&aside, &path)?;
+        File::open(dir.path())?.sync_all()?;
+        // The directory itself may be new.
+        File::open(home)?.sync_all()
+    };
+    written().map_err(|source| IdentityError::Io { path: path.clone(), source })
 }
 
 fn is_ours(name: &str) -> bool {
     [KEY, MEMBER].iter().any(|ours| name.strip_suffix(".new").unwrap_or(name) == *ours)
 }
 
-fn read(path: &Path) -> Result<Option<String>, HomeError> {
+fn read(path: &Path) -> Result<Option<String>, IdentityError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(HomeError::Io { path: path.to_owned(), source }),
+        Err(source) => Err(IdentityError::Io { path: path.to_owned(), source }),
     }
 }
 
@@ -135,6 +140,7 @@ mod tests {
     use longshore_trust::system_clock;
 
     use super::*;
+    use crate::home::{Home, HomeError};
 
     fn member(home: &Home) -> Identity {
         let authority = Authority::make(system_clock()).unwrap();
@@ -176,12 +182,15 @@ mod tests {
             let before = fs::read_to_string(&path).unwrap();
             fs::write(&path, torn).unwrap();
             let refused = home.identity().unwrap_err();
-            assert!(matches!(&refused, HomeError::Unfit { path: named, .. } if *named == path), "{refused:?}");
+            assert!(
+                matches!(&refused, HomeError::Identity(IdentityError::Unfit { path: named, .. }) if *named == path),
+                "{refused:?}"
+            );
             assert_eq!(fs::read_to_string(&path).unwrap(), torn);
             fs::write(&path, before).unwrap();
         }
         // The certificate of another key.
         fs::remove_file(base.path().join(DIR).join(KEY)).unwrap();
-        assert!(matches!(home.identity(), Err(HomeError::Unfit { .. })));
+        assert!(matches!(home.identity(), Err(HomeError::Identity(IdentityError::Unfit { .. }))));
     }
 }
