@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 use integration_tests::{
-    on_both_runtimes, on_docker, on_processes,
+    on_both_runtimes,
     real::{Ran, Server, TestEnv},
 };
 
