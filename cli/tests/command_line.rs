@@ -215,7 +215,7 @@ fn usage_errors_exit_with_2() {
 
 #[test]
 fn a_bad_address_is_named() {
-    Shell::new().run(&["--addr", "https://x:1", "ps"]).refused(&["https://x:1", "only http"]);
+    Shell::new().run(&["--addr", "ftp://x:1", "ps"]).refused(&["ftp://x:1", "only http"]);
 }
 
 #[test]
