@@ -181,6 +181,14 @@ impl<'env> Server<'env> {
         kill_process(cli::pid(&self.child), Signal::STOP).unwrap();
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// When that cannot be known.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Lets it go on after [`Server::freeze`].
     ///
     /// # Panics

@@ -60,24 +60,12 @@ impl TestEnv {
 
     /// `longshore worker --join`, with one slot, in a directory of its name.
     pub fn worker(&self, name: &str, coordinator: &Server) -> Server<'_> {
-        let join = coordinator.address.clone();
-        let mut args = words(&["worker", "--join", &join, "--data", name, "--name", name, "--slots", "1"]);
-        args.extend(self.runtime());
-        Server::start(self, &args, join)
+        self.worker_at(name, &coordinator.address, &[])
     }
 
     /// The same by the port, with the token in a file.
     pub fn worker_with_token(&self, name: &str, coordinator: &Server, file: &str) -> Server<'_> {
-        self.worker_by(name, &coordinator.address, file)
-    }
-
-    /// The same by another address, behind which the coordinator is.
-    pub fn worker_by(&self, name: &str, address: &str, file: &str) -> Server<'_> {
-        let join = address.to_owned();
-        let mut args = words(&["worker", "--join", &join, "--data", name, "--name", name, "--slots", "1"]);
-        args.extend(words(&["--token-file", file]));
-        args.extend(self.runtime());
-        Server::start(self, &args, join)
+        self.worker_at(name, &coordinator.address, &["--token-file", file])
     }
 
     /// `longshore worker --join` at any address, with one slot and more flags, in a directory of its name.
