@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{coordinator, http, idle, latency, queue, report::Report, setup::Rounds, submit, transfer};
+use crate::{coordinator, http, idle, latency, queue, report::Report, setup::Rounds, submit, transfer, wire};
 
 /// Longshore and its peers, side by side on one machine.
 #[derive(Debug, Parser)]
@@ -40,6 +40,8 @@ pub enum Command {
     Idle(idle::IdleArgs),
     /// Submissions of many small and a few large files, and fetches of outputs, beside `tar` and `cp`
     Submit(submit::SubmitArgs),
+    /// The same work by the socket, by the port with a token, and by TLS; joining, and handshakes
+    Wire(wire::WireArgs),
     /// The coordinator alone, with workers that run nothing
     Coordinator(coordinator::CoordinatorArgs),
 }
@@ -54,6 +56,7 @@ impl Command {
             Self::Latency(args) => latency::run(args, rounds),
             Self::Idle(args) => idle::run(args, rounds),
             Self::Submit(args) => submit::run(args, rounds),
+            Self::Wire(args) => wire::run(args, rounds),
             Self::Coordinator(args) => coordinator::run(args, rounds),
         }
     }

@@ -4,7 +4,7 @@
 mod caller;
 mod direct;
 mod flags;
-mod leaf;
+pub mod leaf;
 mod stage;
 
 use std::time::Duration;

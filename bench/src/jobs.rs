@@ -8,12 +8,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use longshore_client::{
-    Client,
+    Client, TokenSource,
     inputs::Collector,
     v1::{BlobListRef, Container, Interface, JobSpec, JobState, Stage, SubmitRequest},
 };
 
-use crate::longshore::Work;
+use crate::longshore::{Longshore, Work};
 
 /// Longest wait for a worker.
 const WORKER: Duration = Duration::from_secs(10);
@@ -23,9 +23,15 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")
 }
 
+/// A connection.
+pub async fn caller(ours: &Longshore) -> Result<Client> {
+    let token = ours.token().map(TokenSource::file).transpose()?;
+    Ok(Client::connect(ours.address(), token).await?)
+}
+
 /// A connection, once a worker is there.
-pub async fn connect(address: &str) -> Result<Client> {
-    let client = Client::connect(address, None).await?;
+pub async fn connect(ours: &Longshore) -> Result<Client> {
+    let client = caller(ours).await?;
     let begun = Instant::now();
     while !client.workers().await?.iter().any(|worker| worker.connected) {
         if begun.elapsed() > WORKER {

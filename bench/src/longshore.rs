@@ -1,7 +1,7 @@
 //! A Longshore of our own: its servers started, its commands run, its processes looked at.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use longshore_local::{RuntimeDir, Word};
 
 use crate::{
     containers::Container,
@@ -39,11 +40,40 @@ impl Work {
     }
 }
 
+/// How a coordinator is reached by its worker and its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entry {
+    /// By its socket.
+    Socket,
+    /// By its port on loopback, with its token.
+    Port,
+    /// By TLS on loopback, as a member and as a person.
+    Tls,
+}
+
+impl Entry {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Socket, Self::Port, Self::Tls];
+}
+
+/// For the names of rows.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Socket => "the socket",
+            Self::Port => "the port, with a token",
+            Self::Tls => "TLS",
+        })
+    }
+}
+
 /// Servers that run until this is dropped, and what is asked of them.
 pub struct Longshore {
     binary: PathBuf,
     work: Work,
     address: String,
+    /// The file of the token that its callers show.
+    token: Option<PathBuf>,
     servers: Vec<Server>,
     /// Jobs so far.
     jobs: AtomicUsize,
@@ -62,25 +92,86 @@ impl Longshore {
     pub fn up(setup: &Setup, work: Work) -> Result<Self> {
         let mut ours = Self::nothing(setup, work)?;
         let mut up = ours.server("up", setup);
-        ours.address = ours.start("up", up.arg("--listen").arg("127.0.0.1:0"))?;
+        ours.address = ours.start("up", up.arg("--listen").arg("127.0.0.1:0"), 1)?.remove(0);
         Ok(ours)
     }
 
     /// `longshore coordinator` and `longshore worker`, which speak with each other as the two halves of `up` do.
     pub fn apart(setup: &Setup, work: Work) -> Result<Self> {
+        Self::apart_by(Entry::Socket, setup, work)
+    }
+
+    /// The same, with everybody coming in by this.
+    pub fn apart_by(entry: Entry, setup: &Setup, work: Work) -> Result<Self> {
+        let mut ours = Self::coordinator(entry, setup, work)?;
+        let token = match entry {
+            Entry::Tls => Some(ours.token_of_worker()?),
+            Entry::Socket | Entry::Port => ours.token.clone(),
+        };
+        ours.add_worker("worker", token.as_deref(), setup)?;
+        Ok(ours)
+    }
+
+    /// A coordinator whose callers come in by this, and no worker.
+    pub fn coordinator(entry: Entry, setup: &Setup, work: Work) -> Result<Self> {
         let mut ours = Self::nothing(setup, work)?;
         let mut coordinator = Command::new(&ours.binary);
-        coordinator.args(["coordinator", "--listen", "127.0.0.1:0", "--data"]).arg(ours.data());
-        ours.address = ours.start("coordinator", &mut coordinator)?;
-        let mut worker = ours.server("worker", setup);
-        worker.args(["--join", &ours.address]);
-        ours.spawn("worker", &mut worker)?;
+        coordinator.args(["coordinator", "--listen", "127.0.0.1:0", "--listen", "tls://127.0.0.1:0", "--data"]);
+        let addresses = ours.start("coordinator", coordinator.arg(ours.data()), 2)?;
+        let [local, secure] = addresses.try_into().map_err(|_| anyhow::anyhow!("two addresses were asked for"))?;
+        ours.address = local;
+        match entry {
+            Entry::Socket => {}
+            Entry::Port => {
+                let address = ours.address.trim_start_matches("http://").parse()?;
+                let mut left = RuntimeDir::all().map(|dir| dir.path().join(Word::token(address)));
+                ours.token = Some(left.find(|token| token.is_file()).context("the coordinator has left no token")?);
+            }
+            Entry::Tls => {
+                ours.token = Some(ours.say("person", &["token", "create", "--role", "admin"])?);
+                ours.address = secure;
+            }
+        }
         Ok(ours)
+    }
+
+    /// A token with which one worker may join.
+    pub fn token_of_worker(&self) -> Result<PathBuf> {
+        self.say("join", &["worker", "token", "create"])
+    }
+
+    /// Starts a worker in a directory of this name.
+    pub fn add_worker(&mut self, name: &'static str, token: Option<&Path>, setup: &Setup) -> Result<()> {
+        let mut worker = Command::new(&self.binary);
+        worker.args(["worker", "--slots", &setup.slots.to_string(), "--join", &self.address]);
+        worker.arg("--data").arg(self.data().join(name));
+        if let Some(token) = token {
+            worker.arg("--token-file").arg(token);
+        }
+        self.spawn(name, &mut worker).map(|_| ())
+    }
+
+    /// What a command says, in a file.
+    fn say(&self, file: &str, words: &[&str]) -> Result<PathBuf> {
+        let mut command = self.command();
+        let output = command.args(words).output()?;
+        processes::ensure_success(&command, output.status)?;
+        let path = self.room().join(file);
+        fs::write(&path, output.stdout)?;
+        Ok(path)
     }
 
     fn nothing(setup: &Setup, work: Work) -> Result<Self> {
         let (binary, dir) = (setup.longshore()?, setup.dir()?);
-        Ok(Self { binary, work, address: String::new(), servers: Vec::new(), jobs: AtomicUsize::new(0), dir })
+        Ok(Self {
+            binary,
+            work,
+            address: String::new(),
+            token: None,
+            servers: Vec::new(),
+            jobs: AtomicUsize::new(0),
+            dir,
+        })
     }
 
     fn data(&self) -> PathBuf {
@@ -90,21 +181,19 @@ impl Longshore {
     /// The command of a server with slots.
     fn server(&self, name: &str, setup: &Setup) -> Command {
         let mut command = Command::new(&self.binary);
-        let data = if name == "worker" { self.data().join("worker") } else { self.data() };
-        command.args([name, "--slots", &setup.slots.to_string(), "--data"]).arg(data);
+        command.args([name, "--slots", &setup.slots.to_string(), "--data"]).arg(self.data());
         command
     }
 
-    /// Starts a server that says its address; answers it.
-    fn start(&mut self, name: &'static str, command: &mut Command) -> Result<String> {
+    /// Starts a server that says so many addresses; answers them.
+    fn start(&mut self, name: &'static str, command: &mut Command, addresses: usize) -> Result<Vec<String>> {
         let process = self.spawn(name, command.stdout(Stdio::piped()))?;
         let stdout = process.stdout.take().context("no standard output")?;
-        let mut address = String::new();
-        BufReader::new(stdout).read_line(&mut address)?;
-        if address.is_empty() {
+        let said = BufReader::new(stdout).lines().take(addresses).collect::<Result<Vec<_>, _>>()?;
+        if said.len() < addresses {
             bail!("`longshore {name}` has ended before it was ready; try it by hand");
         }
-        Ok(address.trim().to_owned())
+        Ok(said)
     }
 
     fn spawn(&mut self, name: &'static str, command: &mut Command) -> Result<&mut Child> {
@@ -132,7 +221,15 @@ impl Longshore {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(["--addr", &self.address]);
+        if let Some(token) = &self.token {
+            command.arg("--token-file").arg(token);
+        }
         command
+    }
+
+    /// The file of the token that callers show, where they need one.
+    pub fn token(&self) -> Option<&Path> {
+        self.token.as_deref()
     }
 
     /// `longshore run` over inputs; its whole time and the processor time of the command itself.

@@ -22,6 +22,7 @@ mod run;
 mod setup;
 mod submit;
 mod transfer;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! Items that carry something: 64 KiB and 16 MiB in and out, beside `cp` of the same files on the same disk.
 
 mod copy;
-mod files;
+pub mod files;
 mod ours;
 
 use anyhow::Result;

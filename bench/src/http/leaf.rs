@@ -16,7 +16,7 @@ use super::caller::{Caller, Connection, load};
 use crate::{
     contender::Contender,
     jobs,
-    longshore::{Longshore, Work},
+    longshore::{Entry, Longshore, Work},
     run::Run,
     setup::Setup,
 };
@@ -46,18 +46,25 @@ pub struct Leaf {
     queries: usize,
     bytes: usize,
     lasting: Duration,
+    /// Coordinator and worker apart, reached by this; else one process.
+    entry: Option<Entry>,
     running: Option<Longshore>,
 }
 
 impl Leaf {
     /// With so many queries at once.
     pub fn new(kind: Kind, setup: &Setup, work: Work, queries: usize, bytes: usize, lasting: Duration) -> Self {
-        Self { kind, setup: setup.clone(), work, queries, bytes, lasting, running: None }
+        Self { kind, setup: setup.clone(), work, queries, bytes, lasting, entry: None, running: None }
+    }
+
+    /// With coordinator and worker apart, and everybody coming in by this.
+    pub fn reached_by(self, entry: Entry) -> Self {
+        Self { entry: Some(entry), ..self }
     }
 
     /// Deploys the service and waits until it is ready.
     async fn deploy(&self, ours: &Longshore) -> Result<()> {
-        let client = jobs::connect(ours.address()).await?;
+        let client = jobs::connect(ours).await?;
         let container = Container {
             image: self.work.image.clone(),
             command: self.work.command.clone(),
@@ -78,7 +85,7 @@ impl Leaf {
 
     async fn ask(&self, ours: &Longshore) -> Result<(usize, Run)> {
         if self.kind == Kind::Grpc {
-            let client = jobs::connect(ours.address()).await?;
+            let client = jobs::connect(ours).await?;
             let caller = || Query { client: client.clone(), body: vec![b'x'; self.bytes].into() };
             return load((0..self.queries).map(|_| caller()).collect(), self.lasting).await;
         }
@@ -111,7 +118,8 @@ impl Contender for Leaf {
             Kind::Http => "HTTP",
             Kind::Socket => "HTTP by the socket",
         };
-        format!("longshore, a leaf by {kind}, {} at once", self.queries)
+        let by = self.entry.map_or(String::new(), |entry| format!(" by {entry}"));
+        format!("longshore, a leaf by {kind}, {} at once{by}", self.queries)
     }
 
     fn does(&self) -> String {
@@ -124,7 +132,10 @@ impl Contender for Leaf {
     }
 
     fn start(&mut self) -> Result<()> {
-        let ours = Longshore::up(&self.setup, self.work.clone())?;
+        let ours = match self.entry {
+            Some(entry) => Longshore::apart_by(entry, &self.setup, self.work.clone())?,
+            None => Longshore::up(&self.setup, self.work.clone())?,
+        };
         jobs::runtime()?.block_on(self.deploy(&ours))?;
         self.running = Some(ours);
         Ok(())

@@ -30,7 +30,7 @@ impl Contender for Longshore {
         let mut times = Vec::new();
         for number in 0..self.jobs {
             let ours = longshore::Longshore::up(&self.setup, longshore::Work::command(&self.image, &COMMAND))?;
-            jobs::runtime()?.block_on(jobs::connect(ours.address()))?;
+            jobs::runtime()?.block_on(jobs::connect(&ours))?;
             let input = input(ours.room(), number)?;
             sleep(PAUSE);
             times.push(ours.job(&input)?.0);

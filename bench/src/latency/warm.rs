@@ -105,7 +105,7 @@ impl Contender for Connection {
 
 /// Upload, job and fetch of each item.
 async fn steps(ours: &Longshore, numbers: &[usize]) -> Result<Vec<[Duration; 3]>> {
-    let client = jobs::connect(ours.address()).await?;
+    let client = jobs::connect(ours).await?;
     let mut times = Vec::new();
     for &number in numbers {
         let input = input(ours.room(), number)?;

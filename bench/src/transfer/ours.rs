@@ -67,7 +67,7 @@ impl Contender for Ours {
         make(&inputs, self.files)?;
         let before = ours.look()?;
         let (uploaded, worked, fetched, bytes) = jobs::runtime()?.block_on(async {
-            let client = jobs::connect(ours.address()).await?;
+            let client = jobs::connect(&ours).await?;
             let began = Instant::now();
             let lists = jobs::upload(&client, &inputs).await?;
             let uploaded = began.elapsed();

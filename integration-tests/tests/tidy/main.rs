@@ -76,7 +76,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "longshore-worker",
         ],
     ),
-    ("bench", &["longshore-client", "longshore-local", "longshore-proto", "longshore-way"]),
+    ("bench", &["longshore-client", "longshore-local", "longshore-proto", "longshore-trust", "longshore-way"]),
     ("integration-tests", &["longshore-core", "longshore-drive", "longshore-proto", "merger-sdk"]),
 ];
 
