@@ -23,7 +23,7 @@ impl<'a> Cluster<'a> {
     /// The same with more flags.
     pub fn start_with(first: &'a Machine, flags: &[&str]) -> Self {
         let listen = format!("{}:{PORT}", first.address);
-        let flags = [&["--listen", listen.as_str(), "--lease", "2s"], flags].concat();
+        let flags = [&["--listen", listen.as_str()], flags].concat();
         Self { first, coordinator: first.coordinator_on("coordinator", &flags) }
     }
 

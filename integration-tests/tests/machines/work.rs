@@ -22,8 +22,8 @@ fn jobs_and_services_run_across_machines_and_the_line_tells_nothing() {
     for number in 0..30 {
         client.write(&format!("in/{CANARY}-{number:02}"), format!("{CANARY} {number}\n"));
     }
-    // On every machine the same bytes, and each says which it was.
-    let count = ["run", third.image(), "in", "-o", "out", "--", "sh", "-c", "sleep 0.1; cat \"{in}\"; hostname >&2"];
+    // Long enough for all three to be given some.
+    let count = ["run", third.image(), "in", "-o", "out", "--", "sh", "-c", "sleep 0.1; cat \"{in}\""];
     cluster.cli_on(&client, &token, &count).exits(0);
     assert_eq!(client.tree("out"), client.tree("in"));
     client.write("find.yaml", service(third.image()));
@@ -66,7 +66,7 @@ fn a_worker_is_remembered_and_a_machine_that_was_never_let_in_is_not() {
     // Without a token, since it is a member.
     let _again = one.worker_joining("w1", &cluster.address(), &[]);
     cluster.coordinator.until_workers(1);
-    let refused = cluster.cli_on(&stranger, "", &["job", "ls"]).exits(4);
+    let refused = cluster.cli_on(&stranger, "", &["job", "ls"]).exits(2);
     assert!(refused.stderr.contains("longshore login"), "{refused}");
     let mut worker = stranger.worker_joining("stranger", &cluster.address(), &[]);
     until("the end of a worker that may not join", || worker.has_ended().then_some(()));
