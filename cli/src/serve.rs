@@ -218,6 +218,7 @@ fn open(data: &Path, args: &ServingArgs) -> Result<Coordinator> {
     let mut config = Config {
         accept_data_loss: args.accept_data_loss,
         new_authority: args.new_authority,
+        certificates_for: args.certificates_for,
         ..Config::new(data.join("coordinator"), keys, data.join("audit"))
     };
     config.settings.lease_ms = u64::try_from(args.lease.as_millis()).unwrap_or(u64::MAX);

@@ -143,8 +143,9 @@ pub const WRONG_TOKEN_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Dur
 /// Requests of one connection that wait so. More are refused unseen.
 pub const WRONG_TOKEN_WAITING: usize = 8;
 
-/// Days a member's certificate is good. It is made anew long before; a member is shut out by revoking it, not by waiting.
-pub const CERTIFICATE_DAYS: u32 = 30;
+/// How long a member's certificate is good unless told otherwise. It is made anew long before; a member is shut out by revoking
+/// it, not by waiting.
+pub const CERTIFICATES_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// Bytes of a message about tokens and members: most come from strangers, who may say little.
 pub const MEMBERS_MESSAGE_BYTES: usize = 64 << 10;

@@ -4,7 +4,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use longshore_authority::{Authority, KeysError, PublicCertificate};
@@ -56,6 +56,8 @@ pub struct Config {
     pub keys: PathBuf,
     /// Directory of the audit; made if it is not there.
     pub audit: PathBuf,
+    /// How long the certificates of members are good. Renewed at a third to two thirds of that.
+    pub certificates_for: Duration,
     /// Whether to make a new authority where the key that workers of other machines trust is lost.
     pub new_authority: bool,
 }
@@ -72,6 +74,7 @@ impl Config {
             keys: keys.into(),
             audit: audit.into(),
             new_authority: false,
+            certificates_for: limits::CERTIFICATES_FOR,
         }
     }
 }
@@ -159,6 +162,7 @@ pub struct Coordinator {
     lease_ms: u32,
     room: DiskRoom,
     authority: Arc<Authority>,
+    certificates_for: Duration,
     register: Arc<Register>,
     audit: Arc<Audit>,
 }
@@ -215,6 +219,7 @@ impl Coordinator {
             lease_ms: u32::try_from(config.settings.lease_ms).unwrap_or(u32::MAX),
             room: DiskRoom::of(dir),
             authority: Arc::new(authority),
+            certificates_for: config.certificates_for,
             register,
             audit: Arc::new(audit),
         })
@@ -308,6 +313,7 @@ impl Coordinator {
                     audit: Arc::clone(&self.audit),
                     authority: Arc::clone(&self.authority),
                     sessions: Arc::clone(&self.sessions),
+                    certificates_for: self.certificates_for,
                 },
                 tokens: Tokens {
                     driver: self.driver.clone(),

@@ -130,7 +130,7 @@ fn what_is_assigned_into_a_hole_comes_back_within_the_lease(env: &TestEnv) {
     let coordinator = env.coordinator_on("coordinator", &["--lease", "3s"]);
     let hole = Hole::to(&coordinator.address);
     let token = coordinator.left("token").into_os_string().into_string().unwrap();
-    let _first = env.worker_by("w1", &hole.address(), &token);
+    let _first = env.worker_at("w1", &hole.address(), &["--token-file", &token]);
     coordinator.until_workers(1);
     hole.swallow(true);
     // It is heard all the while, and hears nothing.
@@ -156,8 +156,7 @@ fn containers_of_the_first_outlive_a_copy_that_is_refused(env: &TestEnv) {
     let first = env.worker("w1", &coordinator);
     coordinator.until_workers(1);
     copy(env, "w1", "copy");
-    let script = format!("echo >> {{out}}; until test -e /tmp/gate; do sleep 0.1; done",);
-    let id = coordinator.submit(&[env.image(), "in", "--", "sh", "-c", &script]);
+    let id = coordinator.submit(&[env.image(), "in", "--", "sleep", "600"]);
     let names = |env: &TestEnv| env.containers().into_iter().map(|found| found.id).collect::<BTreeSet<_>>();
     let before = until("a container", || Some(names(env)).filter(|names| !names.is_empty()));
     is_refused(env, &coordinator, "copy", "docker");

@@ -118,10 +118,10 @@ fn a_person_comes_in_by_tls_with_nothing_but_a_token(env: &TestEnv) {
     assert_eq!(as_person(&["ps", "-q"]).exits(0).stdout.lines().count(), 1);
     env.cli(&["--addr", &secure, "ps"]).exits(2).says("longshore login");
     // The token of the coordinator's own user is for this machine.
-    env.write("own", &coordinator.token());
+    env.write("own", coordinator.token());
     env.cli(&["--addr", &secure, "--token-file", "own", "ps"]).exits(2).says("LST1-");
     let last = if person.ends_with('0') { "1" } else { "0" };
-    env.write("typo", &format!("{}{last}", &person[..person.len() - 1]));
+    env.write("typo", format!("{}{last}", &person[..person.len() - 1]));
     env.cli(&["--addr", &secure, "--token-file", "typo", "ps"]).exits(2).says("typing error");
 }
 

@@ -72,6 +72,9 @@ pub struct ServingArgs {
     /// Where the key that other machines trust is kept; `keys` in the data directory unless set. Back it up apart from the data
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
+    /// How long a worker's certificate is good, 10s to 1y; it renews itself at a third to two thirds of that
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = certificates)]
+    pub certificates_for: Duration,
     /// Make a new such key where it is lost: then every worker of another machine has to join again
     #[arg(long)]
     pub new_authority: bool,
@@ -93,6 +96,7 @@ impl ServingArgs {
             tls_cert: None,
             tls_key: None,
             keys: None,
+            certificates_for: CERTIFICATES_FOR,
             new_authority: false,
             lease: LEASE,
             accept_data_loss: false,
@@ -107,6 +111,21 @@ struct NoLease;
 
 fn lease(text: &str) -> Result<Duration, NoLease> {
     humantime::parse_duration(text).ok().filter(|lease| LEASES.contains(lease)).ok_or(NoLease)
+}
+
+/// How long a worker's certificate is good unless told otherwise.
+const CERTIFICATES_FOR: Duration = Duration::from_secs(30 * 86_400);
+
+/// How long it may be: workers ask for others that often, and none is good for longer than its worker is likely looked after.
+const CERTIFICATES: RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(366 * 86_400);
+
+/// A text that is no life of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a certificate is good for 10s to 1y")]
+struct NoLife;
+
+fn certificates(text: &str) -> Result<Duration, NoLife> {
+    humantime::parse_duration(text).ok().filter(|life| CERTIFICATES.contains(life)).ok_or(NoLife)
 }
 
 /// A worker to run.

@@ -19,8 +19,6 @@ use zeroize::Zeroizing;
 
 use crate::request::Request;
 
-const DAY: Duration = Duration::from_secs(86_400);
-
 /// How long an authority lasts. Nobody is told anew whom to trust before.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(3_653 * 86_400);
 
@@ -139,16 +137,16 @@ impl Authority {
         &self.clock
     }
 
-    /// A certificate for a worker, good for so many days from now, to show who it is and for nothing else. But for the key
+    /// A certificate for a worker, good for so long from now, to show who it is and for nothing else. But for the key
     /// nothing is taken from the request.
     ///
     /// # Errors
     /// When it cannot be signed.
-    pub fn sign_worker(&self, request: &Request, worker: Uuid, days: u32) -> Result<Signed, AuthorityError> {
+    pub fn sign_worker(&self, request: &Request, worker: Uuid, life: Duration) -> Result<Signed, AuthorityError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = named(&worker.to_string());
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params, request.public(), DAY * days)
+        self.sign(params, request.public(), life)
     }
 
     /// A new certificate for the coordinator itself, with a new key and what has signed it.

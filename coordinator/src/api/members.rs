@@ -1,6 +1,6 @@
 //! Members: workers join with a token, renew their certificates, and are taken off the list.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use longshore_authority::{Authority, Request};
@@ -30,6 +30,8 @@ pub struct Members {
     pub authority: Arc<Authority>,
     pub audit: Arc<Audit>,
     pub sessions: Arc<Sessions>,
+    /// How long their certificates are good.
+    pub certificates_for: Duration,
 }
 
 /// The certificate that a member has come with.
@@ -149,12 +151,10 @@ impl Members {
     }
 
     async fn membership(&self, request: Request, member: MemberRecord) -> Result<v1::Membership, Error> {
-        let authority = Arc::clone(&self.authority);
+        let (authority, life) = (Arc::clone(&self.authority), self.certificates_for);
         let id = Uuid::from_bytes(member.id.0);
         let signed = blocking("signing a certificate", move || {
-            authority
-                .sign_worker(&request, id, limits::CERTIFICATE_DAYS)
-                .map_err(|error| Error::internal(chain(&error)))
+            authority.sign_worker(&request, id, life).map_err(|error| Error::internal(chain(&error)))
         })
         .await?;
         let der = |certificate: &[u8]| Bytes::copy_from_slice(certificate);

@@ -23,7 +23,7 @@ impl<'a> Cluster<'a> {
     /// The same with more flags.
     pub fn start_with(first: &'a Machine, flags: &[&str]) -> Self {
         let listen = format!("{}:{PORT}", first.address);
-        let flags = [&["--listen", listen.as_str()], flags].concat();
+        let flags = [&["--listen", listen.as_str(), "--lease", "2s"], flags].concat();
         Self { first, coordinator: first.coordinator_on("coordinator", &flags) }
     }
 
@@ -42,7 +42,7 @@ impl<'a> Cluster<'a> {
     /// Starts a worker on another machine, as an operator does: with a token made for it.
     pub fn join<'m>(&self, machine: &'m Machine) -> Server<'m> {
         machine.write("token", self.join_token(&[]));
-        machine.worker_joining(&machine.name, &self.address(), &["--token-file", "token"])
+        machine.worker_at(&machine.name, &self.address(), &["--token-file", "token"])
     }
 
     /// Makes a token to join with.

@@ -64,11 +64,11 @@ fn a_worker_is_remembered_and_a_machine_that_was_never_let_in_is_not() {
     cluster.coordinator.until_workers(1);
     assert_eq!(worker.stop(), 0);
     // Without a token, since it is a member.
-    let _again = one.worker_joining("w1", &cluster.address(), &[]);
+    let _again = one.worker_at("w1", &cluster.address(), &[]);
     cluster.coordinator.until_workers(1);
     let refused = cluster.cli_on(&stranger, "", &["job", "ls"]).exits(2);
     assert!(refused.stderr.contains("longshore login"), "{refused}");
-    let mut worker = stranger.worker_joining("stranger", &cluster.address(), &[]);
+    let mut worker = stranger.worker_at("stranger", &cluster.address(), &[]);
     until("the end of a worker that may not join", || worker.has_ended().then_some(()));
     assert!(worker.log().contains("worker token create"), "{}", worker.log());
 }
@@ -83,7 +83,7 @@ fn fifty_workers_come_back_at_once_after_their_coordinator_was_killed() {
     let cluster = Cluster::start(&first);
     farm.write("token", cluster.join_token(&["--uses", &CROWD.to_string()]));
     let names: Vec<_> = (0..CROWD).map(|number| format!("w{number:02}")).collect();
-    let join = |name: &String| farm.worker_joining(name, &cluster.address(), &["--token-file", "token"]);
+    let join = |name: &String| farm.worker_at(name, &cluster.address(), &["--token-file", "token"]);
     let workers: Vec<_> = names.iter().map(join).collect();
     cluster.coordinator.until_workers(CROWD);
     let cluster = cluster.falls_and_rises();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use longshore_trust::{Certificate, Clock, SharedIdentity};
+use longshore_trust::{BACKDATED, Certificate, Clock, SharedIdentity};
 use tokio::time::sleep;
 
 use super::{
@@ -54,8 +54,10 @@ pub(crate) async fn keep_renewed(coordinator: Coordinator, home: Arc<Home>, iden
 /// another point, so that they do not come all at once. Its number is the dice.
 fn due(certificate: &Certificate) -> u64 {
     let dice = certificate.serial.last().copied().map_or(0, u64::from);
-    let third = certificate.life() / 3;
-    certificate.not_before + third + third * dice / 255
+    // It is dated back for clocks that are behind; its life begins when it was made.
+    let made = certificate.not_before + BACKDATED.as_secs();
+    let third = certificate.not_after.saturating_sub(made) / 3;
+    made + third + third * dice / 255
 }
 
 #[cfg(test)]
@@ -65,13 +67,19 @@ mod tests {
     use super::*;
 
     fn certificate(dice: u8) -> Certificate {
-        Certificate { key: Pin([0; 32]), not_before: 1_000, not_after: 4_000, serial: vec![7, dice], name: None }
+        Certificate {
+            key: Pin([0; 32]),
+            not_before: 1_000,
+            not_after: 1_000 + 3_600 + 3_000,
+            serial: vec![7, dice],
+            name: None,
+        }
     }
 
     #[test]
     fn renewals_are_spread_over_the_middle_third_of_a_certificates_life() {
         let all: Vec<_> = (0..=255).map(|dice| due(&certificate(dice))).collect();
-        assert_eq!((all[0], all[255]), (2_000, 3_000));
+        assert_eq!((all[0], all[255]), (5_600, 6_600));
         assert!(all.is_sorted() && all.windows(2).all(|two| two[1] - two[0] < 10));
     }
 }

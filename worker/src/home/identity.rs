@@ -146,7 +146,9 @@ mod tests {
         let authority = Authority::make(system_clock()).unwrap();
         let key = home.key().unwrap();
         let request = Request::read(&key.request().unwrap()).unwrap();
-        let signed = authority.sign_worker(&request, home.id(), 30).unwrap();
+        let signed = authority
+            .sign_worker(&request, home.id(), std::time::Duration::from_secs(86_400 * u64::from(30u32)))
+            .unwrap();
         Identity::new(key, signed.chain, authority.roots().clone()).unwrap()
     }
 

@@ -35,7 +35,8 @@ fn a_members_certificate_says_who_it_is_and_for_how_long_and_nothing_else() {
     let (key, worker) = (Key::new().unwrap(), Uuid::new_v4());
     let request = Request::read(&key.request().unwrap()).unwrap();
     assert_eq!(request.key(), key.pin());
-    let signed = authority.sign_worker(&request, worker, 30).unwrap();
+    let signed =
+        authority.sign_worker(&request, worker, std::time::Duration::from_secs(86_400 * u64::from(30u32))).unwrap();
     let read = Certificate::read(&signed.chain[0]).unwrap();
     assert_eq!(read.name, Some(worker.to_string()));
     assert_eq!((read.key, signed.key), (key.pin(), key.pin()));
@@ -44,7 +45,8 @@ fn a_members_certificate_says_who_it_is_and_for_how_long_and_nothing_else() {
     let presented = Presented::of(&signed.chain[0]).unwrap();
     assert_eq!(presented, Presented { key: key.pin().0, expires_ms: signed.expires_ms, serial: signed.serial });
     assert_eq!(signed.chain[1..], *authority.roots().certificates());
-    let again = authority.sign_worker(&request, worker, 30).unwrap();
+    let again =
+        authority.sign_worker(&request, worker, std::time::Duration::from_secs(86_400 * u64::from(30u32))).unwrap();
     assert_ne!(again.serial, signed.serial);
 }
 
@@ -61,14 +63,16 @@ fn a_request_that_asks_for_more_gets_no_more() {
     let asked = params.serialize_request(&key).unwrap();
     let worker = Uuid::new_v4();
     let request = Request::read(asked.der()).unwrap();
-    let signed = authority.sign_worker(&request, worker, 30).unwrap();
+    let signed =
+        authority.sign_worker(&request, worker, std::time::Duration::from_secs(86_400 * u64::from(30u32))).unwrap();
     let said = words(&signed.chain[0]);
     for word in ["example.org", "another worker", "longshore.internal"] {
         assert!(!said.contains(word), "{word}");
     }
     assert_eq!(Certificate::read(&signed.chain[0]).unwrap().name, Some(worker.to_string()));
     let plain = Request::read(&Key::new().unwrap().request().unwrap()).unwrap();
-    let plain = authority.sign_worker(&plain, worker, 30).unwrap();
+    let plain =
+        authority.sign_worker(&plain, worker, std::time::Duration::from_secs(86_400 * u64::from(30u32))).unwrap();
     assert!(signed.chain[0].len().abs_diff(plain.chain[0].len()) < 4, "no extension more");
 }
 
@@ -97,7 +101,8 @@ fn an_authority_comes_back_from_its_text_and_signs_as_before() {
     let again = Authority::from_pem(&first.to_pem(), system_clock()).unwrap();
     assert_eq!((again.pin(), again.cluster()), (first.pin(), first.cluster()));
     let request = Request::read(&Key::new().unwrap().request().unwrap()).unwrap();
-    let signed = again.sign_worker(&request, Uuid::new_v4(), 1).unwrap();
+    let signed =
+        again.sign_worker(&request, Uuid::new_v4(), std::time::Duration::from_secs(86_400 * u64::from(1u32))).unwrap();
     assert_eq!(signed.chain[1], first.roots().certificates()[0]);
     let (one, other) = (first.to_pem(), authority().to_pem());
     let mixed =

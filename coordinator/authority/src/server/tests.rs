@@ -62,7 +62,10 @@ impl World {
     fn member(&self, days: u32) -> SharedIdentity {
         let key = Arc::new(Key::new().unwrap());
         let request = Request::read(&key.request().unwrap()).unwrap();
-        let signed = self.authority.sign_worker(&request, Uuid::new_v4(), days).unwrap();
+        let signed = self
+            .authority
+            .sign_worker(&request, Uuid::new_v4(), std::time::Duration::from_secs(86_400 * u64::from(days)))
+            .unwrap();
         SharedIdentity::new(Identity::new(key, signed.chain, self.authority.roots().clone()).unwrap())
     }
 

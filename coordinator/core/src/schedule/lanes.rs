@@ -71,7 +71,7 @@ mod tests {
         for step in 0..4_000 {
             number = (number * 1_103 + step) % 10_007;
             let (lane, thing) = (number % 5, number % 97);
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 lanes.remove(lane, &thing);
                 plain.remove(&(thing, lane));
             } else {

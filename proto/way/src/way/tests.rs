@@ -59,7 +59,9 @@ async fn a_member_shows_its_certificate() {
     let authority = authority();
     let key = Arc::new(Key::new().unwrap());
     let request = Request::read(&key.request().unwrap()).unwrap();
-    let signed = authority.sign_worker(&request, uuid::Uuid::new_v4(), 1).unwrap();
+    let signed = authority
+        .sign_worker(&request, uuid::Uuid::new_v4(), std::time::Duration::from_secs(86_400 * u64::from(1u32)))
+        .unwrap();
     let identity = Identity::new(key, signed.chain, authority.roots().clone()).unwrap();
     let (address, serving) = coordinator(&authority).await;
     let way = Way::to(&address, Credentials::Member(SharedIdentity::new(identity))).unwrap();

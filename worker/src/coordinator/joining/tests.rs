@@ -40,7 +40,9 @@ async fn somebody(authority: &Arc<Authority>) -> (String, JoinHandle<Vec<u8>>) {
 
 fn membership(authority: &Authority, key: &Key) -> v1::Membership {
     let request = Request::read(&key.request().unwrap()).unwrap();
-    let signed = authority.sign_worker(&request, uuid::Uuid::new_v4(), 30).unwrap();
+    let signed = authority
+        .sign_worker(&request, uuid::Uuid::new_v4(), std::time::Duration::from_secs(86_400 * u64::from(30u32)))
+        .unwrap();
     let bytes = |der: &CertificateDer<'_>| Bytes::copy_from_slice(der);
     v1::Membership {
         chain: signed.chain.iter().map(bytes).collect(),
