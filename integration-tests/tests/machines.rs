@@ -5,6 +5,7 @@
 
 mod machines {
     pub mod cluster;
+    mod identity;
     mod lines;
     mod work;
 }
