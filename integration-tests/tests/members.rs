@@ -164,7 +164,7 @@ fn signed_ago(env: &TestEnv, days: u64) {
     let key = Key::from_pem(&read("w/identity/key.pem")).unwrap();
     let request = Request::read(&key.request().unwrap()).unwrap();
     let worker = read("w/worker-id").trim().parse().unwrap();
-    let signed = authority.sign_worker(&request, worker, 30).unwrap();
+    let signed = authority.sign_worker(&request, worker, std::time::Duration::from_secs(30 * 86_400)).unwrap();
     env.write("w/identity/member.pem", certificates_to_pem(&signed.chain[..1]) + &authority.roots().to_pem());
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use rustls::{
-    DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -86,7 +86,8 @@ impl ServerCertVerifier for CoordinatorVerifier {
         let verified =
             verifier.verify_server_cert(end_entity, intermediates, &cluster.server_name(), ocsp_response, now);
         match verified {
-            Err(Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+            // An authority of the same name with another key shows as a bad signature.
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
                 Err(in_rustls(Trouble::NotOfCluster { cluster, found: topmost(&chain) }))
             }
             other => other,
@@ -123,7 +124,7 @@ fn topmost(chain: &[&CertificateDer<'_>]) -> Option<Pin> {
 
 /// To be found again by [`Trouble::of`].
 fn in_rustls(trouble: Trouble) -> Error {
-    Error::InvalidCertificate(rustls::CertificateError::Other(OtherError(Arc::new(trouble))))
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(trouble))))
 }
 
 #[cfg(test)]
