@@ -46,6 +46,12 @@ fn token(server: &Server, args: &[&str]) -> String {
     text
 }
 
+/// The same but for its last character.
+fn mistyped(token: &str) -> String {
+    let (begin, last) = token.split_at(token.len() - 1);
+    format!("{begin}{}", if last == "0" { "1" } else { "0" })
+}
+
 /// Types a command as whoever has the token.
 fn with(env: &TestEnv, server: &Server, token: &str, args: &[&str]) -> Ran {
     env.cli_with(&[("LONGSHORE_ADDR", &server.address), ("LONGSHORE_TOKEN", token)], args)
@@ -78,7 +84,7 @@ fn a_token_is_good_for_its_role_and_no_more(env: &TestEnv) {
     }
     with(env, &up, &admin, &["--namespace", "vision", "job", "ls"]).exits(0);
     with(env, &up, &admin, &["token", "ls"]).exits(0);
-    let unknown = format!("{}0", &submit[..submit.len() - 1]);
+    let unknown = mistyped(&submit);
     with(env, &up, &unknown, &["job", "ls"]).exits(4);
 }
 
@@ -202,7 +208,7 @@ fn contexts_are_saved_for_their_owner_alone_and_used_by_name(env: &TestEnv) {
     assert!(!at_home(env, &[], &["context", "ls", "--format", "json"]).exits(0).stdout.contains("LST1"));
     at_home(env, &[], &["--context", "nowhere", "job", "ls"]).exits(2).says("no context").says("context ls");
     at_home(env, &[], &["--context", "lab", "--addr", address, "job", "ls"]).exits(2);
-    env.write("wrong", format!("{}0", &text[..text.len() - 1]));
+    env.write("wrong", mistyped(&text));
     at_home(env, &[], &["login", address, "--name", "other", "--token-file", "wrong"]).exits(4);
     assert!(!fs::read_to_string(&file).unwrap().contains("other"), "only what was tried is saved");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
