@@ -128,11 +128,16 @@ impl Longshore {
                 ours.token = Some(left.find(|token| token.is_file()).context("the coordinator has left no token")?);
             }
             Entry::Tls => {
-                ours.token = Some(ours.say("person", &["token", "create", "--role", "admin"])?);
+                ours.token = Some(ours.token_of_person()?);
                 ours.address = secure;
             }
         }
         Ok(ours)
+    }
+
+    /// A token for a person who may do everything.
+    pub fn token_of_person(&self) -> Result<PathBuf> {
+        self.say("person", &["token", "create", "--role", "admin"])
     }
 
     /// A token with which one worker may join.

@@ -2,6 +2,7 @@
 //! TLS, all on loopback.
 
 mod blob;
+mod gate;
 mod handshakes;
 mod items;
 mod join;
@@ -58,6 +59,9 @@ pub fn run(args: &WireArgs, rounds: &Rounds) -> Result<Report> {
     let blobs: Contenders =
         Entry::ALL.map(|entry| Box::new(blob::Blob::by(entry, args)) as Box<_>).into_iter().collect();
     compare(&mut report, "a large blob in", "MB/s", blobs, rounds)?;
+    let gate: Contenders =
+        gate::Shown::ALL.map(|shown| Box::new(gate::Gate::showing(shown, args)) as Box<_>).into_iter().collect();
+    compare(&mut report, "the gate", "µs a request", gate, rounds)?;
     let joins: Contenders = vec![Box::new(join::Join::new(args, &image))];
     compare(&mut report, "from token to first item", "ms", joins, rounds)?;
     let shakes: Contenders = vec![Box::new(handshakes::Handshakes::new(args))];

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
 use longshore_authority::{Authority, KeysError, PublicCertificate};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{PrivateDir, PrivateDirError};
@@ -38,7 +39,7 @@ use crate::{
     },
     replica::Engine,
     room::DiskRoom,
-    workers::{recent_failures::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
+    workers::{orders::Terms, recent_failures::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
 };
 
 /// What a coordinator is told at its start.
@@ -303,8 +304,7 @@ impl Coordinator {
                 tunnels: Arc::clone(&self.tunnels),
                 failures,
                 register: Arc::clone(&self.register),
-                epoch: self.epoch,
-                lease_ms: self.lease_ms,
+                terms: Arc::new(self.terms()),
             },
             members: MembersService {
                 members: Members {
@@ -322,6 +322,18 @@ impl Coordinator {
                     authority: Arc::clone(&self.authority),
                 },
             },
+        }
+    }
+}
+
+impl Coordinator {
+    fn terms(&self) -> Terms {
+        let roots = self.authority.roots().certificates();
+        Terms {
+            epoch: self.epoch,
+            lease_ms: self.lease_ms,
+            roots: roots.iter().map(|root| Bytes::copy_from_slice(root)).collect(),
+            cluster: self.authority.cluster().to_string(),
         }
     }
 }

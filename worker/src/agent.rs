@@ -181,7 +181,7 @@ pub async fn run(
     let executor = Arc::new(executor);
     let replicas =
         Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas")).map_err(directory(path("replicas")))?;
-    let renewal = identity.map(|identity| {
+    let renewal = identity.clone().map(|identity| {
         let renewal = keep_renewed(coordinator.clone(), Arc::clone(&home), identity, longshore_trust::system_clock());
         tokio::spawn(renewal)
     });
@@ -193,6 +193,7 @@ pub async fn run(
     let link = Link {
         coordinator: coordinator.clone(),
         home: Arc::clone(&home),
+        identity,
         incarnation: Uuid::new_v4(),
         name: config.name,
         slots: u32::try_from(config.slots).unwrap_or(u32::MAX),

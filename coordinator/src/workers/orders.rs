@@ -63,19 +63,31 @@ impl OpenJob {
     }
 }
 
+/// What every worker is told when it is welcome.
+#[derive(Debug)]
+pub struct Terms {
+    /// The coordinator's epoch.
+    pub epoch: u64,
+    /// The lease.
+    pub lease_ms: u32,
+    /// Certificates, as DER, of the authorities that are trusted in this cluster: there may be others than when it joined.
+    pub roots: Vec<Bytes>,
+    /// The cluster.
+    pub cluster: String,
+}
+
 /// What a link has told its worker already.
 pub struct OrderWriter {
     pub catalog: Arc<Catalog>,
     pub deployed: Arc<Deployed>,
-    pub epoch: u64,
-    pub lease_ms: u32,
+    terms: Arc<Terms>,
     proof: Proof,
     told: HashSet<(JobId, u16)>,
 }
 
 impl OrderWriter {
-    pub fn new(catalog: Arc<Catalog>, deployed: Arc<Deployed>, epoch: u64, lease_ms: u32, proof: Proof) -> Self {
-        Self { catalog, deployed, epoch, lease_ms, proof, told: HashSet::new() }
+    pub fn new(catalog: Arc<Catalog>, deployed: Arc<Deployed>, terms: Arc<Terms>, proof: Proof) -> Self {
+        Self { catalog, deployed, terms, proof, told: HashSet::new() }
     }
 
     /// The messages for some orders, in order, and the attempts that cannot be sent.
@@ -98,12 +110,12 @@ impl OrderWriter {
                     messages.push(to_worker::Message::Forget(v1::ForgetJob { job_id: job_bytes(job) }));
                 }
                 Order::Welcome { .. } => messages.push(to_worker::Message::Welcome(v1::Welcome {
-                    epoch: self.epoch,
-                    lease_ms: self.lease_ms,
-                    heartbeat_ms: self.lease_ms / 8,
+                    epoch: self.terms.epoch,
+                    lease_ms: self.terms.lease_ms,
+                    heartbeat_ms: self.terms.lease_ms / 8,
                     proof: Bytes::copy_from_slice(&self.proof),
-                    roots: Vec::new(),
-                    cluster: String::new(),
+                    roots: self.terms.roots.clone(),
+                    cluster: self.terms.cluster.clone(),
                 })),
                 Order::Stop { ids, .. } => {
                     messages.push(to_worker::Message::Stop(v1::StopAttempts { ids: attempt_ids(&ids) }));

@@ -14,7 +14,7 @@ use longshore_proto::{
 use tokio::sync::mpsc;
 
 use super::{
-    orders::{OrderWriter, Unreadable},
+    orders::{OrderWriter, Terms, Unreadable},
     recent_failures::RecentFailures,
     results::{self, Breach, Taker},
     sessions::{About, Given, Orders, Session, Sessions},
@@ -44,8 +44,7 @@ pub struct Agents {
     pub tunnels: Arc<Tunnels>,
     pub failures: Arc<RecentFailures>,
     pub register: Arc<Register>,
-    pub epoch: u64,
-    pub lease_ms: u32,
+    pub terms: Arc<Terms>,
 }
 
 type Down = mpsc::Sender<Result<v1::ToWorker, Error>>;
@@ -69,7 +68,7 @@ impl Agents {
         let (session, proof, orders, urgent) = Session::new(peer.worker, about);
         self.driver.hello(peer, hello, session).await?;
         let (catalog, deployed) = (Arc::clone(&self.catalog), Arc::clone(&self.deployed));
-        let writer = OrderWriter::new(catalog, deployed, self.epoch, self.lease_ms, proof);
+        let writer = OrderWriter::new(catalog, deployed, Arc::clone(&self.terms), proof);
         let (down, told) = mpsc::channel(64);
         tokio::spawn(carry_orders(self.driver.clone(), peer, writer, orders, down.clone()));
         Ok((Link { agents: self.clone(), peer, name, clientele, down }, Told::new(told, urgent)))

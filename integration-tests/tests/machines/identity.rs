@@ -40,6 +40,30 @@ fn a_certificate_that_ended_while_its_worker_was_cut_off_renews_itself() {
 }
 
 #[test]
+fn a_revoked_worker_is_out_within_a_heartbeat_and_its_work_goes_on_elsewhere() {
+    let Some(lan) = Lan::new() else { return };
+    let (first, one, other) = (lan.machine("c"), lan.machine("w1"), lan.machine("w2"));
+    let cluster = Cluster::start(&first);
+    let (worker, _other) = (cluster.join(&one), cluster.join(&other));
+    cluster.coordinator.until_workers(2);
+    first.write("in/a", "a");
+    first.write("in/b", "b");
+    let (runs, gate) = (first.shell_path("runs"), first.shell_path("gate"));
+    let script = format!("echo >> {runs}; until test -e {gate}; do sleep 0.02; done; cat \"{{in}}\" > \"{{out}}\"");
+    let id = cluster.coordinator.submit(&["any", "in", "--", "sh", "-c", &script]);
+    until("a run on each", || (first.lines("runs").len() == 2).then_some(()));
+    let revoked = Instant::now();
+    cluster.coordinator.cli(&["worker", "rm", "--revoke", "w1"]).exits(0);
+    first.write("gate", "");
+    // What it ran is begun again on the other.
+    cluster.finishes(&id, 2);
+    assert!(revoked.elapsed() < Duration::from_secs(30), "nobody waits for its lease");
+    until("a word of the revoked", || worker.log().contains("no member").then_some(()));
+    let refused = one.worker_refused_at("w1", &cluster.address(), &[]);
+    assert!(refused.stderr.contains("revoked"), "{refused}");
+}
+
+#[test]
 fn who_is_in_the_middle_with_an_authority_of_the_same_name_learns_nothing() {
     let Some(lan) = Lan::new() else { return };
     let (first, mallory, one, other) = (lan.machine("c"), lan.machine("m"), lan.machine("w1"), lan.machine("w2"));

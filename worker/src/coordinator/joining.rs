@@ -305,14 +305,42 @@ fn of_status(status: &Status) -> Unjoined {
 
 /// Who we are from now on, by what the coordinator has sent.
 fn identity(key: &Arc<Key>, membership: &v1::Membership) -> Result<Identity, JoinError> {
-    let der = |der: &Bytes| CertificateDer::from(der.to_vec());
-    let roots = Roots::new(membership.roots.iter().map(der).collect())?;
-    if roots.cluster().to_string() != membership.cluster {
-        return Err(JoinError::OtherRoots);
-    }
+    let roots = roots(&membership.roots, &membership.cluster)?;
     // What has signed it is among the roots, which the coordinator has.
     let own = membership.chain.iter().take(1).map(der).collect();
     Ok(Identity::new(Arc::clone(key), own, roots)?)
+}
+
+fn der(der: &Bytes) -> CertificateDer<'static> {
+    CertificateDer::from(der.to_vec())
+}
+
+/// The roots that were sent, if they are those of the cluster that was named.
+fn roots(sent: &[Bytes], cluster: &str) -> Result<Roots, JoinError> {
+    let roots = Roots::new(sent.iter().map(der).collect())?;
+    if roots.cluster().to_string() == cluster { Ok(roots) } else { Err(JoinError::OtherRoots) }
+}
+
+/// Trusts what a coordinator that is trusted already says is to be trusted from now on, and keeps it: so an authority can be
+/// replaced while its workers go on.
+pub(crate) fn trust(home: &Home, identity: &SharedIdentity, welcome: &v1::Welcome) -> Result<(), JoinError> {
+    if welcome.roots.is_empty() {
+        return Ok(());
+    }
+    let now = identity.get();
+    let roots = roots(&welcome.roots, &welcome.cluster)?;
+    if roots == *now.roots() {
+        return Ok(());
+    }
+    if roots.cluster() != now.roots().cluster() {
+        return Err(JoinError::OtherRoots);
+    }
+    let own = now.chain().iter().take(1).cloned().collect();
+    let trusting = Identity::new(Arc::clone(now.key()), own, roots)?;
+    home.keep_identity(&trusting)?;
+    identity.set(trusting);
+    tracing::info!("other certificates of the cluster's authority are trusted from now on");
+    Ok(())
 }
 
 /// Why there is no new certificate.

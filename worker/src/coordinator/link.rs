@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use longshore_proto::v1::{self, ToWorker, from_worker, to_worker};
+use longshore_trust::SharedIdentity;
 use longshore_way::WayError;
 use prost::Message;
 use tokio::{
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use super::{
     connection::Coordinator,
+    joining,
     orders::Orders,
     session::{Pace, Session, Up},
 };
@@ -52,6 +54,8 @@ const RESULTS_BYTES: usize = 1 << 20;
 pub(crate) struct Link {
     pub coordinator: Coordinator,
     pub home: Arc<Home>,
+    /// Who we are to a coordinator of another machine.
+    pub identity: Option<SharedIdentity>,
     pub incarnation: Uuid,
     pub name: String,
     pub slots: u32,
@@ -242,6 +246,11 @@ impl Link {
         *epoch = welcome.epoch;
         self.tenure.welcomed(Duration::from_millis(u64::from(welcome.lease_ms)));
         self.coordinator.prove_by(&welcome.proof);
+        if let Some(identity) = &self.identity
+            && let Err(error) = joining::trust(&self.home, identity, &welcome)
+        {
+            tracing::warn!(reason = causes::in_a_line(&error), "what the cluster trusts is not kept");
+        }
         self.welcome.send_modify(|times| *times += 1);
         Ok(Session { up, down, pace: Pace::of(&welcome, heard) })
     }
