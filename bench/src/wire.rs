@@ -2,6 +2,7 @@
 //! TLS, all on loopback.
 
 mod blob;
+mod flags;
 mod gate;
 mod handshakes;
 mod items;
@@ -10,38 +11,16 @@ mod join;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
 
+pub use self::flags::WireArgs;
 use crate::{
     contender::{Contenders, compare},
     http::leaf::{Kind, Leaf},
     image::{self, SERVE, ServerImage},
     longshore::{Entry, Work},
     report::Report,
-    setup::{Rounds, Setup},
+    setup::Rounds,
 };
-
-/// Flags of `wire`.
-#[derive(Debug, Args)]
-pub struct WireArgs {
-    #[command(flatten)]
-    pub setup: Setup,
-    /// Items of one run
-    #[arg(long, value_name = "N", default_value_t = 5_000)]
-    pub items: usize,
-    /// Seconds of one run of queries
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub seconds: u64,
-    /// Bytes of each query
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub bytes: usize,
-    /// MiB of the blob
-    #[arg(long, value_name = "N", default_value_t = 256)]
-    pub blob_mib: usize,
-    /// Connections of one run of handshakes
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub handshakes: usize,
-}
 
 /// Measures items, queries, a large blob, joining and handshakes.
 pub fn run(args: &WireArgs, rounds: &Rounds) -> Result<Report> {

@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 use anyhow::{Context, Result};
 
-use super::WireArgs;
+use super::flags::WireArgs;
 use crate::{
     contender::Contender,
     jobs,

@@ -16,7 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::WireArgs;
+use super::flags::WireArgs;
 use crate::{
     contender::Contender,
     jobs,

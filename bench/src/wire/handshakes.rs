@@ -7,7 +7,7 @@ use longshore_trust::{SNI, Token, Trusted, config, pki_types::ServerName, system
 use tokio::{net::TcpStream, task::JoinSet};
 use tokio_rustls::TlsConnector;
 
-use super::WireArgs;
+use super::flags::WireArgs;
 use crate::{
     contender::Contender,
     jobs,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::WireArgs;
+use super::flags::WireArgs;
 use crate::{
     contender::Contender,
     longshore::{Entry, Longshore, Work, make_inputs},

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use super::WireArgs;
+use super::flags::WireArgs;
 use crate::{
     contender::Contender,
     longshore::{Entry, Longshore, Work, make_inputs},
