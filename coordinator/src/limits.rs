@@ -155,5 +155,13 @@ pub const AUDIT_BYTES: u64 = 64 << 20;
 /// See [`AUDIT_BYTES`].
 pub const AUDIT_FILES: usize = 8;
 
+/// Bytes of a word in the audit that somebody else has chosen: no name or id is longer, and nobody turns the files over with one
+/// long word.
+pub const AUDIT_WORD_BYTES: usize = 256;
+
+/// Callers, methods and reasons of denials that are told apart within a second, and reads that are: an hour's flood of them, at
+/// half a kilobyte each, is a third of the history that is kept.
+pub const AUDIT_TOLD_APART: usize = 100;
+
 /// Lines that wait to be written to the audit: more than requests under way.
 pub const AUDIT_WAITING: usize = 4_096;

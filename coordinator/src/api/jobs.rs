@@ -139,7 +139,7 @@ impl Jobs {
         let submission = blocking("looking up the job", move || Ok(catalog.submission(job)?)).await?;
         let wanted = items::Wanted::new(&request, &submission)?;
         // With the digests that are told here outputs are fetched: one line for all of them.
-        self.audit.allow(caller, "Jobs/Items", job.to_string()).await?;
+        self.audit.allow_reading(caller, "Jobs/Items", job.to_string()).await?;
         let (out, pages) = mpsc::channel(4);
         tokio::spawn(items::send_all(self.driver.clone(), Arc::clone(&self.catalog), job, submission, wanted, out));
         Ok(pages)

@@ -91,6 +91,8 @@ impl Services {
 
     /// Removes a service.
     pub async fn remove(&self, caller: &Caller, name: String) -> Result<(), Error> {
+        // What no service is called is nothing for the audit, either.
+        validate::service_name(&name)?;
         let name = named(caller, name);
         tracing::debug!(%caller, %name, "a service is to be removed");
         self.audit.allow(caller, "Services/Remove", name.to_string()).await?;

@@ -121,15 +121,21 @@ fn server(container: &Container) -> Checked {
     })
 }
 
+/// A name that a service may have.
+pub fn service_name(name: &str) -> Checked {
+    let name_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_one =
+        (1..=limits::NAME_CHARS).contains(&name.len()) && name.chars().all(name_char) && !name.starts_with('-');
+    ensure(is_one, || {
+        // What is not one may be of any length.
+        let begin: String = name.chars().take(limits::NAME_CHARS + 1).collect();
+        format!("service name {begin:?}: lower-case letters, digits and '-' only, at most 63")
+    })
+}
+
 /// A service: what the core needs of it.
 pub fn service(spec: &v1::ServiceSpec) -> Checked<ServicePlan> {
-    let name_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    ensure(
-        (1..=limits::NAME_CHARS).contains(&spec.name.len())
-            && spec.name.chars().all(name_char)
-            && !spec.name.starts_with('-'),
-        || format!("service name {:?}: lower-case letters, digits and '-' only, at most 63", spec.name),
-    )?;
+    service_name(&spec.name)?;
     let leaf = spec.leaf.as_ref().ok_or_else(|| Invalid("no leaf is given".to_owned()))?;
     container(leaf.container.as_ref()).map_err(|Invalid(why)| Invalid(format!("leaf: {why}")))?;
     ensure((1..=limits::SHARDS).contains(&leaf.shards), || {

@@ -7,6 +7,7 @@
 //! A connection knows how it came in. By the socket the kernel says which user calls; by TCP a token has to be shown with
 //! every request, or the certificate of a member with the connection. What a caller says of itself counts for nothing.
 
+mod denied;
 mod ending;
 mod known;
 mod origin;
@@ -206,25 +207,30 @@ where
         match self.gate.judge(&request) {
             Ok(Passed { caller, standing }) => {
                 let is_member = caller.as_ref().is_some_and(|caller| matches!(caller.principal, Principal::Member(_)));
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
+                if let Some(caller) = &caller {
+                    request.extensions_mut().insert(caller.clone());
                 }
+                let row = rights::row(request.method().as_str(), request.uri().path());
                 let answering = self.inner.call(request);
-                match standing {
-                    None => Either::Left(answering),
-                    Some(standing) => {
-                        Either::Right(Box::pin(while_standing(answering, standing, last(is_member, is_grpc))))
+                let (Some(standing), Some(caller)) = (standing, caller) else { return Either::Left(answering) };
+                let answering = while_standing(answering, standing, last(is_member, is_grpc));
+                let audit = self.gate.audit.clone();
+                Either::Right(Box::pin(async move {
+                    let answer = answering.await?;
+                    if let Some(audit) = &audit {
+                        denied::behind(caller, row, &answer).into_iter().for_each(|denied| audit.deny(denied));
                     }
-                }
+                    Ok(answer)
+                }))
             }
             Err(refused) => {
                 if let Some(peer) = peer.filter(|_| refused.is_guess()) {
                     peer.was_wrong();
                 }
                 tracing::debug!(path = request.uri().path(), %refused, "a request is refused");
-                if let Some(audit) = self.gate.audit.as_ref().filter(|_| refused.is_denial()) {
-                    let origin = peer.map(Peer::origin).unwrap_or_default();
-                    audit.deny(refused.whom(), origin, request.uri().path(), refused.to_string());
+                if let Some(audit) = &self.gate.audit {
+                    let denied = denied::by_gate(&refused, peer, request.method(), request.uri().path());
+                    denied.into_iter().for_each(|denied| audit.deny(denied));
                 }
                 Either::Right(Box::pin(std::future::ready(Ok(refused.answer(is_grpc)))))
             }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::HeaderValue;
-use longshore_core::{Namespace, TokenKind, TokenRole};
-use longshore_trust::{self as trust, TokenId};
+use longshore_core::{Namespace, TokenId, TokenKind, TokenRole};
+use longshore_trust as trust;
 
 use super::refused::Refused;
 use crate::{
@@ -45,14 +45,14 @@ impl Known {
 
     /// Who has this person's token, if it is one.
     pub fn by_token(register: &Register, shown: &str, from: Option<IpAddr>) -> Result<Self, Refused> {
-        let token = trust::Token::parse_as(trust::TokenKind::Person, shown).map_err(|_| Refused::UnknownToken)?;
-        let TokenId(id) = token.id();
-        let found = register.token(longshore_core::TokenId(id), token.secret_digest());
-        let found = found.ok_or(Refused::UnknownToken)?;
+        let token = trust::Token::parse_as(trust::TokenKind::Person, shown).map_err(|_| Refused::UnknownToken(None))?;
+        let id = TokenId(token.id().0);
+        let unknown = || Refused::UnknownToken(Some(id));
+        let found = register.token(id, token.secret_digest()).ok_or_else(unknown)?;
         let (record, now_ms) = (&found.record, now_ms());
-        let TokenKind::Person { role } = record.terms.kind else { return Err(Refused::UnknownToken) };
+        let TokenKind::Person { role } = record.terms.kind else { return Err(unknown()) };
         if record.has_expired(now_ms) {
-            return Err(Refused::ExpiredToken(record.expires_ms));
+            return Err(Refused::ExpiredToken { token: id, expired_ms: record.expires_ms });
         }
         found.is_used(now_ms, from);
         let role = match role {

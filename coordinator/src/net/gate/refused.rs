@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use longshore_core::WorkerId;
+use longshore_core::{TokenId, WorkerId};
 use longshore_local::User;
 use longshore_proto::namespace::BadNamespace;
 use tonic::{Code, Status};
@@ -25,9 +25,9 @@ pub enum Refused {
     #[error("the token is not the one of this coordinator, which has a new one at each start")]
     WrongToken,
     #[error("the token is unknown here: it was removed, or is another coordinator's")]
-    UnknownToken,
-    #[error("the token has expired at {}", date(*.0))]
-    ExpiredToken(u64),
+    UnknownToken(Option<TokenId>),
+    #[error("the token has expired at {}", date(*.expired_ms))]
+    ExpiredToken { token: TokenId, expired_ms: u64 },
     #[error("too many requests of this connection wait already, since a wrong token was shown")]
     TooManyWrong,
     #[error(transparent)]
@@ -51,9 +51,40 @@ fn whom(user: &Option<User>) -> String {
 }
 
 impl Refused {
-    /// Whether it says something about who called, and not only about the request.
-    pub fn is_denial(&self) -> bool {
-        !matches!(self, Self::Headers | Self::Namespace(_) | Self::Unknown)
+    /// What kind of denial it is, for the audit; `None` where it says something about the request alone.
+    pub fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Headers | Self::Namespace(_) | Self::Unknown => None,
+            Self::Foreign => Some("foreign"),
+            Self::Stranger(_) => Some("stranger"),
+            Self::NoToken => Some("no token"),
+            Self::WrongToken => Some("wrong token"),
+            Self::UnknownToken(_) => Some("unknown token"),
+            Self::ExpiredToken { .. } => Some("expired token"),
+            Self::TooManyWrong => Some("too many wrong"),
+            Self::Denied(_) => Some("role"),
+            Self::NotTheirs { .. } => Some("namespace"),
+            Self::Revoked(_) => Some("revoked"),
+            Self::NoMember => Some("no member"),
+            Self::Late => Some("late"),
+        }
+    }
+
+    /// Who was refused, where that is known.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Self::Denied(caller) | Self::NotTheirs { caller } => Some(caller),
+            _ => None,
+        }
+    }
+
+    /// The id of the token that was shown, which proves nothing.
+    pub fn token(&self) -> Option<TokenId> {
+        match self {
+            Self::UnknownToken(token) => *token,
+            Self::ExpiredToken { token, .. } => Some(*token),
+            _ => None,
+        }
     }
 
     /// Who was refused, as far as that is known.
@@ -68,7 +99,7 @@ impl Refused {
 
     /// Whether a token was shown that is none: whoever guesses has to wait.
     pub fn is_guess(&self) -> bool {
-        matches!(self, Self::WrongToken | Self::UnknownToken)
+        matches!(self, Self::WrongToken | Self::UnknownToken(_))
     }
 
     fn status(&self) -> Status {
@@ -76,8 +107,8 @@ impl Refused {
             Self::Headers | Self::Namespace(_) => Code::InvalidArgument,
             Self::NoToken
             | Self::WrongToken
-            | Self::UnknownToken
-            | Self::ExpiredToken(_)
+            | Self::UnknownToken(_)
+            | Self::ExpiredToken { .. }
             | Self::NoMember
             | Self::Late => Code::Unauthenticated,
             Self::TooManyWrong => Code::ResourceExhausted,
