@@ -26,10 +26,14 @@ pub struct Global {
     #[arg(long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub context: Option<String>,
     /// Whose jobs and services
-    #[arg(short, long, global = true, help_heading = GLOBAL, env = "LONGSHORE_NAMESPACE", value_name = "NAME")]
+    ///
+    /// Otherwise LONGSHORE_NAMESPACE, what the context says, or your own
+    #[arg(short, long, global = true, help_heading = GLOBAL, value_name = "NAME")]
     pub namespace: Option<String>,
     /// File with your token, - for standard input; without one you come in as the user you are
-    #[arg(long, global = true, help_heading = GLOBAL, env = "LONGSHORE_TOKEN_FILE", value_name = "FILE")]
+    ///
+    /// Otherwise the token of a context named by --context, LONGSHORE_TOKEN_FILE, LONGSHORE_TOKEN, or the context's
+    #[arg(long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// How listings look
     #[arg(long, global = true, help_heading = GLOBAL, value_enum, default_value_t, value_name = "FORMAT")]

@@ -14,23 +14,27 @@ use crate::{
     secret,
 };
 
-/// The variable that holds a token itself.
+/// The variables that hold a token itself, or name its file.
 const TOKEN: &str = "LONGSHORE_TOKEN";
+const TOKEN_FILE: &str = "LONGSHORE_TOKEN_FILE";
+
+/// The variable that says whose things are meant.
+const NAMESPACE: &str = "LONGSHORE_NAMESPACE";
 
 /// The variables that name a coordinator.
 const ADDRESS: &str = "LONGSHORE_ADDR";
 const CONTEXT: &str = "LONGSHORE_CONTEXT";
 
-/// What every command is given: where the coordinator is, and who prints.
+/// What every command is given: where the coordinator is, and who prints. What flags say counts more than what variables do.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// As named by flags, which count more than variables.
+    /// As named by a flag.
     pub address: Option<String>,
     /// A context, as named by a flag.
     pub named: Option<String>,
-    /// File with its token.
+    /// File with its token, as named by a flag.
     pub token_file: Option<PathBuf>,
-    /// Whose things are meant.
+    /// Whose things are meant, as named by a flag.
     pub namespace: Option<String>,
     /// Owner of the terminal.
     pub printer: Printer,
@@ -46,20 +50,19 @@ pub struct Target {
 }
 
 impl Context {
-    /// From the global flags.
+    /// From the global flags. Those that say nothing do not count.
     pub fn new(global: &Global) -> Context {
         Context {
             address: global.addr.clone(),
             named: global.context.clone(),
-            token_file: global.token_file.clone(),
-            namespace: global.namespace.clone(),
+            token_file: global.token_file.clone().filter(|path| !path.as_os_str().is_empty()),
+            namespace: global.namespace.clone().filter(|name| !name.is_empty()),
             printer: Printer::new(global.format, global.quiet),
         }
     }
 
     /// The coordinator that is meant: by a flag, by a variable, by the current context, or the one of this machine.
     pub fn target(&self) -> Result<Target> {
-        let set = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
         let at = |address| Ok(Target { address, context: None });
         let (address, named) = match (&self.address, &self.named) {
             (None, None) => (set(ADDRESS), set(CONTEXT)),
@@ -85,16 +88,16 @@ impl Context {
 
     /// The text of the token that was given, if one was.
     pub fn token_text(&self) -> Result<Option<String>> {
-        match self.token_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            Some(path) => secret::text_in_file(path).map(Some),
-            None => Ok(env::var(TOKEN).ok().filter(|token| !token.is_empty())),
+        match self.token_file.clone().or_else(|| set(TOKEN_FILE).map(PathBuf::from)) {
+            Some(path) => secret::text_in_file(&path).map(Some),
+            None => Ok(set(TOKEN)),
         }
     }
 
     /// Where the token comes from, if one was given; without one we come in as the user we are.
     pub fn token(&self) -> Result<Option<TokenSource>> {
-        if let Some(path) = self.token_file.as_ref().filter(|path| !path.as_os_str().is_empty()) {
-            return secret::in_file(path).map(Some);
+        if let Some(path) = self.token_file.clone().or_else(|| set(TOKEN_FILE).map(PathBuf::from)) {
+            return secret::in_file(&path).map(Some);
         }
         let Some(token) = env::var_os(TOKEN).filter(|token| !token.is_empty()) else { return Ok(None) };
         let token = Token::parse(&token.to_string_lossy());
@@ -102,19 +105,41 @@ impl Context {
         Ok(Some(TokenSource::Text(token)))
     }
 
+    /// What is shown there.
+    fn token_for(&self, target: &Target) -> Result<Option<TokenSource>> {
+        match &target.context {
+            None => self.token(),
+            // Whoever names a context means its token too, whatever a variable holds for another.
+            Some((_, saved)) if self.named.is_some() && self.token_file.is_none() && saved.has_token() => {
+                saved_token(saved)
+            }
+            Some((_, saved)) => match self.token()? {
+                None => saved_token(saved),
+                given => Ok(given),
+            },
+        }
+    }
+
+    /// Whose things are meant there, if that is said.
+    fn namespace_for(&self, target: &Target) -> Option<String> {
+        let saved = target.context.as_ref().and_then(|(_, saved)| saved.namespace.clone());
+        let (first, second) = if self.named.is_some() { (saved, set(NAMESPACE)) } else { (set(NAMESPACE), saved) };
+        self.namespace.clone().or(first).or(second)
+    }
+
     /// A connection to the coordinator.
     pub async fn connect(&self) -> Result<Client> {
         let target = self.target()?;
-        let token = match (self.token()?, &target.context) {
-            (None, Some((_, saved))) => saved_token(saved)?,
-            (token, _) => token,
-        };
-        let client = Client::connect(&target.address, token).await?;
-        let saved = target.context.as_ref().and_then(|(_, saved)| saved.namespace.clone());
-        match self.namespace.clone().filter(|name| !name.is_empty()).or(saved) {
+        let client = Client::connect(&target.address, self.token_for(&target)?).await?;
+        match self.namespace_for(&target) {
             Some(name) => Ok(client.in_namespace(&name).map_err(|bad| Failure::usage(bad.to_string()))?),
             None => Ok(client),
         }
+    }
+
+    /// The context that commands use where no flag names one or an address: a variable's, or the current one.
+    pub fn used(&self, known: &Contexts) -> Option<String> {
+        self.named.clone().or_else(|| set(CONTEXT)).or_else(|| known.current.clone())
     }
 
     /// The coordinator that is meant, for people: whatever is destroyed is destroyed there.
@@ -125,6 +150,11 @@ impl Context {
             None => target.address,
         })
     }
+}
+
+/// What a variable says, if it says something.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn in_context(name: &str, known: &Contexts) -> Result<Target> {

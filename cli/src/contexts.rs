@@ -48,6 +48,13 @@ pub struct Saved {
     pub namespace: Option<String>,
 }
 
+impl Saved {
+    /// Whether it says what is shown there.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some() || self.token_command.is_some()
+    }
+}
+
 /// Why contexts cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextsError {
@@ -91,6 +98,9 @@ pub enum ContextsError {
     /// There is no such context.
     #[error("there is no context {0:?}")]
     Unknown(String),
+    /// None was chosen.
+    #[error("no context is current")]
+    NoneCurrent,
 }
 
 impl ContextsError {
@@ -99,6 +109,8 @@ impl ContextsError {
         match self {
             Self::Open { path, .. } => Some(format!("chmod 600 {}", path.display())),
             Self::Unknown(_) => Some("longshore context ls".to_owned()),
+            Self::NoneCurrent => Some("longshore context use NAME".to_owned()),
+            Self::Malformed { .. } => Some("correct it, or move it away and log in anew".to_owned()),
             _ => None,
         }
     }

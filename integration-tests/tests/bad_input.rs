@@ -211,7 +211,7 @@ fn wrong_command_lines_are_usage_errors(env: &TestEnv) {
             &["run", "any", "in", "--retries", "-1", "--", "cat"],
             &["run", "any", "in", "--memory", "lots", "--", "cat"],
             &["job", "show", "not-an-id"],
-            &["up", "--listen", "0.0.0.0:0"],
+            &["up", "--listen", "plain://0.0.0.0:0"],
             &["fly"],
         ];
         for words in bad {

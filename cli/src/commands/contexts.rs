@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 
 use crate::{
     context::Context,
-    contexts::{self, Contexts},
+    contexts::{self, Contexts, ContextsError},
     exit::Exit,
     views::{ContextDetail, ContextList},
 };
@@ -56,12 +56,15 @@ pub fn run(command: ContextCommand, context: &Context) -> Result<Exit> {
     let path = contexts::file()?;
     let mut known = Contexts::read(&path)?;
     match command {
-        ContextCommand::Ls => context.printer.view(&ContextList(known))?,
+        ContextCommand::Ls => {
+            let used = context.used(&known);
+            context.printer.view(&ContextList { known, used })?;
+        }
         ContextCommand::Show(shown) => {
-            let name = shown.name.or_else(|| context.named.clone()).or_else(|| known.current.clone());
-            let name = name.ok_or_else(|| contexts::ContextsError::Unknown("current".to_owned()))?;
+            let used = context.used(&known);
+            let name = shown.name.or_else(|| used.clone()).ok_or(ContextsError::NoneCurrent)?;
             let saved = known.get(&name)?.clone();
-            let is_current = known.current.as_deref() == Some(&*name);
+            let is_current = used.as_deref() == Some(&*name);
             context.printer.view(&ContextDetail { name, saved, is_current })?;
         }
         ContextCommand::Use(ContextName { name }) => {

@@ -10,12 +10,17 @@ use crate::{
 
 /// All contexts.
 #[derive(Debug)]
-pub struct ContextList(pub Contexts);
+pub struct ContextList {
+    /// Those that there are.
+    pub known: Contexts,
+    /// The one that is used where no flag says otherwise.
+    pub used: Option<String>,
+}
 
 impl View for ContextList {
     fn text(&self) -> String {
-        let rows = self.0.contexts.iter().map(|(name, saved)| {
-            let mark = if self.0.current.as_ref() == Some(name) { "*" } else { "" };
+        let rows = self.known.contexts.iter().map(|(name, saved)| {
+            let mark = if self.used.as_ref() == Some(name) { "*" } else { "" };
             let namespace = saved.namespace.clone().unwrap_or_default();
             [mark.to_owned(), name.clone(), saved.address.clone(), namespace, token(saved).to_owned()]
         });
@@ -23,12 +28,12 @@ impl View for ContextList {
     }
 
     fn values(&self) -> Values {
-        let current = self.0.current.as_ref();
-        Values::Many(self.0.contexts.iter().map(|(name, saved)| value(name, saved, current == Some(name))).collect())
+        let current = self.used.as_ref();
+        Values::Many(self.known.contexts.iter().map(|(name, saved)| value(name, saved, current == Some(name))).collect())
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.contexts.keys().cloned().collect()
+        self.known.contexts.keys().cloned().collect()
     }
 }
 
