@@ -29,7 +29,9 @@ impl View for ContextList {
 
     fn values(&self) -> Values {
         let current = self.used.as_ref();
-        Values::Many(self.known.contexts.iter().map(|(name, saved)| value(name, saved, current == Some(name))).collect())
+        Values::Many(
+            self.known.contexts.iter().map(|(name, saved)| value(name, saved, current == Some(name))).collect(),
+        )
     }
 
     fn names(&self) -> Vec<String> {
