@@ -165,7 +165,11 @@ pub async fn run(
     };
     let Entered { coordinator, identity } = entered.map_err(|error| AgentError::of_join(error, &config.coordinator))?;
     // Whoever takes longer to answer is waited for by the link.
-    if let Ok(Err(source)) = timeout(ASKING, coordinator.ensure_not_refused()).await {
+    let asked = tokio::select! {
+        asked = timeout(ASKING, coordinator.ensure_not_refused()) => asked,
+        () = &mut stop => return Ok(()),
+    };
+    if let Ok(Err(source)) = asked {
         return Err(AgentError::Refused { address: config.coordinator, source });
     }
     let home = Arc::new(home);
@@ -190,11 +194,12 @@ pub async fn run(
     let reports = tokio::spawn(report(ends, coordinator.clone(), Arc::clone(&held), results.clone()));
     let leave = CancellationToken::new();
     let tenure = Arc::new(Tenure::new(Boottime));
+    let incarnation = Uuid::new_v4();
     let link = Link {
         coordinator: coordinator.clone(),
         home: Arc::clone(&home),
         identity,
-        incarnation: Uuid::new_v4(),
+        incarnation,
         name: config.name,
         slots: u32::try_from(config.slots).unwrap_or(u32::MAX),
         may_end: config.may_end,
@@ -217,7 +222,7 @@ pub async fn run(
         }
         None => {
             let replicas = Arc::clone(&replicas);
-            let lives = (home.id(), link.incarnation);
+            let lives = (home.id(), incarnation);
             let tunnel = calls::serve(coordinator, lives, replicas, link.welcome.subscribe(), leave.clone());
             Some(tokio::spawn(tunnel))
         }
@@ -230,6 +235,10 @@ pub async fn run(
     };
     tokio::join!(executor.shutdown(), replicas.shutdown());
     runtime.settle().await;
+    // Whether or not the coordinator can be told: no item went down with what has ended so.
+    if let Err(error) = home.forget_life(incarnation) {
+        tracing::warn!(%error, "the next run of this worker may be taken for one after a crash");
+    }
     leave.cancel();
     let ended = match ended {
         Some(ended) => ended,

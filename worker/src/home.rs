@@ -110,6 +110,14 @@ impl Home {
         life::keep(&self.dir, &self.lock, life)
     }
 
+    /// This life ends in order, and nothing it ran is left: then nobody has to be told later that it has ended.
+    ///
+    /// # Errors
+    /// When what was kept of it cannot be removed.
+    pub fn forget_life(&self, life: Uuid) -> io::Result<()> {
+        life::forget(&self.dir, &self.lock, life)
+    }
+
     /// The worker's key; made when it is asked for the first time.
     ///
     /// # Errors

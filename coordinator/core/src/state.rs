@@ -13,7 +13,7 @@ use crate::{
     services::Placement,
     settings::Settings,
     stages::ItemState,
-    workers::{Fleet, Reunion, Suspects},
+    workers::{Fleet, Lives, Reunion, Suspects},
 };
 
 /// The ledger, and the soft state around it.
@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub fleet: Fleet,
     /// Workers that are expected back.
     pub reunion: Reunion,
+    /// Which life of a worker was in last.
+    pub lives: Lives,
     /// What likely ran on workers that fell silent.
     pub suspects: Suspects,
     /// What can be given out, and whose turn it is.
@@ -52,6 +54,7 @@ impl State {
             settings,
             fleet: Fleet::new(epoch),
             reunion: Reunion::new(missed, now.steady_ms.saturating_add(settings.reunion_ms)),
+            lives: Lives::default(),
             suspects: Suspects::default(),
             placement: Placement::of(ledger.services()),
             expiry: Expiry::of(&ledger, now),

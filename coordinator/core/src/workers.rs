@@ -3,6 +3,7 @@
 mod clientele;
 mod fleet;
 mod idle;
+mod lives;
 mod loss;
 mod ranking;
 mod reunion;
@@ -17,6 +18,7 @@ pub use self::clientele::Clientele;
 pub(crate) use self::{
     fleet::{Arrival, Fleet, Worker},
     idle::IdleSlots,
+    lives::Lives,
     reunion::Reunion,
     suspects::Suspects,
 };

@@ -103,6 +103,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
                 let (ping, before) = self.newcomers.wait(now.steady_ms, peer, hello, rival.link);
                 self.turns.extend(before.map(Turn::Replace));
                 self.turns.push(Turn::Ping(rival, ping));
+                self.look_at_newcomers(now);
                 Vec::new()
             }
             None => self.admit(now, peer, hello),
@@ -117,17 +118,28 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     fn admit(&mut self, now: Now, peer: Peer, hello: Hello) -> Vec<Notice> {
         let Peer { link, worker, incarnation } = peer;
-        let Hello { previous, name, slots, clientele, held, replicas } = hello;
+        let Hello { previous, name, slots, is_member, clientele, held, replicas } = hello;
+        // It was one when it came; what it may be given then is no more.
+        if is_member && self.core.ledger().member(worker).is_none() {
+            self.turns.push(Turn::Bar(peer));
+            return Vec::new();
+        }
         let older = self.links.of(worker);
         self.links.hello(worker, link);
-        self.turns.push(Turn::Admit(peer));
         let said = Input::Hello { worker, incarnation, previous, name, slots, clientele, held, replicas };
         let mut notices = self.step(now, said);
         if older.is_some() && !self.rules.hold(Rule::OldLinksEndUntold) {
             notices.extend(self.step(now, Input::LinkLost { worker, incarnation }));
         }
+        if !self.core.knows(worker, incarnation) {
+            self.links.end(worker, link);
+            self.turns.push(Turn::Bar(peer));
+            return notices;
+        }
+        self.turns.push(Turn::Admit(peer));
         if let Some(ping) = self.newcomers.ask_on(worker, link, now.steady_ms) {
             self.turns.push(Turn::Ping(peer, ping));
+            self.look_at_newcomers(now);
         }
         notices
     }
@@ -144,6 +156,8 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     fn due_ms(&self, newcomer: &Newcomer) -> u64 {
         match self.rival(newcomer.peer) {
             None => 0,
+            // From now on it can answer: that has to be noted.
+            Some(_) if newcomer.is_put_off && !self.law.keeps_welcome(newcomer.asked) => 0,
             Some(_) if self.rules.hold(Rule::SilenceEnds) => newcomer.due_ms,
             Some(_) => u64::MAX,
         }
@@ -188,7 +202,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
     /// The life that is there lives, if it was asked just that: then whoever waits for its place has to go.
     fn pong(&mut self, peer: Peer, ping: u64) -> Option<Input> {
         let Peer { link, worker, incarnation } = peer;
-        let asked = self.newcomers.of(worker).filter(|newcomer| (newcomer.asked, newcomer.ping) == (link, ping))?;
+        let asked = self.newcomers.of(worker).filter(|newcomer| newcomer.is_answered_by(link, ping))?;
         let (as_of_ms, refused) = (asked.asked_ms, asked.peer);
         if self.rules.hold(Rule::AnswersCount) {
             self.newcomers.take(worker);
@@ -285,7 +299,13 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     /// The time without the driver's own absences.
     fn here(&mut self, now: Now) -> Now {
-        self.presence.here(now, !self.links.is_empty())
+        let now = self.presence.here(now, !self.links.is_empty());
+        self.look_at_newcomers(now);
+        now
+    }
+
+    fn look_at_newcomers(&mut self, now: Now) {
+        self.newcomers.put_off(now.steady_ms, |link| self.law.keeps_welcome(link));
     }
 
     fn step(&mut self, now: Now, input: Input) -> Vec<Notice> {

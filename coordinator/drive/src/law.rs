@@ -176,6 +176,13 @@ impl<P: Page + Clone, X> Law<P, X> {
         self.on_its_way.is_none() && self.records.is_empty() && self.waiting.is_empty()
     }
 
+    /// Whether the welcome on this link has not left.
+    pub fn keeps_welcome(&self, link: LinkId) -> bool {
+        let on_its_way = self.on_its_way.iter().flat_map(|on_its_way| &on_its_way.waiting.orders);
+        let mut orders = on_its_way.chain(&self.waiting.orders);
+        orders.any(|(own, order)| *own == link && matches!(order, Order::Welcome { .. }))
+    }
+
     /// A batch of whole outboxes, as many as go on a page; at least one.
     fn fill(&mut self) -> P {
         let mut page = self.blank.clone();

@@ -9,6 +9,8 @@ pub enum Turn {
     Admit(Peer),
     /// Another life of its worker is there, and has answered: this link has to end.
     Refuse(Peer),
+    /// Its worker is no member of the cluster any more: this link has to end.
+    Bar(Peer),
     /// A newer link waits in the place of this one, which has to end.
     Replace(Peer),
     /// The worker is to be asked on this link whether it lives: it says [`Word::Pong`](crate::Word::Pong) with this number.

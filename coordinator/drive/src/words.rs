@@ -24,6 +24,8 @@ pub struct Hello {
     pub name: String,
     /// Attempts it runs at once; at least 1.
     pub slots: u32,
+    /// It has come in as a member of the cluster.
+    pub is_member: bool,
     /// Whose work it may be given: what is known of it, not what it says.
     pub clientele: Clientele,
     /// Attempts it holds.

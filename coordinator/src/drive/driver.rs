@@ -213,6 +213,7 @@ impl Driver {
             match turn {
                 Turn::Admit(peer) => sessions.admit(peer),
                 Turn::Refuse(peer) => sessions.refuse(peer),
+                Turn::Bar(peer) => sessions.end(peer, Ending::Revoked),
                 Turn::Replace(peer) => sessions.end(peer, Ending::Replaced),
                 Turn::Ping(peer, number) => sessions.urge(peer, Urgent::Ping(number)),
                 Turn::Answer(peer, number) => sessions.urge(peer, Urgent::Answer(number)),

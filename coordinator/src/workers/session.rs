@@ -63,7 +63,8 @@ impl Agents {
         let about = About { name: shown(&hello.name), runtime: shown(&hello.runtime), version: shown(&hello.version) };
         let worker = peer.worker;
         let clientele = self.driver.peek(move |core| core.ledger().clientele(worker)).await?;
-        let hello = said(hello, clientele.clone())?;
+        let is_member = matches!(caller.principal, Principal::Member(_));
+        let hello = said(hello, is_member, clientele.clone())?;
         let name = hello.name.clone();
         let (session, proof, orders, urgent) = Session::new(peer.worker, about);
         self.driver.hello(peer, hello, session).await?;
@@ -199,7 +200,7 @@ fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], Error> {
     bytes.try_into().map_err(|_| Error::invalid(format!("{field} is not 16 bytes")))
 }
 
-fn said(hello: v1::Hello, clientele: Clientele) -> Result<Hello, Error> {
+fn said(hello: v1::Hello, is_member: bool, clientele: Clientele) -> Result<Hello, Error> {
     if !(1..=limits::SLOTS).contains(&hello.slots) {
         return Err(Error::invalid(format!("a worker has 1 to {} slots", limits::SLOTS)));
     }
@@ -220,6 +221,7 @@ fn said(hello: v1::Hello, clientele: Clientele) -> Result<Hello, Error> {
         previous,
         name: shown(&hello.name),
         slots: hello.slots,
+        is_member,
         clientele,
         held,
         replicas: hello.replicas.into_iter().filter_map(replica_status).collect(),

@@ -75,6 +75,8 @@ impl Tunnels {
         let before = self.lock().insert(worker, Arc::clone(&tunnel));
         if let Some(before) = before {
             before.close("the worker has connected anew");
+            // A worker that lives reads this, and opens another.
+            before.hang_up(Status::aborted(Ending::Replaced.to_string()));
         }
         tunnel
     }

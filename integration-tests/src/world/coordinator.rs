@@ -22,10 +22,27 @@ pub struct Coordinator {
     pub askers: BTreeMap<RequestId, (usize, Wish)>,
     /// The links of workers that were admitted last.
     pub(super) speaks: BTreeMap<WorkerId, LinkId>,
-    /// The last ping of each worker, and its link.
-    pub(super) pinged: BTreeMap<WorkerId, (LinkId, u64)>,
+    /// What each worker was asked last.
+    pub(super) pinged: BTreeMap<WorkerId, Pinged>,
     /// When it is to be told the time, as far as that is planned.
     pub(super) tick_ms: Option<u64>,
+}
+
+/// What a worker was asked while others wait for its place.
+#[derive(Debug)]
+pub(super) struct Pinged {
+    pub(super) link: LinkId,
+    /// The first of the pings there since somebody waits.
+    pub(super) first: u64,
+    /// Whoever waited has made room for the next, for whom it is asked once more.
+    pub(super) goes_on: bool,
+}
+
+impl Pinged {
+    /// Whether that is an answer.
+    pub(super) fn is(&self, link: LinkId, ping: u64) -> bool {
+        self.link == link && ping >= self.first
+    }
 }
 
 /// What a client saw of a job, on its way to it.

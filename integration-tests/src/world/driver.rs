@@ -153,6 +153,7 @@ impl World {
         }
         let effects = coordinator.drive.kept();
         self.carry_out(effects)?;
+        self.plan_tick();
         self.goes_on()
     }
 

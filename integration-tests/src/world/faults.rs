@@ -136,7 +136,10 @@ impl World {
             self.coverage.saw("a worker goodbye");
             let goodbye = Packet::Data(Say::Goodbye);
             self.send_up(link, goodbye);
+        } else if worker.was_welcome.is_some() {
+            self.coverage.saw("a worker that left without its goodbye");
         }
+        self.workers[number].leaves();
         self.worker_dies(number, true);
     }
 

@@ -1,9 +1,11 @@
 //! What happens on links: messages arrive, ends close, and the drive decides which link speaks for a worker.
 
+use longshore_core::WorkerId;
 use longshore_drive::{Beat, Heard, Hello, LinkId as Number, Peer, Turn, Word};
 
 use super::{
     agenda::Event,
+    coordinator::Pinged,
     net::{LinkId, Packet, Say, Tell},
     oracle::{Check, demand},
     script,
@@ -77,11 +79,13 @@ impl World {
         if let Say::Hello { previous, held, replicas } = say {
             let slots = u32::try_from(self.workers[number].slots).unwrap_or(1);
             let clientele = script::clientele(self.seed, &self.profile, number as u64, link.life);
+            let is_member = coordinator.core().ledger().member(worker).is_some();
             let name = format!("worker-{number}");
-            return self.hears_hello(peer, Hello { previous, name, slots, clientele, held, replicas });
+            return self.hears_hello(peer, Hello { previous, name, slots, is_member, clientele, held, replicas });
         }
         let older = coordinator.drive.links().of(worker).is_some_and(|newest| newest.0 != id);
-        let answers = matches!(say, Say::Pong(ping) if coordinator.pinged.get(&worker) == Some(&(id, ping)));
+        let answers =
+            matches!(say, Say::Pong(ping) if coordinator.pinged.get(&worker).is_some_and(|it| it.is(id, ping)));
         let heard = self.feed(|drive, now| Some(drive.word(now, peer, word(say)).0))?;
         if answers && heard == Some(Heard::Told) {
             self.nobody_waits_for(worker)?;
@@ -115,7 +119,7 @@ impl World {
     }
 
     /// The life that is there has answered.
-    fn nobody_waits_for(&self, worker: longshore_core::WorkerId) -> Check {
+    fn nobody_waits_for(&self, worker: WorkerId) -> Check {
         let waits = self.coordinator.iter().flat_map(|it| it.drive.newcomers()).any(|(peer, _)| peer.worker == worker);
         demand!(!waits, "somebody waits for the place of {worker}, which has answered");
         Ok(())
@@ -135,11 +139,18 @@ impl World {
                 self.urges(peer.link.0, Tell::Taken);
                 self.coordinator_closes(peer.link.0)
             }
-            Turn::Replace(peer) => self.coordinator_closes(peer.link.0),
-            Turn::Ping(peer, ping) => {
-                if let Some(coordinator) = &mut self.coordinator {
-                    coordinator.pinged.insert(peer.worker, (peer.link.0, ping));
+            Turn::Bar(peer) => {
+                self.coverage.saw("a link of who is no member any more closed");
+                self.coordinator_closes(peer.link.0)
+            }
+            Turn::Replace(peer) => {
+                if let Some(pinged) = self.pinged(peer.worker) {
+                    pinged.goes_on = true;
                 }
+                self.coordinator_closes(peer.link.0)
+            }
+            Turn::Ping(peer, ping) => {
+                self.notes_ping(peer, ping);
                 self.urges(peer.link.0, Tell::Ping(ping));
                 Ok(())
             }
@@ -148,6 +159,21 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// Whoever waits in the place of another waits for the answer to the first ping, too.
+    fn notes_ping(&mut self, peer: Peer, ping: u64) {
+        let link = peer.link.0;
+        let before = self.pinged(peer.worker).filter(|it| it.link == link);
+        if before.is_some_and(|before| std::mem::take(&mut before.goes_on)) {
+            self.coverage.saw("a newcomer in the place of another");
+        } else if let Some(coordinator) = &mut self.coordinator {
+            coordinator.pinged.insert(peer.worker, Pinged { link, first: ping, goes_on: false });
+        }
+    }
+
+    fn pinged(&mut self, worker: WorkerId) -> Option<&mut Pinged> {
+        self.coordinator.as_mut()?.pinged.get_mut(&worker)
     }
 
     /// Says something behind the welcome, or instead of it.

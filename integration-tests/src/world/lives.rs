@@ -9,14 +9,16 @@ use super::{
     worker,
 };
 
-/// Copies in one world.
+/// Copies in one world; in some a whole swarm.
 const COPIES: usize = 2;
+const SWARM: usize = 6;
 
 impl World {
     /// A worker's directory is copied, with all that is in it, and a process started in the copy.
     pub(super) fn worker_is_copied(&mut self, number: usize) {
         let copies = self.workers.iter().filter(|worker| worker.is_copy).count();
-        if copies >= COPIES {
+        let most = if self.seed.is_multiple_of(3) { SWARM } else { COPIES };
+        if copies >= most {
             return;
         }
         self.coverage.saw("a copy of a worker");
@@ -44,6 +46,10 @@ impl World {
         for blamed in self.oracle.take_blamed() {
             let lives = self.process_of(blamed).is_some();
             demand!(!lives, "items are suspected of having taken down {blamed}, which lives");
+            let mut lives = self.workers.iter().enumerate();
+            let left =
+                lives.any(|(number, it)| it.left.iter().any(|life| worker::incarnation(number, *life) == blamed));
+            demand!(!left, "items are suspected of having taken down {blamed}, which ended in order");
         }
         for silent in self.oracle.take_silent() {
             let kept = self.process_of(silent).is_some_and(|worker| worker.is_kept(self.now_ms));

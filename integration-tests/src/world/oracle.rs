@@ -34,6 +34,7 @@ impl Oracle {
         self.live = kept.clone();
         self.holders.clear();
         self.workers.clear();
+        self.last.clear();
         self.suspects.clear();
         self.told.clear();
         self.placed.clear();

@@ -65,6 +65,10 @@ pub struct Worker {
     pub results: BTreeMap<AttemptId, Finished>,
     /// Replicas it keeps.
     pub replicas: BTreeMap<ReplicaKey, ReplicaPhase>,
+    /// They have changed since its last hello.
+    pub news: bool,
+    /// Lives of it that ended in order.
+    pub left: BTreeSet<u64>,
     /// Attempts it was ever given.
     pub(super) given: BTreeSet<AttemptId>,
 }
@@ -109,6 +113,8 @@ impl Worker {
             running: BTreeMap::new(),
             results: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            news: false,
+            left: BTreeSet::new(),
             given: BTreeSet::new(),
         }
     }
@@ -122,6 +128,7 @@ impl Worker {
     /// What it says first: what it has, and what it claims beside that. `number` is its own.
     pub fn hello(&mut self, number: usize, now_ms: u64, claims: Vec<Held>) -> Say {
         self.tenure.says_hello(Duration::from_millis(now_ms));
+        self.news = false;
         let truth = self.has().into_iter().map(|(id, item)| Held { id, item });
         let held = truth.chain(claims).collect();
         let previous = self.previous.map(|life| incarnation(number, life));
@@ -156,6 +163,14 @@ impl Worker {
     pub fn has(&self) -> Vec<(AttemptId, ItemKey)> {
         let waiting = self.queue.iter().chain(self.running.values()).map(|it| (it.id, it.item));
         waiting.chain(self.results.values().map(|it| (it.id, it.item))).collect()
+    }
+
+    /// Its process ends in order, with all it runs: nobody is told later that it has ended.
+    pub(super) fn leaves(&mut self) {
+        if self.was_welcome.take().is_some() {
+            self.previous = None;
+        }
+        self.left.insert(self.life);
     }
 
     /// It forgets and ends all it has.

@@ -164,8 +164,10 @@ impl World {
                 worker.was_welcome = Some(worker.life);
                 worker.tenure.welcomed(lease);
                 self.say_results(number);
-                let statuses = self.workers[number].statuses();
-                self.tell(number, Say::Replicas(statuses));
+                if self.workers[number].news {
+                    self.coverage.saw("a replica that changed between hello and welcome");
+                    self.says_replicas(number);
+                }
             }
             Order::Assign { attempts, .. } => {
                 for attempt in &attempts {
@@ -228,7 +230,14 @@ impl World {
             let at_ms = self.now_ms + self.dice.between(1, 500);
             self.agenda.plan(at_ms, Event::ReplicaTurns(number, life, key));
         }
-        let statuses = self.workers[number].statuses();
+        self.says_replicas(number);
+    }
+
+    /// Says how its replicas are, as after every change.
+    fn says_replicas(&mut self, number: usize) {
+        let worker = &mut self.workers[number];
+        worker.news = true;
+        let statuses = worker.statuses();
         self.tell(number, Say::Replicas(statuses));
     }
 
@@ -251,8 +260,7 @@ impl World {
             let again = Event::ReplicaTurns(number, life, key.clone());
             self.agenda.plan(at_ms, again);
         }
-        let statuses = self.workers[number].statuses();
-        self.tell(number, Say::Replicas(statuses));
+        self.says_replicas(number);
         Ok(())
     }
 

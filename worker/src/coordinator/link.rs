@@ -38,8 +38,11 @@ use crate::{
 /// First and longest pause before another try to connect.
 pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// How long the coordinator may take to answer a hello, and to take in a goodbye.
+/// How long the coordinator may take to answer a hello.
 const MANNERS: Duration = Duration::from_secs(10);
+
+/// How long it may take to take in a goodbye: somebody waits for us to end, and our lease runs out without it too.
+const PARTING: Duration = Duration::from_secs(3);
 
 /// Results told in one message, and the bytes that may add up to before the message goes.
 const RESULTS: usize = 256;
@@ -229,6 +232,8 @@ impl Link {
         let (up, said) = Up::new();
         let heard = self.coordinator.heard();
         self.tenure.says_hello();
+        // Before the hello is put together: what becomes of a replica until the welcome is said after it.
+        let replicas = self.orders.replicas.changes();
         up.say(from_worker::Message::Hello(self.hello())).await?;
         let mut down = self.coordinator.agent().link(said).await?.into_inner();
         let welcome = match down.message().await?.and_then(|first| first.message) {
@@ -252,7 +257,7 @@ impl Link {
             tracing::warn!(reason = causes::in_a_line(&error), "what the cluster trusts is not kept");
         }
         self.welcome.send_modify(|times| *times += 1);
-        Ok(Session { up, down, pace: Pace::of(&welcome, heard) })
+        Ok(Session { up, down, pace: Pace::of(&welcome, heard), replicas })
     }
 
     /// Carries orders in and results out. `Ok` when it is time to leave.
@@ -262,11 +267,11 @@ impl Link {
         results: &mut mpsc::UnboundedReceiver<v1::Result>,
         leave: &CancellationToken,
     ) -> Result<(), Lost> {
-        let Session { up, mut down, pace } = session;
+        let Session { up, mut down, pace, replicas } = session;
         // None of these waits for another: a link that takes nothing is still heard, and one that brings nothing still ends.
         let ended = tokio::select! {
             lost = self.listen(&up, &mut down) => Err(lost),
-            said = self.speak(&up, results) => said.map_err(Lost::from),
+            said = self.speak(&up, results, replicas) => said.map_err(Lost::from),
             ago = pace.keep(&up, &self.tenure) => Err(Lost::Silent(ago)),
             () = leave.cancelled() => Ok(()),
         };
@@ -325,8 +330,12 @@ impl Link {
     }
 
     /// Says what there is to say. `Ok` when there will be nothing any more.
-    async fn speak(&self, up: &Up, results: &mut mpsc::UnboundedReceiver<v1::Result>) -> Result<(), Status> {
-        let mut replicas = self.orders.replicas.changes();
+    async fn speak(
+        &self,
+        up: &Up,
+        results: &mut mpsc::UnboundedReceiver<v1::Result>,
+        mut replicas: watch::Receiver<u64>,
+    ) -> Result<(), Status> {
         let mut batch = Vec::with_capacity(RESULTS);
         let mut told: Option<Instant> = None;
         tell(up, self.orders.held.unsettled()).await?;
@@ -381,5 +390,5 @@ async fn say_goodbye(up: Up, mut down: Streaming<ToWorker>) -> Result<(), Status
         while let Ok(Some(_)) = down.message().await {}
         Ok(())
     };
-    timeout(MANNERS, parting).await.unwrap_or(Ok(()))
+    timeout(PARTING, parting).await.unwrap_or(Ok(()))
 }

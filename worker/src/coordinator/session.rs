@@ -10,7 +10,7 @@ use futures_util::Stream;
 use longshore_proto::v1::{self, FromWorker, ToWorker, from_worker};
 use longshore_way::Heard;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
 };
 use tonic::{Status, Streaming};
@@ -82,6 +82,8 @@ pub(super) struct Session {
     pub up: Up,
     pub down: Streaming<ToWorker>,
     pub pace: Pace,
+    /// Changes whenever a report of a replica does that the hello may not have said.
+    pub replicas: watch::Receiver<u64>,
 }
 
 /// How often it is said that we live, and how long nothing may come.

@@ -35,6 +35,11 @@ pub(super) fn keep(dir: &Path, lock: &File, life: Uuid) -> io::Result<()> {
     fs::rename(dir.join(ASIDE), dir.join(FILE))
 }
 
+/// Forgets this life; what is kept of another stays. Nothing is synced: see [`keep`].
+pub(super) fn forget(dir: &Path, lock: &File, life: Uuid) -> io::Result<()> {
+    if ended(dir, lock) == Some(life) { fs::remove_file(dir.join(FILE)) } else { Ok(()) }
+}
+
 fn place(lock: &File) -> io::Result<String> {
     let (boot, dir) = (fs::read_to_string(BOOT)?, lock.metadata()?);
     Ok(format!("{} {} {}\n", boot.trim(), dir.dev(), dir.ino()))
@@ -62,6 +67,23 @@ mod tests {
         home.keep_life(second).unwrap();
         drop(home);
         assert_eq!(Home::open(base.path()).unwrap().previous(), Some(second));
+    }
+
+    #[test]
+    fn a_life_that_ended_in_order_is_forgotten_but_not_an_earlier_one_that_did_not() {
+        let base = tempfile::tempdir().unwrap();
+        let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+        let home = Home::open(base.path()).unwrap();
+        home.forget_life(first).unwrap();
+        home.keep_life(first).unwrap();
+        home.forget_life(second).unwrap();
+        drop(home);
+        let home = Home::open(base.path()).unwrap();
+        assert_eq!(home.previous(), Some(first));
+        home.keep_life(second).unwrap();
+        home.forget_life(second).unwrap();
+        drop(home);
+        assert_eq!(Home::open(base.path()).unwrap().previous(), None);
     }
 
     #[test]

@@ -39,8 +39,18 @@ pub(crate) fn reconcile(state: &mut State, worker: WorkerId, held: &[Held], out:
             stop.push(held.id);
         }
     }
-    if !stop.is_empty() {
-        out.orders.push(Order::Stop { worker, ids: stop });
+    tell_to_stop(worker, stop, out);
+}
+
+/// Adopts nothing: another life of the worker was in since it was given out, and has ended under this one what it found.
+/// What becomes of that is nobody's fault, so nothing of it is to be heard.
+pub(crate) fn stop_all(worker: WorkerId, held: &[Held], out: &mut Outbox) {
+    tell_to_stop(worker, held.iter().map(|held| held.id).collect(), out);
+}
+
+fn tell_to_stop(worker: WorkerId, ids: Vec<AttemptId>, out: &mut Outbox) {
+    if !ids.is_empty() {
+        out.orders.push(Order::Stop { worker, ids });
     }
 }
 

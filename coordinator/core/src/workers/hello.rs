@@ -5,7 +5,10 @@ use super::{
     loss::{Loss, lose},
 };
 use crate::{
-    attempts::{blame::suspect_later, reconcile::reconcile},
+    attempts::{
+        blame::suspect_later,
+        reconcile::{reconcile, stop_all},
+    },
     ids::Now,
     input::{Held, ReplicaStatus},
     members::MemberRecord,
@@ -42,7 +45,11 @@ pub(crate) fn hello(
     state.reunion.came(worker);
     state.fleet.join(arrival, now.steady_ms);
     out.orders.push(Order::Welcome { worker, incarnation });
-    reconcile(state, worker, held, out);
+    if state.lives.came(worker, incarnation) {
+        stop_all(worker, held, out);
+    } else {
+        reconcile(state, worker, held, out);
+    }
     state.placement.tell_anew(worker);
     let barred = state.placement.bar(worker, state.fleet.clientele(worker));
     out.notices.extend(barred.into_iter().map(Notice::Service));

@@ -146,6 +146,24 @@ fn work_goes_on_after_a_lease_was_lost_unless_it_runs_elsewhere() {
 }
 
 #[test]
+fn a_life_that_comes_back_after_another_goes_on_with_nothing_and_blames_nobody() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let attempt = only(&it.submit(1, spec(&[map()]), 1));
+    it.takes_over(1, 9, 1);
+    it.step(Input::Goodbye { worker: worker_id(1), incarnation: life(9) });
+    let out = it.hello(1, 1, 1, &[attempt], &[]);
+    assert_eq!(stopped(&out), [attempt.id]);
+    let again = only(&out);
+    assert!(again.item == attempt.item && again.id != attempt.id);
+    it.fails(1, &attempt, longshore_core::Blame::Slot);
+    let out = it.hello(1, 1, 1, &[again], &[]);
+    assert!(stopped(&out).is_empty(), "it is the same life");
+    it.succeeds(1, &again, 0);
+    assert_eq!((it.state(1), again.attempt), (JobState::Succeeded, 1));
+}
+
+#[test]
 fn only_what_was_likely_running_is_suspect() {
     let mut it = Stage::new();
     it.join(1, 1);

@@ -65,6 +65,7 @@ fn hello() -> Hello {
         previous: None,
         name: "one".to_owned(),
         slots: 1,
+        is_member: false,
         clientele: Clientele::Everybody,
         held: Vec::new(),
         replicas: Vec::new(),
@@ -191,3 +192,4 @@ fn a_reply_leaves_when_what_it_speaks_of_is_durable() {
 }
 
 mod lives;
+mod newcomers;

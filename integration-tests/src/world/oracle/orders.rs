@@ -44,6 +44,14 @@ impl Oracle {
             heard_ms: seen.now.steady_ms,
         };
         self.workers.insert(*worker, known);
+        if self.last.insert(*worker, *incarnation).is_some_and(|last| last != *incarnation) {
+            // What the other life has ended under it is nobody's fault.
+            if held.iter().any(|held| self.given.contains_key(&held.id)) {
+                coverage.saw("a life back after another");
+            }
+            stops.extend(held.iter().map(|held| (*worker, held.id)));
+            return Ok(stops);
+        }
         let has: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
         self.holders.retain(|_, (id, holder)| *holder != *worker || has.contains(id));
         let believed: BTreeSet<AttemptId> = self.held_by(*worker).into_iter().map(|(id, _)| id).collect();

@@ -47,6 +47,8 @@ pub struct Oracle {
     /// The one attempt of an item that may commit, and who has it.
     pub(super) holders: BTreeMap<ItemKey, (AttemptId, WorkerId)>,
     pub(super) workers: BTreeMap<WorkerId, Known>,
+    /// The life of each worker that said hello last.
+    pub(super) last: BTreeMap<WorkerId, Incarnation>,
     /// What likely ran on workers that fell silent, with the life they had.
     pub(super) suspects: BTreeMap<WorkerId, (Incarnation, Vec<ItemKey>)>,
     /// Lives that the last step blamed items for, and those whose leases it found to be over.
@@ -81,6 +83,7 @@ impl Oracle {
             given: BTreeMap::new(),
             holders: BTreeMap::new(),
             workers: BTreeMap::new(),
+            last: BTreeMap::new(),
             suspects: BTreeMap::new(),
             blamed: Vec::new(),
             silent: Vec::new(),

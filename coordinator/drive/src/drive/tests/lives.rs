@@ -5,20 +5,21 @@ use crate::{ANSWER_MS, presence::LOOK_MS};
 
 const COPY: Incarnation = Incarnation([2; 16]);
 
-fn copy(link: u64) -> Peer {
+pub(super) fn copy(link: u64) -> Peer {
     Peer { incarnation: COPY, ..peer(link) }
 }
 
 /// The first life is there, on link 1, and a copy of it says hello on link 2; answers the ping.
-fn met(drive: &mut TestDrive) -> u64 {
+pub(super) fn met(drive: &mut TestDrive) -> u64 {
     drive.hello(at(1), peer(1), hello());
     assert_eq!(drive.turns(), [Turn::Admit(peer(1))]);
+    settle(drive);
     drive.hello(at(10), copy(2), hello());
     assert_eq!((drive.core().life(WORKER), drive.links().of(WORKER)), (Some(LIFE), Some(LinkId(1))));
     pinged(drive)
 }
 
-fn pinged(drive: &mut TestDrive) -> u64 {
+pub(super) fn pinged(drive: &mut TestDrive) -> u64 {
     match drive.turns()[..] {
         [.., Turn::Ping(_, ping)] => ping,
         ref other => panic!("nobody is asked: {other:?}"),
@@ -26,7 +27,7 @@ fn pinged(drive: &mut TestDrive) -> u64 {
 }
 
 /// Whether that is the link that speaks, some moments later.
-fn is_admitted(drive: &mut TestDrive, now_ms: u64, peer: Peer) -> bool {
+pub(super) fn is_admitted(drive: &mut TestDrive, now_ms: u64, peer: Peer) -> bool {
     passes(drive, now_ms);
     let admitted = drive.turns().contains(&Turn::Admit(peer));
     assert_eq!(admitted, drive.links().speaks(WORKER, peer.link));
