@@ -54,6 +54,14 @@ pub const QUERIES: usize = 256;
 /// socket. Never more than half of the descriptors this process may have, all together.
 pub const CONNECTIONS: usize = 4_096;
 
+/// Of those, what one token or one member may have, and never more than a quarter of what there may be: an asker behind a
+/// gateway has one for each question under way, and nobody takes them all.
+pub const CONNECTIONS_OF_ONE: usize = QUERIES;
+
+/// How long a connection may take to end after somebody who was known on it is known no more: what is under way says why, and
+/// whatever is not taken until then is dropped.
+pub const LEAVING: Duration = Duration::from_secs(1);
+
 /// Connections through which descriptors are handed over at once: each has a thread.
 pub const DOOR_CONNECTIONS: usize = 64;
 

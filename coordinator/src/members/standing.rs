@@ -1,6 +1,12 @@
 //! How long somebody is known: whatever they have opened ends with it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tokio::{sync::watch, time::sleep};
 
@@ -9,27 +15,31 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// For whoever lets somebody in: until when they are known. Dropped, they are known no more.
 #[derive(Debug)]
-pub struct Term(watch::Sender<u64>);
+pub struct Term {
+    end_ms: watch::Sender<u64>,
+    /// Connections on which they are known.
+    seats: Arc<AtomicUsize>,
+}
 
 impl Term {
     /// Until then, unix milliseconds; 0 means for ever.
     pub fn until(end_ms: u64) -> Self {
-        Self(watch::Sender::new(end(end_ms)))
+        Self { end_ms: watch::Sender::new(end(end_ms)), seats: Arc::default() }
     }
 
     /// From now on until then, unix milliseconds; 0 means for ever.
     pub fn set(&self, end_ms: u64) {
-        self.0.send_replace(end(end_ms));
+        self.end_ms.send_replace(end(end_ms));
     }
 
     /// They are known no more.
     pub fn end(&self) {
-        self.0.send_replace(0);
+        self.end_ms.send_replace(0);
     }
 
     /// What they are let in on.
     pub fn standing(&self) -> Standing {
-        Standing(self.0.subscribe())
+        Standing { end_ms: self.end_ms.subscribe(), seats: Arc::clone(&self.seats) }
     }
 }
 
@@ -39,19 +49,49 @@ fn end(end_ms: u64) -> u64 {
 
 /// How long whoever has made a request is known. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Standing(watch::Receiver<u64>);
+pub struct Standing {
+    end_ms: watch::Receiver<u64>,
+    seats: Arc<AtomicUsize>,
+}
+
+/// A connection that is counted as theirs, until this is dropped.
+#[derive(Debug)]
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Standing {
+    /// Whether they are known still.
+    pub fn stands(&self) -> bool {
+        *self.end_ms.borrow() > now_ms() && self.end_ms.has_changed().is_ok()
+    }
+
+    /// Whether both are of the same token or member.
+    pub fn is_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.seats, &other.seats)
+    }
+
+    /// Counts another connection as theirs; `None` if there are so many already.
+    pub fn seat(&self, most: usize) -> Option<Seat> {
+        let more = |taken| (taken < most).then_some(taken + 1);
+        self.seats.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Seat(Arc::clone(&self.seats)))
+    }
+
     /// Until they are known no more.
     pub async fn ended(mut self) {
         loop {
-            let left_ms = self.0.borrow_and_update().saturating_sub(now_ms());
+            let left_ms = self.end_ms.borrow_and_update().saturating_sub(now_ms());
             if left_ms == 0 {
                 return;
             }
             tokio::select! {
                 () = sleep(Duration::from_millis(left_ms).min(LOOK)) => {}
-                changed = self.0.changed() => if changed.is_err() {
+                changed = self.end_ms.changed() => if changed.is_err() {
                     return;
                 },
             }

@@ -127,6 +127,11 @@ pub async fn serve<L: Listener>(
             serving.as_mut().graceful_shutdown();
             timeout(limits::HEADER_TIME, serving).await.unwrap_or(Ok(()))
         }
+        // Nor does whoever is known no more, also where they take nothing of what is said to them.
+        () = known.is_over() => {
+            serving.as_mut().graceful_shutdown();
+            timeout(limits::LEAVING, serving).await.unwrap_or(Ok(()))
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(error, "a connection has ended early");
@@ -150,3 +155,6 @@ fn with_peer(request: Request<Incoming>, peer: &Peer) -> Request<Body> {
     request.extensions_mut().insert(peer.clone());
     request
 }
+
+#[cfg(test)]
+mod tests;

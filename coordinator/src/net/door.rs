@@ -35,6 +35,7 @@ use crate::{
     error::{Error, Refused},
     kept::rooms::{Rooms, WeakRooms},
     limits,
+    members::standing::Standing,
     net::codes,
     room::DiskRoom,
 };
@@ -49,7 +50,7 @@ const TICKET_BYTES: usize = 16;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a connection through the door may do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Rights {
     /// Hand in.
     pub put: bool,
@@ -59,9 +60,15 @@ pub struct Rights {
     pub of_worker: bool,
     /// Whose blobs it is about.
     pub namespace: Namespace,
+    /// As long as this stands; `None` means always.
+    pub standing: Option<Standing>,
 }
 
 impl Rights {
+    fn stand(&self) -> bool {
+        self.standing.as_ref().is_none_or(Standing::stands)
+    }
+
     /// Of a process of the coordinator's own user that has shown no ticket: about what nobody has to name.
     fn own() -> Self {
         Self { put: true, get: true, ..Self::default() }
@@ -246,6 +253,7 @@ impl DoorSession {
     ) -> Result<(DoorAnswer, Option<File>), Error> {
         let done = DoorAnswer::default();
         match ask.ask {
+            Some(_) if !rights.stand() => Err(no_ticket()),
             Some(Ask::Put(_) | Ask::Adopt(_)) if !rights.put => Err(no_ticket()),
             Some(Ask::Get(_)) if !rights.get => Err(no_ticket()),
             Some(Ask::Put(start)) => self.put(blobs, &start, file, rights).map(|()| (done, None)),
@@ -341,6 +349,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::members::standing::Term;
 
     struct World {
         dir: tempfile::TempDir,
@@ -535,12 +544,28 @@ mod tests {
         let put = || Ask::Put(BlobStart { digest: digest.clone(), size: content.len() as u64 });
         let vision = Namespace::named("vision");
         let ticket = || {
-            let rights = Rights { put: true, get: true, of_worker: false, namespace: vision.clone() };
+            let rights = Rights { put: true, get: true, namespace: vision.clone(), ..Rights::default() };
             Ask::Enter(world.door.ticket(rights).unwrap())
         };
         assert_eq!(world.ask_as_stranger([ticket(), get()]), [0, Code::NotFound as u32]);
         assert_eq!(world.ask_as_stranger([ticket(), put(), get()]), [0, 0, 0]);
         assert!(world.rooms.of(&vision).contains(&blake3::hash(&content)));
+    }
+
+    #[test]
+    fn who_is_known_no_more_is_handed_nothing_with_the_ticket_they_had() {
+        let world = world();
+        let content = [7; 100_000];
+        assert_eq!(world.put(&content, &content), 0);
+        let term = Term::until(0);
+        let rights = Rights { get: true, standing: Some(term.standing()), ..Rights::default() };
+        let guest = |rights: &Rights| {
+            let ask = DoorAsk { ask: Some(Ask::Get(bytes_of(&blake3::hash(&content)))), ..DoorAsk::default() };
+            world.door.session.answer(&*world.blobs, ask, None, rights, false).map(|_| ())
+        };
+        guest(&rights).unwrap();
+        term.end();
+        assert!(guest(&rights).is_err());
     }
 
     #[test]

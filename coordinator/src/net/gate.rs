@@ -9,6 +9,7 @@
 
 mod denied;
 mod ending;
+mod guests;
 mod known;
 mod origin;
 mod peer;
@@ -34,7 +35,7 @@ use tonic::Status;
 use tower::{Layer, Service};
 
 use self::{
-    ending::{Last, while_standing},
+    ending::{Last, heard_while, while_standing},
     known::{Known, persons},
     refused::{Refused, answer},
 };
@@ -138,6 +139,9 @@ impl Gate {
                 Via::Port | Via::Tls(_) => Refused::NoToken,
             });
         };
+        if known.standing.as_ref().is_some_and(|standing| !peer.is_of(standing)) {
+            return Err(Refused::TooManyConnections);
+        }
         peer.is_known_now();
         let caller = known.calls(named(request.headers())?, peer.origin())?;
         match decide(Some(caller.role), method, path) {
@@ -211,9 +215,13 @@ where
                     request.extensions_mut().insert(caller.clone());
                 }
                 let row = rights::row(request.method().as_str(), request.uri().path());
-                let answering = self.inner.call(request);
-                let (Some(standing), Some(caller)) = (standing, caller) else { return Either::Left(answering) };
-                let answering = while_standing(answering, standing, last(is_member, is_grpc));
+                let (Some(standing), Some(caller)) = (standing, caller) else {
+                    return Either::Left(self.inner.call(request));
+                };
+                let last = last(is_member, is_grpc);
+                request.extensions_mut().insert(standing.clone());
+                let request = request.map(|body| heard_while(body, standing.clone(), last.clone()));
+                let answering = while_standing(self.inner.call(request), standing, last);
                 let audit = self.gate.audit.clone();
                 Either::Right(Box::pin(async move {
                     let answer = answering.await?;

@@ -185,6 +185,7 @@ where
             () = stopping.cancelled() => break,
             accepted = listener.accept(), if connections.len() < most => match accepted {
                 Ok((arrived, peer)) => {
+                    let peer = peer.among(most);
                     let handle = connections.spawn(connection::serve::<L>(arrived, peer.clone(), make.clone()));
                     arrivals.note(peer, handle);
                     if connections.len() == most {

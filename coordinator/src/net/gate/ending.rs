@@ -1,4 +1,5 @@
-//! Whatever somebody has opened ends when they are known no more: requests under way, and streams.
+//! Whatever somebody has opened ends when they are known no more: requests under way, and streams. What their end of the
+//! connection does not take is not asked for either, and ends with the connection.
 
 use std::{
     convert::Infallible,
@@ -34,11 +35,19 @@ pub async fn while_standing(
 ) -> Result<Response, Infallible> {
     tokio::select! {
         biased;
-        answered = answering => answered.map(|response| {
-            response.map(|body| Body::new(Until { body: Some(body), ended: Box::pin(standing.ended()), last }))
-        }),
+        answered = answering => answered.map(|response| response.map(|body| until(body, standing, last))),
         () = standing.clone().ended() => Ok((last.answer)(&last.status, last.is_grpc)),
     }
+}
+
+/// What somebody says in a request is heard as long as they are known, whatever they take of the answer.
+pub fn heard_while(body: Body, standing: Standing, last: Last) -> Body {
+    // Breaks off: only answers end with a status.
+    if body.is_end_stream() { body } else { until(body, standing, Last { is_grpc: false, ..last }) }
+}
+
+fn until(body: Body, standing: Standing, last: Last) -> Body {
+    Body::new(Until { body: Some(body), ended: Box::pin(standing.ended()), last })
 }
 
 /// A body that ends early.
@@ -128,6 +137,16 @@ mod tests {
         drop(term);
         let answered = while_standing(std::future::pending(), standing, last(false)).await.unwrap();
         assert_eq!(answered.into_body().collect().await.unwrap().to_bytes(), "no more");
+    }
+
+    #[tokio::test]
+    async fn what_is_said_is_heard_no_more_at_the_end() {
+        let term = Term::until(0);
+        let said = stream::iter([Ok::<_, Infallible>("something"), Ok("more")]);
+        let mut body = heard_while(Body::from_stream(said), term.standing(), last(true));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "something");
+        term.end();
+        assert!(body.frame().await.unwrap().is_err() && body.frame().await.is_none());
     }
 
     #[tokio::test]

@@ -13,7 +13,12 @@ use longshore_authority::Presented;
 use longshore_local::User;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{api::caller::Origin, limits, members::standing::now_ms};
+use super::guests::Guests;
+use crate::{
+    api::caller::Origin,
+    limits,
+    members::standing::{Standing, now_ms},
+};
 
 /// How a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +42,10 @@ pub struct Peer {
     pub(super) here: Option<IpAddr>,
     /// When it was made, unix milliseconds.
     since_ms: u64,
+    /// How many connections each of those who are known by what they show may have.
+    each: usize,
     known: Arc<AtomicBool>,
+    guests: Arc<Guests>,
     wrong: Arc<Mutex<Wrong>>,
 }
 
@@ -53,7 +61,16 @@ struct Wrong {
 impl Peer {
     /// Of a new connection.
     pub fn new(via: Via) -> Self {
-        Self { via, from: None, here: None, since_ms: now_ms(), known: Arc::default(), wrong: Arc::default() }
+        Self {
+            via,
+            from: None,
+            here: None,
+            since_ms: now_ms(),
+            each: limits::CONNECTIONS_OF_ONE,
+            known: Arc::default(),
+            guests: Arc::default(),
+            wrong: Arc::default(),
+        }
     }
 
     /// From this address.
@@ -64,6 +81,11 @@ impl Peer {
     /// Which arrived at this address.
     pub fn at(self, here: IpAddr) -> Self {
         Self { here: Some(here), ..self }
+    }
+
+    /// Which came in where there may be so many: no token and no member takes all of them.
+    pub fn among(self, most: usize) -> Self {
+        Self { each: limits::CONNECTIONS_OF_ONE.min(most / 4).max(1), ..self }
     }
 
     /// The same connection, once its handshake is over.
@@ -103,6 +125,16 @@ impl Peer {
     /// From now on it is known who it is.
     pub fn is_known_now(&self) {
         self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// Somebody is known on it, as long as they stand; false if so many connections are theirs already.
+    pub(super) fn is_of(&self, standing: &Standing) -> bool {
+        self.guests.seat(standing, self.each)
+    }
+
+    /// Until somebody who was known on it is known no more.
+    pub async fn is_over(&self) {
+        self.guests.one_ended().await;
     }
 
     /// A token was shown that is none, or not with its secret. What is asked next waits for a while, longer each time.

@@ -30,6 +30,8 @@ pub enum Refused {
     ExpiredToken { token: TokenId, expired_ms: u64 },
     #[error("too many requests of this connection wait already, since a wrong token was shown")]
     TooManyWrong,
+    #[error("as many connections as may be are open with what was shown: use one for many requests")]
+    TooManyConnections,
     #[error(transparent)]
     Namespace(#[from] BadNamespace),
     #[error("{0} may not do this")]
@@ -54,7 +56,7 @@ impl Refused {
     /// What kind of denial it is, for the audit; `None` where it says something about the request alone.
     pub fn kind(&self) -> Option<&'static str> {
         match self {
-            Self::Headers | Self::Namespace(_) | Self::Unknown => None,
+            Self::Headers | Self::TooManyConnections | Self::Namespace(_) | Self::Unknown => None,
             Self::Foreign => Some("foreign"),
             Self::Stranger(_) => Some("stranger"),
             Self::NoToken => Some("no token"),
@@ -111,7 +113,7 @@ impl Refused {
             | Self::ExpiredToken { .. }
             | Self::NoMember
             | Self::Late => Code::Unauthenticated,
-            Self::TooManyWrong => Code::ResourceExhausted,
+            Self::TooManyWrong | Self::TooManyConnections => Code::ResourceExhausted,
             Self::Foreign | Self::Stranger(_) | Self::Denied(_) | Self::NotTheirs { .. } | Self::Revoked(_) => {
                 Code::PermissionDenied
             }

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::answer::{Answers, answers, caller};
 use crate::{
     api::blobs::Blobs,
+    members::standing::Standing,
     net::{
         door::{Door, Rights},
         gate,
@@ -64,6 +65,7 @@ impl blobs_server::Blobs for BlobsService {
             get: gate::may(&caller, "/longshore.v1.Blobs/Get"),
             of_worker: self.is_of_worker(&request),
             namespace: caller.namespace.clone(),
+            standing: request.extensions().get::<Standing>().cloned(),
         };
         let told = self.door.as_ref().and_then(|door| Some((door.path()?, door.ticket(rights)?)));
         let told = told.map(|(socket, ticket)| v1::DoorResponse { socket, ticket });
