@@ -58,7 +58,8 @@ fn a_revoked_worker_is_out_within_a_heartbeat_and_its_work_goes_on_elsewhere() {
     // What it ran is begun again on the other.
     cluster.finishes(&id, 2);
     assert!(revoked.elapsed() < Duration::from_secs(30), "nobody waits for its lease");
-    until("a word of the revoked", || worker.log().contains("no member").then_some(()));
+    until("a word of the revoked", || worker.log().contains("was revoked").then_some(()));
+    drop(worker);
     let refused = one.worker_refused_at("w1", &cluster.address(), &[]);
     assert!(refused.stderr.contains("revoked"), "{refused}");
 }
