@@ -105,6 +105,10 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if let Some(Refused::Denied(_)) = error.downcast_ref::<Refused>() {
         return Some((Exit::NotAllowed, None));
     }
+    if let Some(Refused::Way(way @ WayError::Unpinned { .. })) = error.downcast_ref::<Refused>() {
+        let hint = "a worker needs a token to join: `longshore worker token create` there";
+        return Some((exit_of(Kind::of_way(way)), Some(hint.to_owned())));
+    }
     if let Some(Refused::Way(way)) = error.downcast_ref::<Refused>() {
         return Some((exit_of(Kind::of_way(way)), way.hint()));
     }

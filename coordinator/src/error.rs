@@ -9,7 +9,12 @@ use longshore_blobs::{GetError, PutError};
 use longshore_core::{Refusal, Reply};
 use longshore_proto::digest::NoDigest;
 
-use crate::{api::validate::Invalid, drive::Unanswered, kept::error::CatalogError, workers::sessions::Ending};
+use crate::{
+    api::validate::Invalid,
+    drive::Unanswered,
+    kept::{error::CatalogError, rooms::NoMoreRooms},
+    workers::sessions::Ending,
+};
 
 /// What cannot be done, and whose business that is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -180,6 +185,10 @@ impl From<PutError> for Error {
     fn from(error: PutError) -> Self {
         let why = chain(&error);
         match error {
+            // Where blobs are kept is no business of whoever puts them.
+            PutError::Full { source, .. } if source.get_ref().is_some_and(|why| why.is::<NoMoreRooms>()) => {
+                Self::full(source.to_string())
+            }
             PutError::Full { .. } => Self::full(why),
             PutError::Mismatch { .. } => Self::invalid(why),
             _ => Self::internal(why),

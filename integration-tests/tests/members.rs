@@ -91,7 +91,10 @@ fn a_second_worker_with_a_used_token_is_told_so(env: &TestEnv) {
     let refused = env.worker_refused_at("second", &secure, &["--token-file", "cut"]);
     refused.exits(4).says("cut off");
     let refused = env.worker_refused_at("second", &secure, &[]);
-    refused.exits(2).says("cannot be told whether it is the coordinator that is meant").says("longshore login");
+    refused
+        .exits(2)
+        .says("cannot be told whether it is the coordinator that is meant")
+        .says("longshore worker token create");
     coordinator.until_workers(1);
 }
 
@@ -136,6 +139,9 @@ fn nothing_is_answered_without_tls_and_nothing_on_loopback_with_it(env: &TestEnv
     assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
     let person = coordinator.cli(&["token", "create", "--role", "read"]).exits(0);
     env.write("person", person.stdout.trim());
+    let to_secure = secure.replace("https://", "");
+    let login = env.cli(&["login", &to_secure, "--name", "lab", "--token-file", "person"]).exits(2);
+    login.says("speaks TLS").says(&format!("longshore login {secure}"));
     let to_plain = coordinator.address.replace("http://", "https://");
     env.cli(&["--addr", &to_plain, "--token-file", "person", "ps"]).exits(4).says("does not speak TLS");
     // Somebody who hangs up is no coordinator yet, and may be one later.

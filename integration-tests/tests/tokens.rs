@@ -29,6 +29,7 @@ on_processes! {
     a_rotated_token_and_its_predecessor_are_both_good_for_a_while
     what_makes_no_sense_of_tokens_is_refused_with_the_next_thing_to_type
     contexts_are_saved_for_their_owner_alone_and_used_by_name
+    a_login_saves_what_was_tried_and_replaces_nothing
     a_context_may_ask_a_program_for_its_token
     the_coordinator_of_a_flag_comes_before_that_of_a_variable_and_of_the_current_context
     as_many_join_with_a_token_as_may_however_many_try_at_once
@@ -176,8 +177,8 @@ fn what_makes_no_sense_of_tokens_is_refused_with_the_next_thing_to_type(env: &Te
     up.cli(&["token", "create", "--namespace", "Not One"]).exits(2).says("is not the name of a namespace");
     up.cli(&["token", "create", "--ttl", "30"]).exits(2).says("30d");
     up.cli(&["token", "rm", "ZZZZZZZZ"]).exits(2).says("no token ZZZZZZZZ").says("longshore token ls");
-    up.cli(&["token", "rm", "what"]).exits(2).says("is no id of a token");
-    up.cli(&["token", "rm"]).exits(2);
+    up.cli(&["token", "rm", "what"]).exits(2).says("is no id of a token").says("longshore token ls");
+    up.cli(&["token", "rm"]).exits(2).says("no token is named").says("--all-before");
     up.cli(&["worker", "token", "create", "--ttl", "0"]).exits(2).says("has an end");
     up.cli(&["worker", "rm", "nobody"]).exits(2).says("no worker \"nobody\"").says("longshore worker ls");
     up.until_workers(1);
@@ -217,6 +218,39 @@ fn contexts_are_saved_for_their_owner_alone_and_used_by_name(env: &TestEnv) {
     fs::write(&file, fs::read_to_string(&file).unwrap() + "colour = \"red\"\n").unwrap();
     let refused = at_home(env, &[], &["job", "ls"]).exits(2).says("is not understood").says("line");
     assert!(!refused.stderr.contains("LST1"), "{refused}");
+}
+
+fn a_login_saves_what_was_tried_and_replaces_nothing(env: &TestEnv) {
+    let up = env.up();
+    env.write("one", token(&up, &["--role", "read", "--namespace", "vision"]));
+    env.write("other", token(&up, &["--role", "query", "--namespace", "audio"]));
+    let address = up.address.trim_start_matches("http://");
+    let login = |file: &str, more: &[&str]| {
+        let args = [&["login", address, "--name", "lab", "--token-file", file], more].concat();
+        at_home(env, &[("LONGSHORE_NAMESPACE", "audio")], &args)
+    };
+    login("one", &["-n", "A_b"]).exits(2).says("is not the name of a namespace");
+    login("one", &["-n", "audio"]).exits(4).says("may not ask about namespace audio: it is for vision");
+    login("one", &["--context", "lab"]).exits(2).says("--name");
+    assert!(!env.path("config/longshore/contexts.toml").exists());
+    login("one", &[]).exits(0);
+    let shown = at_home(env, &[], &["context", "show", "--format", "json"]).exits(0).json();
+    assert!(shown["namespace"].is_null(), "a variable's is not saved: {shown}");
+    login("other", &[]).exits(2).says("context lab is there already").says("longshore context rm lab");
+    login("one", &["-n", "vision"]).exits(0);
+    // What a flag names comes with its own token.
+    let query = fs::read_to_string(env.path("other")).unwrap();
+    let variable = [("LONGSHORE_TOKEN", query.as_str())];
+    at_home(env, &variable, &["--context", "lab", "job", "ls"]).exits(0);
+    at_home(env, &variable, &["--context", "lab", "--token-file", "other", "-n", "audio", "job", "ls"])
+        .exits(4)
+        .says("(role query, namespace audio) may not do this")
+        .says("--role submit");
+    at_home(env, &variable, &["-n", "audio", "job", "ls"]).exits(4);
+    let doctor = at_home(env, &variable, &["-n", "audio", "doctor"]);
+    assert!(doctor.stdout.contains("not shown to this token"), "{doctor}");
+    at_home(env, &[], &["context", "rm", "lab"]).exits(0);
+    at_home(env, &[], &["context", "show"]).exits(2).says("no context is current").says("longshore context use NAME");
 }
 
 fn a_context_may_ask_a_program_for_its_token(env: &TestEnv) {

@@ -69,6 +69,14 @@ pub enum CallError {
         /// What the transport said.
         cause: String,
     },
+    /// TLS is spoken there, and was not spoken to it.
+    #[error("cannot {doing}: {address} speaks TLS")]
+    SpeaksTls {
+        /// Where, without a scheme.
+        address: String,
+        /// What was asked, as a verb phrase.
+        doing: String,
+    },
     /// The coordinator answered with an error.
     #[error("cannot {doing}: {}", escape::line(.status.message()))]
     Answered {
@@ -91,6 +99,10 @@ impl CallError {
     pub(crate) fn new(address: &str, doing: &str, status: Status) -> CallError {
         let doing = doing.to_owned();
         match cause_of_loss(&status) {
+            Some(cause) if cause.contains(longshore_way::SPEAKS_TLS) => {
+                let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+                CallError::SpeaksTls { address: address.to_owned(), doing }
+            }
             Some(cause) => CallError::Lost { address: address.to_owned(), doing, cause },
             None => CallError::Answered { doing, status: Box::new(status) },
         }
@@ -99,7 +111,7 @@ impl CallError {
     /// Whose move it is.
     pub fn kind(&self) -> Kind {
         match self {
-            CallError::BadAddress(_) => Kind::Refused,
+            CallError::BadAddress(_) | CallError::SpeaksTls { .. } => Kind::Refused,
             CallError::NoEntry { source, .. } => Kind::of_way(source),
             CallError::NoCoordinator { .. } | CallError::Lost { .. } => Kind::Unavailable,
             CallError::Answered { status, .. } => kind_of(status.code()),
@@ -112,6 +124,11 @@ impl CallError {
             CallError::Answered { status, .. } => Some(status.code()),
             _ => None,
         }
+    }
+
+    /// Whether the caller may not ask about that namespace, whatever else it may do.
+    pub fn is_about_namespace(&self) -> bool {
+        self.code() == Some(Code::PermissionDenied) && self.to_string().contains("may not ask about namespace")
     }
 
     /// What became of each shard, when a query failed for want of parts.
@@ -134,6 +151,9 @@ impl CallError {
                     Some("longshore job ls".to_owned())
                 }
                 Code::NotFound if doing.contains("service `") => Some("longshore service ls".to_owned()),
+                Code::NotFound | Code::InvalidArgument if doing == "remove tokens" || doing.contains("token `") => {
+                    Some("longshore token ls".to_owned())
+                }
                 Code::NotFound if doing.contains("token") => Some("longshore token ls".to_owned()),
                 Code::NotFound | Code::InvalidArgument if doing.contains("worker `") => {
                     Some("longshore worker ls".to_owned())
@@ -141,6 +161,7 @@ impl CallError {
                 Code::FailedPrecondition if doing.contains("worker `") && status.message().contains("is here") => {
                     Some("stop it there first, or shut it out at once with --revoke".to_owned())
                 }
+                Code::PermissionDenied => of_denial(status.message()),
                 Code::Unauthenticated if status.message().contains("expired") || status.message().contains("removed") => {
                     Some("ask an admin for another token (`longshore token create`), then `longshore login`".to_owned())
                 }
@@ -151,10 +172,14 @@ impl CallError {
                 Code::Unimplemented => {
                     Some("coordinator and client are of different versions; run the same one".to_owned())
                 }
+                Code::ResourceExhausted if status.message().contains("ask its operator") => None,
                 Code::ResourceExhausted => Some("try again later, or make room on the coordinator's disk".to_owned()),
                 _ => None,
             },
             CallError::NoEntry { source, .. } => source.hint(),
+            CallError::SpeaksTls { address, .. } => {
+                Some(format!("say so in its address: `longshore login https://{address}`, or --addr https://{address}"))
+            }
             CallError::BadAddress(_) => None,
         }
     }
@@ -164,9 +189,19 @@ impl CallError {
         match self {
             CallError::NoCoordinator { .. } | CallError::Lost { .. } => true,
             CallError::Answered { status, .. } => status.code() == Code::Unavailable,
-            CallError::BadAddress(_) | CallError::NoEntry { .. } => false,
+            CallError::BadAddress(_) | CallError::NoEntry { .. } | CallError::SpeaksTls { .. } => false,
         }
     }
+}
+
+/// What to do about something that one's token is not good for.
+fn of_denial(why: &str) -> Option<String> {
+    if why.contains("may not ask about namespace") {
+        return Some("ask an admin for a token that may: `longshore token create --namespace NAME`".to_owned());
+    }
+    let role = if why.contains("role submit") { "admin" } else { "submit" };
+    let may_not = why.contains("(role ") && why.contains("may not do this");
+    may_not.then(|| format!("ask an admin for a token with `--role {role}`"))
 }
 
 fn kind_of(code: Code) -> Kind {
@@ -203,6 +238,23 @@ mod tests {
         let error = answered(Status::not_found("no such job: \u{1b}[31mx"));
         assert_eq!(error.to_string(), "cannot show job `x`: no such job: \\x1b[31mx");
         assert_eq!(error.kind(), Kind::Refused);
+    }
+
+    #[test]
+    fn what_a_token_is_not_good_for_is_told_with_the_one_to_ask_for() {
+        let hint = |why: &str| answered(Status::permission_denied(why)).hint().unwrap_or_default();
+        assert!(hint("whoever has the token X (role query, namespace a) may not do this").contains("--role submit"));
+        assert!(hint("whoever has the token X (role submit, namespace a) may not do this").contains("--role admin"));
+        assert!(hint("X may not ask about namespace b: it is for a").contains("--namespace NAME"));
+        assert_eq!(hint("worker 1 may not do this"), "");
+    }
+
+    #[test]
+    fn tls_that_was_not_spoken_to_is_named_with_the_address_to_type() {
+        let said = std::io::Error::other(longshore_way::SPEAKS_TLS);
+        let error = answered(Status::from_error(Box::new(said)));
+        assert!(!error.is_transient() && error.to_string().ends_with("127.0.0.1:7077 speaks TLS"), "{error}");
+        assert!(error.hint().unwrap().contains("longshore login https://127.0.0.1:7077"));
     }
 
     #[test]

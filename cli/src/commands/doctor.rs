@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use longshore_client::CallError;
+use longshore_client::{CallError, Code};
 use longshore_local::Word;
 use longshore_way::Way;
 use serde_json::json;
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     doctor::{
-        check::{Check, Verdict},
+        check::{self, Check, Verdict},
         data, docker,
     },
     exit::Exit,
@@ -125,6 +125,9 @@ async fn coordinator(context: &Context) -> Vec<Check> {
     };
     let workers = match client.workers().await {
         Ok(workers) => workers,
+        Err(error) if error.code() == Some(Code::PermissionDenied) => {
+            return vec![answers, check::good("workers", "not shown to this token".to_owned())];
+        }
         Err(error) => {
             let advice = error.hint().unwrap_or_default();
             let (name, verdict, found) = ("workers", Verdict::Bad, error.to_string());

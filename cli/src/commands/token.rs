@@ -77,7 +77,7 @@ pub struct CreateArgs {
   longshore token rm --all-before 2026-11-01          after a backup was restored")]
 pub struct RmArgs {
     /// The tokens' ids
-    #[arg(value_name = "ID", required_unless_present = "all_before")]
+    #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// And all that were made before a day or moment (RFC 3339, UTC): a backup brings back what was removed since
     #[arg(long, value_name = "TIME", value_parser = before)]
@@ -155,6 +155,11 @@ pub fn told(made: &NewToken, context: &Context) -> Result<()> {
 
 /// Ends tokens, and says which and where.
 pub async fn remove(args: RmArgs, context: &Context) -> Result<Exit> {
+    if args.ids.is_empty() && args.all_before.is_none() {
+        let hint =
+            "name ids, which `longshore token ls` shows, or all that were made before a moment with --all-before TIME";
+        return Err(Failure::usage("no token is named").hint(hint).into());
+    }
     let place = context.place()?;
     let removed = context.connect().await?.remove_tokens(args.ids, args.all_before.unwrap_or(0)).await?;
     for token in &removed {

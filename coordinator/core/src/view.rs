@@ -116,8 +116,8 @@ fn stage(state: &State, job: &Job, at: usize) -> Option<StageView> {
 
 fn why_idle(state: &State, namespace: &Namespace, stages: &[StageView]) -> &'static str {
     if state.fleet.connected_for(namespace).next().is_none() {
-        no_worker(state)
-    } else if state.reunion.misses_somebody() {
+        NO_WORKER
+    } else if state.reunion.misses(|worker| state.ledger.clientele(worker).has(namespace)) {
         "waiting for workers that were here before the coordinator's restart"
     } else if stages.iter().any(|stage| stage.backing_off > 0) && stages.iter().all(|stage| stage.queued == 0) {
         "failed items wait for their next try"
@@ -126,13 +126,8 @@ fn why_idle(state: &State, namespace: &Namespace, stages: &[StageView]) -> &'sta
     }
 }
 
-/// Why something has no worker.
-fn no_worker(state: &State) -> &'static str {
-    match state.fleet.connected().next() {
-        None => "no worker is connected",
-        Some(_) => "no worker is connected that may be given it",
-    }
-}
+/// Why something has no worker. The same words whether there are workers of others or not: that is not for everybody to know.
+const NO_WORKER: &str = "no worker is connected that may be given it";
 
 /// A deployed service as it stands.
 pub(crate) fn service(state: &State, name: &ServiceName) -> Option<ServiceView> {
@@ -150,7 +145,7 @@ fn replica(state: &State, key: ReplicaKey) -> ReplicaView {
         worker: worker.map(|worker| (worker, life.map_or(String::new(), |life| life.name.clone()))),
         phase: placed.map_or(ReplicaPhase::Starting, |placed| placed.phase),
         reachable: life.is_some_and(|life| life.connected),
-        message: placed.map_or_else(|| no_worker(state).to_owned(), |placed| placed.message.clone()),
+        message: placed.map_or_else(|| NO_WORKER.to_owned(), |placed| placed.message.clone()),
         key,
     }
 }

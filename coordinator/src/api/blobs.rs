@@ -12,7 +12,7 @@ use longshore_proto::{
 use prost::Message;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::caller::Caller;
+use super::caller::{Caller, Role};
 use crate::{
     error::{Error, blocking},
     kept::rooms::Rooms,
@@ -53,15 +53,34 @@ impl Blobs {
     }
 
     /// Begins an upload. What a worker whose link is up brings are the outputs of accepted work.
-    pub fn put(&self, caller: &Caller, of_worker: bool) -> Upload {
-        Upload {
+    ///
+    /// # Errors
+    /// [`Blobs::ensure_may_put`]'s.
+    pub fn put(&self, caller: &Caller, of_worker: bool) -> Result<Upload, Error> {
+        self.ensure_may_put(caller)?;
+        Ok(Upload {
             blobs: self.rooms.of(&caller.namespace),
             room: self.room.clone(),
             of_worker,
             unlooked: limits::ROOM_LOOK_BYTES,
             open: None,
             told: v1::PutResponse::default(),
+        })
+    }
+
+    /// A worker of another machine puts outputs of jobs, and a job has put something itself: it makes no room, or it could use
+    /// up all that may be by names that it makes up.
+    ///
+    /// # Errors
+    /// When there is no room, for a worker.
+    pub fn ensure_may_put(&self, caller: &Caller) -> Result<(), Error> {
+        if caller.role == Role::Worker && !self.rooms.is_there(&caller.namespace) {
+            return Err(Error::denied(format!(
+                "there are no jobs in namespace {} to put outputs of",
+                caller.namespace
+            )));
         }
+        Ok(())
     }
 
     /// The bytes of blobs, in the order in which they were asked for.

@@ -20,6 +20,18 @@ pub enum Role {
     Worker,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admin => "admin",
+            Self::Submit => "submit",
+            Self::Read => "read",
+            Self::Query => "query",
+            Self::Worker => "worker",
+        })
+    }
+}
+
 /// Where a request has come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Origin {

@@ -18,7 +18,7 @@ use longshore_blobs::{BlobStore, Holding, LocalBlobs, MAX_CHECKPOINT, OpenError}
 use longshore_core::Namespace;
 use longshore_proto::namespace;
 
-pub use self::others::{DEFAULT, OTHERS, place};
+pub use self::others::{DEFAULT, NoMoreRooms, OTHERS, place};
 use self::{others::Others, room::Room};
 
 /// The blobs of a namespace cannot be opened.
@@ -130,6 +130,11 @@ impl Rooms {
             Some(room) => room,
             None => Arc::new(Room::new(Arc::clone(&self.inner.others), namespace.clone())),
         }
+    }
+
+    /// Whether a namespace has a room: once something of it was put.
+    pub fn is_there(&self, namespace: &Namespace) -> bool {
+        namespace.is_default() || self.inner.others.found(namespace).is_some()
     }
 
     /// All that all rooms must hold from now on and have not answered before, once it is durable.

@@ -27,10 +27,7 @@ use futures_util::future::{BoxFuture, Either};
 use http::{HeaderMap, Request, header};
 use longshore_core::Namespace;
 use longshore_local::{Entrance, TokenDigest, User};
-use longshore_proto::{
-    NAMESPACE_METADATA,
-    namespace::{self, BadNamespace},
-};
+use longshore_proto::{NAMESPACE_METADATA, namespace};
 use tonic::Status;
 use tower::{Layer, Service};
 
@@ -153,8 +150,13 @@ impl Gate {
 }
 
 /// Whose things a request says that it is about, if it says so.
-fn named(headers: &HeaderMap) -> Result<Option<Namespace>, BadNamespace> {
-    let Some(said) = headers.get(NAMESPACE_METADATA) else { return Ok(None) };
+fn named(headers: &HeaderMap) -> Result<Option<Namespace>, Refused> {
+    let mut all = headers.get_all(NAMESPACE_METADATA).iter();
+    let Some(said) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        // Whoever is in between may look at another than we do.
+        return Err(Refused::Namespaces);
+    }
     let name = String::from_utf8_lossy(said.as_bytes());
     namespace::check(&name)?;
     Ok(Some(Namespace::named(&name)))

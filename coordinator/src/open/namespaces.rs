@@ -57,7 +57,7 @@ impl World {
             data: bytes::Bytes::copy_from_slice(content),
         };
         let small = v1::SmallBlobs { blobs: contents.iter().map(blob).collect() };
-        let upload = self.served.blobs.blobs.put(who, false);
+        let upload = self.served.blobs.blobs.put(who, false).unwrap();
         let upload = upload.step(v1::PutRequest { step: Some(Step::Small(small)) }).await.unwrap();
         upload.finish().await.unwrap();
     }
@@ -126,6 +126,16 @@ async fn a_blob_is_where_it_was_put_and_nowhere_else() {
     }
     let world = world.restart().await;
     assert!(!world.misses(&vision, INPUT).await && world.misses(&audio, INPUT).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_makes_no_room_by_putting_something_under_a_name() {
+    let world = world();
+    let put = |namespace| world.served.blobs.blobs.put(&caller(namespace, Role::Worker), true).map(drop);
+    assert!(matches!(put("made-up"), Err(Error::Refused(Refused::Denied, _))));
+    world.put(&submitter("vision"), &[INPUT]).await;
+    assert_eq!((put("vision"), put("default")), (Ok(()), Ok(())));
+    assert!(matches!(put("made-up"), Err(Error::Refused(Refused::Denied, _))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

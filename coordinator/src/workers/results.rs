@@ -86,13 +86,21 @@ impl<'a> Taker<'a> {
     /// Turns one reported result into what the core takes in, or says how the worker broke the contract.
     pub fn take_in(&mut self, result: v1::Result) -> Result<Finished, Breach> {
         let item = item_of(&result.job_id, result.stage, result.index)?;
-        let room = match self.room.take() {
-            Some((job, room)) if job == item.job => room,
-            _ => self.room_of(item.job),
-        };
-        let finished = take_in(room.as_ref(), self.worker, item, result);
-        self.room = Some((item.job, room));
-        finished
+        let worker = self.worker;
+        take_in(self.room(item.job), worker, item, result)
+    }
+
+    /// Whether the result is of a job that this worker may be given work of.
+    pub fn is_of_its_own(&mut self, result: &v1::Result) -> Result<bool, Breach> {
+        let item = item_of(&result.job_id, result.stage, result.index)?;
+        Ok(self.room(item.job).is_some())
+    }
+
+    fn room(&mut self, job: JobId) -> Option<&Messages> {
+        if self.room.as_ref().is_none_or(|(of, _)| *of != job) {
+            self.room = Some((job, self.room_of(job)));
+        }
+        self.room.as_ref()?.1.as_ref()
     }
 
     /// Where what was made for the job is kept; none for a worker that has no business with it.
@@ -368,6 +376,8 @@ mod tests {
             }
         };
         let audio = Clientele::Only([Namespace::named("audio")].into());
+        let is_of_its_own = |clientele| Taker::new(&catalog, "one", clientele).is_of_its_own(&success(Vec::new()));
+        assert_eq!((is_of_its_own(&audio), is_of_its_own(&Clientele::Everybody)), (Ok(false), Ok(true)));
         let none_of_its_own = "the worker reports outputs for a job that is none of its own";
         assert_eq!(told(&audio, 7), none_of_its_own);
         assert_eq!(told(&Clientele::Everybody, 8), none_of_its_own, "nor of one that is not there, in the same words");

@@ -183,8 +183,11 @@ impl Link {
 
     fn take_in(&self, results: Vec<v1::Result>) -> Result<Vec<Finished>, Breach> {
         let mut taker = Taker::new(&self.agents.catalog, &self.name, &self.clientele);
-        let take_in = |result| {
-            self.agents.failures.note(&result);
+        let take_in = |result: v1::Result| {
+            // What is said of a job that is none of this worker's is shown to nobody.
+            if taker.is_of_its_own(&result)? {
+                self.agents.failures.note(&result);
+            }
             taker.take_in(result)
         };
         results.into_iter().map(take_in).collect()

@@ -53,6 +53,14 @@ impl Address {
         };
         Ok(Self { host: host.to_owned(), port, speech })
     }
+
+    /// As it has to be typed where TLS is meant.
+    pub fn typed(&self) -> String {
+        match speech(&self.host) {
+            Speech::Plain => format!("https://{self}"),
+            Speech::Secure | Speech::Either => self.to_string(),
+        }
+    }
 }
 
 fn speech(host: &str) -> Speech {

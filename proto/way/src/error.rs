@@ -29,8 +29,8 @@ pub enum WayError {
         /// Why.
         source: Arc<io::Error>,
     },
-    /// It is on another machine, and could be anybody.
-    #[error("{address} is on another machine, and it cannot be told whether it is the coordinator that is meant")]
+    /// It is reached by TLS, and could be anybody.
+    #[error("{address} is reached by TLS, and it cannot be told whether it is the coordinator that is meant")]
     Unpinned {
         /// The address.
         address: String,
@@ -82,8 +82,7 @@ impl WayError {
             ),
             Self::Unresolved { .. } => None,
             Self::Unpinned { address, .. } => Some(format!(
-                "a token says which coordinator is meant: `longshore login {address}`, or name its file with --token-file; a \
-                 worker needs one to join (`longshore worker token create` there)"
+                "a token says which coordinator is meant: `longshore login {address}`, or name its file with --token-file"
             )),
             Self::Trouble { source, .. } => of_trouble(source).map(str::to_owned),
         }

@@ -23,6 +23,6 @@ pub use address::AddressError;
 pub use credentials::Credentials;
 pub use error::WayError;
 pub use heard::Heard;
-pub use stream::Stream;
+pub use stream::{SPEAKS_TLS, Stream};
 pub use way::Way;
 pub use wire::Wire;

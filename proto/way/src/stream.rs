@@ -15,11 +15,19 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
+/// What is said of whoever speaks TLS where none was spoken to it. Whoever reads of it in the text of an error may tell it by
+/// this: libraries in between keep no more of an error than its text.
+pub const SPEAKS_TLS: &str = "what is there speaks TLS";
+
+/// What an alert of TLS begins with, whatever its version (RFC 8446, section 5.1). No frame of HTTP/2 that a server sends first
+/// is as long as this would say.
+const ALERT: [u8; 2] = [21, 3];
+
 /// A connection of any kind.
 #[derive(Debug)]
 pub enum Stream {
     /// On this machine.
-    Local(LocalStream),
+    Local(Plain),
     /// By TLS.
     Tls(Box<Secured>),
 }
@@ -37,6 +45,29 @@ impl Told {
 
     pub(crate) fn set(&self, trouble: Option<Trouble>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}
+
+/// A connection without TLS, which notices if the other end speaks it.
+#[derive(Debug)]
+pub struct Plain {
+    stream: LocalStream,
+    /// Something was heard already.
+    heard: bool,
+}
+
+impl Plain {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.heard || !matches!(read, Poll::Ready(Ok(()))) {
+            return read;
+        }
+        self.heard = true;
+        match buf.filled()[before..].starts_with(&ALERT) {
+            true => Poll::Ready(Err(io::Error::other(SPEAKS_TLS))),
+            false => read,
+        }
     }
 }
 
@@ -63,10 +94,16 @@ impl Secured {
     }
 }
 
+impl Stream {
+    pub(crate) fn local(stream: LocalStream) -> Self {
+        Self::Local(Plain { stream, heard: false })
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Local(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Local(plain) => plain.poll_read(cx, buf),
             Self::Tls(secured) => secured.poll_read(cx, buf),
         }
     }
@@ -75,7 +112,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Local(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Local(plain) => Pin::new(&mut plain.stream).poll_write(cx, buf),
             Self::Tls(secured) => Pin::new(&mut secured.stream).poll_write(cx, buf),
         }
     }
@@ -86,28 +123,28 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Local(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Local(plain) => Pin::new(&mut plain.stream).poll_write_vectored(cx, bufs),
             Self::Tls(secured) => Pin::new(&mut secured.stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Local(stream) => stream.is_write_vectored(),
+            Self::Local(plain) => plain.stream.is_write_vectored(),
             Self::Tls(secured) => secured.stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Local(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Local(plain) => Pin::new(&mut plain.stream).poll_flush(cx),
             Self::Tls(secured) => Pin::new(&mut secured.stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Local(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Local(plain) => Pin::new(&mut plain.stream).poll_shutdown(cx),
             Self::Tls(secured) => Pin::new(&mut secured.stream).poll_shutdown(cx),
         }
     }

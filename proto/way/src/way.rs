@@ -116,7 +116,7 @@ impl Way {
     /// When nobody is there, or somebody else.
     pub async fn connect(&self) -> Result<Stream, WayError> {
         match &self.0 {
-            Kind::Local(way) => Ok(Stream::Local(way.connect().await?)),
+            Kind::Local(way) => Ok(Stream::local(way.connect().await?)),
             Kind::Secure(secure) => secure.connect().await,
         }
     }
@@ -147,7 +147,8 @@ impl Secure {
     async fn connect(&self) -> Result<Stream, WayError> {
         let address = || self.address.to_string();
         let terms = self.terms.as_ref();
-        let terms = terms.map_err(|source| WayError::Unpinned { address: address(), source: source.clone() })?;
+        let terms =
+            terms.map_err(|source| WayError::Unpinned { address: self.address.typed(), source: source.clone() })?;
         let Address { host, port, speech: _ } = &self.address;
         let resolved = tokio::net::lookup_host((host.as_str(), *port)).await;
         let resolved: Vec<_> =

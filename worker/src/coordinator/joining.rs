@@ -119,6 +119,9 @@ impl JoinError {
             Self::Here { .. } => {
                 "leave the token out, or name an address where the coordinator listens with TLS (https://…)"
             }
+            Self::Way(WayError::Unpinned { .. }) => {
+                "a worker needs a token to join: `longshore worker token create` there"
+            }
             Self::Way(error) => return error.hint(),
             Self::Unknown(_) | Self::Expired(_) | Self::UsedUp(_) | Self::NoMember(_) | Self::Shown(_) => {
                 "make a new token there with `longshore worker token create`, and start this worker with --token-file FILE"

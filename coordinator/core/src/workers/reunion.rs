@@ -23,9 +23,9 @@ impl Reunion {
         !self.missed.is_empty() && now.steady_ms < self.until_ms
     }
 
-    /// Whether somebody has not come back, nor been given up.
-    pub fn misses_somebody(&self) -> bool {
-        !self.missed.is_empty()
+    /// Whether such a worker has not come back, nor been given up.
+    pub fn misses(&self, such: impl Fn(WorkerId) -> bool) -> bool {
+        self.missed.iter().any(|worker| such(*worker))
     }
 
     /// When those who have not come back are given up, steady milliseconds, if there are any.

@@ -208,7 +208,7 @@ fn watchers_hear_what_becomes_of_replicas() {
     it.goodbye(2);
     it.now_ms += 1;
     assert_eq!(it.goodbye(1).notices, find, "they are nowhere");
-    assert_eq!(view(&it)[0].message, "no worker is connected");
+    assert_eq!(view(&it)[0].message, "no worker is connected that may be given it");
     assert_eq!(it.remove("find").notices, find);
 }
 

@@ -90,7 +90,7 @@ fn failed_attempts_are_counted_while_a_job_runs_and_given_up_items_for_ever() {
 fn a_job_says_why_nothing_of_it_runs() {
     let mut it = Stage::new();
     it.submit(1, spec(&[map()]), 2);
-    assert_eq!(it.view(1).idle_because, Some("no worker is connected"));
+    assert_eq!(it.view(1).idle_because, Some("no worker is connected that may be given it"));
     let first = only(&it.join(1, 1));
     assert_eq!(it.view(1).idle_because, None, "something runs");
     it.submit(2, JobSpec { priority: 1, ..spec(&[map()]) }, 1);

@@ -72,7 +72,7 @@ fn nothing_is_given_to_a_worker_without_a_link() {
     it.join(1, 1);
     it.link_lost(1);
     assert!(given(&it.submit(1, spec(&[map()]), 1)).is_empty());
-    assert_eq!(it.view(1).idle_because, Some("no worker is connected"));
+    assert_eq!(it.view(1).idle_because, Some("no worker is connected that may be given it"));
 }
 
 #[test]

@@ -20,6 +20,11 @@ pub const DEFAULT: &str = "blobs";
 /// Name of the directory of all others.
 pub const OTHERS: &str = "rooms";
 
+/// There are as many rooms as may be.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no room for another namespace on this coordinator: ask its operator")]
+pub struct NoMoreRooms;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Others {
@@ -59,8 +64,8 @@ impl Others {
         let path = place(&self.dir, namespace);
         let most = limits::ROOMS;
         if self.read().len() >= most {
-            let source = io::Error::other(format!("{most} namespaces beside the default one have blobs already"));
-            return Err(PutError::Full { path, source });
+            tracing::error!(most, %namespace, "as many namespaces have blobs as may: there is no room for another");
+            return Err(PutError::Full { path, source: io::Error::other(NoMoreRooms) });
         }
         let failed = |source| PutError::Io { doing: "make", path: path.clone(), source };
         make_others(&self.dir).map_err(failed)?;

@@ -96,7 +96,10 @@ impl Known {
         let is_refused = named.as_ref().is_some_and(|named| !may(named));
         let namespace = named.unwrap_or_else(own);
         let caller = Caller { role: self.role, principal: self.principal.clone(), namespace, origin };
-        if is_refused { Err(Refused::NotTheirs { caller }) } else { Ok(caller) }
+        match &self.whose {
+            Whose::These(some) if is_refused => Err(Refused::NotTheirs { caller, theirs: some.clone() }),
+            _ => Ok(caller),
+        }
     }
 }
 

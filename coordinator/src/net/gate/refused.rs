@@ -2,12 +2,17 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use longshore_core::{TokenId, WorkerId};
+use longshore_core::{Namespace, TokenId, WorkerId};
 use longshore_local::User;
 use longshore_proto::namespace::BadNamespace;
 use tonic::{Code, Status};
 
-use crate::{api::caller::Caller, error::date, limits, net::problem::problem};
+use crate::{
+    api::caller::{Caller, Principal},
+    error::date,
+    limits,
+    net::problem::problem,
+};
 
 /// Why a request goes no further.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +39,12 @@ pub enum Refused {
     TooManyConnections,
     #[error(transparent)]
     Namespace(#[from] BadNamespace),
-    #[error("{0} may not do this")]
+    #[error("a request is about one namespace, and names several")]
+    Namespaces,
+    #[error("{} may not do this", in_its_role(.0))]
     Denied(Caller),
-    #[error("{caller} may not ask about namespace {}", .caller.namespace)]
-    NotTheirs { caller: Caller },
+    #[error("{caller} may not ask about namespace {}: it is for {}", .caller.namespace, names(.theirs))]
+    NotTheirs { caller: Caller, theirs: Vec<Namespace> },
     #[error("worker {0} was revoked")]
     Revoked(WorkerId),
     #[error("the certificate is of no member: the worker was taken off the list, and has to join again")]
@@ -48,6 +55,19 @@ pub enum Refused {
     Unknown,
 }
 
+/// Somebody, and for a person what the token is good for.
+fn in_its_role(caller: &Caller) -> String {
+    match caller.principal {
+        Principal::Person(_) => format!("{caller} (role {}, namespace {})", caller.role, caller.namespace),
+        _ => caller.to_string(),
+    }
+}
+
+fn names(namespaces: &[Namespace]) -> String {
+    let names: Vec<&str> = namespaces.iter().map(Namespace::name).collect();
+    names.join(", ")
+}
+
 fn whom(user: &Option<User>) -> String {
     user.map_or_else(String::new, |user| format!(", and you are {user}"))
 }
@@ -56,7 +76,7 @@ impl Refused {
     /// What kind of denial it is, for the audit; `None` where it says something about the request alone.
     pub fn kind(&self) -> Option<&'static str> {
         match self {
-            Self::Headers | Self::TooManyConnections | Self::Namespace(_) | Self::Unknown => None,
+            Self::Headers | Self::TooManyConnections | Self::Namespace(_) | Self::Namespaces | Self::Unknown => None,
             Self::Foreign => Some("foreign"),
             Self::Stranger(_) => Some("stranger"),
             Self::NoToken => Some("no token"),
@@ -75,7 +95,7 @@ impl Refused {
     /// Who was refused, where that is known.
     pub fn caller(&self) -> Option<&Caller> {
         match self {
-            Self::Denied(caller) | Self::NotTheirs { caller } => Some(caller),
+            Self::Denied(caller) | Self::NotTheirs { caller, .. } => Some(caller),
             _ => None,
         }
     }
@@ -92,7 +112,7 @@ impl Refused {
     /// Who was refused, as far as that is known.
     pub fn whom(&self) -> String {
         match self {
-            Self::Denied(caller) | Self::NotTheirs { caller } => caller.to_string(),
+            Self::Denied(caller) | Self::NotTheirs { caller, .. } => caller.to_string(),
             Self::Revoked(worker) => format!("worker {worker}"),
             Self::Stranger(Some(user)) => user.to_string(),
             _ => "nobody".to_owned(),
@@ -106,7 +126,7 @@ impl Refused {
 
     fn status(&self) -> Status {
         let code = match self {
-            Self::Headers | Self::Namespace(_) => Code::InvalidArgument,
+            Self::Headers | Self::Namespace(_) | Self::Namespaces => Code::InvalidArgument,
             Self::NoToken
             | Self::WrongToken
             | Self::UnknownToken(_)

@@ -253,7 +253,11 @@ mod people {
         assert_eq!(ask(&reader, None).await, (StatusCode::OK, "Read vision".to_owned()));
         assert_eq!(ask(&reader, Some("audio")).await, (StatusCode::OK, "Read audio".to_owned()));
         let (status, why) = ask(&reader, Some("default")).await;
-        assert!(status == StatusCode::FORBIDDEN && why.contains("may not ask about namespace default"), "{why}");
+        assert!(
+            status == StatusCode::FORBIDDEN
+                && why.contains("may not ask about namespace default: it is for vision, audio"),
+            "{why}"
+        );
         let plain = people.token(TokenRole::Submit, &[], 0);
         assert_eq!(ask(&plain, None).await.1, "Submit default");
         assert_eq!(ask(&plain, Some("vision")).await.0, StatusCode::FORBIDDEN);
@@ -261,8 +265,24 @@ mod people {
         assert_eq!(ask(&admin, Some("vision")).await.1, "Admin vision");
         let asker = people.token(TokenRole::Query, &[], 0);
         let (status, why) = ask(&asker, None).await;
-        assert!(status == StatusCode::FORBIDDEN && why.contains("may not do this"), "{why}");
+        assert!(
+            status == StatusCode::FORBIDDEN && why.contains("(role query, namespace default) may not do this"),
+            "{why}"
+        );
         assert!(peer.is_known());
+    }
+
+    #[tokio::test]
+    async fn whoever_names_two_namespaces_is_told_to_name_one() {
+        let people = people();
+        let reader = people.token(TokenRole::Read, &["vision", "audio"], 0);
+        let mut request = list().header(header::HOST, "localhost").header(header::AUTHORIZATION, bearer(&reader));
+        for name in ["vision", "audio"] {
+            request = request.header(NAMESPACE_METADATA, name);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Peer::new(Via::Port));
+        assert_eq!(people.router.clone().oneshot(request).await.unwrap().status(), StatusCode::BAD_REQUEST);
     }
 
     #[tokio::test]

@@ -43,7 +43,7 @@ impl blobs_server::Blobs for BlobsService {
     }
 
     async fn put(&self, request: Request<Streaming<v1::PutRequest>>) -> Result<Response<v1::PutResponse>, Status> {
-        let mut upload = self.blobs.put(&caller(&request)?, self.is_of_worker(&request));
+        let mut upload = self.blobs.put(&caller(&request)?, self.is_of_worker(&request))?;
         let mut steps = request.into_inner();
         while let Some(step) = steps.message().await? {
             upload = upload.step(step).await?;
@@ -61,7 +61,7 @@ impl blobs_server::Blobs for BlobsService {
     async fn door(&self, request: Request<v1::DoorRequest>) -> Result<Response<v1::DoorResponse>, Status> {
         let caller = caller(&request)?;
         let rights = Rights {
-            put: gate::may(&caller, "/longshore.v1.Blobs/Put"),
+            put: gate::may(&caller, "/longshore.v1.Blobs/Put") && self.blobs.ensure_may_put(&caller).is_ok(),
             get: gate::may(&caller, "/longshore.v1.Blobs/Get"),
             of_worker: self.is_of_worker(&request),
             namespace: caller.namespace.clone(),
