@@ -1,6 +1,6 @@
 //! Giving out items to workers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{
     ids::{Now, WorkerId},
@@ -21,19 +21,19 @@ pub(crate) fn hand_out(state: &mut State, now: Now, out: &mut Outbox) {
         return;
     }
     let mut given: BTreeMap<WorkerId, Vec<Assignment>> = BTreeMap::new();
-    // Those of whose workers the emptiest can be given nothing.
-    let mut full = BTreeSet::new();
-    while let Some((load, worker, group)) = state.fleet.emptiest(&full) {
+    // One worker of each clientele, until even that can be given nothing. What is given changes the place of no other.
+    let mut emptiest = state.fleet.emptiest_of_each();
+    while let Some((load, worker, group)) = emptiest.pop_first() {
         state.queues.rank_waiting(&state.ledger, load, state.fleet.clientele(worker));
         let run = run_for(state, worker, now);
         if run.is_empty() {
-            full.insert(group);
             continue;
         }
         for assignment in &run {
             out.notice_job(assignment.item.job);
         }
         given.entry(worker).or_default().extend(run);
+        emptiest.extend(state.fleet.emptiest_of(group));
     }
     out.orders.extend(given.into_iter().map(|(worker, attempts)| Order::Assign { worker, attempts }));
 }

@@ -166,15 +166,26 @@ impl Fleet {
         Some(Gone { incarnation, slots, held })
     }
 
-    /// The emptiest connected worker of all groups but these, with its load and its group.
-    pub fn emptiest(&mut self, but: &BTreeSet<Group>) -> Option<(u64, WorkerId, Group)> {
+    /// The emptiest connected worker of each group, with its load and its group.
+    pub fn emptiest_of_each(&mut self) -> BTreeSet<(u64, WorkerId, Group)> {
+        self.rank();
+        self.ranking.emptiest_of_each()
+    }
+
+    /// The emptiest connected worker of this group, with its load and its group.
+    pub fn emptiest_of(&mut self, group: Group) -> Option<(u64, WorkerId, Group)> {
+        self.rank();
+        self.ranking.emptiest_of(group)
+    }
+
+    /// Brings the ranking up to date.
+    fn rank(&mut self) {
         for id in std::mem::take(&mut self.stale) {
             match self.workers.get(&id).filter(|worker| worker.connected) {
                 Some(worker) => self.ranking.put(id, worker.group, worker.load(), worker.slots),
                 None => self.ranking.remove(id),
             }
         }
-        self.ranking.emptiest(but)
     }
 
     /// How full a worker is, in 1/1024 of its slots.

@@ -66,11 +66,14 @@ impl Ranking {
         }
     }
 
-    /// The emptiest worker of all groups but these, with its load and its group.
-    pub fn emptiest(&self, but: &BTreeSet<Group>) -> Option<(u64, WorkerId, Group)> {
-        let groups = self.groups.iter().enumerate().filter(|(group, _)| !but.contains(group));
-        let firsts = groups.filter_map(|(group, ranked)| ranked.workers.first().map(|(load, id)| (*load, *id, group)));
-        firsts.min()
+    /// The emptiest worker of each group, with its load and its group.
+    pub fn emptiest_of_each(&self) -> BTreeSet<(u64, WorkerId, Group)> {
+        (0..self.groups.len()).filter_map(|group| self.emptiest_of(group)).collect()
+    }
+
+    /// The emptiest worker of this group, with its load and its group.
+    pub fn emptiest_of(&self, group: Group) -> Option<(u64, WorkerId, Group)> {
+        self.groups.get(group)?.workers.first().map(|(load, id)| (*load, *id, group))
     }
 
     /// What falls to a worker of so many items of a namespace when all connected ones that may have them share them, rounded
