@@ -433,7 +433,8 @@ fn the_audit_has_a_line_for_each_change_and_what_was_denied_added_up(env: &TestE
         assert_eq!((&line["via"], &line["decision"]), (&"socket".into(), &"allowed".into()), "{line}");
         assert_eq!(line["namespace"], "default", "{line}");
     }
-    assert_eq!((&audit[2]["resource"], &audit[3]["resource"]), (&"ann".into(), &ann.clone().into()));
+    let made = format!("{ann}; read; for 30days; ann; default");
+    assert_eq!((&audit[2]["resource"], &audit[3]["resource"]), (&made.into(), &ann.clone().into()));
     let denied = lines("denied");
     assert_eq!(denied.iter().map(|line| line["count"].as_u64().unwrap()).sum::<u64>(), 3, "{denied:?}");
     for line in &denied {

@@ -31,5 +31,11 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/longsho
 /// Metadata key under which a worker shows the proof of its link (`Welcome.proof`).
 pub const LINK_METADATA: &str = "longshore-link-bin";
 
+/// Metadata key of a refusal that is for good, where a worker has to know that: what has become of it.
+pub const END_METADATA: &str = "longshore-end";
+
+/// What that says of a worker that was revoked.
+pub const REVOKED: &str = "revoked";
+
 /// Metadata key and header that names whose things a request is about; without it, those of the caller's own namespace.
 pub const NAMESPACE_METADATA: &str = "longshore-namespace";

@@ -259,6 +259,7 @@ fn error_of(why: GivenUp, address: String, home: &Home) -> AgentError {
     match why {
         GivenUp::Taken(told) => AgentError::Taken { address, told, dir: home.dir().to_owned() },
         GivenUp::Version(told) => AgentError::Version { address, told },
+        GivenUp::Revoked(told) => AgentError::Join { address, source: Box::new(JoinError::Revoked(told)) },
         GivenUp::Sweep(error) => error.into(),
     }
 }

@@ -24,8 +24,8 @@ impl Client {
     }
 
     /// Ends these tokens, and all that were made before then (unix milliseconds, 0 for none); answers those that were.
-    pub async fn remove_tokens(&self, ids: Vec<String>, made_before_ms: u64) -> Result<Vec<TokenView>, CallError> {
-        let answer = self.members_rpc().remove_tokens(RemoveTokensRequest { ids, made_before_ms }).await;
+    pub async fn remove_tokens(&self, asked: RemoveTokensRequest) -> Result<Vec<TokenView>, CallError> {
+        let answer = self.members_rpc().remove_tokens(asked).await;
         Ok(answer.map_err(|s| self.failed("remove tokens", s))?.into_inner().removed)
     }
 

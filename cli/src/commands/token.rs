@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use longshore_client::{
     escape,
-    v1::{CreateTokenRequest, NewToken, TokenKind, TokenRole},
+    v1::{CreateTokenRequest, NewToken, RemoveTokensRequest, TokenKind, TokenRole},
 };
 
 use crate::{
@@ -79,7 +79,8 @@ pub struct RmArgs {
     /// The tokens' ids
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// And all that were made before a day or moment (RFC 3339, UTC): a backup brings back what was removed since
+    /// And all that were made before a day or moment (RFC 3339, UTC), also those to join with: a backup brings back what was
+    /// removed since
     #[arg(long, value_name = "TIME", value_parser = before)]
     all_before: Option<u64>,
 }
@@ -107,7 +108,10 @@ pub async fn run(command: TokenCommand, context: &Context) -> Result<Exit> {
             context.printer.view(&TokenList(tokens))?;
             Ok(Exit::Done)
         }
-        TokenCommand::Rm(args) => remove(args, context).await,
+        TokenCommand::Rm(args) => {
+            let asked = RemoveTokensRequest { ids: args.ids, ..RemoveTokensRequest::default() };
+            remove(asked, args.all_before, context).await
+        }
         TokenCommand::Rotate(args) => {
             let made = context.connect().await?.rotate_token(&args.id, args.overlap.0).await?;
             told(&made, context)?;
@@ -154,19 +158,22 @@ pub fn told(made: &NewToken, context: &Context) -> Result<()> {
 }
 
 /// Ends tokens, and says which and where.
-pub async fn remove(args: RmArgs, context: &Context) -> Result<Exit> {
-    if args.ids.is_empty() && args.all_before.is_none() {
+pub async fn remove(asked: RemoveTokensRequest, all_before: Option<u64>, context: &Context) -> Result<Exit> {
+    if asked.ids.is_empty() && all_before.is_none() {
+        let of_workers = asked.kind() == TokenKind::Join;
+        let list = if of_workers { "longshore worker token ls" } else { "longshore token ls" };
         let hint =
-            "name ids, which `longshore token ls` shows, or all that were made before a moment with --all-before TIME";
-        return Err(Failure::usage("no token is named").hint(hint).into());
+            format!("name ids, which `{list}` shows, or all that were made before a moment with --all-before TIME");
+        return Err(Failure::usage("no token is named").hint(&hint).into());
     }
     let place = context.place()?;
-    let removed = context.connect().await?.remove_tokens(args.ids, args.all_before.unwrap_or(0)).await?;
+    let asked = RemoveTokensRequest { made_before_ms: all_before.unwrap_or(0), ..asked };
+    let removed = context.connect().await?.remove_tokens(asked).await?;
     for token in &removed {
         let name = if token.name.is_empty() { String::new() } else { format!(" ({})", escape::line(&token.name)) };
         context.printer.note(&format!("token {}{name} removed at {place}", token.id));
     }
-    if args.all_before.is_some() {
+    if all_before.is_some() {
         context.printer.note(&format!("{} removed", some(removed.len() as u64, "token")));
     }
     Ok(Exit::Done)
@@ -183,7 +190,8 @@ pub fn lifetime(text: &str) -> Checked<u64> {
     }
 }
 
-fn before(text: &str) -> Result<u64, Failure> {
+/// A day, or a moment of it.
+pub fn before(text: &str) -> Result<u64, Failure> {
     let whole = if text.contains(['T', ' ']) { text.to_owned() } else { format!("{text}T00:00:00Z") };
     let at = humantime::parse_rfc3339_weak(&whole);
     let wrong = || Failure::usage(format!("{text:?} is no moment such as 2026-11-01 or 2026-11-01T12:00:00Z"));

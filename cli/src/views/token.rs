@@ -48,6 +48,7 @@ fn value(token: &TokenView) -> Value {
         "created": moment(token.created_ms),
         "expires": moment(token.expires_ms),
         "uses": (token.kind() == TokenKind::Join && token.uses > 0).then_some(token.uses),
+        "used": token.used,
         "used_by": token.used_by,
         "last_shown": moment(token.last_used_ms),
         "last_shown_from": token.last_used_from,
@@ -68,9 +69,11 @@ pub fn good_for(token: &TokenView) -> String {
 }
 
 fn used(token: &TokenView) -> String {
+    // An older coordinator tells only of those that are still there.
+    let used = (token.used as usize).max(token.used_by.len());
     match (token.kind(), token.uses) {
-        (TokenKind::Join, 0) => format!("{}", token.used_by.len()),
-        (TokenKind::Join, uses) => format!("{}/{uses}", token.used_by.len()),
+        (TokenKind::Join, 0) => format!("{used}"),
+        (TokenKind::Join, uses) => format!("{used}/{uses}"),
         _ => String::new(),
     }
 }

@@ -15,7 +15,7 @@ pub(crate) mod answer;
 
 pub(crate) use self::expiry::Expiry;
 pub use self::{
-    input::MembersInput,
+    input::{MembersInput, TokensOf},
     member::MemberRecord,
     token::{TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms},
 };

@@ -38,7 +38,7 @@ impl Jobs {
         let room = self.catalog.room(&caller.namespace);
         let checked = blocking("checking the submission", move || submission::check(&room, &submission)).await?;
         let (job, namespace) = (JobId(*Uuid::now_v7().as_bytes()), caller.namespace.clone());
-        self.audit.allow(caller, "Jobs/Submit", job.to_string()).await?;
+        let told = self.tell_of_submission(caller, job, &checked.key).await?;
         let reply = self
             .driver
             .ask(move |request| Input::Submit {
@@ -54,10 +54,25 @@ impl Jobs {
         match reply {
             Reply::Submitted { job, existed } => {
                 tracing::debug!(%caller, %job, existed, "a job is submitted");
+                if job != told {
+                    // Two submissions of the same key at once.
+                    self.audit.allow(caller, "Jobs/Submit", existing(job)).await?;
+                }
                 Ok(v1::SubmitResponse { job_id: views::id(job.0), existed })
             }
             other => Err(Error::of_reply(other)),
         }
+    }
+
+    /// Tells the audit which job is submitted: the one that its key has made already, if there is one.
+    async fn tell_of_submission(&self, caller: &Caller, job: JobId, key: &str) -> Result<JobId, Error> {
+        let (namespace, asked) = (caller.namespace.clone(), key.to_owned());
+        let existed = match key {
+            "" => None,
+            _ => self.driver.peek(move |core| core.ledger().job_of_key(&namespace, &asked)).await?,
+        };
+        self.audit.allow(caller, "Jobs/Submit", existed.map_or_else(|| job.to_string(), existing)).await?;
+        Ok(existed.unwrap_or(job))
     }
 
     /// The newest jobs of the caller's namespace, or of all, newest first.
@@ -186,6 +201,11 @@ impl Jobs {
             _ => Err(Error::invalid(format!("{asked} is the beginning of more than one job's id"))),
         }
     }
+}
+
+/// A job that a submission has not made, for the audit.
+fn existing(job: JobId) -> String {
+    format!("{job}, which existed")
 }
 
 /// Views of a job, until it has ended.

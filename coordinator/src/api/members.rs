@@ -132,17 +132,11 @@ impl Members {
         }
     }
 
-    /// The worker of that id, of the only id that begins so, or of that name.
+    /// The worker of that id; or else the only one whose name that is, or whose id begins so. Names are of a worker's own choice,
+    /// and none stands for another's id.
     async fn resolve(&self, asked: String) -> Result<WorkerId, Error> {
         let workers = self.driver.read(all).await?;
-        let lower = asked.to_lowercase();
-        let matching = |is: &dyn Fn(&str, &str) -> bool| {
-            let found = workers.iter().filter(|(id, name)| is(&id.to_string(), name));
-            found.map(|(id, _)| *id).collect::<Vec<_>>()
-        };
-        let exact = matching(&|id, name| id == lower || name == asked);
-        let found =
-            if exact.is_empty() && !asked.is_empty() { matching(&|id, _| id.starts_with(&lower)) } else { exact };
+        let found = meant(&workers, &asked);
         match found.as_slice() {
             [only] => Ok(*only),
             [] => Err(Error::not_found(format!("no worker {asked:?}"))),
@@ -174,6 +168,17 @@ impl Members {
     }
 }
 
+/// Whom these words may mean.
+fn meant(workers: &BTreeMap<WorkerId, String>, asked: &str) -> Vec<WorkerId> {
+    let lower = asked.to_lowercase();
+    if let Some(exactly) = workers.keys().find(|id| id.to_string() == lower) {
+        return vec![*exactly];
+    }
+    let begins = |id: &WorkerId| !asked.is_empty() && id.to_string().starts_with(&lower);
+    let meant = workers.iter().filter(|(id, name)| *name == asked || begins(id));
+    meant.map(|(id, _)| *id).collect()
+}
+
 /// Every worker that is here or a member, with its name.
 fn all(core: &Core) -> BTreeMap<WorkerId, String> {
     let members = core.ledger().members().map(|member| (member.id, member.name.clone()));
@@ -189,4 +194,20 @@ async fn read(csr: Bytes) -> Result<Request, Error> {
 /// A word of a worker's, for people.
 fn shown(word: &str) -> String {
     word.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_worker_takes_the_id_of_another_by_its_name() {
+        let (one, other) = (WorkerId([0x11; 16]), WorkerId([0x22; 16]));
+        let named = |name: &str| BTreeMap::from([(one, "red".to_owned()), (other, name.to_owned())]);
+        assert_eq!(meant(&named(&one.to_string()), &one.to_string().to_uppercase()), [one]);
+        assert_eq!(meant(&named(&one.to_string()[..8]), &one.to_string()[..8]), [one, other]);
+        assert_eq!(meant(&named("blue"), &other.to_string()[..4]), [other]);
+        assert_eq!((meant(&named("blue"), "red"), meant(&named("red"), "red").len()), (vec![one], 2));
+        assert_eq!((meant(&named(""), "").len(), meant(&named("blue"), "Red").len()), (1, 0));
+    }
 }

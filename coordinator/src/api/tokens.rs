@@ -3,11 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use longshore_authority::Authority;
 use longshore_core::{
-    Input, MembersInput, Namespace, Refusal, Reply, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms,
+    Input, MembersInput, Namespace, Refusal, Reply, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms, TokensOf,
 };
 use longshore_proto::{namespace, v1};
 use longshore_trust::{self as trust, Pin};
@@ -23,6 +24,9 @@ use crate::{
 
 /// Ids are drawn anew so often where one is taken: of a million million few ever are.
 const DRAWS: usize = 8;
+
+/// Ids of tokens that go into a line of the audit.
+const IDS_IN_A_LINE: usize = limits::AUDIT_WORD_BYTES / 9;
 
 /// What can be asked of tokens.
 #[derive(Clone)]
@@ -40,9 +44,9 @@ impl Tokens {
         let terms = terms(asked)?;
         self.ensure_room().await?;
         tracing::debug!(%caller, name = terms.name, "a token is made");
-        self.audit.allow(caller, "Members/CreateToken", terms.name.clone()).await?;
-        let kind = kind_of(&terms);
-        self.draw(kind, |token, secret| MembersInput::CreateToken { token, secret, terms: terms.clone(), ttl_ms }).await
+        let told = |token| (caller, "Members/CreateToken", about(token, &terms, ttl_ms));
+        let ask = |token, secret| MembersInput::CreateToken { token, secret, terms: terms.clone(), ttl_ms };
+        self.draw(kind_of(&terms), told, ask).await
     }
 
     /// All tokens, the oldest first.
@@ -63,15 +67,20 @@ impl Tokens {
         if asked.ids.len() > limits::TOKEN_IDS {
             return Err(Error::invalid(format!("more than {} tokens in one message", limits::TOKEN_IDS)));
         }
-        let tokens = asked.ids.iter().map(|id| self.known(id)).collect::<Result<Vec<_>, _>>()?;
-        let made_before_ms = asked.made_before_ms;
-        tracing::debug!(%caller, ?tokens, made_before_ms, "tokens are removed");
-        let mut which: Vec<String> = tokens.iter().map(ToString::to_string).collect();
-        if made_before_ms > 0 {
-            which.push(format!("all made before {}", date(made_before_ms)));
+        let known = asked.ids.iter().map(|id| self.known(id)).collect::<Result<Vec<_>, _>>()?;
+        let (kind, made_before_ms) = (asked.kind(), asked.made_before_ms);
+        if let Some(other) = known.iter().find(|token| !is_of(token, kind)) {
+            return Err(of_another_kind(&other.record));
         }
-        self.audit.allow(caller, "Members/RemoveTokens", which.join(" ")).await?;
-        match self.ask(MembersInput::RemoveTokens { tokens, made_before_ms }).await? {
+        let tokens: Vec<TokenId> = known.iter().map(|token| token.record.id).collect();
+        tracing::debug!(%caller, ?tokens, made_before_ms, "tokens are removed");
+        self.tell_of_the_end(caller, &tokens, kind, made_before_ms).await?;
+        let whose = match kind {
+            v1::TokenKind::Unspecified => TokensOf::Everybody,
+            v1::TokenKind::Join => TokensOf::Workers,
+            v1::TokenKind::Person => TokensOf::People,
+        };
+        match self.ask(MembersInput::RemoveTokens { tokens, made_before_ms, whose }).await? {
             Reply::TokensRemoved(removed) => Ok(removed.iter().map(|token| view(token, LastUsed::default())).collect()),
             other => Err(Error::of_reply(other)),
         }
@@ -79,26 +88,50 @@ impl Tokens {
 
     /// Makes a token like another, which stays good for a while.
     pub async fn rotate(&self, caller: &Caller, asked: v1::RotateTokenRequest) -> Result<v1::NewToken, Error> {
-        let token = self.known(&asked.id)?;
-        let overlap_ms = asked.overlap_ms;
+        let known = self.known(&asked.id)?;
+        let (token, overlap_ms) = (known.record.id, asked.overlap_ms);
         self.ensure_room().await?;
-        let all = self.register.tokens();
-        let kind = all.iter().find(|known| known.record.id == token).map(|known| kind_of(&known.record.terms));
-        let kind = kind.ok_or_else(|| unknown(&asked.id))?;
         tracing::debug!(%caller, %token, "a token is rotated");
-        self.audit.allow(caller, "Members/RotateToken", token.to_string()).await?;
-        self.draw(kind, |new, secret| MembersInput::RotateToken { token, overlap_ms, new: (new, secret) }).await
+        let told = |new: TokenId| (caller, "Members/RotateToken", format!("{token}, its successor is {new}"));
+        let ask = |new, secret| MembersInput::RotateToken { token, overlap_ms, new: (new, secret) };
+        self.draw(kind_of(&known.record.terms), told, ask).await
     }
 
-    /// Makes the secret of a token and has the core keep its digest.
-    async fn draw(
+    /// Names all tokens that are about to end in the audit, as many to a line as it takes.
+    async fn tell_of_the_end(
+        &self,
+        caller: &Caller,
+        ids: &[TokenId],
+        kind: v1::TokenKind,
+        made_before_ms: u64,
+    ) -> Result<(), Error> {
+        let all = self.register.tokens();
+        let goes = |token: &&Arc<Token>| {
+            let is_old = token.record.created_ms < made_before_ms && is_of(token, kind);
+            is_old || ids.contains(&token.record.id)
+        };
+        let ending: Vec<String> = all.iter().filter(goes).map(|token| token.record.id.to_string()).collect();
+        let why = (made_before_ms > 0).then(|| format!("all made before {}", date(made_before_ms)));
+        let lines = ending.chunks(IDS_IN_A_LINE).map(|ids| ids.join(" "));
+        for line in why.into_iter().chain(lines) {
+            self.audit.allow(caller, "Members/RemoveTokens", line).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the secret of a token and has the core keep its digest, when the audit has been told.
+    async fn draw<'a>(
         &self,
         kind: trust::TokenKind,
+        told: impl Fn(TokenId) -> (&'a Caller, &'static str, String),
         ask: impl Fn(TokenId, [u8; 32]) -> MembersInput,
     ) -> Result<v1::NewToken, Error> {
         for _ in 0..DRAWS {
             let token = trust::Token::new(kind, self.pin());
-            match self.ask(ask(TokenId(token.id().0), token.secret_digest().0)).await? {
+            let id = TokenId(token.id().0);
+            let (caller, method, about) = told(id);
+            self.audit.allow(caller, method, about).await?;
+            match self.ask(ask(id, token.secret_digest().0)).await? {
                 Reply::TokenMade(made) => {
                     let text = token.reveal().as_str().to_owned();
                     return Ok(v1::NewToken { token: text, view: Some(view(&made, LastUsed::default())) });
@@ -122,10 +155,10 @@ impl Tokens {
         Err(Error::not_now(format!("there are {tokens} tokens, as many as there may be: remove some")))
     }
 
-    fn known(&self, id: &str) -> Result<TokenId, Error> {
+    fn known(&self, id: &str) -> Result<Arc<Token>, Error> {
         let trust::TokenId(bytes) = id.parse().map_err(|_| Error::invalid(format!("{id:?} is no id of a token")))?;
         let all = self.register.tokens();
-        all.iter().map(|token| token.record.id).find(|known| known.0 == bytes).ok_or_else(|| unknown(id))
+        all.into_iter().find(|known| known.record.id.0 == bytes).ok_or_else(|| unknown(id))
     }
 
     async fn ask(&self, ask: MembersInput) -> Result<Reply, Error> {
@@ -135,6 +168,44 @@ impl Tokens {
 
 fn unknown(id: &str) -> Error {
     Error::not_found(format!("no token {}", id.to_uppercase()))
+}
+
+fn of_another_kind(token: &TokenRecord) -> Error {
+    let id = token.id;
+    Error::invalid(match token.terms.kind {
+        TokenKind::Join { .. } => {
+            format!("token {id} is one to join with: `longshore worker token rm {id}` removes it")
+        }
+        TokenKind::Person { .. } => format!("token {id} is a person's: `longshore token rm {id}` removes it"),
+    })
+}
+
+fn is_of(token: &Token, kind: v1::TokenKind) -> bool {
+    match kind {
+        v1::TokenKind::Unspecified => true,
+        v1::TokenKind::Join => kind_of(&token.record.terms) == trust::TokenKind::Join,
+        v1::TokenKind::Person => kind_of(&token.record.terms) == trust::TokenKind::Person,
+    }
+}
+
+/// A new token, for the audit: its id, what it is good for, where, how long, and whose it is.
+fn about(token: TokenId, terms: &TokenTerms, ttl_ms: u64) -> String {
+    let good_for = match &terms.kind {
+        TokenKind::Join { uses: 0, .. } => "join, any number of times".to_owned(),
+        TokenKind::Join { uses, .. } => format!("join, times: {uses}"),
+        TokenKind::Person { role } => format!("{role:?}").to_lowercase(),
+    };
+    let whose: Vec<String> = terms.namespaces.iter().map(ToString::to_string).collect();
+    let whose = match (&terms.kind, whose.is_empty()) {
+        (TokenKind::Person { role: TokenRole::Admin } | TokenKind::Join { .. }, true) => "all namespaces".to_owned(),
+        (TokenKind::Person { .. }, true) => Namespace::default().to_string(),
+        (_, false) => whose.join(" "),
+    };
+    let long = match ttl_ms {
+        0 => "without an end".to_owned(),
+        _ => format!("for {}", humantime::format_duration(Duration::from_millis(ttl_ms))),
+    };
+    format!("{token}; {good_for}; {long}; {}; {whose}", terms.name)
 }
 
 fn kind_of(terms: &TokenTerms) -> trust::TokenKind {
@@ -227,6 +298,7 @@ fn view(token: &TokenRecord, last: LastUsed) -> v1::TokenView {
         expires_ms: token.expires_ms,
         uses,
         used_by: Vec::new(),
+        used: token.used,
         last_used_ms: last.at_ms,
         last_used_from: last.from.map_or_else(String::new, |from| from.to_string()),
     }

@@ -1,7 +1,7 @@
 //! What is wanted of tokens and members: they are made, used, used up, stolen, renewed and revoked, by the workers of the world
 //! and by strangers, over and over with the same few names, so that wishes meet.
 
-use longshore_core::{Digest, MembersInput, TokenId, TokenKind, TokenTerms, WorkerId};
+use longshore_core::{Digest, MembersInput, TokenId, TokenKind, TokenTerms, TokensOf, WorkerId};
 
 use super::{state::World, worker::sixteen};
 
@@ -32,7 +32,11 @@ impl World {
                 MembersInput::Renew { worker, from: key_of(worker, from), to: key_of(worker, to) }
             }
             15..=17 => self.wants_it_gone(),
-            18 => MembersInput::RemoveTokens { tokens: vec![self.some_token()], made_before_ms: 0 },
+            18 => MembersInput::RemoveTokens {
+                tokens: vec![self.some_token()],
+                made_before_ms: 0,
+                whose: TokensOf::Everybody,
+            },
             _ => {
                 let token = self.some_token();
                 self.made_tokens += 1;

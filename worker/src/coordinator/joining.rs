@@ -64,7 +64,7 @@ pub enum JoinError {
     #[error("the token has expired: {0}")]
     Expired(String),
     /// As many have joined with it as may.
-    #[error("the token is used up: {0}")]
+    #[error("{0}")]
     UsedUp(String),
     /// This worker's id is another's.
     #[error("this worker's id is that of another worker: {0}")]

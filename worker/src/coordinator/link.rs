@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::v1::{self, ToWorker, from_worker, to_worker};
+use longshore_proto::{
+    END_METADATA, REVOKED,
+    v1::{self, ToWorker, from_worker, to_worker},
+};
 use longshore_trust::SharedIdentity;
 use longshore_way::WayError;
 use prost::Message;
@@ -82,6 +85,9 @@ pub(crate) enum GivenUp {
     /// The coordinator is of a version that does not go with ours.
     #[error("{0}")]
     Version(String),
+    /// This worker was shut out, for good.
+    #[error("{0}")]
+    Revoked(String),
     /// What an earlier life left cannot be removed.
     #[error(transparent)]
     Sweep(#[from] RuntimeError),
@@ -168,6 +174,7 @@ impl Link {
         let words = lost.words();
         let never_welcome = epoch == 0 && self.may_end;
         match lost {
+            Lost::Status(status) if is_revoked(&status) => return Err(GivenUp::Revoked(words)),
             Lost::Status(status) if status.code() == Code::AlreadyExists => {
                 if never_welcome {
                     return Err(GivenUp::Taken(words));
@@ -363,6 +370,11 @@ impl Link {
             }
         }
     }
+}
+
+/// Whether the coordinator says that there is no use in trying again.
+fn is_revoked(status: &Status) -> bool {
+    status.metadata().get(END_METADATA).is_some_and(|end| end == REVOKED)
 }
 
 async fn tell(up: &Up, results: impl IntoIterator<Item = v1::Result>) -> Result<(), Status> {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use longshore_client::v1::{CreateTokenRequest, TokenKind};
+use longshore_client::v1::{CreateTokenRequest, RemoveTokensRequest, TokenKind};
 
 use crate::{
-    commands::token::{self, RmArgs, lifetime},
+    commands::token::{self, before, lifetime},
     context::Context,
     exit::Exit,
     failure::Failure,
@@ -22,7 +22,7 @@ pub enum WorkerTokenCommand {
     /// List tokens to join with; what they are is not told
     #[command(alias = "list", after_help = "Examples:\n  longshore worker token ls")]
     Ls,
-    /// End tokens; whoever has joined stays
+    /// End tokens to join with; whoever has joined stays
     #[command(alias = "remove")]
     Rm(RmArgs),
 }
@@ -51,6 +51,20 @@ pub struct CreateArgs {
     namespace: Vec<String>,
 }
 
+/// Which tokens to join with.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longshore worker token rm 7K2M9QXA
+  longshore worker token rm --all-before 2026-11-01")]
+pub struct RmArgs {
+    /// The tokens' ids
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// And all to join with that were made before a day or moment (RFC 3339, UTC)
+    #[arg(long, value_name = "TIME", value_parser = before)]
+    all_before: Option<u64>,
+}
+
 /// Does it.
 pub async fn run(command: WorkerTokenCommand, context: &Context) -> Result<Exit> {
     match command {
@@ -61,7 +75,11 @@ pub async fn run(command: WorkerTokenCommand, context: &Context) -> Result<Exit>
             context.printer.view(&TokenList(joins))?;
             Ok(Exit::Done)
         }
-        WorkerTokenCommand::Rm(args) => token::remove(args, context).await,
+        WorkerTokenCommand::Rm(args) => {
+            let kind = TokenKind::Join.into();
+            let asked = RemoveTokensRequest { ids: args.ids, kind, ..RemoveTokensRequest::default() };
+            token::remove(asked, args.all_before, context).await
+        }
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) fn answer(state: &mut State, now: Now, request: RequestId, ask: Membe
         MembersInput::CreateToken { token, secret, terms, ttl_ms } => {
             create_token(state, now, request, (token, secret), (terms, ttl_ms), out);
         }
-        MembersInput::RemoveTokens { tokens, made_before_ms } => {
-            remove_tokens(state, request, &tokens, made_before_ms, out);
+        MembersInput::RemoveTokens { tokens, made_before_ms, whose } => {
+            remove_tokens(state, request, &tokens, (made_before_ms, whose), out);
         }
         MembersInput::RotateToken { token, overlap_ms, new } => {
             rotate_token(state, now, request, (token, overlap_ms), new, out);

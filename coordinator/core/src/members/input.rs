@@ -5,6 +5,17 @@ use crate::{
     members::token::{TokenId, TokenTerms},
 };
 
+/// Which tokens are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokensOf {
+    /// All.
+    Everybody,
+    /// Those to join with.
+    Workers,
+    /// Those of people.
+    People,
+}
+
 /// One thing that is asked about tokens and members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MembersInput {
@@ -25,6 +36,8 @@ pub enum MembersInput {
         tokens: Vec<TokenId>,
         /// And all that were made before, unix milliseconds.
         made_before_ms: u64,
+        /// Of those made before, which.
+        whose: TokensOf,
     },
     /// Somebody wants another token like one that there is.
     RotateToken {

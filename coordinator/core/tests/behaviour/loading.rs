@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore_core::{
     Assignment, Blame, End, Finished, Input, ItemKey, JobId, JobSpec, Ledger, MembersInput, Order, Record, ServiceName,
-    ServicePlan, StageKind, StageSpec, TokenId, WorkerId,
+    ServicePlan, StageKind, StageSpec, TokenId, TokensOf, WorkerId,
 };
 use proptest::prelude::*;
 
@@ -186,9 +186,11 @@ impl Play {
             Deed::RemoveWorker(worker, revoke) => {
                 self.it.ask(MembersInput::RemoveWorker { worker: worker_id(worker), revoke })
             }
-            Deed::RemoveToken(token) => {
-                self.it.ask(MembersInput::RemoveTokens { tokens: vec![token_id(token)], made_before_ms: 0 })
-            }
+            Deed::RemoveToken(token) => self.it.ask(MembersInput::RemoveTokens {
+                tokens: vec![token_id(token)],
+                made_before_ms: 0,
+                whose: TokensOf::Everybody,
+            }),
             Deed::Rotate(old, new) => self.it.ask(MembersInput::RotateToken {
                 token: token_id(old),
                 overlap_ms: 500,

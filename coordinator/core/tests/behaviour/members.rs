@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longshore_core::{
     MemberRecord, MembersInput, Namespace, Notice, Outbox, Record, Refusal, Reply, TokenId, TokenKind, TokenRecord,
-    TokenRole, TokenTerms,
+    TokenRole, TokenTerms, TokensOf,
 };
 
 use crate::stage::{Stage, WALL_MS, given, life, map, only, reply, spec, told, worker_id};
@@ -300,6 +300,7 @@ fn tokens_that_are_removed_are_gone_at_once_and_all_or_none() {
     let some = |tokens: &[u8], made_before_ms| MembersInput::RemoveTokens {
         tokens: tokens.iter().copied().map(token_id).collect(),
         made_before_ms,
+        whose: TokensOf::Everybody,
     };
     assert_eq!(refused(&it.ask(some(&[1, 9], 0))), &Refusal::NoSuchToken);
     let out = it.ask(some(&[3], WALL_MS + 10));
@@ -308,6 +309,22 @@ fn tokens_that_are_removed_are_gone_at_once_and_all_or_none() {
     assert!(matches!(reply(&out), Reply::TokensRemoved(removed) if removed.len() == 2));
     assert_eq!(refused(&it.ask(join(8, 1, 80))), &Refusal::NoSuchToken);
     assert!(it.core.ledger().member(worker_id(7)).is_some(), "whoever has joined stays");
+}
+
+#[test]
+fn of_older_tokens_those_that_are_meant_go() {
+    for (whose, gone) in
+        [(TokensOf::Everybody, vec![1, 2, 3]), (TokensOf::Workers, vec![1, 3]), (TokensOf::People, vec![2, 3])]
+    {
+        let mut it = Stage::new();
+        it.ask(create(1, 0, 0));
+        it.ask(persons(2));
+        it.now_ms += 10;
+        it.ask(create(3, 0, 0));
+        let out = it.ask(MembersInput::RemoveTokens { tokens: vec![token_id(3)], made_before_ms: WALL_MS + 10, whose });
+        let gone: Vec<Record> = gone.into_iter().map(|token| Record::TokenGone(token_id(token))).collect();
+        assert_eq!(out.records, gone, "{whose:?}");
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use longshore_core::{Namespace, TokenId, WorkerId};
 use longshore_local::User;
-use longshore_proto::namespace::BadNamespace;
-use tonic::{Code, Status};
+use longshore_proto::{END_METADATA, REVOKED, namespace::BadNamespace};
+use tonic::{Code, Status, metadata::MetadataValue};
 
 use crate::{
     api::caller::{Caller, Principal},
@@ -139,7 +139,11 @@ impl Refused {
             }
             Self::Unknown => Code::Unimplemented,
         };
-        Status::new(code, self.to_string())
+        let mut status = Status::new(code, self.to_string());
+        if let Self::Revoked(_) = self {
+            status.metadata_mut().insert(END_METADATA, MetadataValue::from_static(REVOKED));
+        }
+        status
     }
 
     /// The answer to a request.

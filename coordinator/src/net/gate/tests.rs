@@ -10,6 +10,7 @@ use tower::ServiceExt as _;
 use super::*;
 
 mod everybody;
+mod told;
 
 struct World {
     dir: tempfile::TempDir,
