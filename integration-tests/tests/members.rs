@@ -207,12 +207,14 @@ fn a_revoked_member_is_out_at_once_and_stays_out(env: &TestEnv) {
     let coordinator = coordinator(env);
     let secure = coordinator.secure();
     join_token(env, &coordinator, "token", &["--uses", "9"]);
-    let worker = env.worker_at("w", &secure, &["--token-file", "token"]);
+    let mut worker = env.worker_at("w", &secure, &["--token-file", "token"]);
     coordinator.until_workers(1);
     coordinator.cli(&["worker", "rm", "--revoke", "w"]).exits(0);
     coordinator.until_workers(0);
-    until("its word of that", || worker.log().contains("revoked").then_some(()));
-    worker.kill();
+    until("its end", || worker.has_ended().then_some(()));
+    assert!(worker.log().contains("was revoked") && worker.log().contains("worker-id"), "{}", worker.log());
+    let listed = coordinator.cli(&["worker", "token", "ls", "--format", "json"]).exits(0).json();
+    assert_eq!(listed[0]["used"], 1, "{listed}");
     for flags in [&["--token-file", "token"][..], &[]] {
         env.worker_refused_at("w", &secure, flags).exits(4).says("was revoked").says("worker-id");
     }

@@ -149,6 +149,14 @@ fn tokens_survive_a_crash_and_are_kept_nowhere(env: &TestEnv) {
     let listed = up.cli(&["worker", "token", "ls", "--format", "json"]).exits(0).json();
     let [joiner] = listed.as_array().unwrap().as_slice() else { panic!("{listed}") };
     assert_eq!((&joiner["for"], &joiner["uses"], &joiner["labels"]["rack"]), (&"join".into(), &1.into(), &"3".into()));
+    // What ends tokens to join with leaves those of people.
+    let person = up.cli(&["token", "ls", "--format", "json"]).exits(0).json();
+    let person = person.as_array().unwrap().iter().find(|token| token["for"] != "join").unwrap();
+    let persons = person["id"].as_str().unwrap();
+    up.cli(&["worker", "token", "rm", persons]).exits(2).says(&format!("`longshore token rm {persons}` removes it"));
+    up.cli(&["worker", "token", "rm", "--all-before", "2100-01-01"]).exits(0).says("1 token removed");
+    with(env, &up, &text, &["job", "ls"]).exits(0);
+    up.cli(&["worker", "token", "create"]).exits(0);
     // A backup brings back what was removed since.
     up.cli(&["token", "rm", "--all-before", "2100-01-01"]).exits(0).says("2 tokens removed");
     with(env, &up, &text, &["job", "ls"]).exits(4);
