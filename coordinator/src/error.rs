@@ -13,6 +13,7 @@ use crate::{
     api::validate::Invalid,
     drive::Unanswered,
     kept::{error::CatalogError, rooms::NoMoreRooms},
+    members::allowance::TooMany,
     workers::sessions::Ending,
 };
 
@@ -54,8 +55,10 @@ pub enum Refused {
 /// Why it is not available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unavailable {
-    /// There is no room, or as much is under way as may be.
+    /// There is no room.
     Full,
+    /// As much is under way as may be.
+    Busy,
     /// The coordinator is stopping.
     Stopping,
     /// It has to begin anew.
@@ -92,9 +95,14 @@ impl Error {
         Self::Refused(Refused::Denied, why.into())
     }
 
-    /// There is no room, or as much is under way as may be.
+    /// There is no room.
     pub fn full(why: impl Into<String>) -> Self {
         Self::Unavailable(Unavailable::Full, why.into())
+    }
+
+    /// As much is under way as may be.
+    pub fn busy(why: impl Into<String>) -> Self {
+        Self::Unavailable(Unavailable::Busy, why.into())
     }
 
     /// Something works not as it should.
@@ -129,6 +137,12 @@ impl From<Ending> for Error {
             Ending::Taken { .. } => Self::Refused(Refused::Exists, why),
             Ending::Revoked => Self::Refused(Refused::Denied, why),
         }
+    }
+}
+
+impl From<TooMany> for Error {
+    fn from(too_many: TooMany) -> Self {
+        Self::busy(too_many.to_string())
     }
 }
 

@@ -41,11 +41,38 @@ pub const PARTS_BYTES: u64 = longshore_contract::bounds::PARTS_BYTES;
 /// Longest deadline of a query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
 
-/// Requests waiting for their answer at once, workers' links aside: each may hold a message. Streams wait no more once they have begun.
+/// Requests waiting for their answer at once, workers' links aside: each may hold a message. Streams wait no more once they
+/// have begun. So many of admins, so many of everybody else who has a token, so many of members: neither can shut out another.
 pub const REQUESTS: usize = 1_024;
 
-/// Downloads at once: each has a thread for as long as its reader takes; more wait for their turn.
+/// Of those, as many as one token may have: four have to come together to take all, and as many queries as may be under way fit.
+pub const REQUESTS_OF_TOKEN: usize = 256;
+
+/// Of those, as many as one member may have: the streams of its connection, so that whoever has one connection is never shed.
+pub const REQUESTS_OF_MEMBER: usize = STREAMS as usize;
+
+/// Workers joining at once, and as many renewing their certificates: each costs a signature and a commit. Their requests are read
+/// whole before they count, so that whoever sends slowly holds nothing that others need.
+pub const JOINS: usize = 64;
+
+/// Time for the whole body of such a request, and then for its turn: a message as small as that comes at once.
+pub const JOIN_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes of such a request: names, a secret and a signing request. Each connection of a stranger may hold one.
+pub const JOIN_BYTES: usize = 16 << 10;
+
+/// Downloads at once, of admins and this machine's workers, of everybody else who has a token, and of members: each has a thread,
+/// of the 512 that wait for disks, for as long as its reader takes; more wait for their turn.
 pub const DOWNLOADS: usize = 128;
+
+/// Of those, as many as one token or member may have.
+pub const DOWNLOADS_OF_ONE: usize = 32;
+
+/// Downloads of one token or member that are open, with those that wait for their turn: each holds the digests it asked for.
+pub const OPEN_DOWNLOADS_OF_ONE: usize = 2 * STREAMS as usize;
+
+/// Time a download waits for its reader to take the next piece, which has a mebibyte at most: 18 KB/s are quick enough.
+pub const DOWNLOAD_SILENCE: Duration = Duration::from_secs(60);
 
 /// Queries under way at once: each holds its parts in memory.
 pub const QUERIES: usize = 256;

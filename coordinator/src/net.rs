@@ -13,3 +13,4 @@ mod problem;
 pub mod secure;
 pub mod server;
 mod stack;
+mod turns;

@@ -18,7 +18,13 @@ use longshore_trust::system_clock;
 use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{
-    api::{blobs::Blobs, jobs::Jobs, members::Members, services::Services, tokens::Tokens},
+    api::{
+        blobs::{Blobs, Downloads},
+        jobs::Jobs,
+        members::Members,
+        services::Services,
+        tokens::Tokens,
+    },
     audit::{Audit, AuditError},
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
     kept::{
@@ -282,7 +288,7 @@ impl Coordinator {
                 blobs: Blobs {
                     rooms: self.catalog.rooms().clone(),
                     room: self.room.clone(),
-                    downloads: Arc::new(Semaphore::new(limits::DOWNLOADS)),
+                    downloads: Downloads::new(limits::DOWNLOADS),
                 },
                 door,
                 sessions: Arc::clone(&self.sessions),

@@ -173,6 +173,10 @@ impl CallError {
                     Some("coordinator and client are of different versions; run the same one".to_owned())
                 }
                 Code::ResourceExhausted if status.message().contains("ask its operator") => None,
+                // Nothing but time is missing; its words say what there is too much of.
+                Code::Unavailable if status.message().contains("already") => {
+                    Some("try again in a moment, or with fewer at once".to_owned())
+                }
                 Code::ResourceExhausted => Some("try again later, or make room on the coordinator's disk".to_owned()),
                 _ => None,
             },

@@ -10,13 +10,17 @@ use longshore_proto::{
     v1::{self, get_response, put_request},
 };
 use prost::Message;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, mpsc, mpsc::error::SendTimeoutError},
+};
 
 use super::caller::{Caller, Role};
 use crate::{
     error::{Error, blocking},
     kept::rooms::Rooms,
     limits,
+    members::allowance::Allowance,
     room::DiskRoom,
 };
 
@@ -29,8 +33,35 @@ pub struct Blobs {
     pub rooms: Rooms,
     pub room: DiskRoom,
     /// How many may get blobs at once.
-    pub downloads: Arc<Semaphore>,
+    pub downloads: Downloads,
 }
+
+/// Turns of downloads: those of one kind of callers wait for no other.
+#[derive(Debug, Clone)]
+pub struct Downloads {
+    admins: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+    members: Arc<Semaphore>,
+}
+
+impl Downloads {
+    /// So many of each kind.
+    pub fn new(each: usize) -> Self {
+        let turns = || Arc::new(Semaphore::new(each));
+        Self { admins: turns(), others: turns(), members: turns() }
+    }
+
+    fn of(&self, role: Role) -> Arc<Semaphore> {
+        Arc::clone(match role {
+            Role::Admin => &self.admins,
+            Role::Worker => &self.members,
+            Role::Submit | Role::Read | Role::Query => &self.others,
+        })
+    }
+}
+
+/// Answers of a download that wait for its reader.
+const ANSWERS: usize = 4;
 
 type Out = Result<v1::GetResponse, Error>;
 
@@ -84,24 +115,56 @@ impl Blobs {
     }
 
     /// The bytes of blobs, in the order in which they were asked for.
-    pub fn get(&self, caller: &Caller, digests: &[Bytes]) -> Result<mpsc::Receiver<Out>, Error> {
+    /// Each counts as one of those that its caller may have, until nobody reads it any more.
+    pub fn get(
+        &self,
+        caller: &Caller,
+        allowance: Option<&Allowance>,
+        digests: &[Bytes],
+    ) -> Result<mpsc::Receiver<Out>, Error> {
         ensure_few(digests.len())?;
         let digests = digests.iter().map(|digest| checked(digest)).collect::<Result<Vec<_>, _>>()?;
-        let (out, answers) = mpsc::channel(4);
-        let (blobs, downloads) = (self.rooms.of(&caller.namespace), Arc::clone(&self.downloads));
+        let open = allowance.map(Allowance::open_download).transpose()?;
+        let own = allowance.map(Allowance::downloads);
+        let (out, answers) = mpsc::channel(ANSWERS);
+        let (blobs, turns) = (self.rooms.of(&caller.namespace), self.downloads.of(caller.role));
         tokio::spawn(async move {
-            // Each holds a thread for as long as its reader takes.
-            let Ok(permit) = downloads.acquire_owned().await else { return };
-            tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                if let Err(error) = send_all(&*blobs, &digests, &out) {
-                    // The reader may have gone.
-                    let _ = out.blocking_send(Err(error));
-                }
-            });
+            let _open = open;
+            let all = async |out| send_in_turn(own, turns, blobs, digests, out).await;
+            // Whoever has gone needs no turn.
+            tokio::select! {
+                () = out.closed() => {}
+                () = all(out.clone()) => {}
+            }
         });
         Ok(answers)
     }
+}
+
+/// Sends blobs when it is their turn, first among those of the same caller. The caller's part is given back once all is taken:
+/// until then it is held in memory. The thread is not kept for readers who take nothing.
+async fn send_in_turn(
+    own: Option<Arc<Semaphore>>,
+    turns: Arc<Semaphore>,
+    blobs: Arc<dyn BlobStore>,
+    digests: Vec<Hash>,
+    out: mpsc::Sender<Out>,
+) {
+    let _own = match own {
+        Some(own) => own.acquire_owned().await.ok(),
+        None => None,
+    };
+    let Ok(turn) = turns.acquire_owned().await else { return };
+    let sender = out.clone();
+    let sent = blocking("sending blobs", move || {
+        let _turn = turn;
+        send_all(&*blobs, &digests, &sender)
+    });
+    if let Err(error) = sent.await {
+        // The reader may have gone.
+        let _ = out.send(Err(error)).await;
+    }
+    let _ = out.reserve_many(ANSWERS).await;
 }
 
 fn ensure_few(digests: usize) -> Result<(), Error> {
@@ -251,5 +314,11 @@ fn send_large(blobs: &dyn BlobStore, digest: &Hash, size: u64, out: &mpsc::Sende
 }
 
 fn send(step: get_response::Step, out: &mpsc::Sender<Out>) -> Result<(), Error> {
-    out.blocking_send(Ok(v1::GetResponse { step: Some(step) })).map_err(|_| Error::internal("the reader has gone"))
+    let sending = out.send_timeout(Ok(v1::GetResponse { step: Some(step) }), limits::DOWNLOAD_SILENCE);
+    Handle::current().block_on(sending).map_err(|unsent| match unsent {
+        SendTimeoutError::Timeout(_) => {
+            Error::busy(format!("nothing of this download was taken for {} s", limits::DOWNLOAD_SILENCE.as_secs()))
+        }
+        SendTimeoutError::Closed(_) => Error::internal("the reader has gone"),
+    })
 }

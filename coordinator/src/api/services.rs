@@ -116,7 +116,7 @@ impl Services {
             return Err(Error::invalid(format!("a query has at most {most} bytes, not {has}")).into());
         }
         let Ok(_permit) = self.queries.try_acquire() else {
-            return Err(Error::full(format!("{} queries are under way already", limits::QUERIES)).into());
+            return Err(Error::busy(format!("{} queries are under way already", limits::QUERIES)).into());
         };
         let spec = entry.spec.request.unwrap_or_default();
         let own = if spec.deadline_ms == 0 { DEFAULT_DEADLINE } else { Duration::from_millis(spec.deadline_ms) };

@@ -11,7 +11,10 @@ use std::{
 use longshore_core::{Digest, Ledger, MemberRecord, TokenId, TokenRecord, WorkerId};
 use longshore_trust::SecretDigest;
 
-use super::standing::{Standing, Term};
+use super::{
+    allowance::Allowance,
+    standing::{Standing, Term},
+};
 
 /// All tokens and members.
 #[derive(Debug, Default)]
@@ -33,6 +36,7 @@ pub struct Token {
     pub record: TokenRecord,
     term: Arc<Term>,
     last_used: Arc<Mutex<LastUsed>>,
+    allowance: Arc<Allowance>,
 }
 
 /// When and where a token was last shown, since the coordinator's start.
@@ -48,6 +52,11 @@ impl Token {
     /// How long whoever has it is known.
     pub fn standing(&self) -> Standing {
         self.term.standing()
+    }
+
+    /// What whoever has it may have under way.
+    pub fn allowance(&self) -> Arc<Allowance> {
+        Arc::clone(&self.allowance)
     }
 
     /// When it was last shown.
@@ -67,12 +76,18 @@ pub struct Member {
     /// As it is kept.
     pub record: MemberRecord,
     term: Arc<Term>,
+    allowance: Arc<Allowance>,
 }
 
 impl Member {
     /// How long it is one.
     pub fn standing(&self) -> Standing {
         self.term.standing()
+    }
+
+    /// What it may have under way.
+    pub fn allowance(&self) -> Arc<Allowance> {
+        Arc::clone(&self.allowance)
     }
 }
 
@@ -91,14 +106,17 @@ impl Register {
             before.iter().for_each(|token| token.term.end());
             return;
         };
-        let (term, last_used) = match before {
+        let (term, last_used, allowance) = match before {
             Some(before) => {
                 before.term.set(record.expires_ms);
-                (Arc::clone(&before.term), Arc::clone(&before.last_used))
+                (Arc::clone(&before.term), Arc::clone(&before.last_used), before.allowance())
             }
-            None => (Arc::new(Term::until(record.expires_ms)), Arc::default()),
+            None => {
+                let term = Arc::new(Term::until(record.expires_ms));
+                (term, Arc::default(), Arc::new(Allowance::of_token()))
+            }
         };
-        tokens.insert(id, Arc::new(Token { record, term, last_used }));
+        tokens.insert(id, Arc::new(Token { record, term, last_used, allowance }));
     }
 
     /// A member is like this now. Whatever was opened by one that is none any more ends.
@@ -108,14 +126,17 @@ impl Register {
         for key in before.iter().flat_map(|before| before.record.keys()) {
             members.by_key.remove(key);
         }
-        let term = before.map_or_else(|| Arc::new(Term::until(0)), |before| Arc::clone(&before.term));
+        let (term, allowance) = match before {
+            Some(before) => (Arc::clone(&before.term), before.allowance()),
+            None => (Arc::new(Term::until(0)), Arc::new(Allowance::of_member())),
+        };
         match record {
             Some(record) => {
                 if record.is_revoked() {
                     term.end();
                 }
                 members.by_key.extend(record.keys().map(|key| (*key, id)));
-                members.by_id.insert(id, Arc::new(Member { record, term }));
+                members.by_id.insert(id, Arc::new(Member { record, term, allowance }));
             }
             None => term.end(),
         }

@@ -19,7 +19,8 @@ pub fn of(error: &Error) -> Code {
         },
         Error::Unavailable(unavailable, _) => match unavailable {
             Unavailable::Full => Code::ResourceExhausted,
-            Unavailable::Stopping => Code::Unavailable,
+            // What waits and asks again will be answered: callers, and workers that join, go by this code.
+            Unavailable::Busy | Unavailable::Stopping => Code::Unavailable,
             Unavailable::Ended => Code::Aborted,
         },
         Error::Broken(broken, _) => match broken {

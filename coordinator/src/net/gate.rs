@@ -45,7 +45,7 @@ use crate::{
     api::caller::{Caller, Principal},
     audit::Audit,
     limits,
-    members::{register::Register, standing::Standing},
+    members::{allowance::Allowance, register::Register, standing::Standing},
 };
 
 /// Whether a caller may call this gRPC method.
@@ -72,6 +72,8 @@ struct Passed {
     caller: Option<Caller>,
     /// How long they are known; `None` means as long as the coordinator lives.
     standing: Option<Standing>,
+    /// What they may have under way; `None` means whatever there is room for.
+    allowance: Option<Arc<Allowance>>,
 }
 
 impl Gate {
@@ -127,7 +129,7 @@ impl Gate {
         }
         if decide(None, method, path) == Verdict::Allowed {
             // Whoever it is: what they show is not looked at.
-            return Ok(Passed { caller: None, standing: None });
+            return Ok(Passed { caller: None, standing: None, allowance: None });
         }
         let peer = peer.ok_or(Refused::NoToken)?;
         let Some(known) = self.known(peer, request.headers(), path)? else {
@@ -142,7 +144,9 @@ impl Gate {
         peer.is_known_now();
         let caller = known.calls(named(request.headers())?, peer.origin())?;
         match decide(Some(caller.role), method, path) {
-            Verdict::Allowed => Ok(Passed { caller: Some(caller), standing: known.standing }),
+            Verdict::Allowed => {
+                Ok(Passed { caller: Some(caller), standing: known.standing, allowance: known.allowance })
+            }
             Verdict::Unknown => Err(Refused::Unknown),
             Verdict::Denied | Verdict::Unauthenticated => Err(Refused::Denied(caller)),
         }
@@ -211,10 +215,13 @@ where
             }));
         }
         match self.gate.judge(&request) {
-            Ok(Passed { caller, standing }) => {
+            Ok(Passed { caller, standing, allowance }) => {
                 let is_member = caller.as_ref().is_some_and(|caller| matches!(caller.principal, Principal::Member(_)));
                 if let Some(caller) = &caller {
                     request.extensions_mut().insert(caller.clone());
+                }
+                if let Some(allowance) = allowance {
+                    request.extensions_mut().insert(allowance);
                 }
                 let row = rights::row(request.method().as_str(), request.uri().path());
                 let (Some(standing), Some(caller)) = (standing, caller) else {

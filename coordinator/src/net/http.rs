@@ -143,6 +143,7 @@ pub fn unasked(error: &Error) -> Response {
             Refused::UsedUp => (StatusCode::GONE, "used_up"),
         },
         Error::Unavailable(unavailable, _) => match unavailable {
+            Unavailable::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Unavailable::Full => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),
             Unavailable::Stopping | Unavailable::Ended => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         },

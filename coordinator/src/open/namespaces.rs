@@ -68,7 +68,7 @@ impl World {
     }
 
     async fn gets(&self, who: &Caller, content: &[u8]) -> Result<v1::GetResponse, Error> {
-        let mut answers = self.served.blobs.blobs.get(who, &[Digest::of(content).to_wire()]).unwrap();
+        let mut answers = self.served.blobs.blobs.get(who, None, &[Digest::of(content).to_wire()]).unwrap();
         answers.recv().await.unwrap()
     }
 

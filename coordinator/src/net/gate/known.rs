@@ -1,6 +1,6 @@
 //! Who is known, by what they show: a token, or the key of a member. What somebody says of itself counts for nothing.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderValue;
 use longshore_core::{Namespace, TokenId, TokenKind, TokenRole};
@@ -10,6 +10,7 @@ use super::refused::Refused;
 use crate::{
     api::caller::{Caller, Origin, Principal, Role},
     members::{
+        allowance::Allowance,
         register::{Member, Register},
         standing::{Standing, now_ms},
     },
@@ -26,6 +27,8 @@ pub struct Known {
     pub whose: Whose,
     /// How long they are known; `None` means as long as the coordinator lives.
     pub standing: Option<Standing>,
+    /// What they may have under way; `None` means whatever there is room for.
+    pub allowance: Option<Arc<Allowance>>,
 }
 
 /// Whose things somebody may ask about.
@@ -40,7 +43,7 @@ pub enum Whose {
 impl Known {
     /// One who may do everything.
     pub fn admin(principal: Principal) -> Self {
-        Self { role: Role::Admin, principal, whose: Whose::Everybodys, standing: None }
+        Self { role: Role::Admin, principal, whose: Whose::Everybodys, standing: None, allowance: None }
     }
 
     /// Who has this person's token, if it is one.
@@ -66,7 +69,8 @@ impl Known {
             (_, []) => Whose::These(vec![Namespace::default()]),
             (_, some) => Whose::These(some.to_vec()),
         };
-        Ok(Self { role, principal: Principal::Person(record.id.to_string()), whose, standing: Some(found.standing()) })
+        let (standing, allowance) = (Some(found.standing()), Some(found.allowance()));
+        Ok(Self { role, principal: Principal::Person(record.id.to_string()), whose, standing, allowance })
     }
 
     /// A member, whose key was shown.
@@ -79,8 +83,8 @@ impl Known {
             [] => Whose::Everybodys,
             some => Whose::These(some.to_vec()),
         };
-        let (principal, standing) = (Principal::Member(record.id), Some(member.standing()));
-        Ok(Self { role: Role::Worker, principal, whose, standing })
+        let (standing, allowance) = (Some(member.standing()), Some(member.allowance()));
+        Ok(Self { role: Role::Worker, principal: Principal::Member(record.id), whose, standing, allowance })
     }
 
     /// The caller of a request about the things of `named`, or about their own.

@@ -46,6 +46,7 @@ pub struct Peer {
     each: usize,
     known: Arc<AtomicBool>,
     guests: Arc<Guests>,
+    is_joining: Arc<AtomicBool>,
     wrong: Arc<Mutex<Wrong>>,
 }
 
@@ -69,6 +70,7 @@ impl Peer {
             each: limits::CONNECTIONS_OF_ONE,
             known: Arc::default(),
             guests: Arc::default(),
+            is_joining: Arc::default(),
             wrong: Arc::default(),
         }
     }
@@ -137,6 +139,12 @@ impl Peer {
         self.guests.one_ended().await;
     }
 
+    /// For a request to join, or for another certificate, as long as it is under way; `None` while another one is.
+    pub fn joins(&self) -> Option<Joining> {
+        let is_joining = self.is_joining.swap(true, Ordering::Acquire);
+        (!is_joining).then(|| Joining(Arc::clone(&self.is_joining)))
+    }
+
     /// A token was shown that is none, or not with its secret. What is asked next waits for a while, longer each time.
     pub fn was_wrong(&self) {
         let (first, longest) = limits::WRONG_TOKEN_PAUSE;
@@ -156,6 +164,16 @@ impl Peer {
 
     fn wrong(&self) -> MutexGuard<'_, Wrong> {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The only request to join of its connection.
+#[derive(Debug)]
+pub struct Joining(Arc<AtomicBool>);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::answer::{Answers, answers, caller};
 use crate::{
     api::blobs::Blobs,
+    members::allowance::Allowance,
     members::standing::Standing,
     net::{
         door::{Door, Rights},
@@ -54,7 +55,8 @@ impl blobs_server::Blobs for BlobsService {
     type GetStream = Answers<v1::GetResponse>;
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<Self::GetStream>, Status> {
-        let blobs = self.blobs.get(&caller(&request)?, &request.get_ref().digests)?;
+        let allowance = request.extensions().get::<Arc<Allowance>>().map(Arc::as_ref);
+        let blobs = self.blobs.get(&caller(&request)?, allowance, &request.get_ref().digests)?;
         Ok(Response::new(answers(blobs)))
     }
 
