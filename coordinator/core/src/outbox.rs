@@ -200,7 +200,9 @@ pub enum Refusal {
     #[error("the token is a person's, and no worker can join with it")]
     NotForJoining,
     /// The id, or the key, belongs to somebody else.
-    #[error("worker {0} is a member with another key, or its key is another member's")]
+    #[error(
+        "worker {0} is another: a member with another key, or one that is here without being a member; or the key is another member's"
+    )]
     WorkerIsAnother(WorkerId),
     /// It may do nothing any more.
     #[error("worker {0} was revoked")]

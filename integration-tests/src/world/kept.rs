@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, ServiceName, ServiceRecord, TokenId,
-    TokenRecord, TroubleRecord, WorkerId,
+    Digest, ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, ServiceName, ServiceRecord,
+    TokenId, TokenRecord, TroubleRecord, WorkerId,
 };
 
 /// The key of an entity. Its order is the order of loading.
@@ -150,6 +150,11 @@ impl Kept {
             Some(Record::Token(token)) => Some(token),
             _ => None,
         }
+    }
+
+    /// Whether some member has this key.
+    pub fn is_members(&self, key: &Digest) -> bool {
+        self.0.values().any(|record| matches!(record, Record::Member(member) if member.has_key(key)))
     }
 
     /// The worker as a member.

@@ -28,7 +28,7 @@ pub(crate) struct Applicant {
 /// Keeps the member and that its token was used, in one step. Whoever asks again with the same key and token, because the
 /// answer was lost, is answered again.
 pub(crate) fn join(state: &mut State, now: Now, request: RequestId, applicant: Applicant, out: &mut Outbox) {
-    let reply = match admit(&state.ledger, now, &applicant) {
+    let reply = match admit(state, now, &applicant) {
         Err(refusal) => Reply::Refused(refusal),
         Ok(Admitted::Before(member)) => Reply::Joined(member),
         Ok(Admitted::Now { mut token, labels }) => {
@@ -61,7 +61,8 @@ enum Admitted {
     Now { token: TokenRecord, labels: BTreeMap<String, String> },
 }
 
-fn admit(ledger: &Ledger, now: Now, applicant: &Applicant) -> Result<Admitted, Refusal> {
+fn admit(state: &State, now: Now, applicant: &Applicant) -> Result<Admitted, Refusal> {
+    let ledger = &state.ledger;
     let token = shown(ledger, applicant).ok_or(Refusal::NoSuchToken)?;
     let worker = applicant.worker;
     let (by_id, by_key) = (ledger.member(worker), ledger.member_of_key(&applicant.key));
@@ -69,6 +70,10 @@ fn admit(ledger: &Ledger, now: Now, applicant: &Applicant) -> Result<Admitted, R
         return Err(Refusal::WorkerRevoked(worker));
     }
     if by_id.is_some_and(|member| !member.has_key(&applicant.key)) || by_key.is_some_and(|member| member.id != worker) {
+        return Err(Refusal::WorkerIsAnother(worker));
+    }
+    // One that is no member is of the coordinator's own machine: it would be shut out by whoever has a copy of its id.
+    if by_id.is_none() && state.fleet.worker(worker).is_some() {
         return Err(Refusal::WorkerIsAnother(worker));
     }
     if let Some(member) = by_id.filter(|member| member.token == token.id) {

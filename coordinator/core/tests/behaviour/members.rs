@@ -184,6 +184,18 @@ fn an_id_and_a_key_are_one_workers() {
 }
 
 #[test]
+fn nobody_takes_over_the_id_of_a_worker_that_is_here_without_being_a_member() {
+    let mut it = Stage::new();
+    it.ask(create(1, 0, 0));
+    it.join(7, 1);
+    assert_eq!(refused(&it.ask(join(7, 1, 70))), &Refusal::WorkerIsAnother(worker_id(7)), "and no use is burned");
+    joined(&it.ask(join(8, 1, 80)));
+    it.join(8, 1);
+    it.ask(create(2, 0, 0));
+    assert_eq!(joined(&it.ask(join(8, 2, 80))).token, token_id(2), "a member that is here joins again");
+}
+
+#[test]
 fn a_renewed_key_replaces_the_older_one_when_it_is_shown() {
     let mut it = Stage::new();
     it.ask(create(1, 0, 0));

@@ -108,7 +108,7 @@ impl Oracle {
                 coverage.saw(if before.is_some() { "a worker that joined again" } else { "a worker that joined" });
                 let uses = |record: &Record| matches!(record, Record::Token(it) if it.id == *token);
                 let burns = seen.out.records.iter().any(uses);
-                let own = before.is_none_or(|before| before.has_key(key));
+                let own = before.map_or(!self.workers.contains_key(worker), |before| before.has_key(key));
                 member.id == *worker && member.key == *key && member.token == *token && burns && own
             }
             Some(MembersInput::Renew { worker, from, to }) => {
@@ -197,7 +197,10 @@ impl Oracle {
             Refusal::TokenExpired { .. } => token.is_some_and(|token| token.has_expired(now.wall_ms)),
             Refusal::TokenUsedUp { .. } => token.is_some_and(is_used_up),
             Refusal::WorkerRevoked(_) => true,
-            Refusal::WorkerIsAnother(_) => self.live.member(*worker).is_none_or(|member| !member.has_key(key)),
+            Refusal::WorkerIsAnother(_) => match self.live.member(*worker) {
+                Some(member) => !member.has_key(key),
+                None => self.workers.contains_key(worker) || self.live.is_members(key),
+            },
             _ => false,
         }
     }
