@@ -379,11 +379,15 @@ fn open_authority(store: &mut impl Store, epoch: Epoch, config: &Config) -> Resu
     if opened.replaces {
         tracing::warn!(
             pin = authority.pin().short(),
-            "there is a new authority: every worker of another machine has to join again"
+            "there is a new authority: tokens and members of the old one are forgotten, and every worker of another machine has to join again"
         );
     }
     if kept.is_none_or(|kept| kept.pin != authority.pin()) {
         let mut batch = Batch::new();
+        if opened.replaces {
+            // Else they would be good still, also where no certificate is looked at.
+            cluster::forget_trusting(&*store.reader(), &mut batch).map_err(LoadError::from)?;
+        }
         cluster::put(&mut batch, authority.cluster(), authority.pin());
         store.commit(epoch, &batch)?;
     }

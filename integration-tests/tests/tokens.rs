@@ -136,7 +136,7 @@ fn tokens_survive_a_crash_and_are_kept_nowhere(env: &TestEnv) {
     let join = up.cli(&["worker", "token", "create", "--name", "joiner", "--label", "rack=3"]).exits(0);
     let join_text = join.stdout.trim().to_owned();
     assert!(join_text.starts_with("LSJ1-"), "{join}");
-    join.says(&format!("LONGSHORE_TOKEN={join_text} longshore worker --join"));
+    join.says("longshore worker --join HOST:PORT --token-file FILE");
     up.kill();
     let up = env.up();
     with(env, &up, &text, &["job", "ls"]).exits(0);

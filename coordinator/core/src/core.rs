@@ -7,8 +7,8 @@ use crate::{
     invariants::{self, Violation},
     jobs::{cancel::cancel, retry::retry, submit::submit},
     ledger::Ledger,
-    members::answer::answer,
-    outbox::Outbox,
+    members::{Applicant, Joining, answer::answer, look},
+    outbox::{Outbox, Refusal},
     record::{JobRecord, Record},
     schedule::hand_out::hand_out,
     services::{ServiceName, deploy::deploy, place::place, remove::remove, report::report},
@@ -94,6 +94,14 @@ impl Core {
     #[must_use]
     pub fn life(&self, worker: WorkerId) -> Option<Incarnation> {
         self.state.fleet.worker(worker).map(|known| known.incarnation)
+    }
+
+    /// What joining would do now, at `wall_ms` (unix milliseconds).
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn look_at_joining(&self, wall_ms: u64, applicant: &Applicant) -> Result<Joining, Refusal> {
+        look(&self.state, wall_ms, applicant)
     }
 
     /// Whether some job has not ended.

@@ -47,7 +47,10 @@ pub use crate::{
     invariants::Violation,
     jobs::{Job, JobSpec, JobState},
     ledger::Ledger,
-    members::{MemberRecord, MembersInput, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms, TokensOf},
+    members::{
+        Applicant, Joining, MemberRecord, MembersInput, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms,
+        TokensOf,
+    },
     outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply},
     record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerRecord},
     services::{ReplicaKey, Role, ServiceName, ServicePlan},

@@ -13,9 +13,10 @@ mod token;
 
 pub(crate) mod answer;
 
-pub(crate) use self::expiry::Expiry;
+pub(crate) use self::{expiry::Expiry, join::look};
 pub use self::{
     input::{MembersInput, TokensOf},
+    join::{Applicant, Joining},
     member::MemberRecord,
     token::{TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms},
 };

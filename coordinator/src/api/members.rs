@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use longshore_authority::{Authority, Request};
-use longshore_core::{Core, Input, MemberRecord, MembersInput, Reply, TokenId, WorkerId};
+use longshore_core::{Applicant, Core, Input, Joining, MemberRecord, MembersInput, Reply, TokenId, WorkerId};
 use longshore_proto::v1;
 use longshore_trust::SecretDigest;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use super::{
     views,
 };
 use crate::{
-    audit::Audit,
+    audit::{Audit, Denied},
     drive::Handle,
     error::{Error, blocking, chain},
     limits,
@@ -73,15 +73,33 @@ impl Members {
             return Err(Error::full(format!("there are {members} members, as many as there may be")).into());
         }
         let (key, name) = (request.key().0, shown(&asked.name));
-        let principal = format!("worker {worker} with token {token}");
-        self.audit.allow_joining(principal, origin, "Members/Join", name.clone()).await?;
-        let ask = MembersInput::Join { token, secret: secret.0, worker, key, name };
+        let applicant = Applicant { token, secret: secret.0, worker, key, name };
+        self.note_joining(origin, applicant.clone()).await?;
+        let Applicant { token, secret, worker, key, name } = applicant;
+        let ask = MembersInput::Join { token, secret, worker, key, name };
         match self.ask(ask).await? {
             Reply::Joined(member) => {
                 tracing::info!(%worker, name = member.name, %token, version = shown(&asked.version), "a worker has joined");
                 Ok(self.membership(request, member).await?)
             }
             other => Err(Error::of_reply(other).into()),
+        }
+    }
+
+    /// Tells the audit of somebody who joins, before it is done, and of somebody who may not; whoever joins again changes nothing.
+    async fn note_joining(&self, origin: Origin, applicant: Applicant) -> Result<(), Error> {
+        const METHOD: &str = "Members/Join";
+        let principal = format!("worker {} with token {}", applicant.worker, applicant.token);
+        let name = applicant.name.clone();
+        match self.driver.peek(move |core| core.look_at_joining(now_ms(), &applicant)).await? {
+            Ok(Joining::Again) => Ok(()),
+            Ok(Joining::Anew) => self.audit.allow_joining(principal, origin, METHOD, name).await,
+            Err(refusal) => {
+                let reason = refusal.to_string();
+                let (kind, namespace, method) = ("joining", None, METHOD);
+                self.audit.deny(Denied { kind, principal, origin, namespace, method, resource: name, reason });
+                Err(refusal.into())
+            }
         }
     }
 

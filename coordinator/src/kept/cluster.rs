@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use longshore_authority::Kept;
-use longshore_store::{Batch, Reader};
+use longshore_store::{Batch, ReadError, Reader};
 use longshore_trust::{Cluster, Pin};
 use prost::Message;
 
@@ -40,6 +40,19 @@ pub fn put(batch: &mut Batch, cluster: Cluster, pin: Pin) {
     batch.put(CLUSTER, kept.encode_to_vec());
 }
 
+/// Has a batch forget whatever trusts an authority that is replaced: tokens name it, and certificates are signed by it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn forget_trusting(reader: &dyn Reader, batch: &mut Batch) -> Result<(), ReadError> {
+    for prefix in TRUSTING {
+        for (key, _) in reader.scan(&[prefix], None, usize::MAX)? {
+            batch.delete(key);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use longshore_store::{Epoch, MemoryDisk, Store};
@@ -61,6 +74,22 @@ mod tests {
             store.commit(Epoch::default(), &batch).unwrap();
             assert_eq!(load(&*store.reader()).unwrap(), Some(Kept { cluster, pin, is_trusted: true }));
         }
+    }
+
+    #[test]
+    fn with_the_authority_goes_whatever_trusts_it_and_nothing_else() {
+        let (cluster, pin) = (Cluster::new(), Pin([3; 32]));
+        let mut store = MemoryDisk::new().open();
+        let mut batch = Batch::new();
+        put(&mut batch, cluster, pin);
+        let keys = |prefix: u8| [[prefix, 1], [prefix, 255]];
+        TRUSTING.into_iter().chain(*b"~").flat_map(keys).for_each(|key| batch.put(key, b"".to_vec()));
+        store.commit(Epoch::default(), &batch).unwrap();
+        let mut batch = Batch::new();
+        forget_trusting(&*store.reader(), &mut batch).unwrap();
+        store.commit(Epoch::default(), &batch).unwrap();
+        assert_eq!(load(&*store.reader()).unwrap(), Some(Kept { cluster, pin, is_trusted: false }));
+        assert_eq!(store.reader().scan(b"~", None, 9).unwrap().len(), 2);
     }
 
     #[test]

@@ -157,10 +157,19 @@ pub(crate) async fn enter(
     token: Option<TokenSource>,
     name: &str,
 ) -> Result<Entered, JoinError> {
-    let join = token.as_ref().map(join_token).transpose()?.flatten();
-    if join.is_none() && token.is_some() {
-        return Ok(Entered { coordinator: Coordinator::at(address, token)?, identity: None });
-    }
+    let join = match token.as_ref().map(join_token).transpose()? {
+        None => None,
+        Some(Ok(join)) => Some(join),
+        Some(Err(other)) => {
+            let coordinator = Coordinator::at(address, token)?;
+            // Where a worker is known by its certificate, no other token helps, however often it is shown.
+            return if coordinator.is_local() {
+                Ok(Entered { coordinator, identity: None })
+            } else {
+                Err(other.into())
+            };
+        }
+    };
     let known = home.identity()?.filter(|known| join.as_ref().is_none_or(|token| trusts(known, token.pin())));
     if let Some(known) = known {
         match as_member(home, address, known).await {
@@ -184,13 +193,13 @@ impl JoinError {
     }
 }
 
-/// The token, if it is one to join with; nothing if it is one of another kind.
-fn join_token(source: &TokenSource) -> Result<Option<Token>, JoinError> {
+/// The token, if it is one to join with; or that it is one of another kind.
+fn join_token(source: &TokenSource) -> Result<Result<Token, TokenError>, JoinError> {
     let (text, _) = source.read().map_err(JoinError::Unread)?;
     match Token::parse_as(TokenKind::Join, text.secret()) {
-        Ok(token) => Ok(Some(token)),
+        Ok(token) => Ok(Ok(token)),
         // The coordinator's own, or a person's.
-        Err(TokenError::NoToken | TokenError::OtherKind { .. }) => Ok(None),
+        Err(other @ (TokenError::NoToken | TokenError::OtherKind { .. })) => Ok(Err(other)),
         Err(error) => Err(error.into()),
     }
 }

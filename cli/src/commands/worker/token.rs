@@ -99,11 +99,11 @@ async fn create(args: CreateArgs, context: &Context) -> Result<Exit> {
     };
     let made = context.connect().await?.create_token(asked).await?;
     token::told(&made, context)?;
-    context.printer.note(&format!(
-        "on the other machine, with the address that this coordinator listens on for others:\n  \
-         LONGSHORE_TOKEN={} longshore worker --join HOST:PORT",
-        made.token
-    ));
+    // Not with the token in it: what is noted is kept in logs.
+    context.printer.note(
+        "on the other machine, with the token in a file and the address that this coordinator listens on for others:\n  \
+         longshore worker --join HOST:PORT --token-file FILE",
+    );
     Ok(Exit::Done)
 }
 

@@ -15,20 +15,41 @@ use crate::{
 };
 
 /// Who wants to join.
-#[derive(Debug)]
-pub(crate) struct Applicant {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applicant {
+    /// The token that was shown.
     pub token: TokenId,
     /// SHA-256 of the secret that was shown.
     pub secret: Digest,
+    /// Who wants to be the member.
     pub worker: WorkerId,
+    /// SHA-256 of its key.
     pub key: Digest,
+    /// What it calls itself.
     pub name: String,
+}
+
+/// What joining would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joining {
+    /// Nothing: it has joined so before.
+    Again,
+    /// Another use of the token is burned.
+    Anew,
+}
+
+/// What it would do, were it asked now; `wall_ms` is unix milliseconds.
+pub(crate) fn look(state: &State, wall_ms: u64, applicant: &Applicant) -> Result<Joining, Refusal> {
+    admit(state, wall_ms, applicant).map(|admitted| match admitted {
+        Admitted::Before(_) => Joining::Again,
+        Admitted::Now { .. } => Joining::Anew,
+    })
 }
 
 /// Keeps the member and that its token was used, in one step. Whoever asks again with the same key and token, because the
 /// answer was lost, is answered again.
 pub(crate) fn join(state: &mut State, now: Now, request: RequestId, applicant: Applicant, out: &mut Outbox) {
-    let reply = match admit(state, now, &applicant) {
+    let reply = match admit(state, now.wall_ms, &applicant) {
         Err(refusal) => Reply::Refused(refusal),
         Ok(Admitted::Before(member)) => Reply::Joined(member),
         Ok(Admitted::Now { mut token, labels }) => {
@@ -61,7 +82,7 @@ enum Admitted {
     Now { token: TokenRecord, labels: BTreeMap<String, String> },
 }
 
-fn admit(state: &State, now: Now, applicant: &Applicant) -> Result<Admitted, Refusal> {
+fn admit(state: &State, wall_ms: u64, applicant: &Applicant) -> Result<Admitted, Refusal> {
     let ledger = &state.ledger;
     let token = shown(ledger, applicant).ok_or(Refusal::NoSuchToken)?;
     let worker = applicant.worker;
@@ -80,7 +101,7 @@ fn admit(state: &State, now: Now, applicant: &Applicant) -> Result<Admitted, Ref
         return Ok(Admitted::Before(member.clone()));
     }
     let TokenKind::Join { labels, .. } = &token.terms.kind else { return Err(Refusal::NotForJoining) };
-    if token.has_expired(now.wall_ms) {
+    if token.has_expired(wall_ms) {
         return Err(Refusal::TokenExpired { expired_ms: token.expires_ms });
     }
     if token.is_used_up() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    MemberRecord, MembersInput, Namespace, Notice, Outbox, Record, Refusal, Reply, TokenId, TokenKind, TokenRecord,
-    TokenRole, TokenTerms, TokensOf,
+    Applicant, Joining, MemberRecord, MembersInput, Namespace, Notice, Outbox, Record, Refusal, Reply, TokenId,
+    TokenKind, TokenRecord, TokenRole, TokenTerms, TokensOf,
 };
 
 use crate::stage::{Stage, WALL_MS, given, life, map, only, reply, spec, told, worker_id};
@@ -193,6 +193,25 @@ fn nobody_takes_over_the_id_of_a_worker_that_is_here_without_being_a_member() {
     it.join(8, 1);
     it.ask(create(2, 0, 0));
     assert_eq!(joined(&it.ask(join(8, 2, 80))).token, token_id(2), "a member that is here joins again");
+}
+
+#[test]
+fn what_joining_would_do_is_told_before_it_is_done() {
+    let mut it = Stage::new();
+    let applicant = |worker: u8| Applicant {
+        token: token_id(1),
+        secret: [1; 32],
+        worker: worker_id(worker),
+        key: [worker; 32],
+        name: String::new(),
+    };
+    let look = |it: &Stage, worker| it.core.look_at_joining(WALL_MS, &applicant(worker));
+    assert_eq!(look(&it, 1), Err(Refusal::NoSuchToken));
+    it.ask(create(1, 1, 0));
+    assert_eq!(look(&it, 1), Ok(Joining::Anew));
+    it.ask(join(1, 1, 1));
+    assert_eq!(look(&it, 1), Ok(Joining::Again));
+    assert!(matches!(look(&it, 2), Err(Refusal::TokenUsedUp { .. })));
 }
 
 #[test]

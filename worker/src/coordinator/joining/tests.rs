@@ -76,7 +76,10 @@ async fn a_token_that_cannot_be_good_is_refused_before_anybody_is_called() {
     let home = home(base.path());
     let whole = Token::new(TokenKind::Join, authority().pin()).reveal();
     let text = |text: &str| Some(TokenSource::Text(LocalToken::parse(text).unwrap()));
+    let persons = Token::new(TokenKind::Person, authority().pin()).reveal();
+    let (found, wanted) = (TokenKind::Person, TokenKind::Join);
     for (bad, why) in [
+        (persons.to_string(), TokenError::OtherKind { found, wanted }),
         (whole[..70].to_owned(), TokenError::Length { chars: 70 }),
         (whole.replacen("LSJ1", "LSJ2", 1), TokenError::Newer { version: 2 }),
         (whole.replacen("LSJ1", "LST1", 1), TokenError::Typo),
