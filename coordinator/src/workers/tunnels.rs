@@ -282,3 +282,21 @@ fn join(mut before: BytesMut, last: Bytes) -> Bytes {
 fn too_large() -> CallError {
     CallError::Failed(format!("its answer is larger than {} bytes", limits::ANSWER_BYTES))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tunnel_that_another_replaces_ends_so_that_whoever_lives_opens_one_anew() {
+        let tunnels = Tunnels::default();
+        let ((first, mut told), (second, mut other)) = (mpsc::channel(1), mpsc::channel(1));
+        let worker = WorkerId([1; 16]);
+        let before = tunnels.register(worker, first);
+        tunnels.register(worker, second);
+        let Some(Err(why)) = told.recv().await else { panic!("it goes on") };
+        assert_eq!(why.code(), tonic::Code::Aborted, "{why}");
+        tunnels.remove(worker, &before);
+        assert!(tunnels.lock().contains_key(&worker) && other.try_recv().is_err());
+    }
+}
