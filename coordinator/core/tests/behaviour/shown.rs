@@ -2,7 +2,10 @@
 
 use longshore_core::{Blame, JobId, JobSpec, Notice, ReplicaKey, Role, Source};
 
-use crate::stage::{Stage, WALL_MS, gather, given, item, job_id, map, only, service, spec};
+use crate::{
+    members::{create, join},
+    stage::{Stage, WALL_MS, gather, given, item, job_id, map, only, service, spec},
+};
 
 #[test]
 fn a_job_says_when_it_was_submitted_and_when_and_why_it_ended() {
@@ -119,6 +122,22 @@ fn a_job_that_waits_for_missed_workers_says_so() {
     it.join(2, 1);
     let why = it.view(1).idle_because;
     assert_eq!(why, Some("waiting for workers that were here before the coordinator's restart"));
+}
+
+#[test]
+fn a_job_waits_for_no_missed_worker_that_may_not_have_it() {
+    let mut it = Stage::new();
+    it.ask(create(1, 1, 60_000));
+    it.ask(join(1, 1, 1));
+    it.join_for(1, 1, &["vision"]);
+    it.join(2, 1);
+    it.submit(1, spec(&[map()]), 1);
+    it.submit_in("vision", 2, "", spec(&[map()]), 1);
+    let mut it = it.restart(2);
+    it.join(2, 1);
+    let missed = "waiting for workers that were here before the coordinator's restart";
+    assert_ne!(it.view(1).idle_because, Some(missed), "whether others have workers is not told");
+    assert_eq!(it.view(2).idle_because, Some(missed));
 }
 
 #[test]
