@@ -15,7 +15,7 @@ pub fn of(error: &Error) -> Code {
             Refused::Denied => Code::PermissionDenied,
             Refused::Stranger => Code::Unauthenticated,
             Refused::Expired => Code::DeadlineExceeded,
-            Refused::UsedUp => Code::ResourceExhausted,
+            Refused::UsedUp => Code::OutOfRange,
         },
         Error::Unavailable(unavailable, _) => match unavailable {
             Unavailable::Full => Code::ResourceExhausted,

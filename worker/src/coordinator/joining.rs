@@ -305,12 +305,14 @@ fn of_status(status: &Status) -> Unjoined {
     Unjoined::Refused(match status.code() {
         Code::NotFound => JoinError::Unknown(told),
         Code::DeadlineExceeded => JoinError::Expired(told),
-        Code::ResourceExhausted => JoinError::UsedUp(told),
+        Code::OutOfRange => JoinError::UsedUp(told),
         Code::AlreadyExists => JoinError::OtherKey(told),
         Code::PermissionDenied => JoinError::Revoked(told),
         Code::Unauthenticated => JoinError::NoMember(told),
         Code::FailedPrecondition => JoinError::Linked(told),
-        Code::Unavailable | Code::Aborted | Code::Cancelled | Code::Unknown => return Unjoined::NotYet(told),
+        Code::Unavailable | Code::ResourceExhausted | Code::Aborted | Code::Cancelled | Code::Unknown => {
+            return Unjoined::NotYet(told);
+        }
         _ => JoinError::Told(told),
     })
 }
