@@ -61,7 +61,7 @@ pub enum JoinError {
     #[error("the coordinator does not know this token: {0}")]
     Unknown(String),
     /// The token was good once.
-    #[error("the token has expired: {0}")]
+    #[error("the token is good no more: {0}")]
     Expired(String),
     /// As many have joined with it as may.
     #[error("{0}")]

@@ -24,7 +24,7 @@ pub enum Refused {
     #[error("this coordinator belongs to another user{}", whom(.0))]
     Stranger(Option<User>),
     #[error(
-        "a token is needed: send the header `authorization: Bearer TOKEN`, with what is in the coordinator's token file"
+        "a token is needed: send the header `authorization: Bearer TOKEN`, with what is in the coordinator's token file, or from another machine a token of `longshore token create`"
     )]
     NoToken,
     #[error("the token is not the one of this coordinator, which has a new one at each start")]
