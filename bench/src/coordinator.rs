@@ -1,13 +1,14 @@
 //! The coordinator alone: the real `longshore coordinator` over real gRPC with a durable store, and simulated workers.
 //!
-//! For each number of items and of workers, on a data directory of its own:
+//! For each number of items, of workers and of stages, on a data directory of its own:
 //!
 //! 1. A job is submitted, its items all of one small input; memory is read before and after.
 //! 2. The coordinator is stopped and started again with the job queued.
 //! 3. Workers say hello. When every one is welcome they begin, and each attempt succeeds at once with what a real worker
 //!    reports of `true`: one empty output under the item's name, inline, and a millisecond of run time. The clock runs
 //!    from there until the last result is settled, which it is once its outcome is durable.
-//! 4. The coordinator is stopped and started again with every outcome.
+//! 4. The coordinator is stopped and started again with every outcome, and lists the outputs of the last stage: in order of
+//!    the inputs, whatever the order of commits was.
 
 mod flags;
 mod job;
@@ -36,13 +37,14 @@ pub fn run(args: &CoordinatorArgs, rounds: &Rounds) -> Result<Report> {
     let mut group = Group::new("the coordinator alone", "completions/s");
     for round in 1..=rounds.rounds {
         for &items in &args.items {
-            for &workers in &args.workers {
-                let name = format!("{items} items, {workers} workers");
+            for (&workers, &stages) in args.workers.iter().flat_map(|w| args.stages.iter().map(move |s| (w, s))) {
+                let job = Job { items, workers, stages };
+                let name = job.name();
                 if !rounds.wants(&name) {
                     continue;
                 }
                 eprintln!("the coordinator alone, round {round} of {}: {name}", rounds.rounds);
-                let run = runtime.block_on(measure(args, &setup, items, workers))?;
+                let run = runtime.block_on(measure(args, &setup, job))?;
                 group.add(&name, &format!("{} slots each", worker::slots(args, workers)), run);
             }
         }
@@ -55,16 +57,40 @@ pub fn run(args: &CoordinatorArgs, rounds: &Rounds) -> Result<Report> {
         args.run_us
     ));
     report.note("submit s: until the acknowledgement; lists of inputs were put before");
+    report.note("outputs/s: listed by one caller, of the last stage, right after a start");
     report.note("B/queued item: growth of the resident set from before the submission to after it");
     report.note("start … s: from the start of the process to an answer about its jobs, with the job queued or done");
     Ok(report)
 }
 
-async fn measure(args: &CoordinatorArgs, setup: &Setup, items: u64, workers: u32) -> Result<Run> {
+/// What is submitted, and who works on it.
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    items: u64,
+    workers: u32,
+    stages: u16,
+}
+
+impl Job {
+    fn name(&self) -> String {
+        let Self { items, workers, stages } = self;
+        match stages {
+            1 => format!("{items} items, {workers} workers"),
+            _ => format!("{items} items, {workers} workers, {stages} stages"),
+        }
+    }
+
+    fn completions(&self) -> u64 {
+        self.items * u64::from(self.stages)
+    }
+}
+
+async fn measure(args: &CoordinatorArgs, setup: &Setup, job: Job) -> Result<Run> {
+    let Job { items, workers, stages } = job;
     let dir = setup.dir()?;
     let binary = setup.longshore()?;
     let (server, _) = Server::start(&binary, dir.path()).await?;
-    let submission = job::put_inputs(&server, items).await?;
+    let submission = job::put_inputs(&server, items, stages).await?;
     let before = server.resident_bytes()?;
     let acknowledged = job::submit(&server, submission).await?;
     let queued = server.resident_bytes()?.saturating_sub(before);
@@ -72,7 +98,7 @@ async fn measure(args: &CoordinatorArgs, setup: &Setup, items: u64, workers: u32
     server.stop()?;
 
     let (server, start_queued) = Server::start(&binary, dir.path()).await?;
-    let crew = Crew::join(args, &server, items, workers).await?;
+    let crew = Crew::join(args, &server, job.completions(), workers).await?;
     let (coordinator_before, own_before) = used(&server)?;
     let took = crew.work().await?;
     let (coordinator_after, own_after) = used(&server)?;
@@ -82,17 +108,20 @@ async fn measure(args: &CoordinatorArgs, setup: &Setup, items: u64, workers: u32
 
     let (server, start_done) = Server::start(&binary, dir.path()).await?;
     job::ensure_done(&server, items).await?;
+    let listing = job::list_outputs(&server, items).await?;
     server.stop()?;
 
-    let per_item_us = |cpu: (Duration, u64)| cpu.0.as_secs_f64() * 1e6 / float(items);
-    Ok(Run::rate("completions/s", float(items), took)
+    let completions = float(job.completions());
+    let per_item_us = |cpu: (Duration, u64)| cpu.0.as_secs_f64() * 1e6 / completions;
+    Ok(Run::rate("completions/s", completions, took)
+        .with("outputs/s", float(items) / listing.as_secs_f64())
         .with("coordinator CPU µs/item", per_item_us(coordinator_after.since(&coordinator_before)))
         .with("workers CPU µs/item", per_item_us(own_after.since(&own_before)))
         .with("submit s", acknowledged.as_secs_f64())
         .with("B/queued item", float(queued) / float(items))
         .with("start queued s", start_queued.as_secs_f64())
         .with("start done s", start_done.as_secs_f64())
-        .with("disk B/item", float(server::disk_bytes(dir.path())?) / float(items))
+        .with("disk B/item", float(server::disk_bytes(dir.path())?) / completions)
         .with_peak("coordinator", peak))
 }
 

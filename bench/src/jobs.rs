@@ -46,7 +46,7 @@ pub async fn connect(ours: &Longshore) -> Result<Client> {
 pub async fn upload(client: &Client, inputs: &Path) -> Result<Vec<BlobListRef>> {
     let mut collector = Collector::new();
     collector.argument(inputs.as_os_str())?;
-    Ok(client.upload(collector.finish()?, Arc::new(|_| {})).await?)
+    Ok(client.upload(collector.finish()?, None, Arc::new(|_| {})).await?)
 }
 
 /// Submits a job and waits for its end; its id.
@@ -79,5 +79,5 @@ fn spec(work: &Work) -> JobSpec {
         ..Container::default()
     };
     let stage = Stage { name: "bench".to_owned(), container: Some(container), ..Stage::default() };
-    JobSpec { name: "bench".to_owned(), stages: vec![stage], priority: 0 }
+    JobSpec { name: "bench".to_owned(), stages: vec![stage], ..JobSpec::default() }
 }

@@ -7,6 +7,7 @@ pub mod job;
 pub mod login;
 pub mod query;
 pub mod run;
+pub mod secret;
 pub mod service;
 pub mod submit;
 pub mod token;
@@ -25,6 +26,7 @@ use self::{
     login::LoginArgs,
     query::QueryArgs,
     run::RunArgs,
+    secret::SecretCommand,
     service::ServiceCommand,
     submit::SubmitArgs,
     token::TokenCommand,
@@ -53,6 +55,7 @@ Environment:
   LONGSHORE_CONTEXT       name of a context (--context); see `longshore login`
   LONGSHORE_NAMESPACE     whose jobs and services (--namespace)
   LONGSHORE_TOKEN_FILE    file with its token (--token-file); LONGSHORE_TOKEN holds a token itself
+  LONGSHORE_CONNECT_TIMEOUT  how long to wait for a coordinator that is away (--connect-timeout)
   LONGSHORE_RUNTIME_DIR   where coordinators leave their sockets and tokens for their own user
   LONGSHORE_LOG           what servers log, such as debug
   NO_COLOR                no colours
@@ -61,8 +64,9 @@ Exit codes:
     0  everything committed
     1  infrastructure: no coordinator, a full disk, a fault
     2  usage: the command line, a spec, an input or a name must change
-    3  some items failed, or the answer is partial
+    3  some items failed, or the answer is partial, or came of too few shards
     4  not allowed
+    6  no connected worker could ever run it
     9  the job was cancelled
   124  wait timed out
   130  detached by Ctrl-C; the job goes on";
@@ -88,7 +92,7 @@ pub enum Command {
     #[command(subcommand)]
     Job(JobCommand),
     /// List jobs (the same as `job ls`)
-    Ps,
+    Ps(job::ls::LsArgs),
     /// Show what items wrote (the same as `job logs`)
     Logs(LogsArgs),
     /// Wait until a job has ended (the same as `job wait`)
@@ -100,6 +104,9 @@ pub enum Command {
     Service(ServiceCommand),
     /// Ask a service
     Query(QueryArgs),
+    /// Put, list and forget secrets: what jobs and services are given and nobody is shown
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Run a worker, let workers of other machines join, list them
     Worker(WorkerCommand),
     /// Make, list and remove tokens: what people of other machines come in with
@@ -152,12 +159,13 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(*args, &context).await,
         Command::Submit(args) => submit::run(*args, &context).await,
         Command::Job(command) => job::run(command, &context).await,
-        Command::Ps => job::ls::run(job::ls::LsArgs::default(), &context).await,
+        Command::Ps(args) => job::ls::run(args, &context).await,
         Command::Logs(args) => job::logs::run(args, &context).await,
         Command::Wait(args) => job::wait::run(args, &context).await,
         Command::Cancel(args) => job::cancel::run(args, &context).await,
         Command::Service(command) => service::run(command, &context).await,
         Command::Query(args) => query::run(args, &context).await,
+        Command::Secret(command) => secret::run(command, &context).await,
         Command::Token(command) => token::run(command, &context).await,
         Command::Login(args) => login::run(args, &context).await,
         Command::Context(command) => contexts::run(command, &context),
@@ -165,4 +173,41 @@ pub async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Completions(args) => completions::run(&args, Cli::command()),
     };
     exit.map(ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a line of a shell would start us with; words of the shell are left out.
+    fn calls(line: &str) -> Vec<Vec<String>> {
+        // What an example is for stands behind it.
+        let line = line.trim().split("  ").next().unwrap_or_default();
+        let words = shlex::split(line).unwrap_or_else(|| panic!("not a line of a shell: {line}"));
+        let parts = words.split(|word| ["|", "||", "&&"].contains(&word.as_str()));
+        let ours = parts.filter(|part| part.first().is_some_and(|word| word == "longshore"));
+        let is_redirection = |word: &String| [">", "2>", "<"].contains(&word.as_str());
+        ours.map(|part| part.iter().take_while(|word| !is_redirection(word)).cloned().collect()).collect()
+    }
+
+    fn examples(command: &clap::Command, found: &mut Vec<Vec<String>>) {
+        let texts = [command.get_after_help(), command.get_after_long_help()];
+        for text in texts.into_iter().flatten().map(ToString::to_string) {
+            let lines = text.lines().skip_while(|line| *line != "Examples:").skip(1);
+            found.extend(lines.take_while(|line| line.starts_with("  ")).flat_map(calls));
+        }
+        command.get_subcommands().for_each(|command| examples(command, found));
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_is_understood() {
+        let mut found = Vec::new();
+        examples(&Cli::command(), &mut found);
+        assert!(found.len() > 50, "only {} examples were found", found.len());
+        let wrong = found.iter().filter_map(|words| {
+            let error = Cli::try_parse_from(words).err()?;
+            Some(format!("{}\n{error}", words.join(" ")))
+        });
+        assert_eq!(wrong.collect::<Vec<_>>(), Vec::<String>::new());
+    }
 }

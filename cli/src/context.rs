@@ -1,17 +1,17 @@
 //! What every command is given.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use longshore_client::{Client, DEFAULT_ADDRESS, Token, TokenSource};
 
 use crate::{
-    args::Global,
+    args::{Global, Wait},
     contexts::{self, Contexts, Saved},
     exit::Exit,
     failure::Failure,
     printer::Printer,
-    secret,
+    secret, waiting,
 };
 
 /// The variables that hold a token itself, or name its file.
@@ -20,6 +20,9 @@ const TOKEN_FILE: &str = "LONGSHORE_TOKEN_FILE";
 
 /// The variable that says whose things are meant.
 const NAMESPACE: &str = "LONGSHORE_NAMESPACE";
+
+/// The variable that says how long to wait for a coordinator.
+const CONNECT_TIMEOUT: &str = "LONGSHORE_CONNECT_TIMEOUT";
 
 /// The variables that name a coordinator.
 const ADDRESS: &str = "LONGSHORE_ADDR";
@@ -36,6 +39,8 @@ pub struct Context {
     pub token_file: Option<PathBuf>,
     /// Whose things are meant, as named by a flag.
     pub namespace: Option<String>,
+    /// How long to wait for a coordinator that is away, as named by a flag.
+    pub connect_timeout: Option<Wait>,
     /// Owner of the terminal.
     pub printer: Printer,
 }
@@ -57,6 +62,7 @@ impl Context {
             named: global.context.clone(),
             token_file: global.token_file.clone().filter(|path| !path.as_os_str().is_empty()),
             namespace: global.namespace.clone().filter(|name| !name.is_empty()),
+            connect_timeout: global.connect_timeout,
             printer: Printer::new(global.format, global.quiet),
         }
     }
@@ -127,10 +133,32 @@ impl Context {
         self.namespace.clone().or(first).or(second)
     }
 
-    /// A connection to the coordinator.
+    /// How long a coordinator is waited for that has not answered yet, and one that has.
+    fn waits(&self) -> Result<(Duration, Duration)> {
+        match (self.connect_timeout, set(CONNECT_TIMEOUT)) {
+            (Some(wait), _) => Ok((wait.0, wait.0)),
+            (None, Some(text)) => {
+                let wait: Wait = text.parse().map_err(|why| Failure::usage(format!("{CONNECT_TIMEOUT}: {why}")))?;
+                Ok((wait.0, wait.0))
+            }
+            (None, None) => Ok((waiting::FIRST_WAIT, waiting::WAIT)),
+        }
+    }
+
+    /// A connection to the coordinator, which is waited for while it is away.
     pub async fn connect(&self) -> Result<Client> {
+        self.connect_within(self.waits()?).await
+    }
+
+    /// The same, at once or not at all.
+    pub async fn connect_now(&self) -> Result<Client> {
+        self.connect_within((Duration::ZERO, Duration::ZERO)).await
+    }
+
+    async fn connect_within(&self, (first, then): (Duration, Duration)) -> Result<Client> {
         let target = self.target()?;
-        let client = Client::connect(&target.address, self.token_for(&target)?).await?;
+        let patience = waiting::patience(&self.printer, &target.address, first, then);
+        let client = Client::connect_patiently(&target.address, self.token_for(&target)?, patience).await?;
         match self.namespace_for(&target) {
             Some(name) => Ok(client.in_namespace(&name).map_err(|bad| Failure::usage(bad.to_string()))?),
             None => Ok(client),

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
-use longshore_worker::home::Home;
+use longshore_worker::{bounds::Ceilings, home::Home};
 
 use self::{say::say, stage::Stage};
 use crate::{
@@ -77,7 +77,14 @@ async fn with_stage(stage: &Stage, home: Home, dir: &std::path::Path, context: &
     let slots = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let interrupt = Interrupt::listen();
     let serving = ServingArgs::of(dir.to_owned(), ListenAt::loopback(0));
-    let up = Up::start(dir, &serving, home, stage.runtime(), slots).await?;
+    let up = Up::start(
+        dir,
+        &serving,
+        home,
+        stage.runtime(),
+        (slots, Ceilings::default(), longshore_worker::agent::Capacity::default()),
+    )
+    .await?;
     let played = tokio::select! {
         played = play(stage, dir, &up.doors.local, context) => played,
         () = interrupt.typed() => {
@@ -126,6 +133,7 @@ async fn type_in(words: &[&str], address: &str, context: &Context) -> Result<Exi
         named: None,
         token_file: None,
         namespace: None,
+        connect_timeout: None,
         printer: context.printer.clone(),
     };
     match typed {

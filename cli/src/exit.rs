@@ -16,6 +16,8 @@ pub enum Exit {
     Partial = 3,
     /// Not allowed.
     NotAllowed = 4,
+    /// No worker that is here could ever run it.
+    FitsNowhere = 6,
     /// The job was cancelled.
     Cancelled = 9,
     /// `wait` timed out.

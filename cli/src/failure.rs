@@ -4,7 +4,8 @@ use std::{error::Error, io::Write as _};
 
 use anstyle::{AnsiColor, Style};
 use longshore_client::{
-    BlobError, CallError, Kind, OutDirError, UploadError, escape, inputs::InputError, outputs::OutputError,
+    BlobError, CallError, Kind, OutDirError, UploadError, aims::AimError, escape, inputs::InputError,
+    outputs::OutputError,
 };
 use longshore_coordinator::OpenError;
 use longshore_local::PrivateDirError;
@@ -96,6 +97,9 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
     if let Some(error) = error.downcast_ref::<InputError>() {
         return Some((exit_of(error.kind()), error.hint().map(str::to_owned)));
     }
+    if let Some(error) = error.downcast_ref::<AimError>() {
+        return Some((exit_of(error.kind()), error.hint().map(str::to_owned)));
+    }
     if let Some(way) = error.downcast_ref::<WayError>() {
         return Some((exit_of(Kind::of_way(way)), way.hint()));
     }
@@ -143,8 +147,16 @@ fn judge_one(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
 
 /// Errors that carry a call's error inside, which then knows best.
 fn judge_call(error: &(dyn Error + 'static)) -> Option<(Exit, Option<String>)> {
-    let with_call = |kind: Kind, call: Option<&CallError>| Some((exit_of(kind), call.and_then(CallError::hint)));
+    let with_call = |kind: Kind, call: Option<&CallError>| {
+        let nowhere = call.is_some_and(CallError::fits_nowhere);
+        let exit = if nowhere { Exit::FitsNowhere } else { exit_of(kind) };
+        Some((exit, call.and_then(CallError::hint)))
+    };
     if let Some(call) = error.downcast_ref::<CallError>() {
+        if call.kind() == Kind::Unavailable && call.coverage().is_some() {
+            // The coordinator is well, and says which shards are not.
+            return Some((Exit::Partial, call.hint()));
+        }
         return with_call(call.kind(), Some(call));
     }
     if let Some(upload) = error.downcast_ref::<UploadError>() {

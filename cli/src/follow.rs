@@ -12,7 +12,7 @@ use crate::{exit::Exit, interrupt::Interrupt, progress::Progress};
 #[derive(Debug)]
 pub enum Followed {
     /// The job has ended; its last view.
-    Ended(JobView),
+    Ended(Box<JobView>),
     /// Ctrl-C; the job goes on.
     Interrupted,
 }
@@ -29,7 +29,7 @@ pub async fn follow(client: &Client, id: &str, progress: &Progress, interrupt: &
                     last = Some(view);
                 }
                 None => {
-                    return last.map(Followed::Ended).ok_or_else(|| anyhow::anyhow!("the watch showed nothing"));
+                    return last.map(|job| Followed::Ended(Box::new(job))).ok_or_else(|| anyhow::anyhow!("the watch showed nothing"));
                 }
             },
             () = interrupt.typed() => {
@@ -44,7 +44,11 @@ pub async fn follow(client: &Client, id: &str, progress: &Progress, interrupt: &
 
 /// What to know after Ctrl-C.
 fn goes_on(id: &str) -> String {
-    format!("job {id} goes on\n  watch:  longshore job watch {id}\n  cancel: longshore cancel {id}")
+    let id = longshore_client::escape::line(id);
+    format!(
+        "job {id} goes on\n  watch:  longshore job watch {id}\n  fetch:  longshore wait {id} && longshore job outputs {id} -o DIR\n  \
+         cancel: longshore cancel {id}"
+    )
 }
 
 /// The exit code that says how the job ended.

@@ -19,9 +19,11 @@ mod demo;
 mod doctor;
 mod exit;
 mod failure;
+mod fields;
 mod follow;
 mod interrupt;
 mod logging;
+mod names;
 mod printer;
 mod progress;
 mod secret;
@@ -29,11 +31,13 @@ mod serve;
 mod spec;
 mod summary;
 mod table;
+mod usage;
 mod views;
+mod waiting;
 
-use std::{io, process::ExitCode, time::Duration};
+use std::{ffi::OsString, io, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 
 /// How long threads that write outputs may take to remove what they began.
@@ -41,7 +45,8 @@ const TIDY_UP: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     longshore_coordinator::probe_main_if_asked();
-    let cli = commands::Cli::parse();
+    let cli = commands::Cli::try_parse_from(asked())
+        .unwrap_or_else(|error| usage::without_global_flags(error, commands::Cli::command()).exit());
     let runtime = match runtime(&cli.command) {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&error.into()).into(),
@@ -50,6 +55,17 @@ fn main() -> ExitCode {
     // A read of standard input or of a slow disk may still block a thread; it is not waited for.
     runtime.shutdown_timeout(TIDY_UP);
     ended.unwrap_or_else(|error| failure::report(&error).into())
+}
+
+/// What was typed; `help` may itself be asked for help, as any other command.
+fn asked() -> impl Iterator<Item = OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == "help")
+        && words.get(2).is_some_and(|word| word == "--help" || word == "-h")
+    {
+        words.truncate(2);
+    }
+    words.into_iter()
 }
 
 /// Servers run on every core. What asks them has one connection, and each answer handed from thread to thread would cost

@@ -2,7 +2,11 @@
 //!
 //! Data goes to standard output, everything else to standard error. Commands hand over views and never print.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use longshore_client::escape;
 use serde_json::Value;
@@ -13,6 +17,8 @@ pub enum Format {
     /// Columns for people.
     #[default]
     Table,
+    /// More columns, for wide terminals.
+    Wide,
     /// One JSON value.
     Json,
     /// One JSON value a line.
@@ -25,6 +31,10 @@ pub enum Format {
 pub trait View {
     /// For people; nothing where there is nothing to say.
     fn text(&self) -> String;
+    /// For people with a wide terminal.
+    fn wide(&self) -> String {
+        self.text()
+    }
     /// For programs.
     fn values(&self) -> Values;
     /// Names or ids.
@@ -45,9 +55,23 @@ pub enum Values {
 #[error("standard output is closed")]
 pub struct StdoutClosed;
 
+/// Does something while what is drawn on standard error is out of the way.
+type Aside = dyn Fn(&dyn Fn()) + Send + Sync;
+
+/// What is drawn on standard error now, if anything is.
+#[derive(Clone, Default)]
+struct Drawn(Arc<Mutex<Option<Arc<Aside>>>>);
+
+impl fmt::Debug for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Drawn")
+    }
+}
+
 /// Prints views, data and notes.
 #[derive(Debug, Clone)]
 pub struct Printer {
+    drawn: Drawn,
     format: Format,
     quiet: bool,
     out_is_terminal: bool,
@@ -58,6 +82,7 @@ impl Printer {
     /// For this process' standard streams.
     pub fn new(format: Format, quiet: bool) -> Printer {
         Printer {
+            drawn: Drawn::default(),
             format,
             quiet,
             out_is_terminal: io::stdout().is_terminal(),
@@ -83,11 +108,12 @@ impl Printer {
     /// Prints a view in the wanted format. With `--quiet` listings are names only.
     pub fn view(&self, view: &dyn View) -> anyhow::Result<()> {
         let format = match self.format {
-            Format::Table if self.quiet => Format::Name,
+            Format::Table | Format::Wide if self.quiet => Format::Name,
             format => format,
         };
         let mut text = match format {
             Format::Table => view.text(),
+            Format::Wide => view.wide(),
             Format::Json => match view.values() {
                 Values::One(value) => format!("{value:#}"),
                 Values::Many(values) => format!("{:#}", Value::Array(values)),
@@ -102,6 +128,30 @@ impl Printer {
             text.push('\n');
         }
         to_stdout(text.as_bytes())
+    }
+
+    /// Prints listings of any length, some rows at a time.
+    pub fn rows(&self) -> Rows {
+        let format = match self.format {
+            Format::Table | Format::Wide if self.quiet => Format::Name,
+            format => format,
+        };
+        Rows { format, printed: 0 }
+    }
+
+    /// Prints one value on one line, in whichever of both JSON formats.
+    pub fn json_line(&self, value: &Value) -> anyhow::Result<()> {
+        to_stdout(format!("{value}\n").as_bytes())
+    }
+
+    /// Whether programs read what is printed.
+    pub fn is_for_programs(&self) -> bool {
+        matches!(self.format, Format::Json | Format::Jsonl)
+    }
+
+    /// Whether standard output is a terminal, where what is printed has to be looked at as a whole.
+    pub fn is_terminal(&self) -> bool {
+        self.out_is_terminal
     }
 
     /// Prints bytes a container made: as they are into a pipe or file, escaped on a terminal.
@@ -137,9 +187,84 @@ impl Printer {
         }
     }
 
+    /// From now on something is drawn on standard error, which `aside` takes out of the way.
+    pub fn draws(&self, aside: impl Fn(&dyn Fn()) + Send + Sync + 'static) {
+        *self.drawn.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(aside));
+    }
+
     /// Says something that must not be missed.
     pub fn warn(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "{}", escape::block(text.as_bytes()));
+        let write = || {
+            // A closed standard error takes nothing, not even the complaint.
+            let _ = writeln!(io::stderr(), "{}", escape::block(text.as_bytes()));
+        };
+        let drawn = self.drawn.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match drawn {
+            Some(aside) => aside(&write),
+            None => write(),
+        }
+    }
+}
+
+/// Rows of a listing, as they come.
+pub trait RowsView {
+    /// The line above all rows.
+    fn header(&self, wide: bool) -> String;
+    /// A line for each row, escaped.
+    fn lines(&self, wide: bool) -> Vec<String>;
+    /// For programs.
+    fn values(&self) -> Vec<Value>;
+    /// Names.
+    fn names(&self) -> Vec<String>;
+}
+
+/// A listing under way.
+#[derive(Debug)]
+pub struct Rows {
+    format: Format,
+    printed: u64,
+}
+
+impl Rows {
+    /// Prints the next rows.
+    pub fn print(&mut self, rows: &dyn RowsView) -> anyhow::Result<()> {
+        let text = match self.format {
+            Format::Table => self.table(rows, false),
+            Format::Wide => self.table(rows, true),
+            Format::Json => self.array(rows),
+            Format::Jsonl => lines(rows.values()),
+            Format::Name => lines(rows.names().iter().map(|name| escape::line(name))),
+        };
+        if text.is_empty() { Ok(()) } else { to_stdout(text.as_bytes()) }
+    }
+
+    /// There are no more rows; `none` says what they would have looked like.
+    pub fn finish(self, none: &dyn RowsView) -> anyhow::Result<()> {
+        match (self.format, self.printed) {
+            (Format::Table | Format::Wide, 0) => {
+                to_stdout(format!("{}\n", none.header(self.format == Format::Wide)).as_bytes())
+            }
+            (Format::Json, 0) => to_stdout(b"[]\n"),
+            (Format::Json, _) => to_stdout(b"\n]\n"),
+            _ => Ok(()),
+        }
+    }
+
+    fn table(&mut self, rows: &dyn RowsView, wide: bool) -> String {
+        let body = rows.lines(wide);
+        let header = (self.printed == 0 && !body.is_empty()).then(|| rows.header(wide));
+        self.printed += body.len() as u64;
+        lines(header.into_iter().chain(body))
+    }
+
+    fn array(&mut self, rows: &dyn RowsView) -> String {
+        let mut text = String::new();
+        for value in rows.values() {
+            text.push_str(if self.printed == 0 { "[\n" } else { ",\n" });
+            text.push_str(&value.to_string());
+            self.printed += 1;
+        }
+        text
     }
 }
 

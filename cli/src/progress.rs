@@ -50,7 +50,12 @@ impl Progress {
             printer: printer.clone(),
             display: match (printer.quiet(), printer.draws_progress()) {
                 (true, _) => Display::Quiet,
-                (false, true) => Display::Bars(Arc::new(Bars::new())),
+                (false, true) => {
+                    let bars = Arc::new(Bars::new());
+                    let drawn = bars.clone();
+                    printer.draws(move |print| drawn.above(print));
+                    Display::Bars(bars)
+                }
                 (false, false) => Display::Lines(Arc::new(Lines::new(printer.clone()))),
             },
             failures: Mutex::default(),
@@ -103,18 +108,12 @@ impl Progress {
 
     /// Says something in passing, above the bars if there are any.
     pub fn say(&self, text: &str) {
-        match &self.display {
-            Display::Bars(bars) => bars.above(|| self.printer.note(text)),
-            Display::Lines(_) | Display::Quiet => self.printer.note(text),
-        }
+        self.printer.note(text);
     }
 
     /// Says something that must not be missed.
     pub fn warn(&self, text: &str) {
-        match &self.display {
-            Display::Bars(bars) => bars.above(|| self.printer.warn(text)),
-            Display::Lines(_) | Display::Quiet => self.printer.warn(text),
-        }
+        self.printer.warn(text);
     }
 
     /// Takes the bars away.

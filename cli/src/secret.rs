@@ -1,4 +1,4 @@
-//! Tokens as they come in: from a file, from standard input, from somebody at a terminal, from a program.
+//! Tokens and secrets as they come in: from a file, from standard input, from somebody at a terminal, from a program.
 
 use std::{
     fs::File,
@@ -10,7 +10,8 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use longshore_client::{Token, TokenSource};
+use longshore_client::{Token, TokenSource, bounds::SECRET_BYTES, escape};
+use zeroize::Zeroizing;
 
 use crate::{exit::Exit, failure::Failure};
 
@@ -58,6 +59,33 @@ pub fn typed(prompt: &str) -> Result<String> {
             .into());
     }
     rpassword::prompt_password(prompt).context("cannot read the token")
+}
+
+/// The value of a secret, byte by byte: what is in the file, on standard input, or what somebody types, who does not see it.
+pub fn value(name: &str, file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
+    let file = file.filter(|file| file.as_os_str() != STDIN);
+    let from = file.map_or_else(String::new, |file| format!(" from {}", escape::path(file)));
+    let unread = || Failure::usage(format!("cannot read the value of secret {name}{from}"));
+    let wrong = |what: &str| Failure::usage(format!("the value of secret {name}{from} is {what}"));
+    let mut value = Zeroizing::new(Vec::with_capacity(SECRET_BYTES + 1));
+    let read = |from: &mut dyn Read, value: &mut Vec<u8>| from.take(SECRET_BYTES as u64 + 1).read_to_end(value);
+    match file {
+        Some(file) => read(&mut File::open(file).with_context(unread)?, &mut value).map(drop),
+        None if io::stdin().is_terminal() => {
+            let typed = Zeroizing::new(
+                rpassword::prompt_password(format!("value of {name} (not shown): ")).with_context(unread)?,
+            );
+            value.extend_from_slice(typed.as_bytes());
+            Ok(())
+        }
+        None => read(&mut io::stdin().lock(), &mut value).map(drop),
+    }
+    .with_context(unread)?;
+    match value.len() {
+        0 => Err(wrong("empty").into()),
+        long if long > SECRET_BYTES => Err(wrong(&format!("longer than {SECRET_BYTES} bytes")).into()),
+        _ => Ok(value),
+    }
 }
 
 /// A text as a token.
@@ -121,6 +149,18 @@ mod tests {
         ] {
             let error = format!("{:#}", told(&words(command)).unwrap_err());
             assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_whose_value_cannot_be_had_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (empty, long) = (dir.path().join("empty"), dir.path().join("long"));
+        std::fs::write(&empty, "").unwrap();
+        std::fs::write(&long, vec![b'x'; SECRET_BYTES + 1]).unwrap();
+        for file in [&empty, &long, &dir.path().join("nosuch")] {
+            let error = format!("{:#}", value("db", Some(file)).unwrap_err());
+            assert!(error.contains(&file.display().to_string()), "{error}");
         }
     }
 }

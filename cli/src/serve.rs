@@ -1,6 +1,7 @@
 //! The servers, wired together: the one place of the command line that knows their insides.
 
 mod listen;
+pub mod replay;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,7 +14,8 @@ use anyhow::{Context as _, Result, anyhow};
 use longshore_coordinator::{Config, Coordinator};
 use longshore_local::{PrivateDir, Token, TokenSource};
 use longshore_worker::{
-    agent,
+    agent::{self, Capacity},
+    bounds::Ceilings,
     home::Home,
     runtime::{
         Runtime,
@@ -33,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::listen::Doors;
 use crate::{
-    args::servers::{self, CapacityArgs, CoordinatorArgs, ServingArgs, UpArgs, WorkerArgs},
+    args::servers::{self, CapacityArgs, CeilingArgs, CoordinatorArgs, ServingArgs, UpArgs, WorkerArgs},
     exit::Exit,
     failure::Failure,
 };
@@ -49,7 +51,8 @@ pub async fn up(args: UpArgs) -> Result<ExitCode> {
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     let about = format!("{slots} slots, runtime {}, data in {}", runtime.name(), args.serving.data.display());
-    let up = Up::start(&data, &args.serving, home, runtime, slots).await?;
+    let up =
+        Up::start(&data, &args.serving, home, runtime, (slots, ceilings(&args.capacity), has(&args.capacity))).await?;
     up.doors.announce(&about);
     let ended_early = up.until(stop).await;
     up.stop().await?;
@@ -76,7 +79,7 @@ impl Up {
         args: &ServingArgs,
         home: Home,
         runtime: Arc<dyn Runtime>,
-        slots: u32,
+        (slots, ceilings, capacity): (u32, Ceilings, Capacity),
     ) -> Result<Self> {
         let (ended, leave, stop) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         // Whoever comes in while the store is opened waits, as at the port.
@@ -85,7 +88,7 @@ impl Up {
         let nearby = coordinator.nearby(home.id().into_bytes());
         let serving = coordinator.serve(listening, stop.clone().cancelled_owned());
         let coordinator = tokio::spawn(telling(ended.clone(), serving));
-        let config = config(&doors.local, servers::host_name(), slots);
+        let config = agent::Config { ceilings, capacity, ..config(&doors.local, servers::host_name(), slots) };
         let working = agent::run(home, runtime, config, Some(nearby), leave.clone().cancelled_owned());
         let worker = tokio::spawn(telling(ended.clone(), working));
         Ok(Self { doors, ended, leave, worker, stop, coordinator })
@@ -142,7 +145,8 @@ pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<Exit
     let runtime = runtime(&home, &args.capacity).await?;
     let slots = args.capacity.slots.get();
     eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
-    let config = agent::Config { token, may_end: true, ..config(&args.join, args.name, slots) };
+    let (ceilings, capacity) = (ceilings(&args.capacity), has(&args.capacity));
+    let config = agent::Config { token, may_end: true, ceilings, capacity, ..config(&args.join, args.name, slots) };
     agent::run(home, runtime, config, None, stop.cancelled_owned()).await.map_err(hinted)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -162,10 +166,13 @@ pub async fn runtime(home: &Home, capacity: &CapacityArgs) -> Result<Arc<dyn Run
             let mut options = DockerOptions::new(home.id(), home.dir().join("shim"));
             options.networks.clone_from(&capacity.allow_network);
             options.allow_root = capacity.allow_root;
+            options.registry_config.clone_from(&capacity.registry_config);
+            options.trust_local_images = capacity.trust_local_images;
+            options.pulled = Some(home.pulled());
             let runtime = DockerRuntime::connect(options).await.map_err(|error| {
                 anyhow::Error::new(error).context(
                     Failure::new(Exit::Failed, "the Docker Engine cannot be used")
-                        .hint("see `longshore doctor`, or run without isolation: --runtime process"),
+                        .hint(format!("see `longshore doctor`, or run without isolation: {}", without_isolation())),
                 )
             })?;
             Ok(Arc::new(runtime))
@@ -177,6 +184,14 @@ pub async fn runtime(home: &Home, capacity: &CapacityArgs) -> Result<Arc<dyn Run
                 ProcessRuntime::new(home.id(), &dir).with_context(|| format!("cannot use {}", dir.display()))?;
             Ok(Arc::new(runtime))
         }
+    }
+}
+
+/// The flags with which whoever this is can work without an engine.
+pub fn without_isolation() -> &'static str {
+    match rustix::process::geteuid().is_root() {
+        true => "--runtime process --allow-commands-as-root",
+        false => "--runtime process",
     }
 }
 
@@ -209,7 +224,32 @@ fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
         name,
         slots: slots as usize,
         idle: IDLE,
+        ceilings: Ceilings::default(),
+        capacity: Capacity::default(),
         may_end: false,
+    }
+}
+
+/// What there is for work, where its operator says so.
+fn has(args: &CapacityArgs) -> Capacity {
+    Capacity {
+        cpu_milli: args.cpus.map(|cpus| cpus.0),
+        memory_bytes: args.memory.map(|memory| memory.0),
+        resources: args.resource.iter().map(|resource| (resource.name.clone(), resource.count)).collect(),
+        labels: args.label.iter().cloned().collect(),
+    }
+}
+
+fn ceilings(capacity: &CapacityArgs) -> Ceilings {
+    let CeilingArgs { max_memory, max_cpus, max_pids, max_tmp_size, max_shm_size, max_total_output } =
+        capacity.ceilings;
+    Ceilings {
+        memory_bytes: max_memory.map(|size| size.0),
+        cpu_milli: max_cpus.map(|cpus| cpus.0),
+        pids: max_pids.map(|most| most.0),
+        tmp_bytes: max_tmp_size.map(|size| size.0),
+        shm_bytes: max_shm_size.map(|size| size.0),
+        total_output_bytes: max_total_output.map(|size| size.0),
     }
 }
 

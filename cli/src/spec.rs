@@ -4,17 +4,27 @@
 //! is passed over in silence is no limit.
 
 pub mod container;
+pub mod failures;
+pub mod files;
+mod gather;
+pub mod growth;
+pub mod halt;
 pub mod invalid;
 pub mod job;
+mod merge;
 pub mod name;
 pub mod quantity;
+#[cfg(test)]
+mod reference;
 pub mod require;
+pub mod resource;
+pub mod secret;
 pub mod service;
 
 use std::{
     fmt, fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use longshore_client::escape;
@@ -71,6 +81,8 @@ pub struct SpecText {
     pub file: String,
     /// What it says.
     pub text: String,
+    /// Directory that paths in it are relative to.
+    pub base: PathBuf,
 }
 
 impl SpecText {
@@ -82,7 +94,10 @@ impl SpecText {
             false => fs::File::open(path).and_then(read_bounded),
         };
         match text {
-            Ok(text) => Ok(SpecText { file, text }),
+            Ok(text) => {
+                let base = path.parent().filter(|_| path != Path::new("-")).unwrap_or(Path::new("")).to_owned();
+                Ok(SpecText { file, text, base })
+            }
             Err(source) => Err(UnreadSpec { file, source }),
         }
     }
@@ -113,6 +128,10 @@ fn plain(error: &serde_saphyr::Error) -> String {
     for (theirs, ours) in [
         (", set DuplicateKeyPolicy", "the same key twice: "),
         ("multiple YAML documents", "one document a spec, please: there are several"),
+        (
+            "expected string scalar",
+            "text is expected here, and YAML reads unquoted braces or brackets as more: quote it, as in \"{in}\"",
+        ),
         ("expected mapping start", "fields are expected here, as `name: value`"),
         ("expected sequence start", "a list is expected here, as `[a, b]`"),
         ("cannot deserialize null into string", "a value is missing here"),

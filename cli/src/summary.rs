@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use longshore_client::{
     Client, escape,
-    v1::{ItemState, ItemView, ItemsRequest, JobState, JobView},
+    v1::{ItemState, ItemView, ItemsRequest, JobState, JobView, StageView},
 };
 
 use crate::{amounts, printer::Printer, views};
@@ -28,6 +28,9 @@ pub async fn print(client: &Client, job: &JobView, printer: &Printer) -> Result<
         return Ok(());
     }
     printer.note(&headline(job));
+    if let Some(text) = never_ran(job) {
+        printer.note(&text);
+    }
     if job.stages.iter().any(|stage| stage.failed > 0) {
         let failures = read_failures(client, job).await?;
         printer.note(&failures.text(job));
@@ -43,10 +46,34 @@ fn headline(job: &JobView) -> String {
         state => views::state_word(state).to_owned(),
     };
     let mut text = format!("job {} {ended}; {} done in {length}", escape::line(&job.job_id), views::progress_of(job));
+    let filtered: u64 = job.stages.iter().map(|stage| stage.filtered).sum();
+    if filtered > 0 {
+        text.push_str(&format!(", {} filtered", amounts::count(filtered)));
+    }
+    for missing in job.stages.iter().filter_map(views::missing) {
+        text.push_str(&format!("; {missing}"));
+    }
     if !job.reason.is_empty() {
         text.push_str(&format!(" ({})", escape::line(&job.reason)));
     }
     text
+}
+
+/// What of a job that has ended never ran: items of its stages, and stages that have none, since what comes before has failed.
+fn never_ran(job: &JobView) -> Option<String> {
+    if !matches!(job.state(), JobState::Failed | JobState::Cancelled) {
+        return None;
+    }
+    let of = |stage: &StageView| {
+        let name = escape::line(&stage.name);
+        match stage.items.saturating_sub(views::ended(stage)) {
+            0 if stage.items == 0 => Some(format!("stage {name}")),
+            0 => None,
+            rest => Some(format!("{} of {name}", amounts::some(rest, "item"))),
+        }
+    };
+    let all: Vec<String> = job.stages.iter().filter_map(of).collect();
+    (!all.is_empty()).then(|| format!("never ran: {}", all.join(", ")))
 }
 
 async fn read_failures(client: &Client, job: &JobView) -> Result<Failures> {
@@ -123,7 +150,7 @@ pub fn last_lines(log: &[u8], most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use longshore_client::v1::{Failure, StageView};
+    use longshore_client::v1::Failure;
 
     use super::*;
 
@@ -167,6 +194,17 @@ mod tests {
         assert!(text.contains("  1 item in count: killed\n    e\n"), "{text}");
         assert!(text.ends_with("again: longshore job retry 7"), "{text}");
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_never_ran_is_told_with_its_stage() {
+        let mut job = job();
+        assert_eq!(never_ran(&job), None);
+        job.stages[0].items = 12;
+        job.stages.push(StageView { name: "total".to_owned(), ..StageView::default() });
+        assert_eq!(never_ran(&job).unwrap(), "never ran: 3 items of count, stage total");
+        job.state = JobState::Succeeded.into();
+        assert_eq!(never_ran(&job), None);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Columns for people: no lines, two blanks between.
 
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use longshore_client::escape;
+
+/// Columns of characters where no terminal says how many it has.
+const WIDTH: u16 = 80;
 
 /// Rows under `headers`; every cell is escaped.
 pub fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
@@ -9,6 +12,24 @@ pub fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = 
     table.load_style(presets::NOTHING).set_header(headers);
     for row in rows {
         table.add_row(row.map(|cell| escape::line(&cell)));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
+}
+
+/// Columns in which a lot is said, on a terminal's width: the last one is wrapped, and each of its paragraphs begins a line.
+pub fn wrapped<'a>(headers: [&str; 3], rows: impl IntoIterator<Item = ([&'a str; 2], Vec<String>)>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .set_width(terminal_size::terminal_size().map_or(WIDTH, |(width, _)| width.0).clamp(40, 120))
+        .set_header(headers);
+    for (names, paragraphs) in rows {
+        let paragraphs: Vec<String> = paragraphs.iter().map(|text| escape::line(text)).collect();
+        let [name, word] = names.map(escape::line);
+        table.add_row([name, word, paragraphs.join("\n")]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

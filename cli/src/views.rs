@@ -3,11 +3,14 @@
 //! JSON has one name and unit per fact: moments are RFC 3339 in UTC, lengths of time are seconds.
 
 mod answer;
+mod brief;
 mod context;
 mod dry_run;
+mod event;
 mod item;
 mod job;
 mod namespace;
+mod secret;
 mod service;
 mod token;
 mod worker;
@@ -18,11 +21,13 @@ pub use self::{
     answer::{AnswerView, parts_table},
     context::{ContextDetail, ContextList},
     dry_run::DryRun,
-    item::OutputList,
-    job::{JobDetail, JobList, failure_line, progress_of, state_word},
+    event::EventRows,
+    item::{ItemRows, OutputList, ending},
+    job::{JobDetail, JobList, ended, failure_line, missing, progress_of, state_word},
+    secret::SecretList,
     service::{ServiceDetail, ServiceList, replica_line},
     token::TokenList,
-    worker::WorkerList,
+    worker::{WorkerList, trouble},
 };
 
 /// One name or id, with the value programs see.

@@ -77,6 +77,7 @@ impl Shell {
             .current_dir(self.dir.path().join(HERE))
             .env("LONGSHORE_ADDR", self.nobody.0.to_string())
             .env("LONGSHORE_RUNTIME_DIR", self.dir.path().join("run"))
+            .env("LONGSHORE_CONNECT_TIMEOUT", "0s")
             .env("XDG_CONFIG_HOME", self.dir.path().join("home"))
             .stdin(Stdio::null());
         command
@@ -126,7 +127,7 @@ impl Ran {
     }
 }
 
-const COMMANDS: [&[&str]; 40] = [
+const COMMANDS: [&[&str]; 44] = [
     &[],
     &["run"],
     &["submit"],
@@ -152,6 +153,10 @@ const COMMANDS: [&[&str]; 40] = [
     &["worker", "token", "create"],
     &["worker", "token", "ls"],
     &["worker", "token", "rm"],
+    &["secret"],
+    &["secret", "put"],
+    &["secret", "ls"],
+    &["secret", "rm"],
     &["token"],
     &["token", "create"],
     &["token", "ls"],
@@ -176,7 +181,8 @@ fn every_command_has_help_and_those_that_do_something_have_examples() {
         let ran = shell.run(&[command, &["--help"]].concat());
         assert_eq!(ran.code, Some(0), "{command:?}: {ran:?}");
         assert!(ran.out.contains("Usage: longshore"), "{command:?}: {ran:?}");
-        let groups: [&[&str]; 5] = [&["job"], &["service"], &["token"], &["context"], &["worker", "token"]];
+        let groups: [&[&str]; 6] =
+            [&["job"], &["service"], &["secret"], &["token"], &["context"], &["worker", "token"]];
         assert!(ran.out.contains("Examples:") || groups.contains(&command), "{command:?} has no examples");
     }
 }
@@ -226,6 +232,16 @@ fn nobody_listening_is_said_with_the_next_command_to_type() {
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains(&format!("no coordinator answers at {port}")), "{ran:?}");
     assert!(ran.err.contains("hint: start one with `longshore up`"), "{ran:?}");
+}
+
+#[test]
+fn a_coordinator_that_is_away_is_waited_for_as_long_as_it_is_said_and_that_is_told() {
+    let shell = Shell::with(&[("a.txt", "")]);
+    let ran = shell.run(&["submit", "alpine", "a.txt", "--connect-timeout", "300ms"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let waiting = format!("waiting for the coordinator at {}", shell.nobody.0);
+    assert!(ran.err.contains(&waiting) && ran.err.contains("Ctrl-C ends this command"), "{ran:?}");
+    shell.run(&["ps", "--connect-timeout", "soon"]).refused(&["`soon` is no time"]);
 }
 
 #[test]
@@ -293,6 +309,18 @@ fn a_dry_run_shows_the_job_and_needs_no_coordinator() {
 }
 
 #[test]
+fn a_dry_run_names_secrets() {
+    let shell = Shell::with(&[("a.txt", "")]);
+    let args = ["run", "alpine", "a.txt", "--secret", "db,env=DB", "--pull-secret", "hub", "--dry-run"];
+    let ran = shell.run(&args);
+    assert!(ran.out.contains("is given secrets: db\n") && ran.out.contains("shows its registry: hub\n"), "{ran:?}");
+    let ran = shell.run(&[&args[..], &["--format", "json"]].concat());
+    let value: serde_json::Value = serde_json::from_str(&ran.out).expect(&ran.err);
+    assert_eq!(value["stages"][0]["secrets"], serde_json::json!(["db"]));
+    assert_eq!(value["stages"][0]["pull_secret"], "hub");
+}
+
+#[test]
 fn a_list_on_standard_input_keeps_the_paths_it_has() {
     let shell = Shell::with(&[("t/a/1.txt", "1"), ("t/b/1.txt", "2")]);
     let args = ["submit", "alpine", "-", "--dry-run", "-q"];
@@ -309,11 +337,12 @@ fn each_line_is_an_item() {
 
 #[test]
 fn a_service_spec_is_checked_with_its_data() {
-    let spec = "name: find\nleaf: { image: x, shards: 2, data: ./texts }\n";
+    let spec = "name: find\nleaf: { image: x, shards: 2, data: ./texts, pull_secret: hub }\n";
     let shell = Shell::with(&[("s/service.yaml", spec), ("s/texts/a", "1"), ("s/texts/b", "2")]);
     let ran = shell.run(&["service", "deploy", "s/service.yaml", "--dry-run", "--format", "json"]);
     let value: serde_json::Value = serde_json::from_str(&ran.out).expect(&ran.err);
     assert_eq!((&value["shards"], &value["files"]), (&2.into(), &2.into()));
+    assert_eq!(value["secrets"], serde_json::json!(["hub"]));
     fs::remove_dir_all(shell.at("s/texts")).unwrap();
     shell.run(&["service", "deploy", "s/service.yaml"]).refused(&["s/./texts"]);
 }
@@ -322,8 +351,8 @@ fn a_service_spec_is_checked_with_its_data() {
 fn an_output_directory_that_cannot_be_used_is_said_before_any_work() {
     let shell = Shell::with(&[("a.txt", ""), ("file", "")]);
     let ran = shell.run(&["run", "alpine", "a.txt", "-o", "file/out"]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("cannot open output directory file/out"), "{ran:?}");
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(ran.err.contains("cannot look at file/out") && ran.err.contains("Not a directory"), "{ran:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod clock;
 pub mod deployed;
 mod driver;
 mod handle;
+mod observer;
 mod watchers;
 
 pub use self::{

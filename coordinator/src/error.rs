@@ -164,13 +164,17 @@ impl From<Refusal> for Error {
             Refusal::NoSuchJob(_) | Refusal::NoSuchService(_) => Refused::NotFound,
             Refusal::ServiceExists(_) => Refused::Exists,
             Refusal::JobHasEnded(_) | Refusal::JobIsRunning(_) | Refusal::NothingFailed(_) => Refused::NotNow,
-            Refusal::NoSuchToken | Refusal::NoSuchWorker(_) => Refused::NotFound,
+            Refusal::KeyIsTaken { .. } | Refusal::KeyOfRemoved { .. } => Refused::Exists,
+            Refusal::AfterEndedBadly(_) | Refusal::TooManyDrained(_) => Refused::NotNow,
+            Refusal::FitsNowhere { .. } => Refused::NotNow,
+            Refusal::NoSuchStage { .. } => Refused::Invalid,
+            Refusal::NoSuchToken | Refusal::NoSuchWorker(_) | Refusal::NoSuchSecret(_) => Refused::NotFound,
             Refusal::TokenExists(_) | Refusal::WorkerIsAnother(_) => Refused::Exists,
             Refusal::TokenExpired { .. } => Refused::Expired,
             Refusal::TokenUsedUp { .. } => Refused::UsedUp,
             Refusal::NotForJoining => Refused::Invalid,
             Refusal::WorkerRevoked(_) => Refused::Denied,
-            Refusal::WorkerIsNoMember(_) | Refusal::WorkerIsHere(_) => Refused::NotNow,
+            Refusal::WorkerIsNoMember(_) | Refusal::WorkerIsHere(_) | Refusal::SecretMoved(_) => Refused::NotNow,
         };
         Self::Refused(kind, words(&refusal))
     }
@@ -183,6 +187,11 @@ fn words(refusal: &Refusal) -> String {
         Refusal::TokenUsedUp { by: Some((name, at_ms)) } => {
             format!("the token is used up: worker {name} has joined with it at {}", date(*at_ms))
         }
+        Refusal::KeyIsTaken { .. } => format!("{refusal}: give this submission a key of its own"),
+        Refusal::KeyOfRemoved { until_ms, .. } => {
+            format!("{refusal}: give this submission another key, or wait until {}", date(*until_ms))
+        }
+        Refusal::FitsNowhere { lack, .. } => format!("{refusal}; its operator could start it with `{}`", lack.remedy()),
         other => other.to_string(),
     }
 }

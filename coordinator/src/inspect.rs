@@ -122,13 +122,18 @@ fn count_records(dir: &Path, reader: &dyn Reader) -> Result<String, LoadError> {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for record in records::load(reader) {
         let kind = match record? {
-            Record::Job(_) => "jobs",
-            Record::Outcome(_) | Record::OutcomeGone(_) => "outcomes",
+            Record::Job(_) | Record::JobGone { .. } => "jobs",
+            Record::Outcome(_) | Record::OutcomeGone(_) | Record::ItemsGone(_) => "outcomes",
+            Record::Groups(_) | Record::Withdrawn(_) => "gathers",
             Record::Trouble(_) | Record::TroubleGone(_) => "troubles",
+            Record::Image(_) => "images",
             Record::Service(_) => "services",
             Record::Worker(_) | Record::WorkerGone(_) => "workers",
             Record::Token(_) | Record::TokenGone(_) => "tokens",
             Record::Member(_) | Record::MemberGone(_) => "members",
+            Record::Secret(_) => "secrets",
+            Record::Tombstone(_) | Record::TombstoneGone(_) => "removed jobs",
+            Record::Drain(_) | Record::DrainGone(_) => "drained workers",
         };
         *counts.entry(kind).or_default() += 1;
     }

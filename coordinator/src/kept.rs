@@ -4,23 +4,34 @@ mod blocks;
 mod cache;
 pub mod catalog;
 pub mod cluster;
+mod control;
 mod convert;
+mod cuts;
 pub mod directory;
 pub mod error;
+pub mod faults;
+mod flow;
 pub mod format;
+mod groups;
 pub mod inputs;
 pub mod inventory;
+pub mod keyed;
 pub mod keys;
+pub mod lineage;
 mod lists;
+mod losses;
 mod members;
 pub mod messages;
+mod needs;
 mod outcomes;
 mod outputs;
 pub mod records;
 pub mod references;
 pub mod rooms;
 mod scan;
+mod secrets;
 pub mod submission;
+mod values;
 
 /// The messages that entries of the store hold: `longshore.kept.v1`.
 mod v1 {

@@ -16,6 +16,7 @@
 
 mod api;
 mod audit;
+mod diary;
 mod drive;
 
 mod error;
@@ -27,6 +28,7 @@ mod net;
 mod open;
 mod replica;
 mod room;
+mod secrets;
 mod workers;
 
 pub use longshore_authority::{PublicCertificate, PublicError};

@@ -1,18 +1,45 @@
 //! Every bound the coordinator puts on what it is sent, each with its reason.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Bounds that clients and workers know too.
 pub use longshore_proto::bounds::{
-    KEY_BYTES, LABEL_BYTES, LABELS, LABELS_BYTES, LIST_ENTRIES, NAME_CHARS, NAMESPACE_CHARS, OUTPUTS, QUERY_BYTES,
-    REASON_BYTES, REPLICAS, SHARDS, SLOTS,
+    FILE_BYTES, FILES, FILES_BYTES, KEY_BYTES, LABEL_BYTES, LABELS, LABELS_BYTES, LIST_ENTRIES, NAME_CHARS,
+    NAMESPACE_CHARS, OUTPUTS, QUERY_BYTES, REASON_BYTES, REPLICAS, SECRET_BYTES, SECRETS_OF_CONTAINER,
+    SECRETS_OF_CONTAINER_BYTES, SHARDS, SLOTS,
 };
+
+/// Most characters of what a worker says that keeps it from work. More is cut off: it is for people, and in every list of workers.
+pub const TROUBLE_CHARS: usize = 512;
+
+/// Most notes of a worker on how it runs things.
+pub const NOTES: usize = 16;
+
+/// Most characters of each.
+pub const NOTE_CHARS: usize = 200;
 
 /// Stages of one job: each is scanned when a job's views are made.
 pub const STAGES: usize = 64;
 
+/// Longest time between SIGTERM and SIGKILL, milliseconds: a slot is taken as long.
+pub const STOP_GRACE_MS: u32 = 3_600_000;
+
+/// Jobs after which one may be to run: with its record, of which a store's value has 4 KiB, each is kept.
+pub const AFTER: usize = 8;
+
+/// A priority, and its negative: what is further apart says no more.
+pub const PRIORITY: i32 = 1_000;
+
 /// Items of one job: indices stay exact everywhere, and the ledger takes one byte per item.
 pub const ITEMS: u64 = 100_000_000;
+
+/// Parts of a gather that are given as files: a directory takes so many in seconds, and programs that list it bear it. More come as
+/// standard input.
+pub const PART_FILES: u64 = 100_000;
+
+/// Runs of neighbouring inputs of the same group, over all stages of a job: each takes some bytes of memory and of the batch that the
+/// job is kept in. As many ranges of a tree, which take memory alone.
+pub const GROUP_RUNS: u64 = 1_000_000;
 
 /// Bytes of one encoded list: entries with the longest paths still fit.
 pub const LIST_BYTES: u64 = 8 << 20;
@@ -26,6 +53,23 @@ pub const COMMAND_BYTES: usize = 96 * 1024;
 /// Bytes of an outcome kept inside its record; longer lists of outputs go to a blob. A store's value has at most 4 KiB.
 pub const RECORD_DETAIL_BYTES: usize = 3_072;
 
+/// Containers and workers that may go away under an item where its stage says nothing of it: what happens by chance seldom happens
+/// three times to the same item.
+pub const LOSSES: u32 = 3;
+
+/// Bytes that the stages of a job may take of its record. A store's value has at most 4 KiB; ids, a reason and times are there too.
+pub const STAGES_BYTES: usize = 3_136;
+
+/// Items of a stage that go before all others: more of them are no canary, and meanwhile nothing else is begun.
+pub const CANARY: u32 = 1_000;
+
+/// By how much memory may be multiplied after an attempt that met its limit, in hundredths: less would hardly ever be enough, more
+/// is past any machine at once.
+pub const GROWTH: RangeInclusive<u32> = 110..=10_000;
+
+/// Rules about failures of one stage, of each kind: more are a mistake.
+pub const FAULT_RULES: usize = 32;
+
 /// Bytes of the end of standard error kept inside a record; the whole log is a blob beside it.
 pub const STDERR_TAIL_BYTES: usize = 1_024;
 
@@ -37,6 +81,18 @@ pub const ANSWER_BYTES: usize = longshore_contract::bounds::ANSWER_BYTES as usiz
 
 /// Bytes of all parts of one query together: a merge is sent no more.
 pub const PARTS_BYTES: u64 = longshore_contract::bounds::PARTS_BYTES;
+
+/// What one shard may count in a share of a service: all of a service together are exact in any language's numbers.
+pub const WEIGHT: u64 = 1 << 32;
+
+/// Items of a merge that keeps the best: they are held in memory, from each shard.
+pub const TOP_ITEMS: u32 = 10_000;
+
+/// Bytes of the path of a field in JSON.
+pub const FIELD_BYTES: usize = 256;
+
+/// How long the next piece of an answer may take to be read: whoever does not read does not hold a query's place and memory.
+pub const ANSWER_SILENCE: Duration = Duration::from_secs(60);
 
 /// Longest deadline of a query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
@@ -74,8 +130,17 @@ pub const OPEN_DOWNLOADS_OF_ONE: usize = 2 * STREAMS as usize;
 /// Time a download waits for its reader to take the next piece, which has a mebibyte at most: 18 KB/s are quick enough.
 pub const DOWNLOAD_SILENCE: Duration = Duration::from_secs(60);
 
-/// Queries under way at once: each holds its parts in memory.
+/// Queries under way at once, of all services: each holds its parts in memory. One service has half of those that are left.
 pub const QUERIES: usize = 256;
+
+/// Queries of one service that wait for their turn: with those that are under way, fewer than one token may have, so that
+/// whoever asks a service that is full can still ask another.
+pub const QUERIES_WAITING: usize = 64;
+
+/// Longest time a query waits for its turn, and the share of its deadline: after that there would be too little of it left.
+pub const QUERY_WAIT: Duration = Duration::from_secs(2);
+/// See [`QUERY_WAIT`].
+pub const QUERY_WAIT_SHARE: u32 = 4;
 
 /// Connections open at once, through each port and each socket: strangers who fill a port do not shut another, nor the
 /// socket. Never more than half of the descriptors this process may have, all together.
@@ -141,11 +206,29 @@ pub const SERVICE_REPLICAS: u32 = 4_096;
 /// Bytes of the containers of all replicas of a service, as they are told to a worker in one message.
 pub const SERVICE_BYTES: usize = 4 << 20;
 
-/// Failed items that can be retried together: their records are kept in one batch.
-pub const RETRIED_ITEMS: u64 = 1_000_000;
-
 /// How often watchers are told of changes at most.
 pub const WATCH_PACE: Duration = Duration::from_millis(100);
+
+/// How often jobs that changed are looked at for what happened to them, at most.
+pub const OBSERVE_PACE: Duration = Duration::from_millis(200);
+
+/// Jobs whose newest events are in memory: those of which nobody asks and to which nothing happens go first.
+pub const DIARIES: usize = 1_024;
+
+/// Events of a job that are in memory, at some hundred bytes each: what is older is no news.
+pub const EVENTS: usize = 256;
+
+/// Of those, failed attempts: a flood of them pushes out nothing else.
+pub const EVENT_FAILURES: usize = 128;
+
+/// Jobs whose logs are followed at once: each holds the pieces that a slow reader has not taken.
+pub const FOLLOWED_JOBS: usize = 64;
+
+/// Pieces of a job's logs that wait for slow readers: 128 KiB each at most.
+pub const LOG_PIECES: usize = 64;
+
+/// Paths of items in one request: each item's path is compared with all of them.
+pub const ITEM_PATHS: usize = 1_024;
 
 /// Namespaces beside the default one that have blobs: each room of blobs holds descriptors and has directories of its own.
 pub const ROOMS: usize = 1_000;
@@ -185,6 +268,24 @@ pub const CERTIFICATES_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// Bytes of a message about tokens and members: most come from strangers, who may say little.
 pub const MEMBERS_MESSAGE_BYTES: usize = 64 << 10;
 
+/// Secrets of one namespace: more are a mistake, as all are listed in one message.
+pub const SECRETS: usize = 256;
+
+/// Bytes of all values of one namespace: they are in memory, sealed, and a worker may be told all of them in one message.
+pub const SECRETS_BYTES: usize = 1 << 20;
+
+/// Names of secrets of one namespace that there ever were: of those removed the version is kept.
+pub const SECRET_NAMES: usize = 4_096;
+
+/// Bytes of the secrets of all replicas that a worker is told in one message, beside their containers.
+pub const SECRETS_TOLD_BYTES: usize = 2 << 20;
+
+/// Bytes of the name of a variable that a secret is given as: more than any program reads.
+pub const SECRET_VARIABLE_BYTES: usize = 255;
+
+/// Bytes of a message about secrets.
+pub const SECRETS_MESSAGE_BYTES: usize = SECRET_BYTES + 4_096;
+
 /// Bytes of a file of the audit, and how many are kept: half a gigabyte of history of each kind.
 pub const AUDIT_BYTES: u64 = 64 << 20;
 /// See [`AUDIT_BYTES`].
@@ -200,3 +301,12 @@ pub const AUDIT_TOLD_APART: usize = 100;
 
 /// Lines that wait to be written to the audit: more than requests under way.
 pub const AUDIT_WAITING: usize = 4_096;
+
+/// Resources, labels and networks that one worker offers, each: every kind of worker is compared with everything that is needed.
+pub const OFFERED: usize = 64;
+
+/// Bytes of the name of one, or of a label's value.
+pub const OFFERED_BYTES: usize = 128;
+
+/// Resources, and as many constraints, that a container names: they are kept with its job and compared with every kind of worker.
+pub const NEEDED: usize = 16;

@@ -4,6 +4,7 @@
 mod codes;
 mod connection;
 mod deadline;
+mod details;
 pub mod door;
 pub mod gate;
 pub mod grpc;
@@ -11,6 +12,7 @@ mod http;
 mod listener;
 mod problem;
 pub mod secure;
+mod sending;
 pub mod server;
 mod stack;
 mod turns;

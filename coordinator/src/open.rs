@@ -15,17 +15,20 @@ use longshore_proto::v1::ReplicaId;
 use longshore_root::{Limits, Transport};
 use longshore_store::{Batch, CommitError, Committer, Epoch, Op, Options, Reader, SledStore, Store};
 use longshore_trust::system_clock;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 
 use crate::{
     api::{
+        admission::Admission,
         blobs::{Blobs, Downloads},
         jobs::Jobs,
         members::Members,
+        secrets::Secrets,
         services::Services,
         tokens::Tokens,
     },
     audit::{Audit, AuditError},
+    diary::Diary,
     drive::{self, Clock, Handle, Surroundings, deployed::Deployed},
     kept::{
         catalog::Catalog,
@@ -39,12 +42,13 @@ use crate::{
     net::{
         door::Door,
         gate::Hosts,
-        grpc::{BlobsService, MembersService},
+        grpc::{BlobsService, MembersService, SecretsService},
         secure::Secure,
         server::{self, Entrances, Local, ServeError, Served},
     },
     replica::Engine,
     room::DiskRoom,
+    secrets::vault::Vault,
     workers::{orders::Terms, recent_failures::RecentFailures, session::Agents, sessions::Sessions, tunnels::Tunnels},
 };
 
@@ -171,6 +175,8 @@ pub struct Coordinator {
     authority: Arc<Authority>,
     certificates_for: Duration,
     register: Arc<Register>,
+    vault: Arc<Vault>,
+    diary: Arc<Diary>,
     audit: Arc<Audit>,
 }
 
@@ -208,12 +214,16 @@ impl Coordinator {
         let sessions = Arc::new(Sessions::default());
         let register = Arc::new(Register::default());
         let tunnels = Arc::new(Tunnels::default());
+        let vault = Arc::new(Vault::open(&config.keys));
+        let diary = Arc::new(Diary::default());
         let around = Surroundings {
             committer,
             sessions: Arc::clone(&sessions),
             deployed: Arc::clone(&deployed),
             register: Arc::clone(&register),
+            vault: Arc::clone(&vault),
             tunnels: Arc::clone(&tunnels),
+            diary: Arc::clone(&diary),
         };
         let driver = drive::start(core, clock, around);
         Ok(Self {
@@ -228,6 +238,8 @@ impl Coordinator {
             authority: Arc::new(authority),
             certificates_for: config.certificates_for,
             register,
+            vault,
+            diary,
             audit: Arc::new(audit),
         })
     }
@@ -281,8 +293,10 @@ impl Coordinator {
                 driver: self.driver.clone(),
                 catalog: Arc::clone(&self.catalog),
                 failures: Arc::clone(&failures),
+                diary: Arc::clone(&self.diary),
                 audit: Arc::clone(&self.audit),
                 room: self.room.clone(),
+                vault: Arc::clone(&self.vault),
             },
             blobs: BlobsService {
                 blobs: Blobs {
@@ -298,9 +312,10 @@ impl Coordinator {
                 catalog: Arc::clone(&self.catalog),
                 deployed: Arc::clone(&self.deployed),
                 engine: Arc::new(Engine::new(transport, Limits::default())),
-                queries: Arc::new(Semaphore::new(limits::QUERIES)),
+                queries: Admission::new(),
                 audit: Arc::clone(&self.audit),
                 room: self.room.clone(),
+                vault: Arc::clone(&self.vault),
             },
             agents: Agents {
                 driver: self.driver.clone(),
@@ -309,9 +324,17 @@ impl Coordinator {
                 sessions: Arc::clone(&self.sessions),
                 tunnels: Arc::clone(&self.tunnels),
                 failures,
+                diary: Arc::clone(&self.diary),
                 register: Arc::clone(&self.register),
+                vault: Arc::clone(&self.vault),
                 terms: Arc::new(self.terms()),
             },
+            secrets: SecretsService(Secrets {
+                driver: self.driver.clone(),
+                vault: Arc::clone(&self.vault),
+                audit: Arc::clone(&self.audit),
+                room: self.room.clone(),
+            }),
             members: MembersService {
                 members: Members {
                     driver: self.driver.clone(),

@@ -68,7 +68,8 @@ pub fn candidate(replica: &ReplicaView) -> Candidate {
         _ if worker.is_none() => Some(replica.message.clone()),
         _ if !replica.reachable => Some(format!("on worker {worker_name}, which is not connected")),
         ReplicaPhase::Ready => None,
-        ReplicaPhase::Starting => Some("is starting".to_owned()),
+        ReplicaPhase::Starting if replica.message.is_empty() => Some("is starting".to_owned()),
+        ReplicaPhase::Starting => Some(replica.message.clone()),
         ReplicaPhase::Failed => Some(format!("has failed: {}", replica.message)),
     };
     let (key, id) = (replica.key.clone(), replica_id(&replica.key));
@@ -142,7 +143,16 @@ mod tests {
         assert_eq!(unready(|_| {}), None);
         assert_eq!(unready(|replica| replica.worker = None).unwrap(), "no room");
         assert_eq!(unready(|replica| replica.reachable = false).unwrap(), "on worker w, which is not connected");
-        assert_eq!(unready(|replica| replica.phase = ReplicaPhase::Starting).unwrap(), "is starting");
+        let starting = |replica: &mut ReplicaView| {
+            replica.phase = ReplicaPhase::Starting;
+            replica.message.clear();
+        };
+        assert_eq!(unready(starting).unwrap(), "is starting");
+        let explained = |replica: &mut ReplicaView| {
+            replica.phase = ReplicaPhase::Starting;
+            replica.message = "is starting: GET /healthz answers 501".to_owned();
+        };
+        assert_eq!(unready(explained).unwrap(), "is starting: GET /healthz answers 501");
         assert_eq!(unready(|replica| replica.phase = ReplicaPhase::Failed).unwrap(), "has failed: no room");
     }
 }

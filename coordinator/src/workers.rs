@@ -1,5 +1,8 @@
 //! Workers: the sessions that their links are, what they are told and what they report, and the ways to their replicas.
 
+pub mod failure_groups;
+pub mod fingerprint;
+mod offers;
 pub mod orders;
 pub mod recent_failures;
 pub mod results;

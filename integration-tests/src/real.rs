@@ -17,6 +17,7 @@ mod hole;
 mod image;
 mod patience;
 mod server;
+mod sick;
 mod start;
 mod stranger;
 mod traces;
@@ -25,11 +26,12 @@ pub use binary::{longshore, repository};
 pub use cli::{Ran, Running};
 pub use docker::{Engine, Found};
 pub use env::TestEnv;
-pub use gateway::{Answered, ask};
+pub use gateway::{Answered, ask, ask_like};
 pub use hole::Hole;
-pub use image::SERVER;
+pub use image::PROGRAM;
 pub use patience::{PATIENCE, until};
 pub use server::Server;
+pub use sick::{SYMPTOM, SickEngine};
 pub use stranger::Stranger;
 
 /// Makes each function a test on the process runtime and another on Docker.

@@ -148,7 +148,7 @@ fn nothing_is_answered_without_tls_and_nothing_on_loopback_with_it(env: &TestEnv
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let there = format!("https://{}", listener.local_addr().unwrap());
     let hanging_up = thread::spawn(move || drop(listener.accept().unwrap()));
-    env.cli(&["--addr", &there, "--token-file", "person", "ps"]).exits(1);
+    env.cli(&["--connect-timeout", "1s", "--addr", &there, "--token-file", "person", "ps"]).exits(1);
     hanging_up.join().unwrap();
 }
 

@@ -4,7 +4,7 @@
 
 use integration_tests::{
     on_both_runtimes,
-    real::{Ran, Server, TestEnv},
+    real::{Ran, Server, TestEnv, until},
 };
 
 fn with(up: &Server, namespace: &str, args: &[&str]) -> Ran {
@@ -49,6 +49,9 @@ fn jobs_of_two_namespaces_are_done_beside_one_another(env: &TestEnv) {
     with(&up, "vision", &["job", "outputs", "last", "-o", "again"]).exits(0);
     assert_eq!(env.tree("again"), expected, "after a restart");
     with(&up, "none", &["job", "outputs", "last"]).exits(2).says("there are no jobs yet");
+    if env.has_docker() {
+        until("the earlier life's containers are gone", || env.containers().is_empty().then_some(()));
+    }
 }
 
 fn nothing_of_another_namespace_is_found(env: &TestEnv) {

@@ -97,7 +97,7 @@ fn a_leaf_that_never_answers_is_given_up_in_time(env: &TestEnv) {
     texts(env);
     deploy(env, &up, "slow", "test {shard} != 2 || sleep 600; cat \"{data}\"/*/*", "sort \"{in}\"/* > \"{out}\"");
     let begun = Instant::now();
-    let ran = up.cli(&["query", "slow", "-d", "x", "--deadline", "3s"]).exits(1);
+    let ran = up.cli(&["query", "slow", "-d", "x", "--deadline", "3s"]).exits(3);
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     ran.says("3 of 4 shards answered, 4 are required (shard 2: ");
     let ran = up.cli(&["query", "slow", "-d", "x", "--deadline", "3s", "--require", "deadline"]).exits(3);
@@ -109,7 +109,7 @@ fn a_merge_that_fails_is_an_error(env: &TestEnv) {
     let up = env.up();
     texts(env);
     deploy(env, &up, "broken", FIND, "echo cannot join >&2; exit 1");
-    let ran = up.cli(&["query", "broken", "-d", "whale"]).exits(1);
+    let ran = up.cli(&["query", "broken", "-d", "whale"]).exits(3);
     assert_eq!(ran.stdout, "");
     ran.says("merge").says("exit code 1").says("cannot join");
     let answer = ask(&up, "/v1/services/broken/query", "whale");
@@ -157,7 +157,7 @@ fn a_leaf_that_fails_is_named_with_its_last_words(env: &TestEnv) {
     let up = env.up();
     texts(env);
     deploy(env, &up, "bad", "test {shard} != 3 || { echo no index >&2; exit 9; }", "sort \"{in}\"/* > \"{out}\"");
-    up.cli(&["query", "bad", "-d", "x"]).exits(1).says("shard 3").says("exit code 9").says("no index");
+    up.cli(&["query", "bad", "-d", "x"]).exits(3).says("shard 3").says("exit code 9").says("no index");
 }
 
 fn another_service_of_the_same_name_is_refused_until_the_first_is_removed(env: &TestEnv) {
@@ -187,7 +187,7 @@ fn a_killed_leaf_is_missed_and_comes_back_by_itself(env: &TestEnv) {
         let ran = up.cli(&["query", "find", "-d", "whale"]);
         (ran.code != 0).then_some(ran)
     });
-    names_a_shard(&refused.exits(1).says("of 4 shards answered, 4 are required (shard "));
+    names_a_shard(&refused.exits(3).says("of 4 shards answered, 4 are required (shard "));
     let partial = until("a query that is answered in part", || {
         let ran = up.cli(&["query", "find", "-d", "whale", "--require", "0.5"]);
         if ran.code == 0 {
@@ -250,7 +250,7 @@ fn no_container_is_left_when_up_is_stopped_right_after_a_removal(env: &TestEnv) 
 mod leaves_may_be_servers_that_stay_up {
     use std::path::Path;
 
-    use integration_tests::real::SERVER;
+    use integration_tests::real::PROGRAM;
 
     use super::*;
 
@@ -283,8 +283,8 @@ request: { deadline: 10s }
 
     #[test]
     fn on_docker() {
-        if let Some(env) = TestEnv::docker_with_server(Path::new(&program())) {
-            check(&env, SERVER);
+        if let Some(env) = TestEnv::docker_with_program(Path::new(&program())) {
+            check(&env, PROGRAM);
         }
     }
 }

@@ -11,7 +11,7 @@ use integration_tests::world::{
 };
 
 /// Few enough for every build; more are asked for by environment.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 480;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")))

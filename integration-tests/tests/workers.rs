@@ -36,6 +36,8 @@ on_processes! {
     items_run_on_every_worker
     items_of_a_killed_worker_finish_on_the_other
     items_of_a_worker_that_leaves_finish_on_the_other
+    an_item_survives_as_many_killed_workers_as_it_may_be_tried
+    an_item_that_is_given_up_for_lost_workers_says_why
     a_worker_that_wakes_up_too_late_commits_nothing
     a_worker_that_joins_late_is_given_work
     a_second_worker_on_the_same_directory_is_refused
@@ -87,6 +89,48 @@ fn items_of_a_worker_that_leaves_finish_on_the_other(env: &TestEnv) {
     let _second = env.worker("w2", &coordinator);
     env.write("gate", "");
     finished(env, &coordinator, &id);
+}
+
+/// Runs an item at the gate of which the only worker is killed three times.
+fn killed_thrice(env: &TestEnv, coordinator: &Server, flags: &[&str]) -> String {
+    env.write("in/item", "");
+    let script = gated(env);
+    let command = [&["any", "in"], flags, &["--", "sh", "-c", &script]].concat();
+    let id = coordinator.submit(&command);
+    for run in 1..=3 {
+        let worker = env.worker("w1", coordinator);
+        until("the worker at the gate", || (env.lines("runs").len() == run).then_some(()));
+        worker.kill();
+    }
+    id
+}
+
+fn an_item_survives_as_many_killed_workers_as_it_may_be_tried(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let id = killed_thrice(env, &coordinator, &["--retries", "9"]);
+    let _worker = env.worker("w1", &coordinator);
+    env.write("gate", "");
+    coordinator.cli(&["wait", &id]).exits(0);
+    coordinator.cli(&["job", "outputs", &id, "-o", "out"]).exits(0);
+    assert_eq!(env.tree("out"), env.tree("in"));
+}
+
+fn an_item_that_is_given_up_for_lost_workers_says_why(env: &TestEnv) {
+    let coordinator = env.coordinator();
+    let id = killed_thrice(env, &coordinator, &["--max-losses", "3"]);
+    let _worker = env.worker("w1", &coordinator);
+    assert_ne!(coordinator.cli(&["wait", &id]).code, 0);
+    let job = coordinator.job(&id);
+    let reason = job["reason"].as_str().unwrap();
+    assert!(reason.contains("item was given up after 3 losses") && reason.contains("--max-losses"), "{job}");
+    let failure = &job["recent_failures"][0];
+    assert_eq!((&failure["attempt"], &failure["failure"]["class"]), (&3.into(), &"slot-lost".into()), "{job}");
+    coordinator.cli(&["logs", &id, "--failed"]).exits(0).says("after attempt 3").says("on worker w1");
+    // That is nothing that would be held against it when it is tried again.
+    env.write("gate", "");
+    coordinator.cli(&["job", "retry", &id]).exits(0);
+    coordinator.cli(&["wait", &id]).exits(0);
+    assert_eq!(coordinator.job(&id)["reason"], "");
 }
 
 fn a_worker_that_wakes_up_too_late_commits_nothing(env: &TestEnv) {

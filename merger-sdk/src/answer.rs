@@ -1,25 +1,39 @@
 //! What a leaf or a merge answers, and the ways it can fail; one place maps them to HTTP.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hyper::StatusCode;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use longshore_contract::header;
 use serde::Serialize;
 
 /// A successful answer: bytes and what kind of bytes they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     body: Bytes,
-    content_type: &'static str,
+    content_type: Cow<'static, str>,
+    encoding: Option<Cow<'static, str>>,
+    share: Option<Share>,
+}
+
+/// So much of so much, and what is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Share {
+    answered: u64,
+    of: u64,
+    missing: String,
 }
 
 impl Answer {
     /// An answer of plain bytes (`application/octet-stream`).
     pub fn bytes(body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), content_type: "application/octet-stream" }
+        Self::of(body.into(), "application/octet-stream")
     }
 
     /// An answer of text.
     pub fn text(body: impl Into<String>) -> Self {
-        Self { body: Bytes::from(body.into()), content_type: "text/plain; charset=utf-8" }
+        Self::of(Bytes::from(body.into()), "text/plain; charset=utf-8")
     }
 
     /// An answer in JSON.
@@ -29,7 +43,61 @@ impl Answer {
     pub fn json<T: Serialize>(value: &T) -> Result<Self, AnswerError> {
         let body = serde_json::to_vec(value)
             .map_err(|error| AnswerError::Failed(format!("the answer cannot be written as JSON: {error}")))?;
-        Ok(Self { body: Bytes::from(body), content_type: "application/json" })
+        Ok(Self::of(Bytes::from(body), "application/json"))
+    }
+
+    fn of(body: Bytes, content_type: &'static str) -> Self {
+        Self { body, content_type: content_type.into(), encoding: None, share: None }
+    }
+
+    /// The same with another media type. One that no header can carry is not sent.
+    #[must_use]
+    pub fn with_type(self, content_type: impl Into<Cow<'static, str>>) -> Self {
+        Self { content_type: content_type.into(), ..self }
+    }
+
+    /// The same, encoded like this (`gzip`). One that no header can carry is not sent.
+    #[must_use]
+    pub fn with_encoding(self, encoding: impl Into<Cow<'static, str>>) -> Self {
+        Self { encoding: Some(encoding.into()), ..self }
+    }
+
+    /// The same, as an answer that has only so much of what it should have, in whatever the caller counts: documents of a shard,
+    /// parts that a merge was given. It is sent with status 206, and never taken for a whole one; as much as all of it is no part.
+    #[must_use]
+    pub fn partial(self, answered: u64, of: u64, missing: impl Into<String>) -> Self {
+        let share = (answered < of).then(|| Share { answered, of, missing: missing.into() });
+        Self { share, ..self }
+    }
+
+    /// The HTTP status sent with it.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        if self.share.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+    }
+
+    /// What its headers say.
+    pub(crate) fn head(&self) -> HeaderMap {
+        let share = self.share.as_ref();
+        let amount = share.map(|share| format!("{}/{}", share.answered, share.of));
+        // Words in other letters are not for headers.
+        let words = |share: &Share| {
+            share.missing.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).take(512).collect()
+        };
+        let missing: Option<String> = share.map(words);
+        let said = [
+            (CONTENT_TYPE.as_str(), Some(&*self.content_type)),
+            (CONTENT_ENCODING.as_str(), self.encoding.as_deref()),
+            (header::COVERAGE, amount.as_deref()),
+            (header::MISSING, missing.as_deref().filter(|missing| !missing.is_empty())),
+        ];
+        let mut head = HeaderMap::new();
+        for (name, value) in said {
+            if let Some(Ok(value)) = value.map(HeaderValue::from_str) {
+                head.insert(name, value);
+            }
+        }
+        head
     }
 
     /// The bytes.
@@ -38,8 +106,8 @@ impl Answer {
     }
 
     /// The media type sent with them.
-    pub fn content_type(&self) -> &'static str {
-        self.content_type
+    pub fn content_type(&self) -> &str {
+        &self.content_type
     }
 
     pub(crate) fn into_body(self) -> Bytes {
@@ -99,5 +167,32 @@ impl AnswerError {
             Self::Late => StatusCode::GATEWAY_TIMEOUT,
             Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_less_than_all_says_so() {
+        let half = Answer::text("half").partial(1, 2, "chapter 2: \u{e9}\n");
+        assert_eq!(
+            (half.status(), &half.head()["longshore-coverage"]),
+            (StatusCode::PARTIAL_CONTENT, &HeaderValue::from_static("1/2"))
+        );
+        assert_eq!(half.head()["longshore-missing"], "chapter 2: ??");
+        let all = Answer::text("all").partial(2, 2, "");
+        assert_eq!((all.status(), all.head().len()), (StatusCode::OK, 1));
+    }
+
+    #[test]
+    fn its_type_and_encoding_are_sent_where_a_header_can_carry_them() {
+        let head = Answer::bytes("x").with_type("text/csv").with_encoding("gzip").head();
+        assert_eq!(
+            (&head[CONTENT_TYPE], &head[CONTENT_ENCODING]),
+            (&HeaderValue::from_static("text/csv"), &HeaderValue::from_static("gzip"))
+        );
+        assert!(Answer::bytes("x").with_type("a\r\nb: c").head().is_empty());
     }
 }

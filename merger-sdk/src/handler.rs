@@ -51,7 +51,7 @@ pub(crate) async fn respond<H: Handler>(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let response = match (request.method(), request.uri().path()) {
         (&Method::POST, path::REQUEST) => match answer(&*handler, &bounds, request).await {
-            Ok(answer) => plain(StatusCode::OK, answer.content_type(), answer.into_body()),
+            Ok(answer) => sent(answer),
             Err(error) => plain(error.status(), TEXT, format!("{error}\n")),
         },
         (&Method::GET | &Method::HEAD, path::HEALTH) => health(handler.ready()),
@@ -79,6 +79,13 @@ async fn answer<H: Handler>(
         handled = handler.handle(request, bounds, deadline) => handled,
         () = end.over() => Err(AnswerError::Late),
     }
+}
+
+fn sent(answer: Answer) -> Response<Full<Bytes>> {
+    let (status, head) = (answer.status(), answer.head());
+    let mut response = Response::new(Full::new(answer.into_body()));
+    (*response.status_mut(), *response.headers_mut()) = (status, head);
+    response
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -115,9 +122,10 @@ impl<L: Leaf> Handler for LeafHandler<L> {
         bounds: &Bounds,
         deadline: Deadline,
     ) -> Result<Answer, AnswerError> {
-        let body = collect(request.into_body(), bounds.body_max_bytes).await?;
+        let (head, body) = request.into_parts();
+        let body = collect(body, bounds.body_max_bytes).await?;
         let leaf = Arc::clone(&self.leaf);
-        let request = Request::new(body, Arc::clone(&self.place), deadline.clone());
+        let request = Request::new(head.headers, body, Arc::clone(&self.place), deadline.clone());
         bounds.pool.run(&deadline, move || leaf.answer(&request)).await
     }
 

@@ -14,6 +14,8 @@ pub struct Part {
     pub shard: u32,
     /// What the leaf answered.
     pub bytes: Bytes,
+    /// The media type that it gave, if any.
+    pub content_type: Option<String>,
 }
 
 /// Joins parts as they arrive: a fold, so that waiting for the slow leaf costs no thread.

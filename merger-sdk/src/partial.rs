@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn part(shard: u32, json: &str) -> Part {
-        Part { shard, bytes: json.to_owned().into() }
+        Part { shard, bytes: json.to_owned().into(), content_type: None }
     }
 
     fn gathered(shards: u32) -> Gathered<Letters> {

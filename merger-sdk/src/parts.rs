@@ -77,8 +77,9 @@ impl Reader {
             return Err(AnswerError::BadRequest(format!("there are two parts of shard {shard}")));
         }
         self.count = self.count.saturating_add(1);
+        let content_type = field.headers().get(CONTENT_TYPE).and_then(|value| Some(value.to_str().ok()?.to_owned()));
         let bytes = self.content(field).await?;
-        Ok(Some(Part { shard, bytes }))
+        Ok(Some(Part { shard, bytes, content_type }))
     }
 
     /// Reads to the end of a part, or as far as its length says.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::HeaderMap;
 
 use crate::answer::AnswerError;
 use crate::deadline::Deadline;
@@ -12,14 +13,15 @@ use crate::place::Place;
 /// One request to a leaf.
 #[derive(Debug, Clone)]
 pub struct Request {
+    headers: HeaderMap,
     body: Bytes,
     place: Arc<Place>,
     deadline: Deadline,
 }
 
 impl Request {
-    pub(crate) fn new(body: Bytes, place: Arc<Place>, deadline: Deadline) -> Self {
-        Self { body, place, deadline }
+    pub(crate) fn new(headers: HeaderMap, body: Bytes, place: Arc<Place>, deadline: Deadline) -> Self {
+        Self { headers, body, place, deadline }
     }
 
     /// The query, as it came.
@@ -34,6 +36,12 @@ impl Request {
     pub fn text(&self) -> Result<&str, AnswerError> {
         std::str::from_utf8(&self.body)
             .map_err(|error| AnswerError::BadRequest(format!("the query is no text: {error}")))
+    }
+
+    /// A header of the request, by its name in lower case: `content-type` and others that the query's sender gave it, traces, and
+    /// those of the interface. `None` when it is absent, or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The shard this leaf answers for, and its data.

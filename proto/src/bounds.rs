@@ -39,6 +39,21 @@ pub const LIST_ENTRIES: u64 = 4_096;
 /// Outputs of one item: they are named in one message.
 pub const OUTPUTS: usize = 10_000;
 
+/// Most losses of containers and workers that a stage can let an item bear.
+pub const LOSSES: u32 = 1_000;
+
+/// Fields of items that one command names: as many as anybody types.
+pub const FIELDS: usize = 64;
+
+/// Files that are sent along with a container: scripts and settings. What is larger or more is an image, or data.
+pub const FILES: usize = 64;
+
+/// Bytes of one of them.
+pub const FILE_BYTES: u64 = 1 << 20;
+
+/// Bytes of all of a container together: they are written anew for each container that is started.
+pub const FILES_BYTES: u64 = 4 << 20;
+
 /// Shards of a service: the fan-out of one query.
 pub const SHARDS: u32 = 1_024;
 
@@ -59,3 +74,12 @@ pub const LABEL_BYTES: usize = 63;
 
 /// Bytes of all labels of a worker together, names and values: a record has at most 4 KiB.
 pub const LABELS_BYTES: usize = 2_048;
+
+/// Bytes of a secret's value: as much as a small blob, and more than any key or certificate.
+pub const SECRET_BYTES: usize = 64 * 1024;
+
+/// Secrets of one container.
+pub const SECRETS_OF_CONTAINER: usize = 32;
+
+/// Bytes of all values that one container is given: they go to the shim in one frame, beside its command.
+pub const SECRETS_OF_CONTAINER_BYTES: usize = 96 * 1024;

@@ -9,13 +9,20 @@
 
 pub mod bounds;
 pub mod digest;
+pub mod field;
+pub mod head;
+mod hidden;
+pub mod image;
 pub mod namespace;
 pub mod path;
+pub mod require;
+pub mod secret;
 pub mod tenure;
 pub mod version;
 
 pub use bounds::{CHUNK_BYTES, DIGEST_BYTES, MAX_MESSAGE_BYTES, SMALL_BLOB_BYTES};
 pub use digest::Digest;
+pub use image::ImageDigest;
 pub use tenure::Tenure;
 
 // Generated code documents itself in the .proto files.

@@ -47,9 +47,68 @@ pub fn check(path: &str) -> Result<(), BadPath> {
     })
 }
 
+/// Where no container may begin: below these nothing is an image's, and a way out was found before (CVE-2024-21626).
+const NO_WORKDIR: [&str; 4] = ["/proc", "/sys", "/dev", "/longshore"];
+
+/// Why a working directory is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadWorkdir {
+    /// Does not begin with a slash.
+    #[error("it is not absolute")]
+    Relative,
+    /// What comes after the slash is no plain path.
+    #[error(transparent)]
+    Odd(#[from] BadPath),
+    /// Has a character that separates paths.
+    #[error("it has a `:` or `,`")]
+    Separator,
+    /// In one of the places that are not an image's.
+    #[error("it is in {0}, which is not the image's")]
+    NotTheImages(&'static str),
+}
+
+/// Says whether `path` may be a container's working directory.
+pub fn check_workdir(path: &str) -> Result<(), BadWorkdir> {
+    let below = path.strip_prefix('/').ok_or(BadWorkdir::Relative)?;
+    if below.is_empty() {
+        return Ok(());
+    }
+    check(below)?;
+    if path.contains([':', ',']) {
+        return Err(BadWorkdir::Separator);
+    }
+    let taken = NO_WORKDIR.iter().find(|taken| is_at_or_below(path, taken));
+    taken.map_or(Ok(()), |taken| Err(BadWorkdir::NotTheImages(taken)))
+}
+
+/// Whether an absolute path is `base` or below it.
+#[must_use]
+pub fn is_at_or_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_working_directory_is_absolute_plain_and_the_images() {
+        for path in ["/", "/work", "/srv/a b", "/develop", "/tmp"] {
+            assert_eq!(check_workdir(path), Ok(()), "{path}");
+        }
+        for (path, why) in [
+            ("work", BadWorkdir::Relative),
+            ("", BadWorkdir::Relative),
+            ("/a/../b", BadWorkdir::Odd(BadPath::Dots)),
+            ("//a", BadWorkdir::Odd(BadPath::Absolute)),
+            ("/a/", BadWorkdir::Odd(BadPath::Empty)),
+            ("/a:b", BadWorkdir::Separator),
+            ("/proc/self/fd/8", BadWorkdir::NotTheImages("/proc")),
+            ("/longshore/in", BadWorkdir::NotTheImages("/longshore")),
+        ] {
+            assert_eq!(check_workdir(path), Err(why), "{path:?}");
+        }
+    }
 
     #[test]
     fn plain_relative_paths_are_taken() {

@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use longshore_proto::v1::{Container, NamedBlob, Stage};
 use longshore_worker::{
     cache::{Blob, FetchBlobs, FetchError},
-    executor::{Ended, Executor, Finished, Options, Work},
+    executor::{Ended, Executor, Finished, Options, Secrets, Work},
     runtime::{
         Runtime,
         docker::{DockerOptions, DockerRuntime},
@@ -98,6 +98,7 @@ fn item(stage: &Arc<Stage>, round: u64, number: u64) -> Work {
         path: format!("{number}.txt"),
         digest: Bytes::copy_from_slice(blake3::hash(&bytes).as_bytes()),
         size: bytes.len() as u64,
+        executable: false,
         inline: Some(bytes),
     };
     Work {
@@ -107,11 +108,13 @@ fn item(stage: &Arc<Stage>, round: u64, number: u64) -> Work {
         job_name: "trivial".into(),
         stage_index: 0,
         stage: Arc::clone(stage),
+        image: None,
         index: number,
         attempt: 1,
         path: input.path.clone(),
         inputs: vec![input],
         gather: false,
+        secrets: Secrets::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The agent: everything of one worker, from its start to its goodbye.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     io,
     panic::resume_unwind,
@@ -12,7 +13,7 @@ use std::{
 
 use futures_util::future::OptionFuture;
 use longshore_local::TokenSource;
-use longshore_proto::v1::ReplicaId;
+use longshore_proto::v1::{self, ReplicaId};
 use longshore_root::Transport;
 use longshore_way::AddressError;
 use tokio::{
@@ -24,9 +25,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    bounds::{Ceilings, Machine, Policy},
     cache::Cache,
     coordinator::{
-        JoinError, Refused, calls,
+        JoinError, Refused,
+        agreements::Agreements,
+        calls,
         held::Held,
         joining::{self, Entered},
         link::{GivenUp, Link},
@@ -35,10 +39,12 @@ use crate::{
         report::report,
     },
     executor::{Executor, Options},
+    fitness::{About, Fitness},
     home::Home,
     replicas::Replicas,
-    runtime::{Runtime, RuntimeError},
+    runtime::{Allows, Runtime, RuntimeError},
     tenure::{Boottime, Tenure},
+    trials::keep_trying,
 };
 
 /// Bytes of inputs and data a worker keeps for the next time.
@@ -46,6 +52,12 @@ const CACHE_BYTES: u64 = 16 << 30;
 
 /// How long a coordinator may take to say whether we may come in.
 const ASKING: Duration = Duration::from_secs(5);
+
+/// How long a trial of the runtime may still take when it is time to leave. It takes less than a second.
+const TRIAL: Duration = Duration::from_secs(5);
+
+/// How long the end may take beside an engine that does not answer. Slots and replicas give up before.
+const ENDING: Duration = Duration::from_secs(30);
 
 /// Results that may wait to be told.
 const FINISHED: usize = 1_024;
@@ -64,8 +76,66 @@ pub struct Config {
     pub slots: usize,
     /// How long a warm container is kept without work.
     pub idle: Duration,
+    /// The most that specifications may ask for.
+    pub ceilings: Ceilings,
+    /// What it has for work.
+    pub capacity: Capacity,
     /// Ends with an error when it is refused before it was ever welcome, instead of trying again: somebody sees that.
     pub may_end: bool,
+}
+
+/// What a worker has for work, where its operator says so.
+#[derive(Debug, Clone, Default)]
+pub struct Capacity {
+    /// CPUs for all of it, thousandths; the machine's unless set.
+    pub cpu_milli: Option<u32>,
+    /// Memory for all of it, bytes; the machine's unless set.
+    pub memory_bytes: Option<u64>,
+    /// Other resources, and how many there are of each.
+    pub resources: BTreeMap<String, u64>,
+    /// For constraints.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Capacity {
+    /// As much of the machine as there is for work.
+    fn machine(&self, machine: Machine) -> Machine {
+        Machine {
+            cpu_milli: self.cpu_milli.unwrap_or(machine.cpu_milli),
+            memory_bytes: self.memory_bytes.unwrap_or(machine.memory_bytes),
+        }
+    }
+}
+
+/// As the coordinator is told it. Of memory whole 64 MiB: workers that offer the same are looked at together, and of like machines
+/// hardly two have the same number of bytes.
+fn offer(capacity: &Capacity, bounds: &Policy, allows: Allows) -> v1::Offer {
+    const STEP: u64 = 64 << 20;
+    let (machine, ceilings) = bounds.offered();
+    let any_network = allows.networks.is_none();
+    let memory_bytes = match capacity.memory_bytes {
+        Some(said) => said,
+        None => (machine.memory_bytes / STEP * STEP).max(STEP.min(machine.memory_bytes)),
+    };
+    v1::Offer {
+        cpu_milli: machine.cpu_milli,
+        memory_bytes,
+        resources: capacity.resources.clone().into_iter().collect(),
+        labels: capacity.labels.clone().into_iter().collect(),
+        networks: allows.networks.unwrap_or_default(),
+        any_network,
+        root: allows.root,
+        users: allows.users,
+        workdir: allows.workdir,
+        max_cpu_milli: ceilings.cpu_milli,
+        max_memory_bytes: ceilings
+            .memory_bytes
+            .map(|most| if most == machine.memory_bytes { memory_bytes } else { most }),
+        max_pids: ceilings.pids,
+        max_tmp_bytes: ceilings.tmp_bytes,
+        max_shm_bytes: ceilings.shm_bytes,
+        max_output_bytes: ceilings.total_output_bytes,
+    }
 }
 
 /// Why a worker cannot work.
@@ -173,6 +243,13 @@ pub async fn run(
         return Err(AgentError::Refused { address: config.coordinator, source });
     }
     let home = Arc::new(home);
+    let fitness = Arc::new(Fitness::default());
+    fitness.report(About::Runtime, Some("whether its runtime works is not known yet".to_owned()));
+    let (tried_enough, mut trials) = {
+        let (runtime, fitness, enough) = (Arc::clone(&runtime), Arc::clone(&fitness), CancellationToken::new());
+        let (dir, guard) = (home.dir().join("trial"), enough.clone().drop_guard());
+        (guard, tokio::spawn(async move { keep_trying(runtime, &dir, fitness, enough).await }))
+    };
     let path = |name: &str| home.dir().join(name);
     let directory = |path: PathBuf| move |source| AgentError::Directory { path, source };
     let cache = Cache::open_linking(&path("cache"), CACHE_BYTES, coordinator.fetcher(), Some(coordinator.linker()))
@@ -180,11 +257,17 @@ pub async fn run(
     let (finished, ends) = mpsc::channel(FINISHED);
     let mut options = Options::new(config.slots, path("slots"));
     options.idle = config.idle;
+    let bounds = Policy::new(config.capacity.machine(Machine::look()), config.slots, config.ceilings);
+    let offer = offer(&config.capacity, &bounds, runtime.allows());
+    options.bounds = bounds;
+    options.fitness = Arc::clone(&fitness);
     let executor = Executor::start(Arc::clone(&runtime), Arc::new(cache.clone()), options, finished)
         .map_err(directory(path("slots")))?;
     let executor = Arc::new(executor);
-    let replicas =
-        Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas")).map_err(directory(path("replicas")))?;
+    let images = Arc::new(Agreements::default());
+    executor.agree_by(Arc::<Agreements>::clone(&images));
+    let replicas = Replicas::start(Arc::clone(&runtime), cache.clone(), path("replicas"), bounds)
+        .map_err(directory(path("replicas")))?;
     let renewal = identity.clone().map(|identity| {
         let renewal = keep_renewed(coordinator.clone(), Arc::clone(&home), identity, longshore_trust::system_clock());
         tokio::spawn(renewal)
@@ -203,6 +286,7 @@ pub async fn run(
         name: config.name,
         slots: u32::try_from(config.slots).unwrap_or(u32::MAX),
         may_end: config.may_end,
+        offer,
         runtime: Arc::clone(&runtime),
         orders: Orders {
             executor: Arc::clone(&executor),
@@ -210,8 +294,10 @@ pub async fn run(
             held,
             results,
             replicas: Arc::clone(&replicas),
+            images,
         },
         tenure: Arc::clone(&tenure),
+        fitness,
         welcome: watch::Sender::new(0),
         moved_in: AtomicBool::new(false),
     };
@@ -233,8 +319,22 @@ pub async fn run(
         () = &mut stop => None,
         ended = &mut link => Some(ended),
     };
-    tokio::join!(executor.shutdown(), replicas.shutdown());
-    runtime.settle().await;
+    drop(tried_enough);
+    let trials = async {
+        if timeout(TRIAL, &mut trials).await.is_err() {
+            trials.abort();
+            tracing::warn!("the trial of the runtime hangs; what it has begun is removed at the next start");
+        }
+    };
+    let ending = async {
+        tokio::join!(executor.shutdown(), replicas.shutdown(), trials);
+        runtime.settle().await;
+    };
+    if timeout(ENDING, ending).await.is_err() {
+        tracing::warn!(
+            "not everything could be ended in time; what is left behind is removed at the next start of this worker"
+        );
+    }
     // Whether or not the coordinator can be told: no item went down with what has ended so.
     if let Err(error) = home.forget_life(incarnation) {
         tracing::warn!(%error, "the next run of this worker may be taken for one after a crash");

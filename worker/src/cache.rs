@@ -20,6 +20,7 @@ use longshore_proto::SMALL_BLOB_BYTES;
 use tokio::runtime::Handle;
 
 mod blob;
+pub mod given;
 pub(crate) mod lists;
 mod shelf;
 mod transfer;

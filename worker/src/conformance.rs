@@ -71,6 +71,17 @@ async fn a_process_and_a_server_are_told_the_same() {
 }
 
 #[tokio::test]
+async fn what_was_sent_along_is_there_for_every_role() {
+    everywhere(async |world| {
+        for (role, interface) in ALL {
+            let judged = world.ask_for_what_was_sent(role, interface).await;
+            assert!(judged == Judged::Answer("a word\nsaid\n".into()), "{role:?} over {interface:?}: {judged:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_same_failure_is_judged_the_same() {
     everywhere(async |world| {
         for (role, interface) in ALL {
@@ -129,6 +140,23 @@ async fn an_output_past_its_bound_is_refused() {
         ] {
             let large = world.ask(role, interface, format!("large {}", ANSWER_BYTES + 1).into()).await;
             large.is_failure(FailureClass::Output, (role, interface));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whatever_fills_its_temporary_space_is_ended() {
+    everywhere(async |world| {
+        for (role, interface) in ALL {
+            // Twice: a single file is bounded by the kernel.
+            let spill = format!("spill {}", image::TMP_BYTES / 2 + (1 << 20));
+            let spilled = world.ask(role, interface, spill.into()).await;
+            spilled.is_failure(FailureClass::Output, (role, interface));
+            let replica_is_replaced = interface == Interface::Http && matches!(role, Role::Leaf | Role::Merge);
+            // Whoever called is told that the server hung up; the replica's own report has the reason.
+            assert!(replica_is_replaced || spilled.words().contains("may take 64 MiB"), "{role:?}: {spilled:?}");
+            assert_eq!(world.answer(role, interface, "after").await, "after", "{role:?} over {interface:?}");
         }
     })
     .await;

@@ -5,17 +5,22 @@
 //! back, how much there may be, and what its end means, is the same for all of them.
 
 pub(crate) mod amount;
+mod arguments;
 mod command;
 pub(crate) mod failures;
 pub(crate) mod fetch;
+mod fields;
 pub(crate) mod http;
 pub(crate) mod inputs;
 pub(crate) mod names;
 mod outputs;
 pub(crate) mod placeholders;
 pub(crate) mod received;
+pub(crate) mod room;
 pub(crate) mod run;
 pub(crate) mod serve;
+pub(crate) mod tree;
+pub(crate) mod watch;
 pub(crate) mod yard;
 
-pub(crate) use outputs::Tray;
+pub(crate) use outputs::{Limits, Links, Tray};

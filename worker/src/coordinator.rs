@@ -1,6 +1,7 @@
 //! All that is said with the coordinator: over one connection, orders and results, calls for replicas and their answers,
 //! and blobs.
 
+pub(crate) mod agreements;
 pub(crate) mod calls;
 mod connection;
 mod door;

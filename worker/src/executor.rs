@@ -8,7 +8,7 @@ use std::{
     io,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{runtime::Handle, sync::mpsc};
@@ -17,14 +17,22 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cache::FetchBlobs,
     contract::yard::Yard,
+    fitness::About,
     runtime::Runtime,
     slot::{self, Command, Images, Queue, Shared},
 };
 
+pub(crate) use crate::slot::Agree;
 pub use crate::{
     slot::Options,
-    work::{Content, Ended, Finished, Output, OwnedFile, Work, WorkId},
+    work::{Content, Ended, Finished, Output, OwnedFile, Secrets, Work, WorkId},
 };
+
+/// Between two looks at the room on the disk while nothing runs.
+const ROOM_LOOKS: Duration = Duration::from_millis(500);
+
+/// While anything is held and the disk may be full in a moment: who finds it full for less is hardly seen.
+const ROOM_LOOKS_NEAR: Duration = Duration::from_millis(20);
 
 /// The local execution layer.
 pub struct Executor {
@@ -59,11 +67,17 @@ impl Executor {
             options,
         });
         let executor = Self { shared, threads: Mutex::default(), handle: Handle::current() };
+        executor.handle.spawn(watch_room(Arc::clone(&executor.shared)));
         for (seat, commands) in commands.into_iter().enumerate() {
             let thread = slot::spawn(seat, Arc::clone(&executor.shared), commands)?;
             executor.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(executor)
+    }
+
+    /// Has workers agree on the images that come from registries. Before that, and without it, each finds its own.
+    pub(crate) fn agree_by(&self, agree: Arc<dyn Agree>) {
+        self.shared.images.agree_by(agree);
     }
 
     /// Adds attempts. Those already held are left as they are.
@@ -126,6 +140,19 @@ impl Executor {
     fn close(&self) {
         self.shared.queue().close();
         self.shared.exit.cancel();
+    }
+}
+
+/// Says whether the disk has room for anything, until the end.
+async fn watch_room(shared: Arc<Shared>) {
+    loop {
+        let (shortage, is_near) = shared.yard.room().watch();
+        let pause = if is_near && shared.queue().holds_any() { ROOM_LOOKS_NEAR } else { ROOM_LOOKS };
+        shared.options.fitness.report(About::Disk, shortage.map(|shortage| shortage.to_string()));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.exit.cancelled() => return,
+        }
     }
 }
 

@@ -142,6 +142,12 @@ impl Home {
         Ok(identity::keep(&self.dir, identity)?)
     }
 
+    /// Where it is remembered whose the images are that were pulled here.
+    #[must_use]
+    pub fn pulled(&self) -> PathBuf {
+        self.dir.join("pulled.json")
+    }
+
     /// The directory, absolute.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -151,7 +157,9 @@ impl Home {
 
 /// What a worker keeps in its directory.
 fn is_ours(name: &str) -> bool {
-    [ID, "worker-id.new", identity::DIR, life::FILE, life::ASIDE, "cache", "replicas", "shim", "slots"].contains(&name)
+    const DIRECTORIES: [&str; 5] = ["cache", "replicas", "shim", "slots", "trial"];
+    [ID, "worker-id.new", identity::DIR, life::FILE, life::ASIDE, "pulled.json", "pulled.json.new"].contains(&name)
+        || DIRECTORIES.contains(&name)
 }
 
 /// Makes an id. It is there whole or not at all, also after a power cut.
@@ -179,6 +187,15 @@ mod tests {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(Home::open(&dir).unwrap().id(), id);
         assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+
+    #[test]
+    fn what_a_trial_left_does_not_make_a_home_somebody_elses() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("worker");
+        fs::create_dir_all(dir.join("trial")).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        Home::open(&dir).unwrap();
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! The coordinator says which replicas shall be here; each has a keeper that fetches its data, starts its containers,
 //! and starts them again, after a growing pause, whenever they end. Calls go to a replica that is ready, or fail at once.
 
+mod abandoned;
 mod call;
 mod data;
 mod error;
 mod files;
+mod health;
 mod http;
 mod keeper;
+mod places;
 mod spec;
 mod state;
 
@@ -20,10 +23,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use longshore_proto::v1::{DesiredReplica, ReplicaId, ReplicaReport};
-use longshore_root::{Call, CallError, Transport};
+use longshore_proto::{
+    secret,
+    v1::{DesiredReplica, NamespaceSecrets, ReplicaId, ReplicaReport, SecretValue},
+};
+use longshore_root::{Call, CallError, Part, Transport};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -31,7 +36,7 @@ use call::Serving;
 use keeper::Means;
 use state::State;
 
-use crate::{cache::Cache, contract::yard::Yard, runtime::Runtime};
+use crate::{bounds::Policy, cache::Cache, contract::yard::Yard, runtime::Runtime, secrets::Secrets};
 
 /// All replicas of this worker.
 pub(crate) struct Replicas {
@@ -48,6 +53,8 @@ type Key = (String, String, u64, bool, u32, u32);
 
 struct Kept {
     desired: DesiredReplica,
+    /// What it was started with: with other versions it is another replica.
+    secrets: Secrets,
     state: Arc<State>,
     leave: CancellationToken,
 }
@@ -56,11 +63,17 @@ fn key(id: &ReplicaId) -> Key {
     (id.namespace.clone(), id.service.clone(), id.generation, id.merge, id.shard, id.number)
 }
 
+/// Those of a namespace's secrets that a replica's container names.
+fn secrets_of(replica: &DesiredReplica, told: &[SecretValue]) -> Secrets {
+    let named = replica.container.as_ref().map(secret::named).unwrap_or_default();
+    Secrets::new(told.iter().filter(|secret| named.contains(&secret.name.as_str())).cloned().collect())
+}
+
 impl Replicas {
     /// No replicas yet; their directories will be below `dir`.
-    pub fn start(runtime: Arc<dyn Runtime>, blobs: Cache, dir: PathBuf) -> io::Result<Arc<Self>> {
+    pub fn start(runtime: Arc<dyn Runtime>, blobs: Cache, dir: PathBuf, bounds: Policy) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            means: Arc::new(Means { runtime, blobs, yard: Arc::new(Yard::open(&dir)?) }),
+            means: Arc::new(Means { runtime, blobs, yard: Arc::new(Yard::open(&dir)?), bounds }),
             kept: Mutex::default(),
             keepers: TaskTracker::new(),
             changes: watch::Sender::new(0),
@@ -73,31 +86,44 @@ impl Replicas {
     }
 
     /// Keeps exactly these from now on.
-    pub fn keep(&self, desired: Vec<DesiredReplica>) {
+    pub fn keep(&self, desired: Vec<DesiredReplica>, secrets: Vec<NamespaceSecrets>) {
         if self.closing.is_cancelled() {
             return;
         }
-        let desired: BTreeMap<Key, DesiredReplica> =
-            desired.into_iter().filter_map(|replica| Some((key(replica.id.as_ref()?), replica))).collect();
+        let told: BTreeMap<String, Vec<SecretValue>> =
+            secrets.into_iter().map(|whose| (whose.namespace, whose.secrets)).collect();
+        let with_secrets = |replica: DesiredReplica| {
+            let id = replica.id.as_ref()?;
+            let secrets = secrets_of(&replica, told.get(&id.namespace).map_or(&[], Vec::as_slice));
+            Some((key(id), (replica, secrets)))
+        };
+        let desired: BTreeMap<Key, (DesiredReplica, Secrets)> = desired.into_iter().filter_map(with_secrets).collect();
         let mut kept = self.lock();
         kept.retain(|key, replica| {
-            let stays = desired.get(key) == Some(&replica.desired);
+            let stays = desired.get(key).is_some_and(|(desired, secrets)| {
+                *desired == replica.desired && secrets.versions() == replica.secrets.versions()
+            });
             if !stays {
                 replica.leave.cancel();
             }
             stays
         });
-        for (key, desired) in desired {
-            kept.entry(key).or_insert_with(|| self.hire(desired));
+        for (key, (desired, secrets)) in desired {
+            kept.entry(key).or_insert_with(|| self.hire(desired, secrets));
         }
     }
 
-    fn hire(&self, desired: DesiredReplica) -> Kept {
+    fn hire(&self, desired: DesiredReplica, secrets: Secrets) -> Kept {
         let state = Arc::new(State::new(self.changes.clone()));
         let leave = self.closing.child_token();
-        let keeper = keeper::keep(Arc::clone(&self.means), desired.clone(), Arc::clone(&state), leave.clone());
+        let keeper = keeper::keep(
+            Arc::clone(&self.means),
+            (desired.clone(), secrets.clone()),
+            Arc::clone(&state),
+            leave.clone(),
+        );
         self.keepers.spawn(keeper);
-        Kept { desired, state, leave }
+        Kept { desired, secrets, state, leave }
     }
 
     /// Where every replica stands.
@@ -117,9 +143,9 @@ impl Replicas {
     /// What answers for a replica, if it is ready.
     fn ready(&self, id: &ReplicaId) -> Result<Arc<dyn Serving>, CallError> {
         let kept = self.lock();
-        let replica = kept.get(&key(id)).ok_or_else(|| CallError::Failed("it is not on this worker".to_owned()))?;
+        let replica = kept.get(&key(id)).ok_or_else(|| CallError::Away("it is not on this worker".to_owned()))?;
         let told = replica.state.now();
-        told.serving.clone().ok_or_else(|| CallError::Failed(format!("not ready: {}", told.message)))
+        told.serving.clone().ok_or_else(|| CallError::Away(format!("not ready: {}", told.message)))
     }
 
     /// Ends all replicas and waits until their containers are gone.
@@ -128,16 +154,19 @@ impl Replicas {
         self.lock().clear();
         self.keepers.close();
         self.keepers.wait().await;
+        let means = Arc::clone(&self.means);
+        // Whatever becomes of it, nothing is left to be done.
+        let _ = tokio::task::spawn_blocking(move || means.yard.close()).await;
     }
 }
 
 /// Queries reach replicas so from within this process, and through the stream of those from elsewhere.
 impl Transport<ReplicaId> for Replicas {
-    fn call(&self, id: &ReplicaId, call: Call, within: Duration) -> BoxFuture<'static, Result<Bytes, CallError>> {
+    fn call(&self, id: &ReplicaId, call: Call, within: Duration) -> BoxFuture<'static, Result<Part, CallError>> {
         let ready = self.ready(id);
         Box::pin(async move {
             let serving = ready?;
-            let late = |_| Err(CallError::Failed(format!("no answer within {within:.1?}")));
+            let late = |_| Err(CallError::Late(format!("no answer within {within:.1?}")));
             timeout(within, serving.call(call, within)).await.unwrap_or_else(late)
         })
     }

@@ -1,31 +1,55 @@
 //! What starts sandboxes: the trait, and the words its implementations share.
 //!
 //! A sandbox is a started container (or, for the `process` runtime, a plain child) whose process 1 is our shim. It has
-//! four directories: inputs (read-only inside), outputs (writable), data (read-only, optional) and scratch (private,
-//! emptied between runs). Nothing of the host is ever opened through a path that the inside can change.
+//! five directories: inputs (read-only inside), outputs (writable), data and files (read-only, optional) and scratch
+//! (private, like all temporary places, which are emptied between runs). Nothing of the host is ever opened through a path
+//! that the inside can change.
 
 pub mod docker;
+mod image;
 mod layout;
 pub mod process;
 mod shim_link;
+pub mod users;
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use futures_util::future::BoxFuture;
 use longshore_proto::v1::Container;
 use longshore_shim::{FromShim, ToShim};
+use rustix::process::Pid;
+
+pub use self::image::{Credentials, Image, ImageDigest, ImageError, ImageRequest, PullSecret};
+use self::users::Users;
 
 /// A way to start sandboxes.
 pub trait Runtime: Send + Sync + 'static {
     /// "docker" or "process".
     fn name(&self) -> &'static str;
 
-    /// Finds the image, pulling it if it is not here, and reads what it says of itself. Concurrent calls for one
-    /// reference share the work.
-    fn resolve<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Image, ImageError>>;
+    /// Finds the image for whoever asks, pulling it if it is not here, and reads what it says of itself. Concurrent calls
+    /// for one reference share the work.
+    fn resolve<'a>(&'a self, asked: &'a ImageRequest) -> BoxFuture<'a, Result<Image, ImageError>>;
 
     /// Starts a sandbox and waits until its shim has said hello.
     fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, StartError>>;
+
+    /// Starts a sandbox as all are started, has a program run in it, and removes everything again: whether this runtime can do what
+    /// it is there for. Answers what people should know of it, such as bounds that it does not keep. `dir` is the caller's; what is
+    /// there is removed, before and after.
+    fn probe<'a>(&'a self, dir: &'a Path) -> BoxFuture<'a, Result<Vec<String>, ProbeError>> {
+        let _ = dir;
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// What of a worker's work is this runtime's to allow.
+    fn allows(&self) -> Allows {
+        Allows { networks: None, root: true, users: true, workdir: true }
+    }
 
     /// Removes every sandbox this worker (by its id) left behind in an earlier life; answers how many.
     fn sweep(&self) -> BoxFuture<'_, Result<usize, RuntimeError>>;
@@ -36,32 +60,17 @@ pub trait Runtime: Send + Sync + 'static {
     }
 }
 
-/// An image that is here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// The reference it was asked for by.
-    pub reference: String,
-    /// The engine's id of exactly these bytes.
-    pub id: String,
-    /// Its ENTRYPOINT.
-    pub entrypoint: Vec<String>,
-    /// Its CMD.
-    pub command: Vec<String>,
-    /// Whether it names a USER.
-    pub names_user: bool,
-}
-
-impl Image {
-    /// The full command line of a container, by Docker's rules: the entry point (the container's own, or the image's),
-    /// then the arguments (the container's own; the image's CMD only when neither was given).
-    #[must_use]
-    pub fn argv(&self, container: &Container) -> Vec<String> {
-        let own_entrypoint = !container.entrypoint.is_empty();
-        let entrypoint = if own_entrypoint { &container.entrypoint } else { &self.entrypoint };
-        let arguments =
-            if !container.command.is_empty() || own_entrypoint { &container.command } else { &self.command };
-        entrypoint.iter().chain(arguments).cloned().collect()
-    }
+/// What a runtime lets work ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allows {
+    /// Networks; `None`: any.
+    pub networks: Option<Vec<String>>,
+    /// To run as root.
+    pub root: bool,
+    /// To name the user it runs as.
+    pub users: bool,
+    /// To begin in a directory of its image.
+    pub workdir: bool,
 }
 
 /// What a sandbox shall be.
@@ -75,14 +84,16 @@ pub struct SandboxSpec {
     pub namespace: Arc<str>,
     /// The image, resolved.
     pub image: Image,
-    /// Environment, user, network and limits.
+    /// Environment, user, network, working directory and the bounds it was granted.
     pub container: Container,
-    /// An existing, empty directory of ours, mode 0700, on the file system where blobs are kept. The runtime makes
-    /// `in` and `out` (mode 0777) and whatever else it needs in it. Removing it is the caller's part.
+    /// An existing directory of ours, mode 0700, empty but for `files`, on the file system where blobs are kept. The runtime makes
+    /// `in` and `out` (mode 0711) and whatever else it needs in it. Removing it is the caller's part.
     pub dir: PathBuf,
     /// Directory to show read-only as the data.
     pub data: Option<PathBuf>,
-    /// Largest file the inside may write, in bytes (RLIMIT_FSIZE).
+    /// Directory to show read-only as the files that were sent along.
+    pub files: Option<PathBuf>,
+    /// Largest output, in bytes. RLIMIT_FSIZE is this, or what temporary files may have where that is more.
     pub max_output_bytes: u64,
 }
 
@@ -92,8 +103,14 @@ pub struct Sandbox {
     pub shim: Box<dyn Shim>,
     /// The sandbox's paths.
     pub paths: Paths,
+    /// The directories of its temporary places on the disk, opened before anything ran: what is in them is the inside's.
+    pub temporary: Vec<OwnedFd>,
+    /// Its first process, by its number outside, where that is known.
+    pub first_process: Option<Pid>,
     /// Its life.
     pub control: Box<dyn Control>,
+    /// Whom its runs run as. Whoever uses the sandbox keeps this for as long as it is there.
+    pub users: Arc<Users>,
 }
 
 /// Where the sandbox's directories are, outside and inside.
@@ -109,10 +126,14 @@ pub struct Paths {
     pub inside_out: String,
     /// Data, as the inside sees it.
     pub inside_data: Option<String>,
+    /// Files that were sent along, as the inside sees them.
+    pub inside_files: Option<String>,
     /// Where a server inside is asked to put its unix socket.
     pub inside_socket: String,
     /// A scratch directory, for TMPDIR and HOME.
     pub inside_scratch: String,
+    /// Where the shim puts secrets that are given as files: a directory that is there while a run or server has some.
+    pub inside_secrets: String,
 }
 
 /// The conversation with one shim. Frames arrive in the order they were sent.
@@ -161,27 +182,6 @@ pub struct ShimLost {
     pub reason: String,
 }
 
-/// Why an image cannot be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ImageError {
-    /// Nothing of that name here, and pulling it failed.
-    #[error("image {reference} is not on this engine and cannot be pulled: {cause}")]
-    NotFound {
-        /// The reference.
-        reference: String,
-        /// The engine's words.
-        cause: String,
-    },
-    /// The engine cannot be asked.
-    #[error("image {reference} cannot be looked up: {cause}")]
-    Engine {
-        /// The reference.
-        reference: String,
-        /// The engine's words.
-        cause: String,
-    },
-}
-
 /// Why a sandbox cannot be started.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StartError {
@@ -191,6 +191,32 @@ pub enum StartError {
     /// The engine failed; trying again may help.
     #[error("{0}")]
     Engine(String),
+}
+
+/// Nothing can run here.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ProbeError {
+    /// The engine's fault.
+    #[error("{runtime} cannot run a container: {cause}; `longshore doctor` tries it again")]
+    Engine {
+        /// Which engine, and where it is.
+        runtime: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// Our own: nothing is known of the engine.
+    #[error("the runtime cannot be tried, as the worker's own directories cannot be used: {0}")]
+    Own(String),
+}
+
+impl ProbeError {
+    /// What went wrong, whosever fault it is.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        match self {
+            Self::Engine { cause, .. } | Self::Own(cause) => cause,
+        }
+    }
 }
 
 /// The runtime's own trouble.

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Attempts whose containers would be the same share one, also across jobs; `isolation: container` gives each its own.
-//! The shim ends every process of a run before the next begins. A run does not find the inputs of later ones and the
-//! outputs of earlier ones, whose directories have names that cannot be guessed; only where the inside runs as the
-//! worker's own user could it list them, and so a run of another job begins only when those before it are collected.
+//! The shim ends every process of a run before the next begins. Each run is a user of its own, and its input and the place of
+//! its outputs are that user's: a run reaches nothing of another. Where runs are all the same user (`runtime/users`), one is
+//! put in place only when the one before is collected, and containers are for one job.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore_proto::v1::Failure;
+use longshore_proto::v1::{Failure, FailureClass};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep_until};
 use tracing::{debug, warn};
 
@@ -30,6 +30,7 @@ use crate::{
 
 mod images;
 mod key;
+mod looks;
 mod pace;
 mod pipeline;
 mod plan;
@@ -38,7 +39,7 @@ mod requests;
 mod shared;
 mod warm;
 
-pub(crate) use images::Images;
+pub(crate) use images::{Agree, Images};
 pub(crate) use queue::Queue;
 use queue::{Next, Offer};
 pub use shared::Options;
@@ -48,6 +49,22 @@ use warm::{Verdict, Warm};
 
 /// Pause after the engine failed, before it is asked again.
 const ENGINE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long it may take to find out whether the engine can run anything.
+const TRIAL: Duration = Duration::from_secs(20);
+
+/// Why there is no container for an attempt.
+enum NotReady {
+    /// The executor is shutting down.
+    Leaving,
+    /// The attempt fails.
+    Failed(Failure),
+    /// Nothing can run here, whoever's it is: others may have it.
+    Unfit,
+}
+
+/// Pause before room on the disk is looked for again.
+const ROOM_PAUSE: Duration = Duration::from_millis(200);
 
 /// A slot's thread, and what it owns.
 struct Slot {
@@ -75,6 +92,7 @@ impl Slot {
         loop {
             let next = self.shared.queue().next(self.seat, Instant::now());
             match next {
+                Next::Offer(offer) if self.shared.is_short_of_room() => self.wait_for_room(&offer).await,
                 Next::Offer(offer) => self.serve(offer).await,
                 Next::Wait(until) => self.rest(until).await,
                 Next::Close => break,
@@ -109,13 +127,28 @@ impl Slot {
         }
     }
 
+    /// The disk is full: whatever there is to do waits, and the warm container with it.
+    async fn wait_for_room(&mut self, offer: &Offer) {
+        // Others would find no room either, and whatever is asked back is found where it waits.
+        let wake = self.shared.queue().decline(self.seat, offer);
+        self.shared.wake(wake);
+        tokio::select! {
+            () = tokio::time::sleep(ROOM_PAUSE) => {}
+            () = self.shared.exit.cancelled() => return,
+        }
+        if self.shared.is_short_of_room() && !self.shared.options.fitness.is_fit() {
+            // The coordinator knows: others may have it.
+            self.end(offer, Ended::Returned).await;
+        }
+    }
+
     /// Runs this attempt and whatever fits the same container after it.
     async fn serve(&mut self, offer: Offer) {
-        if let Err(failure) = self.make_ready(&offer).await {
-            if let Some(failure) = failure {
-                self.fail(&offer, failure).await;
-            }
-            return;
+        match self.make_ready(&offer).await {
+            Ok(()) => {}
+            Err(NotReady::Leaving) => return,
+            Err(NotReady::Failed(failure)) => return self.end(&offer, Ended::Failure(failure)).await,
+            Err(NotReady::Unfit) => return self.end(&offer, Ended::Returned).await,
         }
         let Some(warm) = &mut self.warm else { return };
         let verdict = if offer.key.is_server() {
@@ -128,24 +161,24 @@ impl Slot {
         }
     }
 
-    /// Sees to it that the warm container is right for this attempt. An error without a failure means that the executor
-    /// is shutting down.
-    async fn make_ready(&mut self, offer: &Offer) -> Result<(), Option<Failure>> {
+    /// Sees to it that the warm container is right for this attempt.
+    async fn make_ready(&mut self, offer: &Offer) -> Result<(), NotReady> {
         if self.warm.as_ref().is_some_and(|warm| warm.serves(offer)) {
             return Ok(());
         }
         let container = key::container(&offer.work.stage);
         let image = tokio::select! {
-            image = self.shared.images.of(&*self.shared.runtime, offer.work.job, &container.image) => image,
-            () = self.shared.exit.cancelled() => return Err(None),
+            image = self.shared.images.of(&*self.shared.runtime, &offer.work, &container) => image,
+            () = self.shared.exit.cancelled() => return Err(NotReady::Leaving),
         };
         let image = match image {
             Ok(image) => image,
             Err(error) => {
-                if matches!(error, ImageError::Engine { .. }) {
-                    self.pause().await;
+                // A registry that cannot be reached says nothing of the engine.
+                if matches!(error, ImageError::Engine { .. } | ImageError::NoRoom { .. }) {
+                    self.blame_the_engine().await?;
                 }
-                return Err(Some(failures::of_image(&error)));
+                return Err(NotReady::Failed(failures::of_image(&error)));
             }
         };
         if let Some(warm) = &mut self.warm
@@ -154,7 +187,11 @@ impl Slot {
             return Ok(());
         }
         self.drop_warm();
-        match Warm::start(&self.shared, offer, image).await {
+        let started = tokio::select! {
+            started = Warm::start(&self.shared, offer, image) => started,
+            () = self.shared.too_late() => return Err(NotReady::Leaving),
+        };
+        match started {
             Ok(warm) => {
                 self.warm = Some(warm);
                 Ok(())
@@ -162,31 +199,44 @@ impl Slot {
             Err(error) => {
                 warn!(seat = self.seat, image = container.image, %error, "a container cannot be started");
                 if matches!(error, StartError::Engine(_)) {
-                    self.pause().await;
+                    self.blame_the_engine().await?;
                 }
-                Err(Some(failures::of_start(&error)))
+                Err(NotReady::Failed(failures::of_start(&error)))
             }
         }
     }
 
-    async fn pause(&self) {
+    /// The engine has failed: it is given a pause, and tried. An item is not to blame where nothing can run at all.
+    async fn blame_the_engine(&self) -> Result<(), NotReady> {
+        let is_fit = async {
+            let is_fit = self.shared.options.fitness.make_sure(TRIAL).await;
+            tokio::time::sleep(ENGINE_PAUSE).await;
+            is_fit
+        };
         tokio::select! {
-            () = tokio::time::sleep(ENGINE_PAUSE) => {}
-            () = self.shared.exit.cancelled() => {}
+            is_fit = is_fit => if is_fit { Ok(()) } else { Err(NotReady::Unfit) },
+            () = self.shared.exit.cancelled() => Ok(()),
         }
     }
 
-    /// The attempt fails without having run.
-    async fn fail(&mut self, offer: &Offer, failure: Failure) {
+    /// The attempt ends so without having run.
+    async fn end(&mut self, offer: &Offer, ended: Ended) {
         let mine = {
             let mut queue = self.shared.queue();
             if self.warm.is_none() {
                 queue.vacate(self.seat);
             }
+            let is_ours = matches!(&ended, Ended::Failure(failure) if failure.class() == FailureClass::Infrastructure);
+            if is_ours && self.shared.is_short_of_room() {
+                // It is tried again when there is room.
+                let wake = queue.decline(self.seat, offer);
+                drop(queue);
+                return self.shared.wake(wake);
+            }
             queue.claim(self.seat, offer) && queue.finish(offer)
         };
         if mine {
-            self.shared.report(offer.work.ended(Ended::Failure(failure))).await;
+            self.shared.report(offer.work.ended(ended)).await;
         }
     }
 

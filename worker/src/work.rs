@@ -7,7 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::v1::{Failure, NamedBlob, Stage};
+use longshore_proto::{
+    ImageDigest,
+    v1::{Failure, NamedBlob, Stage},
+};
+
+pub use crate::secrets::Secrets;
 
 /// An attempt's name: the coordinator's epoch, and its number there.
 pub type WorkId = (u64, u64);
@@ -27,6 +32,8 @@ pub struct Work {
     pub stage_index: u32,
     /// The stage. Attempts that share one share the allocation, which spares work per item.
     pub stage: Arc<Stage>,
+    /// Which image its runs are of, where that was agreed on.
+    pub image: Option<ImageDigest>,
     /// The item's number in its stage, from 0.
     pub index: u64,
     /// Which try this is, from 1.
@@ -37,6 +44,8 @@ pub struct Work {
     pub inputs: Vec<NamedBlob>,
     /// Whether the inputs are parts to be put together.
     pub gather: bool,
+    /// What the stage's container names of secrets.
+    pub secrets: Secrets,
 }
 
 /// An attempt that has ended here.
@@ -85,6 +94,8 @@ pub struct Output {
     pub digest: Option<blake3::Hash>,
     /// Their number.
     pub size: u64,
+    /// Whether it is a program: its owner may execute it.
+    pub executable: bool,
     /// The bytes.
     pub content: Content,
 }
@@ -129,9 +140,12 @@ pub(crate) fn namespace(name: &str) -> Option<Arc<str>> {
 }
 
 impl Work {
-    /// This attempt's end, without logs.
+    /// This attempt's end, without logs, and without a secret in what it says.
     #[must_use]
-    pub fn ended(&self, ended: Ended) -> Finished {
+    pub fn ended(&self, mut ended: Ended) -> Finished {
+        if let Ended::Failure(failure) = &mut ended {
+            self.secrets.hide_in_failure(failure);
+        }
         Finished {
             id: self.id,
             job: self.job,

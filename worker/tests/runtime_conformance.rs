@@ -1,6 +1,7 @@
-//! What every runtime must do, checked on each; and what only containers promise, checked on Docker.
+//! What every runtime must do, checked on each: containers of Docker, containers of Podman, and plain processes.
 //!
-//! Without Docker its half is skipped with a line on standard error; `LONGSHORE_REQUIRE_DOCKER=1` makes that a failure.
+//! Without Docker its part is skipped with a line on standard error; `LONGSHORE_REQUIRE_DOCKER=1` makes that a failure. Podman is
+//! tested where it is installed and we are root.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -14,12 +15,24 @@ use std::{fs, io::Seek, path::Path};
 use longshore_shim::{End, Stdin, Stdout, ToShim};
 use longshore_worker::runtime::Sandbox;
 use tokio::time::timeout;
-use world::{PATIENCE, World, done, done_with, run, said, shell};
+use world::{PATIENCE, World, as_somebody, done, done_with, run, said, shell};
 
-/// Runs each check on both runtimes, and then looks for leftovers.
+/// Runs each check on every runtime, and then looks for leftovers.
 macro_rules! on_each_runtime {
     ($($check:ident),* $(,)?) => {
         on_each_runtime!(@on docker $($check)*);
+
+        /// One after the other in one world: a Podman takes its time to start, and each time it is asked what it is.
+        #[tokio::test]
+        async fn all_of_it_holds_on_podman_too() {
+            if let Some(world) = World::podman().await {
+                $(
+                    eprintln!("on podman: {}", stringify!($check));
+                    $check(&world).await;
+                )*
+                world.close().await;
+            }
+        }
         on_each_runtime!(@on process $($check)*);
     };
     (@on $runtime:ident $($check:ident)*) => {
@@ -158,7 +171,7 @@ async fn start_daemon(sandbox: &Sandbox, argument: &str) {
     let ready = sandbox.paths.host_out.join("1/ready");
     let inside = &sandbox.paths.inside_out;
     let script = format!("(sleep {argument} & ) ; echo > '{inside}'/1/ready; exec sleep {argument}");
-    sandbox.shim.send(&ToShim::Run(shell(&script))).await.unwrap();
+    sandbox.shim.send(&ToShim::Run(as_somebody(sandbox, shell(&script)))).await.unwrap();
     timeout(PATIENCE, async {
         while !ready.exists() || !is_running(argument) {
             tokio::task::yield_now().await;
@@ -211,7 +224,7 @@ async fn the_end_of_the_shim_is_noticed(world: &World) {
 }
 
 async fn another_worker_is_left_alone(world: &World) {
-    let stranger = if world.docker.is_some() { World::docker().await } else { World::process().await }.unwrap();
+    let stranger = world.alike().await;
     let sandbox = stranger.start().await;
     assert_eq!(world.runtime.sweep().await.unwrap(), 0);
     assert_eq!(stranger.runtime.sweep().await.unwrap(), 0, "its own of this life");

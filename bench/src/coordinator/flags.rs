@@ -15,6 +15,9 @@ pub struct CoordinatorArgs {
     /// Workers, one row for each number
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,1000")]
     pub workers: Vec<u32>,
+    /// Map stages of the job, each over the outputs of the one before, one row for each number
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1", value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub stages: Vec<u16>,
     /// Slots of all workers together, at least one each
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub slots: u32,

@@ -191,6 +191,7 @@ impl Worker {
             path: attempt.path.clone(),
             digest: self.empty.clone(),
             size: 0,
+            executable: false,
             inline: Some(Bytes::new()),
         };
         v1::Result {

@@ -11,8 +11,8 @@ pub const DEFAULT_ADDRESS: &str = "http://127.0.0.1:7077";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A watch may be silent for hours, so the connection itself is probed: a dead peer is noticed within the sum of the two.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Flow-control windows large enough to keep a fast link full while blobs stream.
 const STREAM_WINDOW_BYTES: u32 = 4 * 1024 * 1024;

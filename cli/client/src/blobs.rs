@@ -54,6 +54,10 @@ impl Transient for BlobError {
     fn is_transient(&self) -> bool {
         matches!(self, BlobError::Call(error) if error.is_transient())
     }
+
+    fn why(&self) -> String {
+        std::error::Error::source(self).map_or_else(|| self.to_string(), ToString::to_string)
+    }
 }
 
 /// A piece of the blobs asked for, which come one after another in the order asked.

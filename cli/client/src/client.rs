@@ -9,10 +9,14 @@ use longshore_proto::{
         services_client::ServicesClient,
     },
 };
-use longshore_way::{Way, Wire};
+use longshore_way::{Heard, Way, Wire};
 use tonic::{Status, service::interceptor::InterceptedService};
 
-use crate::{CallError, address, namespace::InNamespace};
+use crate::{
+    CallError, address,
+    namespace::InNamespace,
+    retry::{Patience, Transient},
+};
 
 /// Largest answer to a query, in bytes: unlike other messages it is one body, which the caller wants whole. The
 /// coordinator's own bound is lower.
@@ -27,6 +31,8 @@ pub struct Client {
     address: String,
     wire: Wire,
     namespace: InNamespace,
+    /// For how long it is waited for when it is away.
+    pub(crate) patience: Patience,
     /// Whether the coordinator is on this machine for certain: at the port a tunnel may begin.
     pub(crate) is_here: bool,
 }
@@ -39,9 +45,25 @@ impl Client {
     /// Fails with [`CallError::BadAddress`]; with [`CallError::NoCoordinator`] when nobody answers within five seconds; with
     /// [`CallError::NoEntry`] when somebody else is there, to whom nothing is sent.
     pub async fn connect(address: &str, token: Option<TokenSource>) -> Result<Client, CallError> {
+        Self::connect_patiently(address, token, Patience::new(std::time::Duration::ZERO, |_| {})).await
+    }
+
+    /// The same, by somebody who waits for a coordinator that is away: now, and whenever something is asked that is harmless twice.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_patiently(
+        address: &str,
+        token: Option<TokenSource>,
+        patience: Patience,
+    ) -> Result<Client, CallError> {
         let way = Way::to(address, token)?;
-        let wire = Wire::connect(&way, address::set_up).await.map_err(|error| CallError::unreached(address, error))?;
-        Ok(Client { address: address.to_owned(), wire, namespace: InNamespace::default(), is_here: way.is_here() })
+        let connect = || async {
+            Wire::connect(&way, address::set_up).await.map_err(|error| CallError::unreached(address, error))
+        };
+        let wire = patience.before_the_first_answer().again(None, connect).await?;
+        let namespace = InNamespace::default();
+        Ok(Client { address: address.to_owned(), wire, namespace, patience, is_here: way.is_here() })
     }
 
     /// The same connection, with every request about the things of this namespace. Without it they are about those of the
@@ -60,9 +82,12 @@ impl Client {
 
     /// All workers the coordinator knows.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, CallError> {
-        let mut agent = AgentClient::new(self.named()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let answer = agent.workers(WorkersRequest {}).await;
-        Ok(answer.map_err(|s| self.failed("list workers", s))?.into_inner().workers)
+        self.again(|| async {
+            let mut agent = AgentClient::new(self.named()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+            let answer = agent.workers(WorkersRequest {}).await;
+            Ok(answer.map_err(|s| self.failed("list workers", s))?.into_inner().workers)
+        })
+        .await
     }
 
     pub(crate) fn named(&self) -> Named {
@@ -86,6 +111,20 @@ impl Client {
         ServicesClient::new(self.named())
             .max_decoding_message_size(MAX_ANSWER_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// When anything last came.
+    pub(crate) fn heard(&self) -> &Heard {
+        self.wire.heard()
+    }
+
+    /// Asks until there is an answer, or the coordinator is away for too long. For what is harmless twice.
+    pub(crate) async fn again<T, E, F>(&self, call: impl FnMut() -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Transient,
+    {
+        self.patience.again(Some(self.heard()), call).await
     }
 
     pub(crate) fn failed(&self, doing: &str, status: Status) -> CallError {

@@ -78,7 +78,7 @@ pub enum CallError {
         doing: String,
     },
     /// The coordinator answered with an error.
-    #[error("cannot {doing}: {}", escape::line(.status.message()))]
+    #[error("cannot {doing}: {}", escape::block(.status.message().as_bytes()))]
     Answered {
         /// What was asked, as a verb phrase.
         doing: String,
@@ -131,12 +131,20 @@ impl CallError {
         self.code() == Some(Code::PermissionDenied) && self.to_string().contains("may not ask about namespace")
     }
 
+    /// Whether no worker that is here could ever run what was submitted.
+    pub fn fits_nowhere(&self) -> bool {
+        self.code() == Some(Code::FailedPrecondition)
+            && self.to_string().contains("could run on no worker that is here")
+    }
+
     /// What became of each shard, when a query failed for want of parts.
     pub fn coverage(&self) -> Option<Coverage> {
         let CallError::Answered { status, .. } = self else {
             return None;
         };
-        Coverage::decode(status.details()).ok().filter(|coverage| coverage.shards > 0)
+        let details = tonic_types::Status::decode(status.details()).ok()?.details;
+        let coverage = details.iter().find(|any| any.type_url.ends_with("/longshore.v1.Coverage"))?;
+        Coverage::decode(&*coverage.value).ok().filter(|coverage| coverage.shards > 0)
     }
 
     /// The next thing to type or to do, where there is an obvious one.
@@ -147,6 +155,19 @@ impl CallError {
             }
             CallError::Lost { .. } => Some("what was submitted goes on once the coordinator is back".to_owned()),
             CallError::Answered { status, doing } => match status.code() {
+                Code::FailedPrecondition if doing.starts_with("remove job") && status.message().contains("not ended") => {
+                    Some("cancel it first, or remove it with --force".to_owned())
+                }
+                Code::FailedPrecondition if doing.starts_with("retry job") && status.message().contains("not ended") => {
+                    Some("wait for it with `longshore wait`, or cancel it first".to_owned())
+                }
+                Code::FailedPrecondition if doing.contains("job `") && status.message().contains("has ended") => {
+                    Some("longshore job show, or retry what failed of it: `longshore job retry`".to_owned())
+                }
+                Code::FailedPrecondition if self.fits_nowhere() => Some("longshore worker ls --format wide".to_owned()),
+                Code::AlreadyExists if status.message().contains("idempotency key") => Some(
+                    "look at that job with `longshore job show`, or give another --idempotency-key".to_owned(),
+                ),
                 Code::NotFound | Code::InvalidArgument if doing.contains("job `") => {
                     Some("longshore job ls".to_owned())
                 }
@@ -272,8 +293,13 @@ mod tests {
 
     #[test]
     fn coverage_is_read_from_the_details_and_nothing_else_is_taken_for_it() {
-        let coverage = Coverage { shards: 4, answered: 1, parts: Vec::new() };
-        let details = coverage.encode_to_vec().into();
+        let coverage = Coverage { shards: 4, answered: 1, ..Coverage::default() };
+        let any = prost_types::Any {
+            type_url: "type.googleapis.com/longshore.v1.Coverage".to_owned(),
+            value: coverage.encode_to_vec(),
+        };
+        let details = tonic_types::Status { code: 14, message: "1 of 4".to_owned(), details: vec![any] };
+        let details = details.encode_to_vec().into();
         let error = answered(Status::with_details(Code::Unavailable, "1 of 4", details));
         assert_eq!(error.coverage(), Some(coverage));
         assert_eq!(answered(Status::unavailable("x")).coverage(), None);

@@ -13,6 +13,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;
+pub mod aims;
+mod answering;
 mod blobs;
 mod client;
 mod door;
@@ -25,17 +27,22 @@ mod namespace;
 mod out_dir;
 pub mod outputs;
 mod retry;
+mod secrets;
+pub mod sent;
 mod services;
 pub mod shards;
 mod upload;
 mod watch;
 
 pub use address::DEFAULT_ADDRESS;
+pub use answering::{Answering, Next};
 pub use blobs::{BlobError, BlobStream, Piece};
 pub use client::Client;
 pub use error::{CallError, Kind};
-pub use jobs::Items;
+pub use inputs::InputError;
+pub use jobs::{Items, Told};
 pub use out_dir::{OutDir, OutDirError};
+pub use retry::{Patience, Waiting};
 pub use upload::{ProgressFn, UploadError, UploadProgress};
 pub use watch::{JobWatch, has_ended};
 
@@ -46,7 +53,7 @@ pub use tonic::Code;
 
 /// The messages of the wire contract, which this crate's API speaks in, and what they may have in them.
 pub use longshore_proto::{
-    Digest, bounds,
+    Digest, bounds, field, head,
     namespace::{BadNamespace, DEFAULT as DEFAULT_NAMESPACE},
-    path, v1,
+    path, require, secret, v1,
 };

@@ -3,8 +3,8 @@
 use longshore_proto::{
     MAX_MESSAGE_BYTES,
     v1::{
-        CreateTokenRequest, ListTokensRequest, NewToken, RemoveTokensRequest, RemoveWorkerRequest,
-        RemoveWorkerResponse, RotateTokenRequest, TokenView, members_client::MembersClient,
+        CreateTokenRequest, DrainWorkerRequest, DrainWorkerResponse, ListTokensRequest, NewToken, RemoveTokensRequest,
+        RemoveWorkerRequest, RemoveWorkerResponse, RotateTokenRequest, TokenView, members_client::MembersClient,
     },
 };
 
@@ -40,6 +40,14 @@ impl Client {
         let request = RemoveWorkerRequest { worker: worker.to_owned(), revoke };
         let answer = self.members_rpc().remove_worker(request).await;
         Ok(answer.map_err(|s| self.failed(&format!("remove worker `{}`", escape::line(worker)), s))?.into_inner())
+    }
+
+    /// Gives a worker nothing more, or work again.
+    pub async fn drain_worker(&self, worker: &str, undrain: bool) -> Result<DrainWorkerResponse, CallError> {
+        let request = DrainWorkerRequest { worker: worker.to_owned(), undrain };
+        let answer = self.members_rpc().drain_worker(request).await;
+        let doing = if undrain { "undrain" } else { "drain" };
+        Ok(answer.map_err(|s| self.failed(&format!("{doing} worker `{}`", escape::line(worker)), s))?.into_inner())
     }
 
     fn members_rpc(&self) -> MembersClient<Named> {

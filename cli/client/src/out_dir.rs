@@ -17,7 +17,7 @@ use rustix::{
 };
 use uuid::Uuid;
 
-use crate::escape;
+use crate::{aims::Protected, escape};
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -50,6 +50,15 @@ pub enum OutDirError {
     },
 }
 
+/// A file's place below the directory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Must have passed [`path::check`](crate::path::check).
+    pub path: &'a str,
+    /// Whether it is a program: then whoever may read it may also execute it.
+    pub executable: bool,
+}
+
 /// A directory that outputs are written below. Clones write below the same directory.
 #[derive(Debug)]
 pub struct OutDir {
@@ -60,6 +69,8 @@ pub struct OutDir {
     temporaries: (u64, u64),
     /// The directory written to last; outputs come in order of path, so it is mostly the right one.
     last: Option<(String, Arc<OwnedFd>)>,
+    /// What is not replaced.
+    protected: Arc<Protected>,
 }
 
 impl OutDir {
@@ -73,37 +84,49 @@ impl OutDir {
     }
 
     fn new(root: Arc<OwnedFd>, shown: PathBuf) -> OutDir {
-        OutDir { root, shown, temporaries: (Uuid::new_v4().as_u64_pair().0, 0), last: None }
+        let (temporaries, protected) = ((Uuid::new_v4().as_u64_pair().0, 0), Arc::default());
+        OutDir { root, shown, temporaries, last: None, protected }
     }
 
-    /// Begins the file `path`, which must have passed [`path::check`](crate::path::check). It appears under that name when committed.
-    pub(crate) fn create(&mut self, path: &str) -> Result<OutFile, OutDirError> {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let parent = self.parent(parent)?;
-        let shown = self.shown.join(path);
-        check_target(&parent, name, &shown)?;
-        self.begin(parent, name, shown)
+    /// Replaces none of these.
+    pub fn protecting(self, protected: Protected) -> OutDir {
+        OutDir { protected: Arc::new(protected), ..self }
     }
 
-    /// The whole file `path`, which must have passed [`path::check`](crate::path::check), at once.
-    pub(crate) fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), OutDirError> {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+    /// Refuses an output that would replace what is protected.
+    pub(crate) fn ensure_unprotected(&self, path: &str) -> Result<(), OutDirError> {
+        match self.protected.has(path) {
+            true => Err(in_the_way(&self.shown.join(path), "it is an input of this job, which no output replaces")),
+            false => Ok(()),
+        }
+    }
+
+    /// Begins a file. It appears in its place when committed.
+    pub(crate) fn create(&mut self, place: Place<'_>) -> Result<OutFile, OutDirError> {
+        let (parent, name) = place.parts();
         let parent = self.parent(parent)?;
-        let mut file = self.begin(parent, name, self.shown.join(path))?;
+        check_target(&parent, name, &self.shown.join(place.path))?;
+        self.begin(parent, place)
+    }
+
+    /// A whole file at once.
+    pub(crate) fn put(&mut self, place: Place<'_>, bytes: &[u8]) -> Result<(), OutDirError> {
+        let parent = self.parent(place.parts().0)?;
+        let mut file = self.begin(parent, place)?;
         file.write(bytes)?;
         file.commit()
     }
 
-    fn begin(&mut self, parent: Arc<OwnedFd>, name: &str, shown: PathBuf) -> Result<OutFile, OutDirError> {
+    fn begin(&mut self, parent: Arc<OwnedFd>, place: Place<'_>) -> Result<OutFile, OutDirError> {
+        let (name, shown) = (place.parts().1.to_owned(), self.shown.join(place.path));
         let (own, count) = &mut self.temporaries;
         *count += 1;
         let temporary = format!(".longshore-{own:x}-{count}.part");
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o666);
+        // As the umask lets them be.
+        let mode = Mode::from_raw_mode(if place.executable { 0o777 } else { 0o666 });
         match rustix::fs::openat(&parent, &temporary, flags, mode) {
-            Ok(file) => {
-                Ok(OutFile { file: file.into(), parent, temporary, name: name.to_owned(), shown, committed: false })
-            }
+            Ok(file) => Ok(OutFile { file: file.into(), parent, temporary, name, shown, committed: false }),
             Err(error) => Err(write_error(&shown, error)),
         }
     }
@@ -125,9 +148,16 @@ impl OutDir {
     }
 }
 
+impl Place<'_> {
+    /// Its directory and its name there.
+    fn parts(&self) -> (&str, &str) {
+        self.path.rsplit_once('/').unwrap_or(("", self.path))
+    }
+}
+
 impl Clone for OutDir {
     fn clone(&self) -> OutDir {
-        OutDir::new(self.root.clone(), self.shown.clone())
+        OutDir { protected: self.protected.clone(), ..OutDir::new(self.root.clone(), self.shown.clone()) }
     }
 }
 
@@ -223,8 +253,12 @@ mod tests {
 
     use super::*;
 
+    fn plain(path: &str) -> Place<'_> {
+        Place { path, executable: false }
+    }
+
     fn put(dir: &Path, path: &str, bytes: &[u8]) -> Result<(), OutDirError> {
-        let mut file = OutDir::open(dir)?.create(path)?;
+        let mut file = OutDir::open(dir)?.create(plain(path))?;
         file.write(bytes)?;
         file.commit()
     }
@@ -245,9 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn a_program_can_be_executed_by_whoever_may_read_it_and_nothing_else_can() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mut out = OutDir::open(dir.path()).unwrap();
+        for executable in [true, false, true] {
+            out.put(Place { path: "x", executable }, b"#!/bin/sh").unwrap();
+            let mode = fs::metadata(dir.path().join("x")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o111, if executable { (mode & 0o444) >> 2 } else { 0 }, "{mode:o}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_not_committed_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let mut file = OutDir::open(dir.path()).unwrap().create("x").unwrap();
+        let mut file = OutDir::open(dir.path()).unwrap().create(plain("x")).unwrap();
         file.write(b"half").unwrap();
         drop(file);
         assert!(names(dir.path()).is_empty());
@@ -266,7 +312,7 @@ mod tests {
         for path in ["link/f", "file", "d", "plain/x", "link"] {
             let error = put(&root, path, b"x").unwrap_err();
             assert!(matches!(error, OutDirError::InTheWay { .. }), "{path}: {error:?}");
-            let error = OutDir::open(&root).unwrap().put(path, b"x").unwrap_err();
+            let error = OutDir::open(&root).unwrap().put(plain(path), b"x").unwrap_err();
             assert!(matches!(error, OutDirError::InTheWay { .. }), "{path}: {error:?}");
         }
         assert_eq!(names(&root).len(), 4, "no temporary file is left");
@@ -283,8 +329,8 @@ mod tests {
                 let mut out = out.clone();
                 scope.spawn(move || {
                     for file in 0..100 {
-                        out.put(&format!("same/{lane}-{file}"), b"1").unwrap();
-                        out.put("same/all", b"1").unwrap();
+                        out.put(plain(&format!("same/{lane}-{file}")), b"1").unwrap();
+                        out.put(plain("same/all"), b"1").unwrap();
                     }
                 });
             }

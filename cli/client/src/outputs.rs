@@ -26,12 +26,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use self::writer::{Came, Write};
 pub use self::{error::OutputError, output::Output};
-use crate::{
-    Client, OutDir, Piece,
-    blobs::Received,
-    door::Door,
-    retry::{self, Transient},
-};
+use crate::{Client, OutDir, Piece, blobs::Received, door::Door, retry::Trouble};
 
 /// Messages between the connection and the disk.
 const QUEUE: usize = 4;
@@ -57,16 +52,29 @@ pub struct FetchProgress {
 }
 
 impl Client {
-    /// The outputs of what has succeeded in the job's last stage, by path.
+    /// The outputs of what has succeeded in the job's last stage, in the order of the inputs they come from.
     ///
     /// Fails with [`OutputError::Conflict`] when two of them cannot stand in one directory.
     pub async fn outputs(&self, job_id: &str) -> Result<Vec<Output>, OutputError> {
+        self.outputs_of(job_id, Vec::new(), Vec::new()).await
+    }
+
+    /// The same of the items of these paths in these stages; none means all, and the last one. Whatever is committed is there,
+    /// however the job has ended, or before it has.
+    pub async fn outputs_of(
+        &self,
+        job_id: &str,
+        stages: Vec<String>,
+        paths: Vec<String>,
+    ) -> Result<Vec<Output>, OutputError> {
         let request = ItemsRequest {
             job_id: job_id.to_owned(),
-            stages: Vec::new(),
+            last_stage: stages.is_empty(),
+            stages,
             state: ItemState::Succeeded.into(),
-            last_stage: true,
             small_outputs: true,
+            paths,
+            ..ItemsRequest::default()
         };
         let mut items = self.items(request).await?;
         let mut outputs = Vec::new();
@@ -75,7 +83,6 @@ impl Client {
                 add_outputs(&mut outputs, item)?;
             }
         }
-        outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         check_conflicts(&outputs)?;
         Ok(outputs)
     }
@@ -87,6 +94,7 @@ impl Client {
         dir: OutDir,
         mut progress: impl FnMut(FetchProgress),
     ) -> Result<FetchProgress, OutputError> {
+        outputs.iter().try_for_each(|output| dir.ensure_unprotected(&output.path))?;
         let mut totals = FetchProgress { files: outputs.len() as u64, ..FetchProgress::default() };
         let (come, mut coming) = mpsc::channel(LANES * QUEUE);
         let parts = Arc::new(parts(&outputs));
@@ -140,6 +148,7 @@ fn add_outputs(outputs: &mut Vec<Output>, item: ItemView) -> Result<(), OutputEr
             path: blob.path,
             digest,
             size: blob.size,
+            executable: blob.executable,
             item: name.clone(),
             inline: blob.inline.filter(|bytes| Digest::of(bytes) == digest),
         });
@@ -225,19 +234,17 @@ impl Lane {
 
     /// What is done stays done when the connection is lost and made again.
     async fn part(&mut self, mut part: Range<usize>, writes: &mpsc::Sender<Write>) -> Result<(), OutputError> {
-        let mut pauses = retry::pauses();
+        let patience = self.client.patience.clone();
+        let mut trouble = Trouble::default();
         while !part.is_empty() {
             let before = part.start;
             match self.some(&mut part, writes).await {
-                Ok(()) => {}
-                Err(OutputError::Blob(error)) if error.is_transient() => {
+                Ok(()) => trouble.over(&patience),
+                Err(OutputError::Blob(error)) => {
                     if part.start > before {
-                        pauses = retry::pauses();
+                        trouble = Trouble::default();
                     }
-                    let Some(pause) = pauses.next() else {
-                        return Err(error.into());
-                    };
-                    tokio::time::sleep(pause).await;
+                    trouble.met(&patience, error).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -329,8 +336,14 @@ mod tests {
 
     #[test]
     fn parts_cover_every_output_once_and_are_bounded() {
-        let of =
-            |size: u64| Output { path: String::new(), digest: Digest::of(b""), size, item: "".into(), inline: None };
+        let of = |size: u64| Output {
+            path: String::new(),
+            digest: Digest::of(b""),
+            size,
+            executable: false,
+            item: "".into(),
+            inline: None,
+        };
         let sizes =
             std::iter::repeat_n(1, 3_000).chain([ASK_BYTES * 2, 5]).chain(std::iter::repeat_n(ASK_BYTES / 2, 5));
         let outputs: Vec<Output> = sizes.map(of).collect();

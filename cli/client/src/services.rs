@@ -4,14 +4,16 @@ use longshore_proto::v1::{
     DeployRequest, ListServicesRequest, QueryRequest, QueryResponse, ServiceRequest, ServiceSpec, ServiceView,
 };
 
-use crate::{CallError, Client, escape, retry};
+use tonic::Code;
+
+use crate::{CallError, Client, answering::Answering, escape};
 
 impl Client {
     /// Makes the service, or answers the one of that name if it is the same.
     pub async fn deploy(&self, spec: ServiceSpec) -> Result<ServiceView, CallError> {
         let doing = doing("deploy", &spec.name);
         let request = DeployRequest { spec: Some(spec) };
-        retry::again(|| {
+        self.again(|| {
             let (mut services, request, doing) = (self.services_rpc(), request.clone(), doing.as_str());
             async move {
                 let answer = services.deploy(request).await;
@@ -23,13 +25,16 @@ impl Client {
 
     /// All services.
     pub async fn services(&self) -> Result<Vec<ServiceView>, CallError> {
-        let answer = self.services_rpc().list(ListServicesRequest {}).await;
-        Ok(answer.map_err(|s| self.failed("list services", s))?.into_inner().services)
+        self.again(|| async {
+            let answer = self.services_rpc().list(ListServicesRequest {}).await;
+            Ok(answer.map_err(|s| self.failed("list services", s))?.into_inner().services)
+        })
+        .await
     }
 
     /// One service by name.
     pub async fn service(&self, name: &str) -> Result<ServiceView, CallError> {
-        retry::again(|| async {
+        self.again(|| async {
             let answer = self.services_rpc().get(service_request(name)).await;
             Ok(answer.map_err(|s| self.failed(&doing("show", name), s))?.into_inner())
         })
@@ -43,7 +48,23 @@ impl Client {
         Ok(())
     }
 
-    /// Asks a service. The body has at most 3 MiB. Asked once: whether a query may be repeated is the caller's to know.
+    /// Asks a service, for an answer of any size that is read as it comes. The body has at most 3 MiB. Asked once, as with
+    /// [`Client::query`]; where the coordinator is one of before, which has no such answers, by that.
+    ///
+    /// When too few shards answered, [`CallError::coverage`] says which.
+    pub async fn ask(&self, request: QueryRequest) -> Result<Answering, CallError> {
+        let doing = doing("query", &request.service);
+        let asked = self.services_rpc().ask(request.clone()).await;
+        match asked {
+            Ok(stream) => Answering::begun(self.clone(), doing, stream.into_inner()).await,
+            Err(status) if status.code() == Code::Unimplemented => {
+                Ok(Answering::whole(self.clone(), doing, self.query(request).await?))
+            }
+            Err(status) => Err(self.failed(&doing, status)),
+        }
+    }
+
+    /// Asks a service, for an answer of at most 64 MiB in one. The body has at most 3 MiB. Asked once: whether a query may be repeated is the caller's to know.
     ///
     /// When too few shards answered, [`CallError::coverage`] says which.
     pub async fn query(&self, request: QueryRequest) -> Result<QueryResponse, CallError> {

@@ -34,8 +34,7 @@ use self::{
 };
 use crate::{
     CallError, Client,
-    inputs::{Input, Source},
-    retry,
+    inputs::{Input, LeftOut, Source},
 };
 
 /// Blobs asked about at once, well below what one Missing request may name.
@@ -66,23 +65,45 @@ const MANY_INPUTS: usize = 20_000_000;
 
 impl Client {
     /// Uploads what the coordinator lacks of `inputs` and of the lists that name them; answers the lists, in order, of at
-    /// most 4,096 entries each. Durable when it returns.
-    pub async fn upload(&self, inputs: Vec<Input>, progress: ProgressFn) -> Result<Vec<BlobListRef>, UploadError> {
+    /// most 4,096 entries each. Durable when it returns. Files that cannot be read, or change meanwhile, are `left_out`, if that is
+    /// wanted, and in no list.
+    pub async fn upload(
+        &self,
+        inputs: Vec<Input>,
+        left_out: Option<LeftOut>,
+        progress: ProgressFn,
+    ) -> Result<Vec<BlobListRef>, UploadError> {
         let entries = if inputs.len() < MANY_INPUTS { LIST_ENTRIES } else { LONG_LIST_ENTRIES };
         let mut upload = Upload::new(self, inputs, progress);
         let mut lists = Lists::new(upload.inputs.len(), entries);
-        let mut runs = read::start(upload.inputs.clone(), upload.tracker.clone());
+        let mut runs = read::start(upload.inputs.clone(), left_out, upload.tracker.clone());
         while let Some(run) = runs.recv().await {
             let read = upload.take(run?);
             if let Some(range) = lists.completed_by(read) {
                 let (list, blob) = encoded(upload.named(range.clone()));
+                let is_empty = list.count == 0;
                 lists.refs[range.start / entries] = list;
-                upload.batch.extend([blob]);
+                if !is_empty {
+                    upload.batch.extend([blob]);
+                }
             }
             upload.put_if_full().await?;
         }
         upload.finish().await?;
+        lists.refs.retain(|list| list.count > 0);
         Ok(lists.refs)
+    }
+
+    /// Uploads what the coordinator lacks of the bytes that files bring, and leaves their names. Durable when it returns.
+    pub async fn upload_sent<'a>(&self, files: impl Iterator<Item = &'a mut NamedBlob>) -> Result<(), UploadError> {
+        let mut upload = Upload::new(self, Vec::new(), Arc::new(|_| {}));
+        for bytes in files.filter_map(|file| file.inline.take()) {
+            let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+            let hashed = Hashed { digest, size, executable: false };
+            upload.batch.extend([Putting::new(hashed, Source::Bytes(bytes))]);
+            upload.put_if_full().await?;
+        }
+        upload.finish().await
     }
 
     /// Uploads `inputs` as the files of shards: `divide` is told names and sizes and says which indexes each shard gets.
@@ -94,7 +115,7 @@ impl Client {
         progress: ProgressFn,
     ) -> Result<Vec<BlobListRef>, UploadError> {
         let mut upload = Upload::new(self, inputs, progress);
-        let mut runs = read::start(upload.inputs.clone(), upload.tracker.clone());
+        let mut runs = read::start(upload.inputs.clone(), None, upload.tracker.clone());
         while let Some(run) = runs.recv().await {
             upload.take(run?);
             upload.put_if_full().await?;
@@ -142,12 +163,12 @@ impl Upload<'_> {
         let Run { start, inputs: read } = run;
         let range = start..start + read.len();
         let inputs = &self.inputs[start..];
-        self.batch.extend(read.into_iter().zip(inputs).zip(&mut self.hashed[start..]).map(
-            |(((hashed, bytes), input), place)| {
-                *place = Some(hashed);
-                Putting::new(hashed, bytes.map_or_else(|| input.source.clone(), Source::Bytes))
-            },
-        ));
+        let each = read.into_iter().zip(inputs).zip(&mut self.hashed[start..]);
+        self.batch.extend(each.filter_map(|((read, input), place)| {
+            let (hashed, bytes) = read?;
+            *place = Some(hashed);
+            Some(Putting::new(hashed, bytes.map_or_else(|| input.source.clone(), Source::Bytes)))
+        }));
         range
     }
 
@@ -159,6 +180,7 @@ impl Upload<'_> {
                 path: input.path.clone(),
                 digest: hashed.digest.to_wire(),
                 size: hashed.size,
+                executable: hashed.executable,
                 inline: None,
             })
         };
@@ -177,11 +199,12 @@ impl Upload<'_> {
         let (client, tracker) = (self.client.clone(), self.tracker.clone());
         let blobs = Arc::new(std::mem::take(&mut self.batch).blobs);
         self.under_way.spawn(async move {
-            retry::again(|| async {
-                let wanted = if is_little(&blobs) { blobs.to_vec() } else { wanted(&client, &blobs).await? };
-                put::put(&client, wanted, &tracker).await
-            })
-            .await
+            client
+                .again(|| async {
+                    let wanted = if is_little(&blobs) { blobs.to_vec() } else { wanted(&client, &blobs).await? };
+                    put::put(&client, wanted, &tracker).await
+                })
+                .await
         });
         Ok(())
     }
@@ -281,7 +304,7 @@ fn encoded(files: Vec<NamedBlob>) -> (BlobListRef, Putting) {
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     // The coordinator knows the size, and fills it in for workers.
     let list = BlobListRef { digest: digest.to_wire(), count, size: 0 };
-    (list, Putting::new(Hashed { digest, size }, Source::Bytes(bytes)))
+    (list, Putting::new(Hashed { digest, size, executable: false }, Source::Bytes(bytes)))
 }
 
 #[cfg(test)]
@@ -300,7 +323,7 @@ mod tests {
 
     #[test]
     fn little_is_little_all_together_and_never_a_file_that_is_yet_to_be_read() {
-        let of = |size: u64, source| Putting::new(Hashed { digest: Digest::of(b""), size }, source);
+        let of = |size: u64, source| Putting::new(Hashed { digest: Digest::of(b""), size, executable: false }, source);
         let held = |size: u64| of(size, Source::Bytes(vec![0; size as usize].into()));
         assert!(is_little(&[held(LITTLE_BYTES - 1), held(1)]));
         assert!(!is_little(&[held(LITTLE_BYTES), held(1)]));
@@ -310,7 +333,8 @@ mod tests {
     #[test]
     fn a_batch_has_each_blob_once_and_is_full_by_its_bytes() {
         let of = |bytes: Vec<u8>| {
-            let hashed = Hashed { digest: Digest::of(&bytes), size: bytes.len() as u64 };
+            let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+            let hashed = Hashed { digest, size, executable: false };
             Putting::new(hashed, Source::Bytes(bytes.into()))
         };
         let mut batch = Batch::default();

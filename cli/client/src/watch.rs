@@ -3,7 +3,7 @@
 use longshore_proto::v1::{JobRequest, JobState, JobView};
 use tonic::Streaming;
 
-use crate::{CallError, Client, escape, retry};
+use crate::{CallError, Client, escape, retry::Trouble};
 
 /// Whether nothing of a job in that state runs any more. Every state is named, so that a further one does not count as an end
 /// before somebody has decided that it is one.
@@ -39,21 +39,23 @@ impl JobWatch {
     ///
     /// Cancel safe. Fails when the job is unknown, or when the coordinator stays away through all retries.
     pub async fn next(&mut self) -> Result<Option<JobView>, CallError> {
-        let mut pauses = retry::pauses();
+        let patience = self.client.patience.clone();
+        let heard = self.client.heard().clone();
+        let mut trouble = Trouble::default();
         loop {
             if self.ended {
                 return Ok(None);
             }
-            let error = match self.step().await {
-                Ok(Some(view)) => return Ok(Some(self.seen(view))),
+            let error = match patience.listening(Some(&heard), self.step()).await {
+                Ok(Some(view)) => {
+                    trouble.over(&patience);
+                    return Ok(Some(self.seen(view)));
+                }
                 Ok(None) => self.went_away(),
                 Err(error) => error,
             };
             self.stream = None;
-            match pauses.next() {
-                Some(pause) if error.is_transient() => tokio::time::sleep(pause).await,
-                _ => return Err(error),
-            }
+            trouble.met(&patience, error).await?;
         }
     }
 

@@ -6,6 +6,10 @@ use clap::{Args, ValueEnum};
 use longshore_local::data_dir;
 
 use super::listen::ListenAt;
+use crate::spec::{
+    quantity::{ByteSize, Count, MilliCpus},
+    resource::{self, Resource},
+};
 
 /// Where a coordinator listens unless told otherwise, on loopback: only this machine can reach it.
 const PORT: u16 = 7077;
@@ -176,6 +180,18 @@ pub struct CapacityArgs {
     /// Attempts to run at once; one for each core unless set
     #[arg(long, value_name = "N", default_value_t = cores())]
     pub slots: NonZeroU32,
+    /// CPUs for all of its work together, such as 7.5; the machine's unless set
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<MilliCpus>,
+    /// Memory for all of its work together, such as 12g; the machine's unless set
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Resource that work may take, and how many there are, such as gpu=2; may be repeated
+    #[arg(long, value_name = "NAME=N")]
+    pub resource: Vec<Resource>,
+    /// Label for the constraints of work, such as disk=ssd or gpu; may be repeated. A worker that has joined has its token's
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = resource::label)]
+    pub label: Vec<(String, String)>,
     /// How containers are run
     #[arg(long, value_enum, default_value_t)]
     pub runtime: Runtime,
@@ -185,9 +201,41 @@ pub struct CapacityArgs {
     /// Let specifications run containers as root
     #[arg(long)]
     pub allow_root: bool,
+    /// Directory of the Docker configuration (config.json) whose credentials are shown to registries; the user's own unless set
+    #[arg(long, value_name = "DIR")]
+    pub registry_config: Option<PathBuf>,
+    /// Let every namespace run images from registries that are on the engine already, without asking their registry
+    #[arg(long)]
+    pub trust_local_images: bool,
     /// With --runtime process as root: let every command of every job run as root of this machine
     #[arg(long)]
     pub allow_commands_as_root: bool,
+    #[command(flatten)]
+    pub ceilings: CeilingArgs,
+}
+
+/// The most that specifications may ask of a worker. Whoever asks for more is refused, and told which flag allows it.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Bounds")]
+pub struct CeilingArgs {
+    /// Most memory a container may ask for; the machine's unless set
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<ByteSize>,
+    /// Most CPUs a container may ask for; the machine's unless set
+    #[arg(long, value_name = "N")]
+    pub max_cpus: Option<MilliCpus>,
+    /// Most processes and threads a container may ask for; 32768 unless set
+    #[arg(long, value_name = "N")]
+    pub max_pids: Option<Count<{ u32::MAX }>>,
+    /// Most temporary space a container may ask for; as much as it asks for unless set
+    #[arg(long, value_name = "SIZE")]
+    pub max_tmp_size: Option<ByteSize>,
+    /// Largest /dev/shm a container may ask for; any, as it is part of its memory, unless set
+    #[arg(long, value_name = "SIZE")]
+    pub max_shm_size: Option<ByteSize>,
+    /// Most bytes of outputs an attempt may ask for; as many as it asks for unless set
+    #[arg(long, value_name = "SIZE")]
+    pub max_total_output: Option<ByteSize>,
 }
 
 /// The host's name.

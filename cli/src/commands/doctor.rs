@@ -17,7 +17,7 @@ use crate::{
     },
     exit::Exit,
     printer::{Values, View},
-    table,
+    table, views,
 };
 
 /// Flags of `doctor`.
@@ -37,11 +37,13 @@ struct Checks(Vec<Check>);
 
 impl View for Checks {
     fn text(&self) -> String {
-        table::table(
-            ["CHECK", "VERDICT", "FOUND", "ADVICE"],
-            self.0.iter().map(|check| {
-                [check.name.to_owned(), word(check.verdict).to_owned(), check.found.clone(), check.advice.clone()]
-            }),
+        let found = |check: &Check| match check.advice.is_empty() {
+            true => vec![check.found.clone()],
+            false => vec![check.found.clone(), format!("→ {}", check.advice)],
+        };
+        table::wrapped(
+            ["CHECK", "VERDICT", "FOUND"],
+            self.0.iter().map(|check| ([check.name, word(check.verdict)], found(check))),
         )
     }
 
@@ -90,6 +92,22 @@ pub async fn run(args: DoctorArgs, context: &Context) -> Result<Exit> {
     })
 }
 
+/// An error and its causes, of which each says what none before it has.
+fn said_once(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).filter(|cause| cause != "transport error").fold(
+        String::new(),
+        |said, cause| {
+            if said.is_empty() {
+                cause
+            } else if said.ends_with(&cause) {
+                said
+            } else {
+                format!("{said}: {cause}")
+            }
+        },
+    )
+}
+
 /// What others need who ask it, such as curl.
 fn with_word(found: String, word: Option<Word>) -> String {
     match word {
@@ -102,13 +120,13 @@ fn with_word(found: String, word: Option<Word>) -> String {
 }
 
 async fn coordinator(context: &Context) -> Vec<Check> {
-    let client = match context.connect().await {
+    let client = match context.connect_now().await {
         Ok(client) => client,
         Err(error) => {
             return vec![Check {
                 name: "coordinator",
                 verdict: Verdict::Bad,
-                found: format!("{error:#}"),
+                found: said_once(&error),
                 advice: error.downcast_ref().and_then(CallError::hint).unwrap_or_default(),
             }];
         }
@@ -137,6 +155,11 @@ async fn coordinator(context: &Context) -> Vec<Check> {
     let connected: Vec<_> = workers.iter().filter(|worker| worker.connected).collect();
     let slots: u32 = connected.iter().map(|worker| worker.slots).sum();
     let nobody = connected.is_empty();
+    let troubled = connected.iter().filter_map(|worker| {
+        let trouble = views::trouble(worker)?;
+        Some(check::bad("worker", format!("{} takes no work: {trouble}", worker.name), "see to it on its machine"))
+    });
+    let troubled: Vec<_> = troubled.collect();
     let workers = Check {
         name: "workers",
         verdict: if nobody { Verdict::Bad } else { Verdict::Good },
@@ -146,5 +169,5 @@ async fn coordinator(context: &Context) -> Vec<Check> {
             false => String::new(),
         },
     };
-    vec![answers, workers]
+    [answers, workers].into_iter().chain(troubled).collect()
 }

@@ -1,10 +1,17 @@
 //! `longshore job …`.
 
 pub mod cancel;
+pub mod events;
+pub mod items;
 pub mod logs;
 pub mod ls;
 pub mod outputs;
+pub mod pause;
+pub mod replay;
+pub mod resume;
 pub mod retry;
+pub mod rm;
+pub mod set;
 pub mod show;
 pub mod wait;
 pub mod watch;
@@ -12,7 +19,11 @@ pub mod watch;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{args::job::JobId, context::Context, exit::Exit};
+use crate::{
+    args::job::{JobId, JobIds},
+    context::Context,
+    exit::Exit,
+};
 
 /// What to do with jobs.
 #[derive(Debug, Subcommand)]
@@ -30,11 +41,27 @@ pub enum JobCommand {
     Wait(wait::WaitArgs),
     /// Cancel a job
     Cancel(cancel::CancelArgs),
-    /// Put the failed items of an ended job back into the queue
-    #[command(after_help = "Examples:\n  longshore job retry last && longshore job watch last")]
-    Retry(JobId),
+    /// Give nothing more of a job out; what runs goes on
+    Pause(pause::PauseArgs),
+    /// Let a paused job go on
+    #[command(after_help = "Examples:\n  longshore job resume last")]
+    Resume(JobIds),
+    /// Change the priority of a job, or how many of a stage run at once
+    #[command(alias = "update")]
+    Set(set::SetArgs),
+    /// Remove jobs that have ended
+    #[command(alias = "remove")]
+    Rm(rm::RmArgs),
+    /// Put the failed items of an ended job back into the queue, and go on with what had not ended
+    Retry(retry::RetryArgs),
+    /// List a job's items: their states, workers, tries and times
+    Items(items::ItemsArgs),
+    /// List what happened to a job, or follow it
+    Events(events::EventsArgs),
     /// Show what items wrote to standard output and error
     Logs(logs::LogsArgs),
+    /// Run one item here, as it was run, and keep everything
+    Replay(Box<replay::ReplayArgs>),
     /// List a job's outputs, or fetch them
     Outputs(outputs::OutputsArgs),
 }
@@ -47,8 +74,15 @@ pub async fn run(command: JobCommand, context: &Context) -> Result<Exit> {
         JobCommand::Watch(job) => watch::run(job, context).await,
         JobCommand::Wait(args) => wait::run(args, context).await,
         JobCommand::Cancel(args) => cancel::run(args, context).await,
-        JobCommand::Retry(job) => retry::run(job, context).await,
+        JobCommand::Pause(args) => pause::run(args, context).await,
+        JobCommand::Resume(jobs) => resume::run(jobs, context).await,
+        JobCommand::Set(args) => set::run(args, context).await,
+        JobCommand::Rm(args) => rm::run(args, context).await,
+        JobCommand::Retry(args) => retry::run(args, context).await,
+        JobCommand::Items(args) => items::run(args, context).await,
+        JobCommand::Events(args) => events::run(args, context).await,
         JobCommand::Logs(args) => logs::run(args, context).await,
+        JobCommand::Replay(args) => replay::run(*args, context).await,
         JobCommand::Outputs(args) => outputs::run(args, context).await,
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use longshore_client::{Client, Code, TokenSource, escape};
+use longshore_client::{Client, Code, TokenSource, escape, v1::ListJobsRequest};
 
 use crate::{
     context::Context,
@@ -82,7 +82,7 @@ fn id(saved: &Saved) -> Option<&str> {
 
 /// The token is one there. What it may do is another matter: who may only ask services is known too.
 async fn ensure_known(client: &Client) -> Result<()> {
-    match client.jobs().await {
+    match client.jobs(ListJobsRequest { limit: 1, ..ListJobsRequest::default() }).await {
         Err(error) if error.code() == Some(Code::PermissionDenied) && !error.is_about_namespace() => Ok(()),
         answered => answered.map(drop).map_err(Into::into),
     }

@@ -1,13 +1,14 @@
 //! `longshore query`: ask a service; a partial answer is never taken for a complete one.
 
-use std::{fs::File, io::Read};
+use std::{fs::File, io::Read, str::FromStr};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use longshore_client::{
+    Answering, Next,
     bounds::QUERY_BYTES,
-    escape,
-    v1::{Answer, Coverage, QueryRequest, query_response},
+    escape, head,
+    v1::{Answer, Coverage, HeaderField, QueryRequest, QueryResponse, Share, query_response},
 };
 
 use crate::{
@@ -28,6 +29,7 @@ const MAX_BYTES: u64 = QUERY_BYTES as u64;
 #[command(after_help = "Examples:
   longshore query search -d 'white whale'
   longshore query search -d @query.json --require 0.5 --deadline 500ms
+  longshore query search -d @query.json -H 'content-type: application/json' --require count=3
   cat picture.jpg | longshore query similar -d - > answer.json
 
 The answer goes to standard output. When shards are missing from it, they are named on standard error and the exit
@@ -45,9 +47,31 @@ pub struct QueryArgs {
     /// Longest time the query may take
     #[arg(long, value_name = "TIME")]
     deadline: Option<Millis>,
+    /// What is said of the query to every leaf, such as 'content-type: application/json'; may be repeated
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    header: Vec<Field>,
     /// Show on standard error what became of each shard
     #[arg(long)]
     parts: bool,
+}
+
+/// A header of a query.
+#[derive(Debug, Clone)]
+struct Field(HeaderField);
+
+impl FromStr for Field {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once(':').ok_or("expected NAME: VALUE")?;
+        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim().to_owned());
+        let known = head::OF_BYTES.iter().chain(&head::OF_QUERIES);
+        if !known.clone().any(|known| known.as_str() == name) {
+            let known: Vec<&str> = known.map(|known| known.as_str()).collect();
+            return Err(format!("`{name}` does not travel with a query; these do: {}", known.join(", ")));
+        }
+        Ok(Self(HeaderField { name, value }))
+    }
 }
 
 /// Asks.
@@ -59,9 +83,10 @@ pub async fn run(args: QueryArgs, context: &Context) -> Result<Exit> {
         body: body.into(),
         deadline_ms: args.deadline.map_or(0, |deadline| deadline.0),
         require: args.require.map(Require::wire),
+        head: args.header.iter().map(|field| field.0.clone()).collect(),
     };
-    let answered = match client.query(request).await {
-        Ok(answered) => answered,
+    let mut answering = match client.ask(request).await {
+        Ok(answering) => answering,
         Err(error) => {
             // The error names what is missing; the table is for those who asked for it.
             if let (true, Some(coverage)) = (args.parts, error.coverage()) {
@@ -70,22 +95,48 @@ pub async fn run(args: QueryArgs, context: &Context) -> Result<Exit> {
             return Err(error.into());
         }
     };
-    match answered.answer {
-        Some(query_response::Answer::Complete(answer)) => print(answer, true, args.parts, &context.printer),
-        Some(query_response::Answer::Partial(answer)) => print(answer, false, args.parts, &context.printer),
+    let (end, body) = read(&mut answering, &context.printer).await?;
+    match end.answer {
+        Some(query_response::Answer::Complete(answer)) => print((answer, body), true, args.parts, &context.printer),
+        Some(query_response::Answer::Partial(answer)) => print((answer, body), false, args.parts, &context.printer),
         None => Err(Failure::new(Exit::Failed, "the coordinator's answer is empty").into()),
     }
 }
 
-fn print(answer: Answer, complete: bool, parts: bool, printer: &Printer) -> Result<Exit> {
+/// Reads an answer to its end. Into a pipe or file it is written as it comes, however large; for programs and terminals it is held.
+async fn read(answering: &mut Answering, printer: &Printer) -> Result<(QueryResponse, Option<Vec<u8>>)> {
+    let mut held = (is_value(printer) || printer.is_terminal()).then(Vec::new);
+    loop {
+        match (answering.next().await?, &mut held) {
+            (Next::Data(data), Some(held)) => held.extend_from_slice(&data),
+            (Next::Data(data), None) => printer.data(&data)?,
+            (Next::End(end), _) => return Ok((end, held)),
+        }
+    }
+}
+
+fn is_value(printer: &Printer) -> bool {
+    matches!(printer.format(), Format::Json | Format::Jsonl)
+}
+
+fn print(
+    (mut answer, body): (Answer, Option<Vec<u8>>),
+    complete: bool,
+    parts: bool,
+    printer: &Printer,
+) -> Result<Exit> {
     let coverage = answer.coverage.clone().unwrap_or_default();
     let (total, merge) = (answer.total_us, answer.merge_us);
-    match printer.format() {
-        Format::Table | Format::Name => printer.data(&answer.body)?,
-        Format::Json | Format::Jsonl => printer.view(&AnswerView { answer, complete })?,
+    match body {
+        Some(body) if is_value(printer) => {
+            answer.body = body.into();
+            printer.view(&AnswerView { answer, complete })?;
+        }
+        Some(body) => printer.data(&body)?,
+        None => {}
     }
     if !complete || parts {
-        coverage_lines(&coverage, parts, printer);
+        coverage_lines(&coverage, complete, parts, printer);
     }
     if parts {
         printer.warn(&format!("merge {:.3}ms, total {:.3}ms", millis(merge), millis(total)));
@@ -94,8 +145,8 @@ fn print(answer: Answer, complete: bool, parts: bool, printer: &Printer) -> Resu
 }
 
 /// Names what is missing; with `parts` everything about every shard.
-fn coverage_lines(coverage: &Coverage, parts: bool, printer: &Printer) {
-    if coverage.answered < coverage.shards {
+fn coverage_lines(coverage: &Coverage, complete: bool, parts: bool, printer: &Printer) {
+    if !complete {
         printer.warn(&partial_text(coverage));
     }
     if parts {
@@ -109,6 +160,9 @@ fn partial_text(coverage: &Coverage) -> String {
     for part in coverage.parts.iter().filter(|part| !part.ok) {
         text.push_str(&format!("\n  shard {}: {}", part.shard, escape::line(&part.error)));
     }
+    if let Some(Share { answered, of, missing }) = &coverage.merge {
+        text.push_str(&format!("\n  the merge answered in part ({answered}/{of}): {}", escape::line(missing)));
+    }
     text
 }
 
@@ -121,9 +175,9 @@ fn body(data: &str) -> Result<Vec<u8>> {
         Some(file) => {
             let failed = || Failure::usage(format!("cannot read {}", escape::line(file)));
             let opened = File::open(file).with_context(failed)?;
-            read(opened).with_context(failed)?
+            bounded(opened).with_context(failed)?
         }
-        None if data == "-" => read(std::io::stdin()).context("cannot read standard input")?,
+        None if data == "-" => bounded(std::io::stdin()).context("cannot read standard input")?,
         None => data.as_bytes().to_vec(),
     };
     match body.len() as u64 > MAX_BYTES {
@@ -132,7 +186,7 @@ fn body(data: &str) -> Result<Vec<u8>> {
     }
 }
 
-fn read(from: impl Read) -> std::io::Result<Vec<u8>> {
+fn bounded(from: impl Read) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     from.take(MAX_BYTES + 1).read_to_end(&mut body)?;
     Ok(body)
@@ -151,6 +205,7 @@ mod tests {
             shards: 3,
             answered: 2,
             parts: vec![part(0, true, ""), part(1, false, "timeout after 2s"), part(2, true, "")],
+            ..Coverage::default()
         };
         assert_eq!(partial_text(&coverage), "partial: 2 of 3 shards answered\n  shard 1: timeout after 2s");
     }

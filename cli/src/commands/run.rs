@@ -1,22 +1,23 @@
 //! `longshore run`: submit, watch, fetch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use longshore_client::{
-    Client, OutDir,
+    Client, OutDir, aims,
     v1::{JobState, JobView},
 };
 
 use super::submit;
 use crate::{
     amounts,
-    args::submission::SubmissionArgs,
+    args::submission::{Submission, SubmissionArgs},
     context::Context,
     exit::Exit,
     follow::{self, Followed},
     interrupt::Interrupt,
+    names,
     printer::Format,
     progress::Progress,
     summary,
@@ -31,6 +32,8 @@ use crate::{
   longshore run alpine 'texts/*.txt' -o counts/ -- sh -c 'wc -w < {in} > {out}'
   longshore run -f pipeline.yaml photos/ -o out/
   longshore run tools/resize photos/ -o small/ --retries 2 --timeout 1m -- resize {in} {out}
+  longshore run alpine --each-line words.txt -N 100 -o counts/ -- wc -l
+  longshore run tools/get --each-json pages.jsonl -o pages/ --network bridge -- wget -O {out} {url}
   longshore run alpine --each-line urls.txt -o pages/ --network bridge -- sh -c 'wget -qO {out} $(cat {in})'
 
 Quote patterns: then every item keeps its path below the pattern's fixed part, and its outputs the same below -o.
@@ -50,7 +53,7 @@ pub struct RunArgs {
 
 /// Submits, watches, fetches. The exit code says how the job ended.
 pub async fn run(args: RunArgs, context: &Context) -> Result<Exit> {
-    let submission = submit::prepare(&args.submission)?;
+    let submission = submit::prepare(&args.submission, args.output.as_deref(), context)?;
     if args.submission.dry_run {
         return submit::dry_run(submission, context);
     }
@@ -58,15 +61,15 @@ pub async fn run(args: RunArgs, context: &Context) -> Result<Exit> {
     if args.detach {
         return submit::detached(submission, context, &interrupt).await;
     }
-    // A directory that cannot be written to is better known before the work than after.
-    let dir = args.output.as_deref().map(OutDir::open).transpose()?;
+    // What cannot be written, or must not be, is better known before the work than after.
+    let dir = args.output.as_deref().map(|dir| open(dir, &submission)).transpose()?;
     let client = context.connect().await?;
     let progress = Progress::new(&context.printer);
     let Some(answer) = submit::submit(&client, submission, &progress, &interrupt).await? else {
         return Ok(Exit::Interrupted);
     };
     let job = match follow::follow(&client, &answer.job_id, &progress, &interrupt).await? {
-        Followed::Ended(job) => job,
+        Followed::Ended(job) => *job,
         Followed::Interrupted => return Ok(Exit::Interrupted),
     };
     let fetched = fetch(&client, &job, dir, &progress, &interrupt).await;
@@ -77,6 +80,12 @@ pub async fn run(args: RunArgs, context: &Context) -> Result<Exit> {
         context.printer.view(&JobDetail(job.clone()))?;
     }
     Ok(if detached { Exit::Interrupted } else { follow::exit_of(&job) })
+}
+
+/// The directory that outputs are written to, in which no output will replace an input.
+fn open(dir: &Path, submission: &Submission) -> Result<OutDir> {
+    let protected = aims::check(dir, &names::of_outputs(&submission.spec), &submission.inputs)?;
+    Ok(OutDir::open(dir)?.protecting(protected))
 }
 
 /// Fetches what has succeeded, if there is a directory for it; answers whether Ctrl-C came in between.

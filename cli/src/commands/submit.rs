@@ -1,5 +1,7 @@
 //! `longshore submit`: upload, submit, print the id.
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::Args;
 use longshore_client::{
@@ -13,6 +15,7 @@ use crate::{
     args::submission::{Submission, SubmissionArgs},
     context::Context,
     exit::Exit,
+    failure::Failure,
     interrupt::Interrupt,
     progress::Progress,
     views::{DryRun, Named},
@@ -25,6 +28,7 @@ use crate::{
     after_help = "Examples:
   id=$(longshore submit alpine 'texts/*.txt' -- wc -w {in})
   longshore submit -f pipeline.yaml photos/ --idempotency-key nightly-2026-01-31
+  longshore submit -f report.yaml totals/ --after \"$id\"
   find . -name '*.wav' -print0 | longshore submit tools/transcribe - -- transcribe {in} {out}"
 )]
 pub struct SubmitArgs {
@@ -34,7 +38,7 @@ pub struct SubmitArgs {
 
 /// Submits and prints the id.
 pub async fn run(args: SubmitArgs, context: &Context) -> Result<Exit> {
-    let submission = prepare(&args.submission)?;
+    let submission = prepare(&args.submission, None, context)?;
     if args.submission.dry_run {
         return dry_run(submission, context);
     }
@@ -42,8 +46,8 @@ pub async fn run(args: SubmitArgs, context: &Context) -> Result<Exit> {
 }
 
 /// Works out the job. Waits for disks and perhaps for standard input: it comes before anything else is begun.
-pub fn prepare(args: &SubmissionArgs) -> Result<Submission> {
-    args.submission()
+pub fn prepare(args: &SubmissionArgs, output: Option<&Path>, context: &Context) -> Result<Submission> {
+    args.submission(output, &mut |note| context.printer.note(note))
 }
 
 /// Shows what would be submitted.
@@ -74,19 +78,37 @@ pub async fn detached(submission: Submission, context: &Context, interrupt: &Int
 /// Uploads and submits; `None` when Ctrl-C came before the job was made.
 pub async fn submit(
     client: &Client,
-    submission: Submission,
+    mut submission: Submission,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<Option<SubmitResponse>> {
-    let items = submission.inputs.len() as u64;
+    // Before anything is uploaded; and what is submitted names them wholly, so that it means the same when it is repeated.
+    for id in submission.spec.after.iter_mut().chain(&mut submission.spec.after_any) {
+        *id = client.job(id).await?.job_id;
+    }
+    let left_out = submission.left_out.take();
+    let containers = submission.spec.stages.iter_mut().filter_map(|stage| stage.container.as_mut());
+    let sent = containers.flat_map(|container| &mut container.files);
+    let upload = async {
+        client.upload_sent(sent).await?;
+        client.upload(submission.inputs, left_out.clone(), progress.upload()).await
+    };
     let lists = tokio::select! {
-        lists = client.upload(submission.inputs, progress.upload()) => lists?,
+        lists = upload => lists?,
         () = interrupt.typed() => {
             progress.finish();
             progress.warn("interrupted; nothing was submitted");
             return Ok(None);
         }
     };
+    if let Some(told) = left_out.map(|left_out| left_out.told()).filter(|told| told.count > 0) {
+        told.first.iter().for_each(|line| progress.warn(&format!("left out: {line}")));
+        progress.warn(&format!("left out because they cannot be used: {}", amounts::some(told.count, "input")));
+    }
+    let items = lists.iter().map(|list| list.count).sum();
+    if items == 0 {
+        return Err(Failure::usage("no input can be used").into());
+    }
     let request =
         SubmitRequest { idempotency_key: submission.idempotency_key, spec: Some(submission.spec), inputs: lists };
     let answer = client.submit(request).await?;

@@ -41,7 +41,7 @@ pub enum Role {
     /// Submit jobs, deploy services, ask them, and look at everything
     #[default]
     Submit,
-    /// Look at everything, change nothing
+    /// Look at everything but the list of secrets, change nothing
     Read,
     /// Ask services
     Query,
@@ -145,7 +145,7 @@ async fn create(args: CreateArgs, context: &Context) -> Result<Exit> {
 pub fn told(made: &NewToken, context: &Context) -> Result<()> {
     let view = made.view.clone().unwrap_or_default();
     match context.printer.format() {
-        Format::Table | Format::Name => to_stdout(format!("{}\n", made.token).as_bytes())?,
+        Format::Table | Format::Wide | Format::Name => to_stdout(format!("{}\n", made.token).as_bytes())?,
         Format::Json | Format::Jsonl => {
             let expires = moment(view.expires_ms);
             let value = serde_json::json!({ "token": made.token, "id": view.id, "expires": expires });

@@ -12,7 +12,7 @@ use longshore_client::{
 };
 
 use super::{at_work::at_work, lock::lock};
-use crate::{amounts, printer::Printer};
+use crate::{amounts, printer::Printer, views};
 
 /// Shortest time between two lines that say nothing but "further".
 const PACE: Duration = Duration::from_secs(5);
@@ -97,7 +97,7 @@ impl Lines {
 }
 
 fn turn(job: &JobView) -> Turn {
-    let done = |stage: &&StageView| stage.items_final && stage.succeeded + stage.failed == stage.items;
+    let done = |stage: &&StageView| stage.items_final && views::ended(stage) == stage.items;
     let ended = longshore_client::has_ended(job.state());
     Turn {
         stages_done: job.stages.iter().filter(done).count(),
@@ -107,7 +107,7 @@ fn turn(job: &JobView) -> Turn {
 }
 
 fn stage_line(stage: &StageView) -> String {
-    let done = stage.succeeded + stage.failed;
+    let done = views::ended(stage);
     let more = if stage.items_final { "" } else { "+" };
     let mut line =
         format!("{}: {}/{}{more} done", escape::line(&stage.name), amounts::count(done), amounts::count(stage.items));
@@ -132,7 +132,7 @@ mod tests {
             running: 4,
             ..StageView::default()
         };
-        assert_eq!(stage_line(&stage), "count: 120/1,000+ done, 4 running, 2 failed");
+        assert_eq!(stage_line(&stage), "count: 120/1,000+ done, 2 failed, 4 running");
     }
 
     #[test]

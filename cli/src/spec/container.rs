@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use longshore_client::v1::{self, EnvVar};
+use longshore_client::{
+    sent,
+    v1::{self, EnvVar, NamedBlob},
+};
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
-use super::name::VariableName;
+use super::{SpecError, SpecText, files::Files, name::VariableName};
 
 /// How a container is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
@@ -50,6 +54,15 @@ pub fn env_wire(env: &Env) -> Vec<EnvVar> {
     env.iter().map(var).collect()
 }
 
+/// What is sent along, read.
+pub fn read_files(spec: &SpecText, files: Option<&Spanned<Files>>) -> Result<Vec<NamedBlob>, SpecError> {
+    let Some(files) = files else { return Ok(Vec::new()) };
+    sent::read(&files.value.0, &spec.base).map_err(|error| {
+        let why = std::error::Error::source(&error).map_or(String::new(), |why| format!(": {why}"));
+        SpecError::new(spec, Some(files.referenced), format!("{error}{why}"))
+    })
+}
+
 /// Defines a struct of a spec with its own fields and those of a container. (`serde(flatten)` would do, but gives up
 /// refusing unknown fields and saying where in the file a value stands.)
 macro_rules! with_container {
@@ -74,6 +87,14 @@ macro_rules! with_container {
             #[serde(default)]
             #[cfg_attr(test, schemars(with = "std::collections::BTreeMap<String, crate::spec::container::Scalar>"))]
             pub env: $crate::spec::container::Env,
+            /// Small files that are sent along, read-only at {files}: a list of paths, or names with paths; relative to the spec.
+            #[cfg_attr(test, schemars(with = "Option<crate::spec::files::FilesSchema>"))]
+            files: Option<serde_saphyr::Spanned<$crate::spec::files::Files>>,
+            /// Secrets that its processes are given.
+            #[serde(default)]
+            pub secrets: Vec<$crate::spec::secret::SecretFile>,
+            /// Secret that the image's registry is shown: `user:password`, or a config.json of Docker's.
+            pub pull_secret: Option<$crate::spec::name::SecretName>,
             /// How the container is spoken to; unset means files.
             pub interface: Option<$crate::spec::container::Interface>,
             /// TCP port its server listens on (interface http); unset means 8080.
@@ -82,16 +103,35 @@ macro_rules! with_container {
             pub user: Option<String>,
             /// Network, as the worker's operator allows it; unset means none.
             pub network: Option<String>,
-            /// CPUs it may use; unset means no limit.
+            /// Resources of the worker that it takes while it runs, as their operator counts them: `gpu: 1`.
+            #[serde(default)]
+            pub resources: std::collections::BTreeMap<String, u64>,
+            /// What the worker's labels have to be: `disk=ssd`, `zone!=b`, or `gpu` for one that is there.
+            #[serde(default)]
+            pub constraints: Vec<String>,
+            /// CPUs it may use; unset means a slot's share of the worker's machine.
             pub cpus: Option<$crate::spec::quantity::MilliCpus>,
-            /// Memory it may use, swap included; unset means no limit.
+            /// Memory it may use, swap included; unset means a slot's share of the worker's machine, at least 512MiB.
             pub memory: Option<$crate::spec::quantity::ByteSize>,
+            /// Most processes and threads; unset means 4096.
+            pub pids_limit: Option<$crate::spec::quantity::Count<{ u32::MAX }>>,
+            /// Size of /dev/shm, which counts against the memory; unset means 64MiB.
+            pub shm_size: Option<$crate::spec::quantity::ByteSize>,
+            /// Temporary space on the disk: /tmp, scratch and the image's volumes together; unset means 10GiB.
+            pub tmp_size: Option<$crate::spec::quantity::ByteSize>,
+            /// Where processes begin; unset means the image's WORKDIR, or a private place that can be written.
+            pub workdir: Option<$crate::spec::name::Workdir>,
+            /// False: the image's files can be written, in a private layer that goes with the container.
+            pub read_only: Option<bool>,
         }
 
         impl $name {
-            /// The container, as the wire has it.
-            fn container(&self) -> longshore_client::v1::Container {
-                longshore_client::v1::Container {
+            /// The container, as the wire has it, with the bytes of what is sent along.
+            fn container(
+                &self,
+                spec: &$crate::spec::SpecText,
+            ) -> Result<longshore_client::v1::Container, $crate::spec::SpecError> {
+                Ok(longshore_client::v1::Container {
                     image: self.image.0.clone(),
                     command: self.command.clone(),
                     entrypoint: self.entrypoint.clone(),
@@ -100,9 +140,19 @@ macro_rules! with_container {
                     port: self.port.map_or(0, |port| port.0),
                     user: self.user.clone().unwrap_or_default(),
                     network: self.network.clone().unwrap_or_default(),
+                    resources: self.resources.clone().into_iter().collect(),
+                    constraints: self.constraints.clone(),
                     cpu_milli: self.cpus.map_or(0, |cpus| cpus.0),
                     memory_bytes: self.memory.map_or(0, |memory| memory.0),
-                }
+                    workdir: self.workdir.as_ref().map(|dir| dir.0.clone()).unwrap_or_default(),
+                    pids_limit: self.pids_limit.map_or(0, |most| most.0),
+                    tmp_bytes: self.tmp_size.map_or(0, |size| size.0),
+                    shm_bytes: self.shm_size.map_or(0, |size| size.0),
+                    writable_root: self.read_only == Some(false),
+                    files: $crate::spec::container::read_files(spec, self.files.as_ref())?,
+                    secrets: $crate::spec::secret::wire(&self.secrets),
+                    pull_secret: self.pull_secret.as_ref().map(|name| name.0.clone()).unwrap_or_default(),
+                })
             }
         }
     };

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use longshore_client::bounds::NAME_CHARS;
+use longshore_client::{bounds::NAME_CHARS, path, secret};
 use serde::Deserialize;
 
 use super::invalid::{Checked, Invalid};
@@ -49,8 +49,13 @@ macro_rules! name {
 }
 
 name! {
-    /// A job's name: 1 to 63 characters, none of them a control character.
+    /// A job's name: 1 to 63 characters, none of them a slash, backslash or control character, not beginning with `.` or `-`.
     JobName, job_name, { "type": "string", "minLength": 1, "maxLength": NAME_CHARS }
+}
+
+name! {
+    /// A secret's name, or that of the file it is found in: letters, digits, `-`, `_` and `.`, at most 63, not beginning with `.`.
+    SecretName, secret_name, { "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}$" }
 }
 
 name! {
@@ -73,6 +78,11 @@ name! {
     VariableName, variable_name, { "type": "string", "pattern": "^[^=]+$" }
 }
 
+name! {
+    /// A working directory: an absolute path of plain components.
+    Workdir, workdir, { "type": "string", "pattern": "^/" }
+}
+
 impl PartialOrd for VariableName {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
@@ -86,12 +96,18 @@ impl Ord for VariableName {
 }
 
 fn job_name(text: &str) -> Checked {
-    match (1..=NAME_CHARS).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+    let odd = |c: char| c.is_control() || matches!(c, '/' | '\\');
+    match (1..=NAME_CHARS).contains(&text.chars().count()) && !text.contains(odd) && !text.starts_with(['.', '-']) {
         true => Ok(()),
-        false => {
-            Err(Invalid(format!("`{text}` is no name of a job: 1 to {NAME_CHARS} characters, no control characters")))
-        }
+        false => Err(Invalid(format!(
+            "`{text}` is no name of a job: 1 to {NAME_CHARS} characters, no slashes or control characters, not beginning with `.` \
+             or `-`"
+        ))),
     }
+}
+
+fn secret_name(text: &str) -> Checked {
+    secret::check(text).map_err(|bad| Invalid(bad.to_string()))
 }
 
 fn stage_name(text: &str) -> Checked {
@@ -120,6 +136,10 @@ fn image(text: &str) -> Checked {
         true => Err(Invalid(format!("`{text}` is no image reference"))),
         false => Ok(()),
     }
+}
+
+fn workdir(text: &str) -> Checked {
+    path::check_workdir(text).map_err(|why| Invalid(format!("`{text}` is no working directory: {why}")))
 }
 
 fn variable_name(text: &str) -> Checked {

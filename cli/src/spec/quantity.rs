@@ -1,14 +1,17 @@
 //! Durations, sizes, shares of CPUs and counts, as flags and specs write them.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{fmt, marker::PhantomData};
 
-use longshore_client::bounds::{REPLICAS, SHARDS};
+use longshore_client::bounds::{LOSSES, OUTPUTS, REPLICAS, SHARDS};
 use serde::{
-    Deserialize, Deserializer,
+    Deserializer,
     de::{self, Visitor},
 };
 
 use super::invalid::{Checked, Invalid};
+
+/// Most output files of an attempt.
+pub const OUTPUT_FILES: u32 = OUTPUTS as u32;
 
 /// A scalar with a meaning: what texts and numbers it is read from.
 pub trait Quantity: Sized {
@@ -109,6 +112,8 @@ impl<const MAX: u32> Quantity for Count<MAX> {
     const EXPECTED: &'static str = match MAX {
         REPLICAS => "a whole number from 1 to 64",
         SHARDS => "a whole number from 1 to 1024",
+        LOSSES => "a whole number from 1 to 1000",
+        OUTPUT_FILES => "a whole number from 1 to 10000",
         65_535 => "a whole number from 1 to 65535",
         _ => "a whole number of at least 1",
     };
@@ -159,19 +164,29 @@ fn refusal<Q: Quantity, E: de::Error>(got: &dyn fmt::Display) -> E {
     E::custom(format!("`{got}` is not {}", Q::EXPECTED))
 }
 
+/// Read by serde.
+pub fn deserialize<'de, Q: Quantity, D: Deserializer<'de>>(deserializer: D) -> Result<Q, D::Error> {
+    deserializer.deserialize_any(QuantityVisitor(PhantomData))
+}
+
+/// Read from a word.
+pub fn read<Q: Quantity>(text: &str) -> Checked<Q> {
+    Q::from_text(text).ok_or_else(|| Invalid(format!("expected {}", Q::EXPECTED)))
+}
+
 macro_rules! quantities {
     ($([$($generics:tt)*] $quantity:ty;)*) => {$(
-        impl<'de, $($generics)*> Deserialize<'de> for $quantity {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(QuantityVisitor(PhantomData))
+        impl<'de, $($generics)*> serde::Deserialize<'de> for $quantity {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::spec::quantity::deserialize(deserializer)
             }
         }
 
-        impl<$($generics)*> FromStr for $quantity {
-            type Err = Invalid;
+        impl<$($generics)*> std::str::FromStr for $quantity {
+            type Err = $crate::spec::invalid::Invalid;
 
-            fn from_str(text: &str) -> Checked<Self> {
-                <$quantity>::from_text(text).ok_or_else(|| Invalid(format!("expected {}", <$quantity>::EXPECTED)))
+            fn from_str(text: &str) -> $crate::spec::invalid::Checked<Self> {
+                $crate::spec::quantity::read(text)
             }
         }
 
@@ -186,11 +201,13 @@ macro_rules! quantities {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                <$quantity>::schema()
+                <$quantity as $crate::spec::quantity::Quantity>::schema()
             }
         }
     )*};
 }
+
+pub(super) use quantities;
 
 quantities! {
     [] Millis;
@@ -243,5 +260,7 @@ mod tests {
         // A constant cannot be made of another one's digits.
         assert!(Count::<SHARDS>::EXPECTED.ends_with(&format!("to {SHARDS}")));
         assert!(Count::<REPLICAS>::EXPECTED.ends_with(&format!("to {REPLICAS}")));
+        assert!(Count::<LOSSES>::EXPECTED.ends_with(&format!("to {LOSSES}")));
+        assert!(Count::<OUTPUT_FILES>::EXPECTED.ends_with(&format!("to {OUTPUT_FILES}")));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use longshore_client::v1::{self, require::Rule};
+use longshore_client::{
+    require::BadRequire,
+    v1::{self, require::Rule},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},
@@ -10,7 +13,7 @@ use serde::{
 
 use super::invalid::{Checked, Invalid};
 
-const EXPECTED: &str = "`all`, `deadline`, a fraction such as `0.5`, or a count as `{count: 3}`";
+const EXPECTED: &str = "`all`, `deadline`, a fraction such as `0.5`, or a count as `count=3` or `{count: 3}`";
 
 /// How complete an answer has to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,28 +49,23 @@ impl Require {
     }
 }
 
-/// As flags write it: `all`, `deadline`, `0.5` or `count=3`. A bare whole number could mean either and is refused.
+/// As flags and HTTP write it: `all`, `deadline`, `0.5` or `count=3`. A bare whole number could mean either and is refused.
 impl FromStr for Require {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Checked<Require> {
-        let read = match text {
-            "all" => Some(Require::All),
-            "deadline" => Some(Require::Deadline),
-            _ => match text.split_once('=') {
-                Some(("count", count)) => count.parse().ok().and_then(Require::count),
-                Some(("fraction", share)) => share.parse().ok().and_then(Require::fraction),
-                Some(_) => None,
-                None if text.contains('.') => text.parse().ok().and_then(Require::fraction),
-                None => None,
-            },
-        };
-        let expected = || Invalid("expected `all`, `deadline`, a fraction such as `0.5`, or `count=3`".to_owned());
-        read.ok_or_else(expected)
+        let read: v1::Require = text.parse().map_err(|why: BadRequire| Invalid(why.to_string()))?;
+        Ok(match read.rule {
+            None | Some(Rule::All(_)) => Require::All,
+            Some(Rule::Deadline(_)) => Require::Deadline,
+            Some(Rule::Fraction(share)) => Require::Fraction(share),
+            Some(Rule::Count(count)) => Require::Count(count),
+        })
     }
 }
 
-struct RequireVisitor;
+/// Reads one from any form a spec may have it in.
+pub(super) struct RequireVisitor;
 
 impl<'de> Visitor<'de> for RequireVisitor {
     type Value = Require;
@@ -77,11 +75,7 @@ impl<'de> Visitor<'de> for RequireVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Require, E> {
-        match text {
-            "all" => Ok(Require::All),
-            "deadline" => Ok(Require::Deadline),
-            other => Err(E::custom(format!("`{other}` is not {EXPECTED}"))),
-        }
+        text.parse().map_err(|_| E::custom(format!("`{text}` is not {EXPECTED}")))
     }
 
     fn visit_f64<E: de::Error>(self, share: f64) -> Result<Require, E> {
@@ -135,6 +129,7 @@ impl schemars::JsonSchema for Require {
         let fraction = || serde_json::json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 });
         schemars::json_schema!({ "oneOf": [
             { "enum": ["all", "deadline"] },
+            { "type": "string", "pattern": "^(count=[1-9][0-9]*|fraction=[0-9.]+)$" },
             fraction(),
             { "type": "object", "properties": { "count": { "type": "integer", "minimum": 1 } },
               "required": ["count"], "additionalProperties": false },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use longshore_client::{
     bounds::{REPLICAS, SHARDS},
-    v1::{LeafSpec, MergeSpec, RequestSpec, ServiceSpec},
+    v1::{LeafSpec, RequestSpec, ServiceSpec},
 };
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -12,6 +12,7 @@ use serde_saphyr::Spanned;
 use super::{
     SpecError, SpecText,
     container::with_container,
+    merge::Merge,
     name::ServiceName,
     quantity::{Count, Millis},
     require::Require,
@@ -26,8 +27,9 @@ struct ServiceFile {
     name: ServiceName,
     /// Answers for one shard.
     leaf: LeafFile,
-    /// Joins the parts; unset means they are joined in shard order, byte for byte.
-    merge: Option<MergeFile>,
+    /// Joins the parts: a container, or `concat` (in shard order, byte for byte; what unset means), `json-array`, `sum`, `{sum: FIELD}`, or
+    /// `{top: 10, by: FIELD}` with `order: ascending` where the lowest is the best.
+    merge: Option<Merge>,
     /// What a query may ask for.
     #[serde(default)]
     request: RequestFile,
@@ -45,16 +47,10 @@ with_container! {
         /// Directory whose files are divided among the shards; relative to the spec.
         #[cfg_attr(test, schemars(with = "Option<String>"))]
         data: Option<Spanned<String>>,
-    }
-}
-
-with_container! {
-    /// The container that joins the parts.
-    pub struct MergeFile {
-        /// Copies of it; unset means 1.
-        replicas: Option<Count<REPLICAS>>,
-        /// Merges one replica works on at once; unset means 1 for files, 16 for http.
-        concurrency: Option<Count<{ u32::MAX }>>,
+        /// What each shard counts in a share of the service (`require: 0.9`), such as its number of documents: as many as shards.
+        /// Unset: each counts 1.
+        #[serde(default)]
+        weights: Vec<u64>,
     }
 }
 
@@ -88,8 +84,8 @@ pub fn parse(spec: &SpecText) -> Result<ServicePlan, SpecError> {
         data: file.leaf.data.as_ref().map(|data| PathBuf::from(&data.value)),
         spec: ServiceSpec {
             name: file.name.0.clone(),
-            leaf: Some(leaf(&file.leaf)),
-            merge: file.merge.as_ref().map(merge),
+            leaf: Some(leaf(spec, &file.leaf)?),
+            merge: file.merge.as_ref().map(|merge| merge.wire(spec)).transpose()?,
             request: Some(RequestSpec {
                 deadline_ms: file.request.deadline.map_or(0, |deadline| deadline.0),
                 require: file.request.require.map(Require::wire),
@@ -98,22 +94,15 @@ pub fn parse(spec: &SpecText) -> Result<ServicePlan, SpecError> {
     })
 }
 
-fn leaf(file: &LeafFile) -> LeafSpec {
-    LeafSpec {
-        container: Some(file.container()),
+fn leaf(spec: &SpecText, file: &LeafFile) -> Result<LeafSpec, SpecError> {
+    Ok(LeafSpec {
+        container: Some(file.container(spec)?),
         shards: file.shards.map_or(1, |shards| shards.0),
         replicas: file.replicas.map_or(0, |replicas| replicas.0),
         concurrency: file.concurrency.map_or(0, |concurrency| concurrency.0),
         data: Vec::new(),
-    }
-}
-
-fn merge(file: &MergeFile) -> MergeSpec {
-    MergeSpec {
-        container: Some(file.container()),
-        replicas: file.replicas.map_or(0, |replicas| replicas.0),
-        concurrency: file.concurrency.map_or(0, |concurrency| concurrency.0),
-    }
+        weights: file.weights.clone(),
+    })
 }
 
 #[cfg(test)]

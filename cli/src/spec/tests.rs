@@ -1,11 +1,11 @@
 //! Specs as people write them, and as they get them wrong.
 
-use longshore_client::v1::{StageKind, require::Rule};
+use longshore_client::v1::{Links, StageKind, require::Rule};
 
 use super::*;
 
 fn text(text: &str) -> SpecText {
-    SpecText { file: "job.yaml".to_owned(), text: text.to_owned() }
+    SpecText { file: "job.yaml".to_owned(), text: text.to_owned(), base: "".into() }
 }
 
 fn job_refusal(spec: &str) -> String {
@@ -30,6 +30,7 @@ stages:
     env: { LANG: C, LEVEL: 3 }
     max_parallel: 8
     max_output: 1g
+    links: skip
     isolation: container
   - name: total
     gather: all
@@ -48,6 +49,7 @@ fn a_job_is_read_whole() {
     assert_eq!((container.memory_bytes, container.cpu_milli), (512 << 20, 1_500));
     assert_eq!(container.env[1].value, "3");
     assert_eq!((count.timeout_ms, count.max_parallel, count.max_output_bytes), (90_000, 8, 1 << 30));
+    assert_eq!((count.links(), total.links()), (Links::Skip, Links::Unspecified));
     assert_eq!(count.retry.as_ref().unwrap().attempts, 3);
     assert_eq!((count.kind(), total.kind()), (StageKind::Map, StageKind::Gather));
     assert_eq!(total.container.as_ref().unwrap().port, 9_000);
@@ -76,8 +78,12 @@ fn wrong_values_are_named_at_their_place() {
         ("command: sh -c x", "4:14", "a list is expected here"),
         ("env: [A=1]", "4:10", "fields are expected here"),
         ("env: { A=B: 1 }", "4:12", "no name of an environment variable"),
+        ("links: copy", "4:12", "unknown variant `copy`"),
+        ("files: run.py", "4:5", "a list of files, as `[run.py]`"),
+        ("files: [no/such/file]", "4:12", "cannot read no/such/file"),
+        ("files: { ../x: job.rs }", "4:12", "cannot be"),
         ("isolation: vm", "4:16", "unknown variant `vm`"),
-        ("gather: some", "4:13", "unknown variant `some`"),
+        ("gather: some", "4:5", "unknown variant `some`"),
         ("port: 70000", "4:11", "`70000` is not a whole number from 1 to 65535"),
         ("image: y", "4:5", "the same key twice"),
     ] {
@@ -163,14 +169,22 @@ fn services_are_refused_at_the_place_that_is_wrong() {
     assert!(error.contains("a count is at least 1"), "{error}");
 }
 
-/// The schemas that ship for editors are those of the types that read the specs.
+/// The schemas that ship for editors, and the reference for people, are those of the types that read the specs.
 /// After a change: `LONGSHORE_WRITE_SCHEMAS=1 cargo test -p longshore schemas`.
 #[test]
 fn shipped_schemas_are_true() {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let docs = Path::new(&package).join("../docs");
-    for (file, schema) in [("job.schema.json", job::schema()), ("service.schema.json", service::schema())] {
-        let (path, now) = (docs.join(file), format!("{:#}\n", schema.as_value()));
+    let (job, service) = (job::schema().to_value(), service::schema().to_value());
+    let (job_example, service_example) = ("`longshore run -f job.yaml`", "`longshore service deploy search.yaml`");
+    let page = reference::page(&[("A job", job_example, job.clone()), ("A service", service_example, service.clone())]);
+    let shipped = [
+        ("job.schema.json", format!("{job:#}\n")),
+        ("service.schema.json", format!("{service:#}\n")),
+        ("spec.md", page),
+    ];
+    for (file, now) in shipped {
+        let path = docs.join(file);
         if std::env::var_os("LONGSHORE_WRITE_SCHEMAS").is_some() {
             fs::write(&path, &now).unwrap();
         }

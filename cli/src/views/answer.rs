@@ -1,7 +1,9 @@
 //! Answers of services and how complete they are.
 
+use std::collections::BTreeMap;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
-use longshore_client::v1::{Answer, Coverage, PartView};
+use longshore_client::v1::{Answer, Coverage, PartView, Share};
 use serde_json::{Value, json};
 
 use crate::{
@@ -30,6 +32,7 @@ impl View for AnswerView {
             "coverage": self.answer.coverage.as_ref().map(coverage_value),
             "merge_s": seconds(self.answer.merge_us),
             "total_s": seconds(self.answer.total_us),
+            "headers": self.answer.head.iter().map(|field| (&field.name, &field.value)).collect::<BTreeMap<_, _>>(),
         });
         // JSON has no bytes: what is text stays text, the rest is named for what it is.
         match std::str::from_utf8(&self.answer.body) {
@@ -51,7 +54,12 @@ pub fn parts_table(coverage: &Coverage) -> String {
         coverage.parts.iter().map(|part| {
             [
                 part.shard.to_string(),
-                if part.ok { "ok" } else { "missing" }.to_owned(),
+                match (part.ok, &part.share) {
+                    (true, _) => "ok",
+                    (false, Some(_)) => "in part",
+                    (false, None) => "missing",
+                }
+                .to_owned(),
                 format!("{:.3}ms", part.latency_us as f64 / 1_000.0),
                 amounts::bytes(part.size),
                 part.worker.clone(),
@@ -72,13 +80,22 @@ fn coverage_value(coverage: &Coverage) -> Value {
             "replica": part.replica,
             "latency_s": seconds(part.latency_us),
             "size_bytes": part.size,
+            "weight": part.weight,
+            "share": part.share.as_ref().map(share_value),
         })
     };
     json!({
         "shards": coverage.shards,
         "answered": coverage.answered,
+        "in_part": coverage.in_part,
+        "covered": coverage.covered,
+        "merge": coverage.merge.as_ref().map(share_value),
         "parts": coverage.parts.iter().map(part).collect::<Vec<_>>(),
     })
+}
+
+fn share_value(share: &Share) -> Value {
+    json!({ "answered": share.answered, "of": share.of, "missing": share.missing })
 }
 
 fn seconds(micros: u64) -> f64 {

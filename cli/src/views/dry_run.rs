@@ -42,6 +42,16 @@ impl View for DryRun {
                 ]
             }),
         ));
+        for stage in &self.spec.stages {
+            let container = stage.container.clone().unwrap_or_default();
+            let names = secrets(&container);
+            if !names.is_empty() {
+                text.push_str(&format!("\nstage {} is given secrets: {}", stage.name, names.join(", ")));
+            }
+            if !container.pull_secret.is_empty() {
+                text.push_str(&format!("\nstage {} shows its registry: {}", stage.name, container.pull_secret));
+            }
+        }
         text.push_str("\n\n");
         let shown = self.inputs.iter().take(SHOWN);
         text.push_str(&table::table(["ITEM", "FROM"], shown.map(|input| [input.path.clone(), input.source.shown()])));
@@ -87,6 +97,14 @@ fn command(container: &Container) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
+/// The names of what it is given, each once.
+fn secrets(container: &Container) -> Vec<&str> {
+    let mut names: Vec<&str> = container.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 fn stage_value(stage: &Stage) -> Value {
     let container = stage.container.clone().unwrap_or_default();
     json!({
@@ -96,6 +114,9 @@ fn stage_value(stage: &Stage) -> Value {
         "command": container.command,
         "entrypoint": container.entrypoint,
         "attempts": attempts(stage),
+        "files": container.files.iter().map(|file| file.path.clone()).collect::<Vec<_>>(),
+        "secrets": secrets(&container),
+        "pull_secret": Some(&container.pull_secret).filter(|name| !name.is_empty()),
         "timeout_s": stage.timeout_ms as f64 / 1_000.0,
     })
 }

@@ -19,6 +19,12 @@ const FILE: &str = "authority.pem";
 /// It on its way.
 const ASIDE: &str = "authority.pem.new";
 
+/// The key that secrets are sealed with. Others read and write it; it is kept beside the authority's.
+pub const SECRETS_KEY: &str = "secrets.key";
+
+/// It on its way.
+pub const SECRETS_KEY_ASIDE: &str = "secrets.key.new";
+
 /// Mode of whatever holds a key.
 const MODE: u32 = 0o600;
 
@@ -118,7 +124,8 @@ pub struct Opened {
 /// Whether something of this name is kept in such a directory.
 #[must_use]
 pub fn is_key_file(name: &str) -> bool {
-    name == FILE || name == ASIDE || name.starts_with("authority-") && name.ends_with(".old")
+    [FILE, ASIDE, SECRETS_KEY, SECRETS_KEY_ASIDE].contains(&name)
+        || name.starts_with("authority-") && name.ends_with(".old")
 }
 
 /// Opens the authority whose key is in `dir`, or makes one where none is needed to be there. With `make_new` also where

@@ -20,7 +20,7 @@ mod request;
 mod server;
 
 pub use authority::{Authority, AuthorityError, Signed};
-pub use keys::{Kept, KeysError, Opened, is_key_file, open};
+pub use keys::{Kept, KeysError, Opened, SECRETS_KEY, SECRETS_KEY_ASIDE, is_key_file, open};
 pub use members::{GRACE, Presented};
 pub use public::{PublicCertificate, PublicError};
 pub use request::{Request, RequestError};

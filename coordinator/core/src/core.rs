@@ -5,19 +5,23 @@ use crate::{
     ids::{Incarnation, ItemKey, JobId, Namespace, Now, WorkerId},
     input::Input,
     invariants::{self, Violation},
-    jobs::{cancel::cancel, retry::retry, submit::submit},
+    jobs::{
+        Control, cancel::cancel, change::change, end::end_cut, image::image, patience::begin_anew, pause::pause,
+        pause::resume, remove, retry::retry, submit::submit,
+    },
     ledger::Ledger,
     members::{Applicant, Joining, answer::answer, look},
-    outbox::{Outbox, Refusal},
+    outbox::{Outbox, Refusal, Reply},
     record::{JobRecord, Record},
     schedule::hand_out::hand_out,
+    secrets::{put_secret, remove_secret},
     services::{ServiceName, deploy::deploy, place::place, remove::remove, report::report},
     settings::Settings,
     stages::Source,
     state::State,
     tick::{next_deadline_ms, tick},
-    view::{self, JobView, ServiceView, WorkerView},
-    workers::{Arrival, goodbye::goodbye, hello::hello, link_lost::link_lost},
+    view::{self, AtWork, JobView, NoImage, ServiceView, WorkerView},
+    workers::{Arrival, drain, goodbye::goodbye, hello::hello, link_lost::link_lost},
 };
 
 /// The core: the ledger, and the soft state around it.
@@ -35,7 +39,10 @@ impl Core {
     /// Takes in one input.
     pub fn step(&mut self, now: Now, input: Input) -> Outbox {
         let mut out = Outbox::default();
+        self.state.fleet.tell_the_time(now.wall_ms);
         self.command(now, input, &mut out);
+        end_cut(&mut self.state, now, &mut out);
+        begin_anew(&mut self.state, now);
         hand_out(&mut self.state, now, &mut out);
         place(&mut self.state, now, &mut out);
         out.notices.sort_unstable();
@@ -46,13 +53,19 @@ impl Core {
     fn command(&mut self, now: Now, input: Input, out: &mut Outbox) {
         let state = &mut self.state;
         match input {
-            Input::Submit { request, job, namespace, key, spec, inputs, detail } => {
-                submit(state, request, JobRecord::submitted(now, (job, namespace, key), spec, inputs, detail), out);
+            Input::Submit { request, job, namespace, key, spec, inputs, groups, detail, meaning } => {
+                let record = JobRecord::submitted(now, (job, namespace, key), spec, inputs, detail);
+                let record = JobRecord { meaning: meaning.map(Box::new), ..record };
+                submit(state, now, request, (record, &groups), out);
+            }
+            Input::Control { request, ask } => {
+                let reply = control(state, now, ask, out);
+                out.replies.push((request, reply));
             }
             Input::Cancel { request, job, reason } => cancel(state, now, request, job, reason, out),
-            Input::Retry { request, job } => retry(state, request, job, out),
-            Input::Hello { worker, incarnation, previous, name, slots, clientele, held, replicas } => {
-                let arrival = Arrival { worker, incarnation, previous, name, slots, clientele };
+            Input::Retry { request, job, only } => retry(state, now, request, (job, only), out),
+            Input::Hello { worker, incarnation, previous, name, slots, clientele, offer, held, replicas } => {
+                let arrival = Arrival { worker, incarnation, previous, name, slots, clientele, offer };
                 hello(state, now, arrival, &held, &replicas, out);
             }
             Input::Heard { worker, incarnation, as_of_ms } => state.fleet.hear(worker, incarnation, as_of_ms),
@@ -64,10 +77,17 @@ impl Core {
             Input::Replicas { worker, incarnation, replicas } => {
                 report(state, (worker, incarnation), &replicas, out);
             }
+            Input::Image { worker, incarnation, job, stages, digest } => {
+                image(state, (worker, incarnation), job, &stages, digest, out);
+            }
             Input::Deploy { request, name, plan, detail } => deploy(state, request, name, plan, detail, out),
             Input::Remove { request, name } => remove(state, request, &name, out),
             Input::Tick => tick(state, now, out),
             Input::Members { request, ask } => answer(state, now, request, ask, out),
+            Input::PutSecret { request, name, version, sealed } => {
+                put_secret(state, request, name, (version, sealed), out);
+            }
+            Input::RemoveSecret { request, name } => remove_secret(state, request, &name, out),
         }
     }
 
@@ -104,6 +124,13 @@ impl Core {
         look(&self.state, wall_ms, applicant)
     }
 
+    /// Whether something is under way that takes more than one step: [`Input::Tick`] goes on with it. It is for whoever drives to
+    /// say when, so that what is kept of one step is durable before the next.
+    #[must_use]
+    pub fn has_chores(&self) -> bool {
+        self.state.chores.are_left()
+    }
+
     /// Whether some job has not ended.
     #[must_use]
     pub fn has_running_jobs(&self) -> bool {
@@ -114,6 +141,16 @@ impl Core {
     #[must_use]
     pub fn source(&self, item: &ItemKey) -> Option<Source> {
         self.state.ledger.job(item.job)?.source(usize::from(item.stage), item.index)
+    }
+
+    /// The items of a stage that are with workers, from this one on, in order.
+    pub fn at_work(&self, job: JobId, stage: u16, from: u64) -> impl Iterator<Item = AtWork> {
+        view::at_work(&self.state, job, stage, from)
+    }
+
+    /// Workers that could not get images, and are given nothing of those stages for a while; of one job if it is named.
+    pub fn no_images(&self, job: Option<JobId>) -> impl Iterator<Item = NoImage> {
+        view::no_images(&self.state, job)
     }
 
     /// A job as it stands.
@@ -147,5 +184,16 @@ impl Core {
     /// The first thing that does not hold: a mistake in the core.
     pub fn check(&self) -> Result<(), Violation> {
         invariants::check(&self.state)
+    }
+}
+
+fn control(state: &mut State, now: Now, ask: Control, out: &mut Outbox) -> Reply {
+    match ask {
+        Control::Pause { job, why, stop } => pause(state, now, job, (why, stop), out),
+        Control::Resume { job } => resume(state, job, out),
+        Control::Change { job, change: terms } => change(state, job, &terms, out),
+        Control::Remove { job, force } => remove::remove(state, now, job, force, out),
+        Control::Drain { worker } => drain::drain(state, now, worker, out),
+        Control::Undrain { worker } => drain::undrain(state, worker, out),
     }
 }

@@ -50,6 +50,13 @@ impl JobId {
         }
         (digits > 0).then_some(Self(first)..=Self(last))
     }
+
+    /// With all digits the other way round.
+    pub(crate) fn reversed(self) -> Self {
+        let mut bytes = self.0.map(|byte| byte.rotate_left(4));
+        bytes.reverse();
+        Self(bytes)
+    }
 }
 
 sixteen_bytes!(

@@ -1,10 +1,16 @@
 //! Everything that can happen to the core.
 
+use std::sync::Arc;
+
 use crate::{
+    fault::{Blame, Fault},
+    fit::Offer,
     ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Namespace, RequestId, WorkerId},
-    jobs::JobSpec,
+    jobs::{Control, JobSpec, Meaning, Only},
     members::MembersInput,
+    secrets::{Sealed, SecretName},
     services::{ReplicaKey, ServiceName, ServicePlan},
+    stages::Run,
     workers::Clientele,
 };
 
@@ -25,8 +31,13 @@ pub enum Input {
         spec: JobSpec,
         /// Items of the first stage; at least 1.
         inputs: u64,
+        /// Which groups its inputs are of, for each of its stages that gathers by groups, in order of stages: runs of inputs from
+        /// the first to the last.
+        groups: Vec<(u16, Vec<Run>)>,
         /// The blob with the full specification.
         detail: Digest,
+        /// What it means; `None` where nobody compares.
+        meaning: Option<Meaning>,
     },
     /// A client wants a job to end.
     Cancel {
@@ -37,12 +48,21 @@ pub enum Input {
         /// Why.
         reason: String,
     },
+    /// A client wants something of a job or worker that is there.
+    Control {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// What is wanted.
+        ask: Control,
+    },
     /// A client wants the failed items of an ended job tried again.
     Retry {
         /// Who waits for the reply.
         request: RequestId,
         /// The job.
         job: JobId,
+        /// These alone; `None`: all of them.
+        only: Option<Only>,
     },
     /// A worker has connected.
     Hello {
@@ -54,10 +74,12 @@ pub enum Input {
         previous: Option<Incarnation>,
         /// For people.
         name: String,
-        /// Attempts it runs at once; at least 1.
+        /// Attempts it runs at once; 0 while it takes nothing.
         slots: u32,
         /// Whose work it may be given: what is known of it here, not what it says.
         clientele: Clientele,
+        /// What it offers: its labels, for a member, are what is known of it here.
+        offer: Arc<Offer>,
         /// Attempts it holds.
         held: Vec<Held>,
         /// Replicas it keeps.
@@ -106,6 +128,20 @@ pub enum Input {
         /// Every replica it has.
         replicas: Vec<ReplicaStatus>,
     },
+    /// A worker has found out which image stages of a job, which name the same, are of by now, and runs none of them before it
+    /// is told which it shall be.
+    Image {
+        /// The worker.
+        worker: WorkerId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// The job.
+        job: JobId,
+        /// The stages; first the one that is asked about.
+        stages: Vec<u16>,
+        /// What it found.
+        digest: Digest,
+    },
     /// A client wants a service.
     Deploy {
         /// Who waits for the reply.
@@ -130,6 +166,24 @@ pub enum Input {
         request: RequestId,
         /// What is asked for.
         ask: MembersInput,
+    },
+    /// Somebody gives a secret a value.
+    PutSecret {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// Its name.
+        name: SecretName,
+        /// The version that the value was sealed as: it has to be the next one.
+        version: u64,
+        /// The value.
+        sealed: Sealed,
+    },
+    /// Somebody wants a secret to be gone.
+    RemoveSecret {
+        /// Who waits for the reply.
+        request: RequestId,
+        /// Its name.
+        name: SecretName,
     },
     /// Time has passed.
     Tick,
@@ -171,24 +225,13 @@ pub enum End {
     Failed {
         /// Whose fault it was.
         blame: Blame,
+        /// How it failed.
+        fault: Fault,
         /// For the record.
         detail: Vec<u8>,
     },
     /// It never started.
     Returned,
-}
-
-/// Whose fault a failure was, which decides what follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The item's: tried again while its stage allows.
-    Item,
-    /// The item's, and trying again would end the same.
-    Hopeless,
-    /// The slot went away under it: tried again, but not for ever, or a poisonous item would take down every slot.
-    Slot,
-    /// Nobody's here: tried again after a pause, with more patience.
-    Infrastructure,
 }
 
 /// The state of one replica, as its worker sees it.

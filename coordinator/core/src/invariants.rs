@@ -19,9 +19,23 @@ pub enum Violation {
     /// A job ends with its last item.
     #[error("nothing of job {0} is left to run, but it has not ended")]
     Spent(JobId),
+    /// What gathers knows how much is to come.
+    #[error("something that job {0} gathers counts what flows into it wrong")]
+    Flow(JobId),
     /// A job that has something to give out has a turn, or waits for an emptier worker.
     #[error("job {0} has items to give out, but no turn")]
     Turn(JobId),
+    /// A job waits for exactly those that its record names, and only while it has not ended.
+    #[error("job {0} waits for another than its record says, or has ended and waits, rests or is put back")]
+    Waits(JobId),
+    /// What takes more than one step is gone on with exactly while something of it is left.
+    #[error(
+        "something is left to be put back or removed of job {0}, and nobody goes on with it, or the other way round"
+    )]
+    Chores(JobId),
+    /// A worker is drained exactly as its record says.
+    #[error("worker {0} is drained and its record does not say so, or the other way round")]
+    Drained(WorkerId),
     /// An attempt is under way for its worker, for its item's queue, and for a pending item, or for none of them.
     #[error("{id:?} of {item:?} is not under way for its worker, its queue and the ledger alike")]
     Attempt {
@@ -55,6 +69,14 @@ pub enum Violation {
     /// No more workers have joined with a token than may.
     #[error("more workers have joined with token {0} than may")]
     Uses(TokenId),
+    /// No worker has what it could never run.
+    #[error("worker {worker} has {item:?}, which it could never run")]
+    Misfit {
+        /// The worker.
+        worker: WorkerId,
+        /// The item.
+        item: ItemKey,
+    },
     /// No worker has what is of a namespace that it may not be given work of.
     #[error("worker {worker} has something of namespace {namespace}, which is none of its own")]
     Barred {
@@ -68,12 +90,14 @@ pub enum Violation {
 /// The first thing that does not hold.
 pub(crate) fn check(state: &State) -> Result<(), Violation> {
     jobs(state)?;
+    drains(state)?;
     attempts(state)?;
     replicas(state)?;
     members(state)
 }
 
 fn jobs(state: &State) -> Result<(), Violation> {
+    let mut awaits = 0;
     for job in state.ledger.jobs() {
         let id = job.record.id;
         let ended = job.record.state.has_ended();
@@ -84,11 +108,32 @@ fn jobs(state: &State) -> Result<(), Violation> {
         if !ended && job.is_spent() {
             return Err(Violation::Spent(id));
         }
-        if job.record.state.may_dispatch() && state.queues.is_overlooked(job) {
+        let record = &job.record;
+        let waits = record.awaits.iter().all(|other| state.waiters.has(*other, id));
+        if !waits || ended && (!record.awaits.is_empty() || record.paused.is_some() || record.retried.is_some()) {
+            return Err(Violation::Waits(id));
+        }
+        awaits += record.awaits.len();
+        if state.chores.has(id) != record.retried.as_ref().is_some_and(|retried| retried.next.is_some()) {
+            return Err(Violation::Chores(id));
+        }
+        if !job.counts_what_flows() {
+            return Err(Violation::Flow(id));
+        }
+        if job.record.may_dispatch() && state.queues.is_overlooked(job) {
             return Err(Violation::Turn(id));
         }
     }
-    Ok(())
+    if awaits != state.waiters.count() {
+        return Err(Violation::Waits(JobId([0; 16])));
+    }
+    let forgotten = state.ledger.all_going().find(|id| !state.chores.has(*id));
+    forgotten.map_or(Ok(()), |id| Err(Violation::Chores(id)))
+}
+
+fn drains(state: &State) -> Result<(), Violation> {
+    let wrong = state.fleet.workers().find(|(id, worker)| worker.draining != state.ledger.is_drained(*id));
+    wrong.map_or(Ok(()), |(id, _)| Err(Violation::Drained(id)))
 }
 
 fn attempts(state: &State) -> Result<(), Violation> {
@@ -103,6 +148,10 @@ fn attempts(state: &State) -> Result<(), Violation> {
         }
         if let Some(job) = state.ledger.job(item.job) {
             may_have(state, worker, &job.record.namespace)?;
+            let needs = job.needs_of(&item).map(|needs| &**needs);
+            if !state.fleet.may_have(worker, &job.record.namespace, needs) {
+                return Err(Violation::Misfit { worker, item });
+            }
         }
     }
     let queued = state.queues.live();

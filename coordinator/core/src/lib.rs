@@ -22,7 +22,10 @@
 //! be given out and places what is to be placed.
 
 mod attempts;
+mod chores;
 mod core;
+mod fault;
+mod fit;
 mod ids;
 mod input;
 mod invariants;
@@ -32,6 +35,7 @@ mod members;
 mod outbox;
 mod record;
 mod schedule;
+mod secrets;
 mod services;
 mod settings;
 mod stages;
@@ -41,21 +45,34 @@ mod view;
 mod workers;
 
 pub use crate::{
+    attempts::{Losses, LostOn},
     core::Core,
+    fault::{Blame, Fault, FaultClass, FaultPolicy, FaultRule},
+    fit::{
+        Bound, Ceilings, Constraint, Full, Growth, Lack, Misfit, Needs, NoConstraint, Offer, Usage, User, could, fit,
+        has_room,
+    },
     ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, Namespace, Now, RequestId, WorkerId},
-    input::{Blame, End, Finished, Held, Input, ReplicaPhase, ReplicaStatus},
+    input::{End, Finished, Held, Input, ReplicaPhase, ReplicaStatus},
     invariants::Violation,
-    jobs::{Job, JobSpec, JobState},
+    jobs::{
+        Breaker, CANDIDATES, Change, Control, Cut, Differs, Going, Halt, HaltAt, Job, JobSpec, JobState, Meaning,
+        Meant, Only, Pause, PausedBy, Retried,
+    },
     ledger::Ledger,
     members::{
         Applicant, Joining, MemberRecord, MembersInput, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms,
         TokensOf,
     },
     outbox::{Assignment, Notice, Order, Outbox, Refusal, Reply},
-    record::{JobRecord, OutcomeRecord, Record, ServiceRecord, TroubleRecord, WorkerRecord},
+    record::{
+        DrainRecord, GivenUp, GroupsRecord, ImageRecord, ItemsGone, JobRecord, OutcomeRecord, Record, ServiceRecord,
+        TombstoneRecord, TroubleRecord, WithdrawnRecord, WorkerRecord,
+    },
+    secrets::{Sealed, SecretName, SecretRecord},
     services::{ReplicaKey, Role, ServiceName, ServicePlan},
     settings::Settings,
-    stages::{ItemState, Source, Stage, StageKind, StageSpec},
-    view::{JobView, ReplicaView, ServiceView, StageView, WorkerView},
+    stages::{ItemState, Require, Run, Source, Stage, StageKind, StageSpec},
+    view::{AtWork, Gathered, JobView, NoImage, ReplicaView, ServiceView, StageView, WorkerView},
     workers::Clientele,
 };

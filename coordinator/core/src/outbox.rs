@@ -1,9 +1,12 @@
 //! What the core answers.
 
 use crate::{
-    ids::{AttemptId, Incarnation, ItemKey, JobId, RequestId, WorkerId},
+    fit::Lack,
+    ids::{AttemptId, Digest, Incarnation, ItemKey, JobId, RequestId, WorkerId},
+    jobs::Differs,
     members::{MemberRecord, TokenId, TokenRecord},
     record::Record,
+    secrets::SecretName,
     services::{ReplicaKey, ServiceName},
     stages::Source,
 };
@@ -76,6 +79,17 @@ pub enum Order {
         /// Every replica it shall keep.
         keep: Vec<ReplicaKey>,
     },
+    /// Run this image in that stage, and no other.
+    Image {
+        /// The worker.
+        worker: WorkerId,
+        /// The job.
+        job: JobId,
+        /// The stage it asked about.
+        stage: u16,
+        /// What the image's registry knows it by.
+        digest: Digest,
+    },
     /// The job has ended.
     ForgetJob {
         /// The worker.
@@ -96,6 +110,7 @@ impl Order {
             | Self::Return { worker, .. }
             | Self::Settle { worker, .. }
             | Self::Replicas { worker, .. }
+            | Self::Image { worker, .. }
             | Self::ForgetJob { worker, .. } => *worker,
         }
     }
@@ -112,6 +127,8 @@ pub struct Assignment {
     pub attempt: u32,
     /// Where the item's input is.
     pub source: Source,
+    /// Its memory, bytes, where that is more than its stage says; else 0.
+    pub memory_bytes: u64,
 }
 
 /// The answer to a request.
@@ -126,11 +143,15 @@ pub enum Reply {
     },
     /// The job has ended and nothing of it commits any more.
     Cancelled,
-    /// So many items are pending again.
+    /// The job goes on.
     Retried {
-        /// How many.
-        items: u64,
+        /// So many items had failed, and are pending again now or soon.
+        failed: u64,
+        /// So many had not ended.
+        unended: u64,
     },
+    /// It is so, whether it was before or not.
+    Done,
     /// The service is kept.
     Deployed {
         /// Its generation.
@@ -153,6 +174,13 @@ pub enum Reply {
         /// For people.
         name: String,
     },
+    /// The secret has this value.
+    SecretPut {
+        /// Its version.
+        version: u64,
+    },
+    /// The secret has no value any more.
+    SecretRemoved,
     /// No.
     Refused(Refusal),
 }
@@ -169,9 +197,49 @@ pub enum Refusal {
     /// It has not ended yet.
     #[error("job {0} has not ended yet")]
     JobIsRunning(JobId),
+    /// Another submission has that key.
+    #[error("the idempotency key is that of job {job}, {differs}")]
+    KeyIsTaken {
+        /// The job it made.
+        job: JobId,
+        /// How the two are different.
+        differs: Differs,
+    },
+    /// The job of that key was removed not long ago.
+    #[error("the idempotency key is that of job {job}, which was removed")]
+    KeyOfRemoved {
+        /// The job it made.
+        job: JobId,
+        /// When the key is free, unix milliseconds.
+        until_ms: u64,
+    },
+    /// What it is to run after has not ended well, and will not.
+    #[error("it is to run after job {0}, which has not ended well")]
+    AfterEndedBadly(JobId),
+    /// No such stage.
+    #[error("job {job} has no stage {stage}")]
+    NoSuchStage {
+        /// The job.
+        job: JobId,
+        /// The stage.
+        stage: u16,
+    },
+    /// As many workers are drained as may be.
+    #[error("{0} workers are drained already, which is the most there can be")]
+    TooManyDrained(usize),
     /// It has no failed items.
     #[error("job {0} has no failed items")]
     NothingFailed(JobId),
+    /// Nobody who is here could ever run it.
+    #[error("stage {} could run on no worker that is here: worker {worker:?} comes nearest, but {lack}", .stage + 1)]
+    FitsNowhere {
+        /// The stage, from 0.
+        stage: u16,
+        /// The name of the worker that lacks the least.
+        worker: String,
+        /// What it lacks first.
+        lack: Box<Lack>,
+    },
     /// No such service.
     #[error("no service {:?}", .0.name)]
     NoSuchService(ServiceName),
@@ -216,6 +284,12 @@ pub enum Refusal {
     /// Its lease runs.
     #[error("worker {0} is here: only what is gone can be taken off the list")]
     WorkerIsHere(WorkerId),
+    /// No such secret.
+    #[error("no secret {:?}", .0.name)]
+    NoSuchSecret(SecretName),
+    /// Somebody else has given it a value meanwhile.
+    #[error("secret {:?} was given another value at the same time", .0.name)]
+    SecretMoved(SecretName),
 }
 
 /// Something changed.
@@ -229,4 +303,15 @@ pub enum Notice {
     Token(TokenId),
     /// A member, or that it is none any more.
     Member(WorkerId),
+    /// A secret, or that there is none any more.
+    Secret(SecretName),
+    /// A worker went away that had items of the job.
+    Lost {
+        /// The job.
+        job: JobId,
+        /// The worker's name.
+        worker: String,
+        /// How many.
+        items: u64,
+    },
 }

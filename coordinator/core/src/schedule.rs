@@ -1,11 +1,17 @@
 //! Who gets what: what can be given out, whose turn it is, and what is asked back.
 
 mod lanes;
+mod missing;
 mod queue;
 mod queues;
+mod ready;
+mod streak;
 mod turns;
+mod wards;
 
 pub(crate) mod ask_back;
 pub(crate) mod hand_out;
 
-pub(crate) use self::queues::Queues;
+#[cfg(test)]
+pub(crate) use self::turns::Passed;
+pub(crate) use self::{queue::Queue, queues::Queues};

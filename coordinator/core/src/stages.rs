@@ -1,24 +1,29 @@
 //! Stages: the kinds there are, what the core needs to know of a stage, and how far one is.
 
-mod gather;
+use std::sync::Arc;
+
+use crate::fit::{Growth, Needs};
+
+mod gathering;
+mod keys;
 mod kind;
-mod map;
 mod progress;
+mod recount;
+mod require;
 
-pub(crate) use self::kind::{Before, Kind};
-pub use self::{
-    kind::Source,
-    progress::{ItemState, Stage},
+use crate::{fault::FaultPolicy, jobs::Breaker};
+
+pub(crate) use self::{
+    gathering::{Change, Gathering, Share, Status},
+    kind::Before,
+    recount::Recount,
 };
-
-/// How items of a stage come to be. A further kind is a variant here and a file that implements `Kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StageKind {
-    /// Each input of the job, or each output of the stage before, is an item.
-    Map,
-    /// All outputs of the stage before are one item. Never the kind of the first stage of a job whose inputs are its items.
-    Gather,
-}
+pub use self::{
+    keys::Run,
+    kind::{Source, StageKind},
+    progress::{ItemState, Stage},
+    require::Require,
+};
 
 /// A stage as the core sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,14 +38,48 @@ pub struct StageSpec {
     pub max_backoff_ms: u64,
     /// Most attempts under way at once; 0 means no limit.
     pub max_parallel: u32,
+    /// How many containers and workers may go away under an item before it is given up for that; at least 1. Never fewer
+    /// than its tries.
+    pub losses: u32,
+    /// Which failures are tried again, and which are none.
+    pub policy: FaultPolicy,
+    /// So many of its first items have to succeed before any other is begun.
+    pub canary: u32,
+    /// Whether its job ends when nothing succeeds in it.
+    pub breaker: Breaker,
+    /// What its attempts need of a worker; `None`: nothing but a slot.
+    pub needs: Option<Arc<Needs>>,
+    /// How their memory grows after attempts that met its limit; `None`: it does not.
+    pub growth: Option<Growth>,
 }
 
-impl StageKind {
-    /// What this kind decides.
-    pub(crate) fn rules(self) -> &'static dyn Kind {
-        match self {
-            Self::Map => &map::Map,
-            Self::Gather => &gather::Gather,
+impl Default for StageSpec {
+    /// A map stage whose items are tried once, at once and wherever there is room.
+    fn default() -> Self {
+        Self {
+            kind: StageKind::Map,
+            attempts: 1,
+            backoff_ms: 1,
+            max_backoff_ms: 1,
+            max_parallel: 0,
+            losses: 3,
+            policy: FaultPolicy::default(),
+            canary: 0,
+            breaker: Breaker::Auto,
+            needs: None,
+            growth: None,
         }
+    }
+}
+
+impl StageSpec {
+    /// What an item's attempts need after its memory has grown once, twice, …; as often as it may.
+    pub(crate) fn grown(&self) -> Vec<Arc<Needs>> {
+        self.growth.map_or_else(Vec::new, |growth| growth.steps(self.needs.as_deref()))
+    }
+
+    /// How many losses that speak against an item are too many.
+    pub(crate) fn most_losses(&self) -> u32 {
+        self.losses.max(self.attempts)
     }
 }

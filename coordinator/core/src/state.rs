@@ -4,7 +4,9 @@
 //! [`crate::invariants`].
 
 use crate::{
+    chores::Chores,
     ids::{AttemptId, ItemKey, Now},
+    jobs::{Cuts, Waiters},
     ledger::Ledger,
     members::Expiry,
     outbox::Outbox,
@@ -32,6 +34,12 @@ pub(crate) struct State {
     pub suspects: Suspects,
     /// What can be given out, and whose turn it is.
     pub queues: Queues,
+    /// What takes more than one step.
+    pub chores: Chores,
+    /// Jobs that wait for others.
+    pub waiters: Waiters,
+    /// Jobs that end before their items.
+    pub cuts: Cuts,
     /// Where replicas are.
     pub placement: Placement,
     /// When tokens that have expired are forgotten.
@@ -45,9 +53,13 @@ impl State {
         for record in records {
             ledger.apply(&record);
         }
-        let mut queues = Queues::default();
+        let (mut queues, mut cuts) = (Queues::default(), Cuts::default());
         for job in ledger.jobs().filter(|job| !job.record.state.has_ended()) {
-            queues.open(job.record.id, job.stage_count());
+            queues.open(job.record.id, &job.record.namespace, &job.record.spec.stages);
+            cuts.watch(&job.record, now);
+            if job.record.cut.is_some() {
+                cuts.set_ending(job.record.id);
+            }
         }
         let missed = ledger.workers().map(|(id, _)| id).collect();
         Self {
@@ -58,7 +70,10 @@ impl State {
             suspects: Suspects::default(),
             placement: Placement::of(ledger.services()),
             expiry: Expiry::of(&ledger, now),
+            chores: Chores::of(&ledger),
+            waiters: Waiters::of(&ledger),
             queues,
+            cuts,
             ledger,
         }
     }
@@ -66,12 +81,23 @@ impl State {
     /// Makes a record true and keeps it for the outbox.
     pub fn keep(&mut self, record: Record, out: &mut Outbox) {
         self.ledger.apply(&record);
+        if let Record::Outcome(outcome) = &record
+            && let Some(job) = self.ledger.job(outcome.item.job)
+        {
+            // Their queues may have passed over them while they were not there.
+            job.freed_by(&outcome.item).iter().for_each(|item| self.queues.give_back(item));
+        }
+        if let Record::Job(job) = &record {
+            self.cuts.renew(job);
+        }
         out.records.push(record);
     }
 
     /// Takes the attempt off its item's queue; false when the item has ended or is another attempt's.
     pub fn release(&mut self, item: ItemKey, id: AttemptId) -> bool {
-        let pending = self.ledger.job(item.job).and_then(|job| job.state(&item)) == Some(ItemState::Pending);
+        let job = self.ledger.job(item.job);
+        job.into_iter().for_each(|job| self.cuts.renew(&job.record));
+        let pending = job.and_then(|job| job.state(&item)) == Some(ItemState::Pending);
         self.queues.release(&item, id) && pending
     }
 }

@@ -3,12 +3,14 @@
 mod clientele;
 mod fleet;
 mod idle;
+mod kind;
 mod lives;
 mod loss;
 mod ranking;
 mod reunion;
 mod suspects;
 
+pub(crate) mod drain;
 pub(crate) mod goodbye;
 pub(crate) mod hello;
 pub(crate) mod lease;
@@ -18,7 +20,9 @@ pub use self::clientele::Clientele;
 pub(crate) use self::{
     fleet::{Arrival, Fleet, Worker},
     idle::IdleSlots,
+    kind::Kind,
     lives::Lives,
+    ranking::Group,
     reunion::Reunion,
     suspects::Suspects,
 };

@@ -118,7 +118,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
 
     fn admit(&mut self, now: Now, peer: Peer, hello: Hello) -> Vec<Notice> {
         let Peer { link, worker, incarnation } = peer;
-        let Hello { previous, name, slots, is_member, clientele, held, replicas } = hello;
+        let Hello { previous, name, slots, is_member, clientele, offer, held, replicas } = hello;
         // It was one when it came; what it may be given then is no more.
         if is_member && self.core.ledger().member(worker).is_none() {
             self.turns.push(Turn::Bar(peer));
@@ -126,7 +126,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
         }
         let older = self.links.of(worker);
         self.links.hello(worker, link);
-        let said = Input::Hello { worker, incarnation, previous, name, slots, clientele, held, replicas };
+        let said = Input::Hello { worker, incarnation, previous, name, slots, clientele, offer, held, replicas };
         let mut notices = self.step(now, said);
         if older.is_some() && !self.rules.hold(Rule::OldLinksEndUntold) {
             notices.extend(self.step(now, Input::LinkLost { worker, incarnation }));
@@ -179,6 +179,7 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
             Word::Pong(ping) => self.pong(peer, ping),
             Word::Finished(results) => Some(Input::Finished { worker, incarnation, results }),
             Word::Replicas(replicas) => Some(Input::Replicas { worker, incarnation, replicas }),
+            Word::Image(job, stages, digest) => Some(Input::Image { worker, incarnation, job, stages, digest }),
             Word::Goodbye => Some(Input::Goodbye { worker, incarnation }),
         };
         (Heard::Told, input.map_or_else(Vec::new, |input| self.step(now, input)))
@@ -292,7 +293,9 @@ impl<P: Page + Clone, X, W: Witness> Drive<P, X, W> {
         }
         let balance = self.core.has_running_jobs().then(|| self.ticked_ms + BALANCE_MS);
         let newcomer = self.newcomers.all().map(|newcomer| self.due_ms(newcomer)).min();
-        let due = [self.core.next_deadline_ms(), newcomer, balance].into_iter().flatten().min();
+        // One step of it after the other, each once the one before is durable: so what waits for the disk never grows with it.
+        let chores = (self.core.has_chores() && !self.law.is_keeping()).then(|| self.ticked_ms + 1);
+        let due = [self.core.next_deadline_ms(), newcomer, balance, chores].into_iter().flatten().min();
         let look = (!self.links.is_empty()).then(|| self.presence.look_ms());
         due.map(|due_ms| self.presence.on_its_clock(due_ms)).into_iter().chain(look).min()
     }

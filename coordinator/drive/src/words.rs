@@ -1,6 +1,8 @@
 //! What workers say.
 
-use longshore_core::{Clientele, Finished, Held, Incarnation, ReplicaStatus, WorkerId};
+use std::sync::Arc;
+
+use longshore_core::{Clientele, Digest, Finished, Held, Incarnation, JobId, Offer, ReplicaStatus, WorkerId};
 
 use crate::LinkId;
 
@@ -28,6 +30,8 @@ pub struct Hello {
     pub is_member: bool,
     /// Whose work it may be given: what is known of it, not what it says.
     pub clientele: Clientele,
+    /// What it offers: its labels, for a member, are what is known of it.
+    pub offer: Arc<Offer>,
     /// Attempts it holds.
     pub held: Vec<Held>,
     /// Replicas it keeps.
@@ -45,6 +49,8 @@ pub enum Word {
     Finished(Vec<Finished>),
     /// How all its replicas are.
     Replicas(Vec<ReplicaStatus>),
+    /// That it has found out which image these stages of a job, which name the same, are of; first the one it asks about.
+    Image(JobId, Vec<u16>, Digest),
     /// That it leaves for good.
     Goodbye,
 }

@@ -2,15 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    attempts::{Means, call_any},
     balance::Balance,
-    coverage::{Coverage, NOT_AWAITED, PartReport},
-    gather::{call_any, report},
-    require::Require,
+    coverage::Coverage,
+    gathering::{Gathered, Gathering, TooFew},
+    message::{Message, Part},
+    require::{Require, Required},
     topology::{Call, CallError, Target, Topology, Transport},
 };
 
@@ -41,17 +44,30 @@ impl Default for Limits {
 pub struct Request {
     /// Given to every leaf.
     pub body: Bytes,
+    /// What its sender says of it, for every leaf; and what of that is for a merge.
+    pub head: Heads,
     /// Time for everything.
     pub deadline: Duration,
     /// How complete the answer has to be.
     pub require: Require,
 }
 
+/// What the sender of a query says of it, as it is passed on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// To leaves.
+    pub leaf: HeaderMap,
+    /// To a merge, whose body is another.
+    pub merge: HeaderMap,
+}
+
 /// An answer. Whether it is complete its coverage says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer<T> {
-    /// What the merge made of the parts.
-    pub body: Bytes,
+    /// What is said of its bytes.
+    pub head: HeaderMap,
+    /// What the merge made of the parts: these bytes, one after the other.
+    pub pieces: Vec<Bytes>,
     /// What became of every shard.
     pub coverage: Coverage<T>,
     /// Time of the merge.
@@ -60,14 +76,31 @@ pub struct Answer<T> {
     pub total: Duration,
 }
 
+impl<T> Answer<T> {
+    /// Its size in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.len() as u64).sum()
+    }
+
+    /// All of it in one; several pieces are copied.
+    #[must_use]
+    pub fn whole(&self) -> Bytes {
+        match &self.pieces[..] {
+            [only] => only.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+}
+
 /// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError<T> {
     /// Too few shards answered.
-    #[error("{} of {} shards answered, {required} are required ({})", .coverage.answered(), .coverage.shards(), .coverage.missing())]
+    #[error("{} of {} shards answered, {required} ({})", .coverage.answered(), .coverage.shards(), .coverage.missing())]
     TooFewParts {
-        /// How many the rule asks for.
-        required: usize,
+        /// What the rule asks for.
+        required: Required,
         /// What became of every shard.
         coverage: Coverage<T>,
         /// Time ran out, rather than shards failing.
@@ -83,7 +116,15 @@ pub enum QueryError<T> {
         /// Whose part went over it.
         shard: u32,
     },
-    /// The merge failed.
+    /// The parts cannot be joined.
+    #[error("{why}")]
+    Join {
+        /// Why.
+        why: String,
+        /// What became of every shard.
+        coverage: Coverage<T>,
+    },
+    /// The merge failed; it was late, where the cause says so.
     #[error("the merge container {cause}")]
     Merge {
         /// Why.
@@ -93,15 +134,10 @@ pub enum QueryError<T> {
     },
 }
 
-struct Gathered<T> {
-    coverage: Coverage<T>,
-    parts: Vec<(u32, Bytes)>,
-}
-
 impl<T: Target> Engine<T> {
     /// An engine whose calls travel by `transport`.
     pub fn new(transport: Arc<dyn Transport<T>>, limits: Limits) -> Self {
-        Self { transport, balance: Balance::default(), limits }
+        Self { transport, balance: Balance::new(rand::random()), limits }
     }
 
     /// Forgets what it learned of replicas that are no more.
@@ -120,20 +156,32 @@ impl<T: Target> Engine<T> {
             Some(_) => (request.deadline / 5).min(self.limits.merge_reserve),
             None => Duration::ZERO,
         };
-        let Gathered { coverage, parts } = self.gather(topology, &request, started, until - reserve).await?;
+        let Gathered { mut coverage, parts } = self.gather(topology, &request, started, until - reserve).await?;
         let merging = Instant::now();
-        let body = match &topology.merges {
-            None => join(&parts),
+        let (head, pieces) = match &topology.merges {
+            None => match topology.join.finish(parts) {
+                Ok(joined) => joined,
+                Err(why) => return Err(QueryError::Join { why, coverage }),
+            },
             Some(merges) => {
-                let call = Call::Merge(parts);
-                let called = call_any(&self.balance, &*self.transport, merges, call, until).await;
+                let parts = parts.into_iter().filter_map(|(shard, part)| Some((shard, part.into_message()?)));
+                let call = Call::Merge { head: request.head.merge, parts: parts.collect() };
+                let called = call_any(&self.means(topology, &request.body), merges, call, until).await;
                 match called.answer {
-                    Ok(body) => body,
-                    Err(cause) => return Err(QueryError::Merge { cause, coverage }),
+                    Ok(Part { message: Message { head, body }, share }) => {
+                        coverage.merge = share;
+                        (head, vec![body])
+                    }
+                    Err(cause) => return Err(QueryError::Merge { cause: in_time(cause, until), coverage }),
                 }
             }
         };
-        Ok(Answer { body, coverage, merge: merging.elapsed(), total: started.elapsed() })
+        Ok(Answer { head, pieces, coverage, merge: merging.elapsed(), total: started.elapsed() })
+    }
+
+    fn means<'a>(&'a self, topology: &'a Topology<T>, query: &'a Bytes) -> Means<'a, T> {
+        let (balance, transport) = (&self.balance, &*self.transport);
+        Means { balance, transport, experience: &topology.experience, query }
     }
 
     async fn gather(
@@ -143,77 +191,41 @@ impl<T: Target> Engine<T> {
         started: Instant,
         until: Instant,
     ) -> Result<Gathered<T>, QueryError<T>> {
-        let shards = topology.shards.len();
-        let required = request.require.parts(shards);
+        let message = Message { head: request.head.leaf.clone(), body: request.body.clone() };
+        let reads = topology.merges.is_none().then_some(&topology.join);
+        let means = self.means(topology, &request.body);
         let mut calls: FuturesUnordered<_> = (0_u32..)
             .zip(&topology.shards)
             .map(|(shard, candidates)| {
-                let call = Call::Leaf(request.body.clone());
-                let called = call_any(&self.balance, &*self.transport, candidates, call, until);
-                async move { (shard, called.await) }
+                let called = call_any(&means, candidates, Call::Leaf(message.clone()), until);
+                async move { (shard, called.await.prepared(reads).await) }
             })
             .collect();
-        let mut reports: Vec<Option<PartReport<T>>> = (0..shards).map(|_| None).collect();
-        let mut parts: Vec<(u32, Bytes)> = Vec::with_capacity(shards);
-        let (mut failed, mut refusals, mut bytes) = (0, 0, 0_u64);
-        let mut timed_out = false;
-        while failed + required <= shards || required > shards {
-            let next = timeout_at(until, calls.next()).await;
-            let Ok(next) = next else {
-                timed_out = true;
-                break;
-            };
-            let Some((shard, called)) = next else { break };
-            let (report, part, refused) = report(shard, called, started.elapsed());
-            refusals += usize::from(refused);
-            match part {
-                Some(part) => {
-                    bytes += part.len() as u64;
-                    if bytes > self.limits.parts_bytes {
-                        return Err(QueryError::PartsTooLarge { limit: self.limits.parts_bytes, shard });
-                    }
-                    parts.push((shard, part));
-                }
-                None => failed += 1,
+        let mut gathering = Gathering::new(topology, request.require, started, until);
+        while gathering.goes_on() {
+            let Ok(next) = timeout_at(gathering.waits_until(), calls.next()).await else { break };
+            let Some((shard, arrived)) = next else { break };
+            gathering.take(shard, arrived);
+            if gathering.bytes() > self.limits.parts_bytes {
+                return Err(QueryError::PartsTooLarge { limit: self.limits.parts_bytes, shard });
             }
-            reports[shard as usize] = Some(report);
         }
         drop(calls);
-        parts.sort_unstable_by_key(|(shard, _)| *shard);
-        timed_out |= Instant::now() >= until;
-        let coverage = coverage(reports, timed_out, started.elapsed());
-        if parts.len() < required {
-            let refused = failed > 0 && refusals == failed;
-            return Err(QueryError::TooFewParts { required, coverage, timed_out, refused });
+        match gathering.end() {
+            (gathered, Ok(())) => Ok(gathered),
+            (Gathered { coverage, .. }, Err(TooFew { required, timed_out, refused })) => {
+                Err(QueryError::TooFewParts { required, coverage, timed_out, refused })
+            }
         }
-        Ok(Gathered { coverage, parts })
     }
 }
 
-fn coverage<T>(reports: Vec<Option<PartReport<T>>>, timed_out: bool, after: Duration) -> Coverage<T> {
-    let missing = if timed_out { format!("no answer within {after:.1?}") } else { NOT_AWAITED.to_owned() };
-    let parts = (0_u32..)
-        .zip(reports)
-        .map(|(shard, report)| {
-            report.unwrap_or_else(|| PartReport {
-                shard,
-                error: Some(missing.clone()),
-                target: None,
-                latency: after,
-                size: 0,
-            })
-        })
-        .collect();
-    Coverage { parts }
-}
-
-fn join(parts: &[(u32, Bytes)]) -> Bytes {
-    if let [(_, only)] = parts {
-        return only.clone();
+/// Whatever a merge failed of when there was no time left, that there was none is the cause.
+fn in_time(cause: CallError, until: Instant) -> CallError {
+    match cause {
+        CallError::Busy(why) | CallError::Failed(why) if Instant::now() >= until => CallError::Late(why),
+        cause => cause,
     }
-    let mut joined = BytesMut::with_capacity(parts.iter().map(|(_, part)| part.len()).sum());
-    parts.iter().for_each(|(_, part)| joined.extend_from_slice(part));
-    joined.freeze()
 }
 
 #[cfg(test)]

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
-use crate::topology::{Call, CallError, Candidate, Transport};
+use crate::{
+    message::Part,
+    topology::{Call, CallError, Candidate, Transport},
+};
 
 /// A replica, known by a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,7 +40,7 @@ pub(crate) fn unready(name: &'static str, why: &str) -> Candidate<Named> {
 pub(crate) type Asked = (&'static str, Call, Duration);
 
 /// An answer, and how long it takes.
-type Reply = (Duration, Result<Bytes, CallError>);
+type Reply = (Duration, Result<Part, CallError>);
 
 /// What replicas answer, and what they were asked. One of which nothing is said never answers.
 #[derive(Debug, Default)]
@@ -59,8 +62,17 @@ impl Script {
         name: &'static str,
         answer: Result<&'static str, CallError>,
     ) -> &Arc<Self> {
-        let answer = (Duration::from_millis(millis), answer.map(Bytes::from));
-        self.answers.lock().unwrap().insert(name, answer);
+        self.after_part(millis, name, answer.map(|text| Bytes::from(text).into()))
+    }
+
+    /// The same, with all there is to an answer.
+    pub fn after_part(
+        self: &Arc<Self>,
+        millis: u64,
+        name: &'static str,
+        answer: Result<Part, CallError>,
+    ) -> &Arc<Self> {
+        self.answers.lock().unwrap().insert(name, (Duration::from_millis(millis), answer));
         self
     }
 
@@ -101,7 +113,7 @@ impl Drop for Out {
 }
 
 impl Transport<Named> for Script {
-    fn call(&self, target: &Named, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Bytes, CallError>> {
+    fn call(&self, target: &Named, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Part, CallError>> {
         let name = target.0;
         self.asked.lock().unwrap().push((name, call, timeout));
         let answer = self.answers.lock().unwrap().get(name).cloned();
@@ -118,4 +130,9 @@ impl Transport<Named> for Script {
 /// It failed, for this reason.
 pub(crate) fn failed(why: &str) -> CallError {
     CallError::Failed(why.to_owned())
+}
+
+/// It ended over the call, for this reason.
+pub(crate) fn lost(why: &str) -> CallError {
+    CallError::Lost(why.to_owned())
 }

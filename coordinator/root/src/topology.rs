@@ -7,8 +7,15 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::HeaderMap;
+
+use crate::{
+    join::Join,
+    message::{Message, Part},
+};
+
+use crate::experience::Experience;
 
 /// A replica as whoever uses the engine knows it. It is compared, so that what was learned of one is not taken for
 /// another's, and shown to people (`replica 3`); nothing else is asked of it.
@@ -21,8 +28,34 @@ impl<T: Eq + Hash + Debug + Display + Send + Sync + 'static> Target for T {}
 pub struct Topology<T> {
     /// The replicas of each shard.
     pub shards: Vec<Vec<Candidate<T>>>,
-    /// The replicas of the merge container; `None` when parts are joined byte for byte.
+    /// What each shard counts in a share of the service; at least 1, also for those that are not said. A shard that is a tree
+    /// itself weighs what its shards weigh together, so that shares add up.
+    pub weights: Vec<u64>,
+    /// The replicas of the merge container; `None` when the engine joins parts itself.
     pub merges: Option<Vec<Candidate<T>>>,
+    /// How it joins them then.
+    pub join: Join,
+    /// What its queries have taught, which stays when its replicas change.
+    pub experience: Arc<Experience>,
+}
+
+impl<T> Default for Topology<T> {
+    fn default() -> Self {
+        Self {
+            shards: Vec::new(),
+            weights: Vec::new(),
+            merges: None,
+            join: Join::default(),
+            experience: Arc::default(),
+        }
+    }
+}
+
+impl<T> Topology<T> {
+    /// What a shard weighs.
+    pub(crate) fn weight(&self, shard: usize) -> u64 {
+        self.weights.get(shard).copied().unwrap_or(1).max(1)
+    }
 }
 
 /// A replica, and whether it takes calls.
@@ -38,15 +71,20 @@ pub struct Candidate<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Call {
     /// A query for a leaf.
-    Leaf(Bytes),
-    /// Parts for a merge, each with its shard, in the order of those.
-    Merge(Vec<(u32, Bytes)>),
+    Leaf(Message),
+    /// Parts for a merge.
+    Merge {
+        /// What the query's sender says, as far as it is of use to a merge.
+        head: HeaderMap,
+        /// Each with its shard, in the order of those.
+        parts: Vec<(u32, Message)>,
+    },
 }
 
 /// How calls travel. Dropping the future abandons the call.
 pub trait Transport<T>: Send + Sync + 'static {
     /// Calls a replica and waits for its whole answer, at most `timeout`.
-    fn call(&self, target: &T, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Bytes, CallError>>;
+    fn call(&self, target: &T, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Part, CallError>>;
 }
 
 /// Why a call brought no answer.
@@ -58,7 +96,41 @@ pub enum CallError {
     /// It has too much to do.
     #[error("is busy: {0}")]
     Busy(String),
+    /// Its time was over. Another has no more.
+    #[error("failed: {0}")]
+    Late(String),
     /// It failed; another may not.
     #[error("failed: {0}")]
     Failed(String),
+    /// Nothing of the call has reached it: another is asked as if this one had not been.
+    #[error("failed: {0}")]
+    Away(String),
+    /// It ended while it worked on the call, which may be why.
+    #[error("ended while it worked on the query: {0}")]
+    Lost(String),
+}
+
+/// Whether a call that failed is made again, of another replica. Nothing but the answer decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Everybody would say the same.
+    Never,
+    /// Nobody has worked on it: at once.
+    Free,
+    /// As far as the budget goes.
+    Paid,
+    /// Once more at most, and never of the last that is ready.
+    Warily,
+}
+
+impl CallError {
+    /// What follows from it.
+    pub(crate) fn again(&self) -> Again {
+        match self {
+            Self::Refused(_) => Again::Never,
+            Self::Away(_) => Again::Free,
+            Self::Busy(_) | Self::Late(_) | Self::Failed(_) => Again::Paid,
+            Self::Lost(_) => Again::Warily,
+        }
+    }
 }

@@ -5,8 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-use longshore_core::{ItemKey, ItemState, JobId, Source};
+use longshore_core::{AtWork, ItemKey, ItemState, JobId, Source};
 use longshore_proto::v1::{self, NamedBlob};
 use prost::Message;
 use tokio::sync::mpsc;
@@ -14,11 +13,21 @@ use tokio::sync::mpsc;
 use crate::{
     drive::Handle,
     error::{Error, blocking},
-    kept::{catalog::Catalog, error::CatalogError, messages::Messages, submission::Submission},
+    kept::{
+        catalog::Catalog,
+        error::CatalogError,
+        lineage::{Descendant, Descendants},
+        messages::Messages,
+        submission::Submission,
+    },
+    limits,
 };
 
 /// Items looked up at a time.
 const PAGE: u64 = 256;
+
+/// Items of which the state is looked at between two inputs of the core, where they are listed by lineage.
+const LOOKED_AT: usize = 1_024;
 
 /// Bytes of items in one message, beside one item more.
 const PAGE_BYTES: usize = 1 << 20;
@@ -30,6 +39,14 @@ const INLINE_BYTES: u64 = 256 << 10;
 pub struct Wanted {
     stages: Vec<u16>,
     state: Option<ItemState>,
+    /// Only items that are with workers.
+    only_running: bool,
+    /// Those are told as such.
+    live: bool,
+    /// Only items of these paths; none means all.
+    paths: Vec<String>,
+    /// How many more are wanted.
+    left: u64,
     /// Bytes of outputs that may travel along.
     inline_bytes: u64,
 }
@@ -37,60 +54,111 @@ pub struct Wanted {
 impl Wanted {
     /// Reads a request.
     pub fn new(request: &v1::ItemsRequest, submission: &Submission) -> Result<Self, Error> {
-        let names: Vec<&str> = submission.stages().iter().map(|stage| stage.name.as_str()).collect();
-        if let Some(unknown) = request.stages.iter().find(|name| !names.contains(&name.as_str())) {
-            return Err(Error::not_found(format!("the job has no stage {unknown:?}; it has {}", names.join(", "))));
-        }
-        let last = names.len().saturating_sub(1);
-        let stages = (0_u16..)
-            .zip(&names)
-            .filter(|(at, name)| {
-                let named = request.stages.is_empty() || request.stages.iter().any(|wanted| wanted == *name);
-                named && (!request.last_stage || usize::from(*at) == last)
-            })
-            .map(|(at, _)| at)
-            .collect();
+        let last = submission.stages().len().saturating_sub(1);
+        let mut stages = stages_named(&request.stages, submission)?;
+        stages.retain(|at| !request.last_stage || usize::from(*at) == last);
+        ensure_few(&request.paths)?;
+        let only_running = request.state() == v1::ItemState::Running;
         let state = match request.state() {
             v1::ItemState::Unspecified => None,
-            v1::ItemState::Pending => Some(ItemState::Pending),
+            v1::ItemState::Pending | v1::ItemState::Running => Some(ItemState::Pending),
             v1::ItemState::Succeeded => Some(ItemState::Succeeded),
             v1::ItemState::Failed => Some(ItemState::Failed),
+            v1::ItemState::Filtered => Some(ItemState::Filtered),
         };
-        Ok(Self { stages, state, inline_bytes: if request.small_outputs { INLINE_BYTES } else { 0 } })
+        Ok(Self {
+            stages,
+            state,
+            only_running,
+            live: only_running || request.live,
+            paths: request.paths.clone(),
+            left: if request.limit == 0 { u64::MAX } else { request.limit },
+            inline_bytes: if request.small_outputs { INLINE_BYTES } else { 0 },
+        })
     }
 }
 
-type Found = (u64, ItemState, Option<Source>);
+/// Positions of the stages of these names; of all, if there are none.
+pub fn stages_named(names: &[String], submission: &Submission) -> Result<Vec<u16>, Error> {
+    let known: Vec<&str> = submission.stages().iter().map(|stage| stage.name.as_str()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(Error::not_found(format!("the job has no stage {unknown:?}; it has {}", known.join(", "))));
+    }
+    let stages = (0_u16..).zip(&known);
+    let wanted = stages.filter(|(_, stage)| names.is_empty() || names.iter().any(|name| name == *stage));
+    Ok(wanted.map(|(at, _)| at).collect())
+}
 
-/// Sends every wanted item, in order of stage and index.
+/// Not more paths than may be asked for at once.
+pub fn ensure_few(paths: &[String]) -> Result<(), Error> {
+    match paths.len() <= limits::ITEM_PATHS {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("at most {} items can be named at once", limits::ITEM_PATHS))),
+    }
+}
+
+/// An item, where its input is, and who has it.
+type Found = (u64, ItemState, Option<Source>, Option<AtWork>);
+
+/// Where a listing of a stage is: where numbers are the order of lineage, at one of them.
+enum Place {
+    Number(u64),
+    Among(Descendants),
+}
+
+/// Sends every wanted item, in order of stage and lineage.
 pub async fn send_all(
     driver: Handle,
     catalog: Arc<Catalog>,
     job: JobId,
     submission: Arc<Submission>,
-    wanted: Wanted,
+    mut wanted: Wanted,
     out: mpsc::Sender<Result<v1::ItemsPage, Error>>,
 ) {
     let mut room = wanted.inline_bytes;
-    for stage in wanted.stages {
-        let mut from = 0;
+    for stage in std::mem::take(&mut wanted.stages) {
+        let begun = match wanted.only_running {
+            // Few are: in the order of their numbers.
+            true => Ok(Place::Number(0)),
+            false => begin(Arc::clone(&catalog), job, stage).await,
+        };
+        let mut place = match begun {
+            Ok(place) => place,
+            Err(error) => {
+                let _ = out.send(Err(error)).await;
+                return;
+            }
+        };
         loop {
-            let page = driver.read(move |core| find(core, job, stage, from, wanted.state)).await;
+            let page = next_page(&driver, job, (stage, wanted.state, wanted.only_running), place).await;
             let (next, found) = match page {
                 Ok(page) => page,
-                Err(unanswered) => {
-                    let _ = out.send(Err(unanswered.into())).await;
+                Err(error) => {
+                    let _ = out.send(Err(error)).await;
                     return;
                 }
             };
             let (catalog, submission) = (Arc::clone(&catalog), Arc::clone(&submission));
+            let only_waiting = wanted.state == Some(ItemState::Pending) && !wanted.only_running;
+            let (live, paths, left) = (wanted.live, wanted.paths.clone(), wanted.left);
             let looked_up = blocking("looking up items", move || {
-                let page = look_up(&catalog, &submission, job, stage, found)?;
+                let mut page = look_up(&catalog, &submission, job, stage, found, live)?;
+                page.items.retain(|item| {
+                    let waits = !only_waiting || item.state() != v1::ItemState::Running;
+                    waits && (paths.is_empty() || paths.contains(&item.path))
+                });
+                page.items.truncate(usize::try_from(left).unwrap_or(usize::MAX));
                 Ok(with_outputs(submission.room(), page, room))
             });
-            let messages = match looked_up.await {
+            // What is kept of a removed job goes while it is read: half a list must not pass for a whole one.
+            let looked_up = match (looked_up.await, is_there(&driver, job).await) {
+                (_, Ok(false)) => Err(Error::not_found(format!("job {job} was removed"))),
+                (looked_up, _) => looked_up,
+            };
+            let messages = match looked_up {
                 Ok((page, left)) => {
                     room = left;
+                    wanted.left -= page.items.len() as u64;
                     divide(page).into_iter().map(Ok).collect()
                 }
                 Err(error) => vec![Err(error)],
@@ -101,12 +169,68 @@ pub async fn send_all(
                     return;
                 }
             }
+            if wanted.left == 0 {
+                return;
+            }
             match next {
-                Some(next) => from = next,
+                Some(next) => place = next,
                 None => break,
             }
         }
     }
+}
+
+async fn is_there(driver: &Handle, job: JobId) -> Result<bool, Error> {
+    Ok(driver.peek(move |core| core.ledger().job(job).is_some()).await?)
+}
+
+async fn begin(catalog: Arc<Catalog>, job: JobId, stage: u16) -> Result<Place, Error> {
+    blocking("looking up items", move || {
+        Ok(if catalog.is_root(job, stage)? { Place::Number(0) } else { Place::Among(catalog.descendants(job, stage)?) })
+    })
+    .await
+}
+
+/// Up to a page of wanted items, and where to go on.
+async fn next_page(
+    driver: &Handle,
+    job: JobId,
+    (stage, state, only_running): (u16, Option<ItemState>, bool),
+    place: Place,
+) -> Result<(Option<Place>, Vec<Found>), Error> {
+    let mut descendants = match place {
+        Place::Number(from) => {
+            let (next, found) = driver.read(move |core| find(core, job, stage, from, state, only_running)).await?;
+            return Ok((next.map(Place::Number), found));
+        }
+        Place::Among(descendants) => descendants,
+    };
+    let walked = blocking("looking up items", move || {
+        let next = descendants.by_ref().take(LOOKED_AT).collect::<Result<Vec<_>, _>>();
+        Ok((next.map_err(CatalogError::from)?, descendants))
+    });
+    let (next, descendants) = walked.await?;
+    let is_last = next.len() < LOOKED_AT;
+    let found = driver.read(move |core| states(core, (job, stage), next, state)).await?;
+    Ok(((!is_last).then_some(Place::Among(descendants)), found))
+}
+
+/// How these items stand, of those that stand as is wanted.
+fn states(
+    core: &longshore_core::Core,
+    (job, stage): (JobId, u16),
+    items: Vec<Descendant>,
+    state: Option<ItemState>,
+) -> Vec<Found> {
+    let Some(progress) = core.ledger().job(job).and_then(|job| job.stage(usize::from(stage))) else {
+        return Vec::new();
+    };
+    let found = items.into_iter().map(|item| {
+        let source = item.parent.map(|(parent, ordinal)| Source::Output { parent, ordinal });
+        let work = core.at_work(job, stage, item.index).next().filter(|work| work.index == item.index);
+        (item.index, progress.state(item.index), source, work)
+    });
+    found.filter(|(_, here, ..)| state.is_none_or(|state| state == *here)).collect()
 }
 
 /// Adds the bytes of the first outputs that are small, while there is room; answers what is left of it. What cannot be
@@ -149,20 +273,33 @@ fn find(
     stage: u16,
     from: u64,
     state: Option<ItemState>,
+    only_running: bool,
 ) -> (Option<u64>, Vec<Found>) {
     let Some(known) = core.ledger().job(job) else {
         return (None, Vec::new());
     };
     let at = usize::from(stage);
-    let (Some(progress), items) = (known.stage(at), known.items(at)) else {
+    let (Some(progress), items) = (known.stage(at), known.bound(at)) else {
         return (None, Vec::new());
     };
+    let mut at_work = core.at_work(job, stage, from).peekable();
     let mut found = Vec::new();
+    if only_running {
+        for work in at_work {
+            let (index, source) = (work.index, core.source(&ItemKey { job, stage, index: work.index }));
+            found.push((index, ItemState::Pending, source, Some(work)));
+            if found.len() as u64 == PAGE {
+                return (Some(index + 1), found);
+            }
+        }
+        return (None, found);
+    }
     for index in from..items {
         let here = progress.state(index);
-        if state.is_none_or(|state| state == here) {
+        let work = at_work.next_if(|work| work.index == index);
+        if known.has(at, index) && state.is_none_or(|state| state == here) {
             let source = core.source(&ItemKey { job, stage, index });
-            found.push((index, here, source));
+            found.push((index, here, source, work));
         }
         // A bound on what is looked at between two inputs of the core, too.
         if found.len() as u64 == PAGE || index - from == 64 * PAGE {
@@ -178,10 +315,11 @@ fn look_up(
     job: JobId,
     stage: u16,
     found: Vec<Found>,
+    live: bool,
 ) -> Result<v1::ItemsPage, CatalogError> {
     let mut parents: HashMap<u64, Vec<NamedBlob>> = HashMap::new();
     let mut page = v1::ItemsPage::default();
-    for (index, state, source) in found {
+    for (index, state, source, work) in found {
         let item = ItemKey { job, stage, index };
         let path = match source {
             Some(Source::Output { parent, ordinal }) => {
@@ -200,11 +338,18 @@ fn look_up(
                 output.map_or(String::new(), |output| output.path.clone())
             }
             Some(source @ Source::Input) => catalog.source(&item, source)?.path,
+            Some(Source::Group) => catalog.group_path(&item)?,
             Some(Source::Everything) | None => {
                 submission.stages().get(usize::from(stage)).map_or(String::new(), |stage| stage.name.clone())
             }
         };
-        page.items.push(view(catalog, submission.room(), item, path, state)?);
+        let mut view = view(catalog, submission.room(), item, path, state)?;
+        if let Some(work) = work.filter(|_| live) {
+            view.state = v1::ItemState::Running.into();
+            (view.worker, view.since_ms, view.duration_us) = (work.worker, work.since_ms, 0);
+            view.attempts = view.attempts.saturating_add(1);
+        }
+        page.items.push(view);
     }
     Ok(page)
 }
@@ -221,9 +366,11 @@ fn view(
         index: item.index,
         path,
         state: match state {
-            ItemState::Pending => v1::ItemState::Pending,
+            // Nobody finds one that was withdrawn, unless it was just now.
+            ItemState::Pending | ItemState::Withdrawn => v1::ItemState::Pending,
             ItemState::Succeeded => v1::ItemState::Succeeded,
             ItemState::Failed => v1::ItemState::Failed,
+            ItemState::Filtered => v1::ItemState::Filtered,
         }
         .into(),
         ..v1::ItemView::default()
@@ -246,14 +393,6 @@ fn view(
     view.stdout_digest = outcome.stdout_digest.clone();
     view.stderr_digest = outcome.stderr_digest.clone();
     view.failure = outcome.failure.clone();
-    if state == ItemState::Failed && view.failure.is_none() {
-        view.failure = Some(v1::Failure {
-            class: v1::FailureClass::SlotLost.into(),
-            message: "the workers that ran it went away each time".to_owned(),
-            stderr_tail: Bytes::new(),
-            code: 0,
-        });
-    }
     if state == ItemState::Succeeded {
         view.outputs = catalog.outputs(room, outcome)?;
     }

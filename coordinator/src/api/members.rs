@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use longshore_authority::{Authority, Request};
-use longshore_core::{Applicant, Core, Input, Joining, MemberRecord, MembersInput, Reply, TokenId, WorkerId};
+use longshore_core::{Applicant, Control, Core, Input, Joining, MemberRecord, MembersInput, Reply, TokenId, WorkerId};
 use longshore_proto::v1;
 use longshore_trust::SecretDigest;
 use uuid::Uuid;
@@ -150,6 +150,25 @@ impl Members {
         }
     }
 
+    /// Gives a worker nothing more, or work again.
+    pub async fn drain(
+        &self,
+        caller: &Caller,
+        asked: v1::DrainWorkerRequest,
+    ) -> Result<v1::DrainWorkerResponse, Error> {
+        let worker = self.resolve(asked.worker).await?;
+        let name = self.driver.read(move |core| all(core).remove(&worker)).await?.unwrap_or_default();
+        let undrain = asked.undrain;
+        tracing::info!(%caller, %worker, undrain, "a worker is drained, or not any more");
+        let method = if undrain { "Members/DrainWorker undrain" } else { "Members/DrainWorker" };
+        self.audit.allow(caller, method, worker.to_string()).await?;
+        let ask = if undrain { Control::Undrain { worker } } else { Control::Drain { worker } };
+        match self.driver.ask(move |request| Input::Control { request, ask }).await? {
+            Reply::Done => Ok(v1::DrainWorkerResponse { worker_id: views::id(worker.0), name }),
+            other => Err(Error::of_reply(other)),
+        }
+    }
+
     /// The worker of that id; or else the only one whose name that is, or whose id begins so. Names are of a worker's own choice,
     /// and none stands for another's id.
     async fn resolve(&self, asked: String) -> Result<WorkerId, Error> {
@@ -197,10 +216,11 @@ fn meant(workers: &BTreeMap<WorkerId, String>, asked: &str) -> Vec<WorkerId> {
     meant.map(|(id, _)| *id).collect()
 }
 
-/// Every worker that is here or a member, with its name.
+/// Every worker that is here, drained or a member, with its name.
 fn all(core: &Core) -> BTreeMap<WorkerId, String> {
+    let drained = core.ledger().all_drained().map(|worker| (worker, String::new()));
     let members = core.ledger().members().map(|member| (member.id, member.name.clone()));
-    members.chain(core.worker_views().into_iter().map(|worker| (worker.id, worker.name))).collect()
+    drained.chain(members).chain(core.worker_views().into_iter().map(|worker| (worker.id, worker.name))).collect()
 }
 
 /// A signing request whose signature is good.

@@ -1,22 +1,28 @@
 //! Services: deployments and queries.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use longshore_core::{Input, Refusal, Reply, ServiceName};
-use longshore_proto::{Digest, v1};
-use longshore_root::Request as Query;
-use tokio::sync::Semaphore;
+use longshore_proto::{Digest, head, v1};
+use longshore_root::{Heads, Request as Query};
+use tokio::time::Instant;
 
-use super::{caller::Caller, validate, views};
+use super::{
+    admission::{Admission, Turn},
+    caller::Caller,
+    files, validate, views,
+};
 use crate::{
     audit::Audit,
     drive::{Handle, deployed::Deployed},
     error::{Error, blocking},
     kept::{catalog::Catalog, messages::Messages},
     limits,
-    replica::{Answer, Engine, QueryError},
+    replica::{Answer, Engine, QueryError, Topology},
     room::DiskRoom,
+    secrets::{told, vault::Vault},
 };
 
 /// A query's time when its service says nothing.
@@ -29,17 +35,26 @@ pub struct Services {
     pub catalog: Arc<Catalog>,
     pub deployed: Arc<Deployed>,
     pub engine: Arc<Engine>,
-    pub queries: Arc<Semaphore>,
+    pub queries: Arc<Admission>,
     pub room: DiskRoom,
     pub audit: Arc<Audit>,
+    pub vault: Arc<Vault>,
 }
 
 /// A query as a client asks it.
 pub struct Asked {
     pub service: String,
     pub body: Bytes,
+    /// What is said of it; what is none of a query's headers is left out.
+    pub head: HeaderMap,
     pub deadline: Option<Duration>,
     pub require: Option<v1::Require>,
+}
+
+/// An answer, and its turn among the queries under way: held until the answer is sent, for it is in memory so long.
+pub struct Answered {
+    pub answer: Answer,
+    pub turn: Turn,
 }
 
 /// Why a query has no answer.
@@ -61,6 +76,7 @@ impl Services {
     pub async fn deploy(&self, caller: &Caller, spec: v1::ServiceSpec) -> Result<v1::ServiceView, Error> {
         self.room.ensure()?;
         let plan = validate::service(&spec)?;
+        self.ensure_secrets(caller, &spec)?;
         let spec = Arc::new(spec);
         let (room, checked) = (self.catalog.room(&caller.namespace), Arc::clone(&spec));
         let detail = blocking("checking the service", move || {
@@ -77,6 +93,18 @@ impl Services {
             Reply::Deployed { .. } => self.view(deployed),
             other => Err(Error::of_reply(other)),
         }
+    }
+
+    /// All secrets that its containers name are here and can be given to them, as they are now.
+    fn ensure_secrets(&self, caller: &Caller, spec: &v1::ServiceSpec) -> Result<(), Error> {
+        let leaf = spec.leaf.as_ref().and_then(|leaf| leaf.container.as_ref()).map(|container| ("leaf", container));
+        let merge =
+            spec.merge.as_ref().and_then(|merge| merge.container.as_ref()).map(|container| ("merge", container));
+        for (role, container) in leaf.into_iter().chain(merge) {
+            told::ensure(&self.vault, &caller.namespace, container)
+                .map_err(|why| Error::not_now(format!("{role}: {why}")))?;
+        }
+        Ok(())
     }
 
     /// All services of the caller's namespace, by name.
@@ -106,7 +134,7 @@ impl Services {
     }
 
     /// Asks a service.
-    pub async fn ask(&self, caller: &Caller, asked: Asked) -> Result<Answer, QueryFailure> {
+    pub async fn ask(&self, caller: &Caller, asked: Asked) -> Result<Answered, QueryFailure> {
         let name = named(caller, asked.service);
         let Some(entry) = self.deployed.get(&name) else {
             return Err(Refusal::NoSuchService(name).into());
@@ -115,17 +143,21 @@ impl Services {
             let (most, has) = (limits::QUERY_BYTES, asked.body.len());
             return Err(Error::invalid(format!("a query has at most {most} bytes, not {has}")).into());
         }
-        let Ok(_permit) = self.queries.try_acquire() else {
-            return Err(Error::busy(format!("{} queries are under way already", limits::QUERIES)).into());
-        };
         let spec = entry.spec.request.unwrap_or_default();
         let own = if spec.deadline_ms == 0 { DEFAULT_DEADLINE } else { Duration::from_millis(spec.deadline_ms) };
         let deadline = asked.deadline.map_or(own, |asked| asked.min(own)).min(limits::QUERY_DEADLINE);
         let shards = u32::try_from(entry.topology.shards.len()).unwrap_or(u32::MAX);
         let rule = asked.require.or(spec.require).unwrap_or_default();
         let require = validate::require(&rule, shards)?;
-        let query = Query { body: asked.body, deadline, require };
-        self.engine.query(&entry.topology, query).await.map_err(QueryFailure::Failed)
+        let began = Instant::now();
+        let mut turn = self.queries.turn(&name, limits::QUERY_WAIT.min(deadline / limits::QUERY_WAIT_SHARE)).await?;
+        let head = heads(&asked.head, &entry.topology);
+        let query = Query { body: asked.body, head, deadline: deadline.saturating_sub(began.elapsed()), require };
+        let answer = self.engine.query(&entry.topology, query).await;
+        if matches!(answer, Err(QueryError::TooFewParts { timed_out: true, .. })) {
+            turn.was_late();
+        }
+        Ok(Answered { answer: answer.map_err(QueryFailure::Failed)?, turn })
     }
 
     fn view(&self, name: ServiceName) -> Result<v1::ServiceView, Error> {
@@ -134,42 +166,43 @@ impl Services {
     }
 }
 
+/// Who is told what of what a client says. What answer it wants is for whoever makes it: the merge container, or else the leaves; and
+/// which encoding only for one that makes it alone, as others' answers are joined or read.
+fn heads(said: &HeaderMap, topology: &Topology) -> Heads {
+    let mut leaf = head::chosen(said, head::OF_BYTES.iter().chain(&head::OF_QUERIES));
+    let merge = head::chosen(said, &head::OF_QUERIES);
+    if topology.merges.is_some() {
+        leaf.remove(header::ACCEPT);
+    }
+    if topology.merges.is_some() || topology.shards.len() > 1 || topology.join.reads_parts() {
+        leaf.remove(header::ACCEPT_ENCODING);
+    }
+    Heads { leaf, merge }
+}
+
 /// A service of the caller's namespace.
 fn named(caller: &Caller, name: String) -> ServiceName {
     ServiceName { namespace: caller.namespace.clone(), name }
 }
 
-/// All data a service names is in the room of whoever deploys it, under paths that can be made beside one another.
+/// All data and files a service names are in the room of whoever deploys it, under paths that can be made beside one another.
 fn check_data(room: &Messages, spec: &v1::ServiceSpec) -> Result<(), Error> {
     for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
         let digest = Digest::try_from(&list.digest)?;
         if room.size(digest).is_none_or(|size| size > limits::DATA_LIST_BYTES) {
             return Err(Error::not_now("a list of data was not uploaded, or is too large"));
         }
-        let mut files = room.list(digest)?.blobs;
-        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        for file in &files {
+        let data = room.list(digest)?.blobs;
+        for file in &data {
             validate::path(&file.path)?;
             if room.size(Digest::try_from(&file.digest)?) != Some(file.size) {
                 return Err(Error::not_now(format!("data file {:?} was not uploaded", file.path)));
             }
         }
-        check_paths(&files)?;
+        files::beside_one_another(&data, "data file")?;
     }
-    Ok(())
-}
-
-/// No file stands where another needs a directory.
-fn check_paths(files: &[v1::NamedBlob]) -> Result<(), Error> {
-    let paths: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    if paths.len() < files.len() {
-        return Err(Error::invalid("two data files of a shard have the same path"));
-    }
-    for file in files {
-        let above = file.path.match_indices('/').map(|(slash, _)| &file.path[..slash]);
-        if let Some(taken) = above.into_iter().find(|above| paths.contains(above)) {
-            return Err(Error::invalid(format!("data file {taken:?} stands where {:?} needs a directory", file.path)));
-        }
-    }
-    Ok(())
+    let leaf = spec.leaf.as_ref().and_then(|leaf| leaf.container.as_ref());
+    files::check_sent(room, leaf, "leaf")?;
+    let merge = spec.merge.as_ref().and_then(|merge| merge.container.as_ref());
+    files::check_sent(room, merge, "merge")
 }

@@ -1,17 +1,24 @@
 //! A submission, checked before the core hears of it: everything it names is there, and makes sense.
 
-use longshore_core::JobSpec;
+use longshore_core::{JobSpec, Meaning, Run, StageKind};
 use longshore_proto::{Digest, digest::NoDigest, v1};
 
-use super::validate;
-use crate::{error::Error, kept::messages::Messages, limits};
+use super::{files, groups::Grouping, meaning, tree, validate};
+use crate::{
+    error::Error,
+    kept::{messages::Messages, records},
+    limits,
+};
 
 /// A submission that was checked and is kept.
 pub struct Checked {
     pub key: String,
     pub spec: JobSpec,
     pub inputs: u64,
+    /// Which groups its inputs are of, for each stage that gathers by groups.
+    pub groups: Vec<(u16, Vec<Run>)>,
     pub detail: Digest,
+    pub meaning: Meaning,
 }
 
 /// Everything a submission names is in the room of whoever submits it, and makes sense.
@@ -19,14 +26,39 @@ pub fn check(room: &Messages, submission: &v1::SubmitRequest) -> Result<Checked,
     if submission.idempotency_key.len() > limits::KEY_BYTES {
         return Err(Error::invalid(format!("an idempotency key has at most {} bytes", limits::KEY_BYTES)));
     }
-    let spec = submission.spec.as_ref().ok_or_else(|| Error::invalid("no specification is given"))?;
-    let spec = validate::job(spec)?;
-    let inputs = check_inputs(room, submission)?;
-    let detail = room.put(submission)?;
-    Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, detail })
+    let asked = submission.spec.as_ref().ok_or_else(|| Error::invalid("no specification is given"))?;
+    let mut spec = validate::job(asked)?;
+    for stage in &asked.stages {
+        files::check_sent(room, stage.container.as_ref(), &format!("stage {:?}", stage.name))?;
+    }
+    let mut grouping = Grouping::of(asked)?;
+    let (inputs, told) = check_inputs(room, submission, &mut grouping)?;
+    let meaning = told.of(asked);
+    let groups = grouping.finish(&mut spec);
+    let mut kept = submission.clone();
+    if let Some(wanted) = &mut kept.spec {
+        tree::grow(wanted, &mut spec, inputs)?;
+    }
+    // A level of a tree moves what comes behind it.
+    let keyed = (0_u16..).zip(&spec.stages).filter(|(_, stage)| matches!(stage.kind, StageKind::Groups { .. }));
+    let groups = keyed.map(|(at, _)| at).zip(groups).collect();
+    let bytes = records::spec_bytes(spec.clone());
+    if bytes > limits::STAGES_BYTES {
+        let most = limits::STAGES_BYTES;
+        let why = "fewer stages, or fewer rules about failures in them";
+        return Err(Error::invalid(format!(
+            "the stages take {bytes} bytes of the job's record, which has {most}: {why}"
+        )));
+    }
+    let detail = room.put(&kept)?;
+    Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, groups, detail, meaning })
 }
 
-fn check_inputs(room: &Messages, submission: &v1::SubmitRequest) -> Result<u64, Error> {
+fn check_inputs(
+    room: &Messages,
+    submission: &v1::SubmitRequest,
+    grouping: &mut Grouping,
+) -> Result<(u64, meaning::Inputs), Error> {
     let mut inputs = 0_u64;
     for list in &submission.inputs {
         if list.count == 0 || list.count > limits::LIST_ENTRIES {
@@ -40,15 +72,17 @@ fn check_inputs(room: &Messages, submission: &v1::SubmitRequest) -> Result<u64, 
     if inputs == 0 {
         return Err(Error::invalid("the job has no inputs"));
     }
-    let mut names = Vec::new();
+    let (mut names, mut told) = (Vec::new(), meaning::Inputs::new());
     for list in &submission.inputs {
         for entry in read_list(room, list)? {
             check_input(room, &entry)?;
             names.push(name_of(&entry.path));
+            told.add(&entry);
+            grouping.add(&entry.path)?;
         }
     }
     ensure_unique(room, submission, names)?;
-    Ok(inputs)
+    Ok((inputs, told))
 }
 
 fn read_list(room: &Messages, list: &v1::BlobListRef) -> Result<Vec<v1::NamedBlob>, Error> {

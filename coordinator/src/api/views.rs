@@ -1,7 +1,11 @@
 //! What people are shown, in the words of the wire.
 
-use longshore_core::{JobState, JobView, MemberRecord, ReplicaPhase, Role, WorkerView};
-use longshore_proto::v1::{self, PartView};
+use longshore_core::{JobState, JobView, MemberRecord, Pause, PausedBy, ReplicaPhase, Role, WorkerView};
+use longshore_proto::{
+    ImageDigest, head,
+    v1::{self, PartView},
+};
+use longshore_root::Share;
 use uuid::Uuid;
 
 use crate::{
@@ -11,23 +15,32 @@ use crate::{
     workers::sessions::About,
 };
 
+mod cut_short;
+
 /// An id of 16 bytes as people read it.
 pub fn id(bytes: [u8; 16]) -> String {
     Uuid::from_bytes(bytes).to_string()
 }
 
-/// A job. Without its submission (the blob is damaged) only names are missing.
-pub fn job(view: &JobView, submission: Option<&Submission>) -> v1::JobView {
-    let record = &view.record;
-    let state = match record.state {
+/// A job's state.
+pub fn state(state: JobState) -> v1::JobState {
+    match state {
         JobState::Running => v1::JobState::Running,
         JobState::Succeeded => v1::JobState::Succeeded,
         JobState::Failed => v1::JobState::Failed,
-        JobState::Cancelled => v1::JobState::Cancelled,
-    };
-    let reason = match view.idle_because {
-        Some(why) => why.to_owned(),
-        None => record.reason.clone(),
+        // Of one that is being removed nobody makes a view.
+        JobState::Cancelled | JobState::Removing => v1::JobState::Cancelled,
+    }
+}
+
+/// A job. Without its submission (the blob is damaged) only names are missing.
+pub fn job(view: &JobView, submission: Option<&Submission>) -> v1::JobView {
+    let record = &view.record;
+    let state = state(record.state);
+    let reason = match (view.idle_because, record.cut) {
+        (_, Some(cut)) => cut_short::words(view, cut, submission),
+        (Some(why), None) => why.to_owned(),
+        (None, None) => record.reason.clone(),
     };
     let stages = view.stages.iter().enumerate().map(|(at, counts)| {
         let spec = submission.and_then(|submission| submission.stages().get(at));
@@ -45,6 +58,12 @@ pub fn job(view: &JobView, submission: Option<&Submission>) -> v1::JobView {
             failed: counts.failed,
             backing_off: counts.backing_off,
             failed_attempts: counts.failed_attempts,
+            filtered: counts.filtered,
+            gathered: counts.gathered.map_or(0, |gathered| gathered.inputs),
+            gathered_of: counts.gathered.map_or(0, |gathered| gathered.of),
+            groups: counts.gathered.map_or(0, |gathered| gathered.groups),
+            groups_short: counts.gathered.map_or(0, |gathered| gathered.short),
+            image_digest: counts.image.map_or_else(String::new, |digest| ImageDigest(digest).to_string()),
         }
     });
     v1::JobView {
@@ -57,7 +76,20 @@ pub fn job(view: &JobView, submission: Option<&Submission>) -> v1::JobView {
         reason,
         recent_failures: Vec::new(),
         namespace: record.namespace.name().to_owned(),
+        paused: record.paused.as_deref().map(paused),
+        waits_for: record.awaits.iter().map(|job| id(job.0)).collect(),
+        priority: record.spec.priority,
+        retry_under_way: record.retried.as_ref().is_some_and(|retried| retried.next.is_some()),
+        due_ms: record.due_ms,
+        failure_groups: Vec::new(),
     }
+}
+
+fn paused(pause: &Pause) -> v1::Paused {
+    let by = match pause.by {
+        PausedBy::Person => v1::PausedBy::Person,
+    };
+    v1::Paused { by: by.into(), reason: pause.why.clone(), since_ms: pause.since_ms, stopped: pause.stop }
 }
 
 /// A service.
@@ -96,6 +128,12 @@ pub fn service(entry: &Entry) -> v1::ServiceView {
 
 /// A worker.
 pub fn worker(about: About, view: WorkerView) -> v1::WorkerView {
+    let mut condition = about.condition;
+    for (job, stage) in &view.no_images {
+        let job = id(job.0);
+        let note = format!("it cannot get the image of stage {} of job {job}: `longshore job show {job}`", stage + 1);
+        condition.get_or_insert_default().notes.push(note);
+    }
     v1::WorkerView {
         worker_id: id(view.id.0),
         name: view.name,
@@ -105,7 +143,10 @@ pub fn worker(about: About, view: WorkerView) -> v1::WorkerView {
         replicas: u32::try_from(view.replicas).unwrap_or(u32::MAX),
         runtime: about.runtime,
         version: about.version,
+        condition,
         member: None,
+        draining: view.draining,
+        offer: about.offer.map(|offer| *offer),
     }
 }
 
@@ -137,6 +178,9 @@ pub fn coverage(coverage: &Coverage) -> v1::Coverage {
     v1::Coverage {
         shards: u32::try_from(coverage.shards()).unwrap_or(u32::MAX),
         answered: u32::try_from(coverage.answered()).unwrap_or(u32::MAX),
+        in_part: u32::try_from(coverage.in_part()).unwrap_or(u32::MAX),
+        covered: Some(coverage.covered()),
+        merge: coverage.merge.as_ref().map(share),
         parts: coverage
             .parts
             .iter()
@@ -148,20 +192,27 @@ pub fn coverage(coverage: &Coverage) -> v1::Coverage {
                 replica: part.target.as_ref().map_or(0, |target| target.key.number),
                 latency_us: micros(part.latency),
                 size: part.size,
+                weight: part.weight,
+                share: part.share.as_ref().map(share),
             })
             .collect(),
     }
 }
 
-/// An answer, typed by its completeness.
-pub fn answer(answer: Answer) -> v1::QueryResponse {
+fn share(share: &Share) -> v1::Share {
+    v1::Share { answered: share.answered, of: share.of, missing: share.missing.clone() }
+}
+
+/// An answer with this body, typed by its completeness.
+pub fn answer(answer: &Answer, body: bytes::Bytes) -> v1::QueryResponse {
     let micros = |duration: std::time::Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
     let complete = answer.coverage.is_complete();
     let answer = v1::Answer {
         coverage: Some(coverage(&answer.coverage)),
         merge_us: micros(answer.merge),
         total_us: micros(answer.total),
-        body: answer.body,
+        head: head::to_wire(&answer.head),
+        body,
     };
     let answer = if complete {
         v1::query_response::Answer::Complete(answer)

@@ -6,7 +6,11 @@ use std::{
 };
 
 use longshore_core::{Namespace, Role, ServiceName, ServiceView};
-use longshore_proto::{Digest, v1::ServiceSpec};
+use longshore_proto::{
+    Digest,
+    v1::{BuiltinMerge, ServiceSpec, builtin_merge::How},
+};
+use longshore_root::{Experience, Join};
 
 use crate::{
     error::chain,
@@ -25,6 +29,8 @@ pub struct Deployed {
 /// What is known of a service.
 struct Service {
     view: ServiceView,
+    /// What its queries have taught, whatever becomes of its replicas.
+    experience: Arc<Experience>,
     /// `None` as long as its specification is not known.
     entry: Option<Arc<Entry>>,
 }
@@ -42,8 +48,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn new(namespace: Namespace, spec: Arc<ServiceSpec>, view: ServiceView) -> Arc<Self> {
-        let topology = topology(&view, spec.merge.is_some());
+    fn new(namespace: Namespace, spec: Arc<ServiceSpec>, view: ServiceView, experience: &Arc<Experience>) -> Arc<Self> {
+        let topology = topology(&view, &spec, Arc::clone(experience));
         Arc::new(Self { namespace, spec, view, topology })
     }
 }
@@ -61,18 +67,18 @@ impl Deployed {
 
     /// As [`Deployed::get`], for whoever cannot do without its specification: it is read now where it is not known yet.
     pub fn get_or_read(&self, name: &ServiceName) -> Option<Arc<Entry>> {
-        let view = {
+        let (view, experience) = {
             let services = self.read();
             let service = services.get(name)?;
             match &service.entry {
                 Some(entry) => return Some(Arc::clone(entry)),
-                None => service.view.clone(),
+                None => (service.view.clone(), Arc::clone(&service.experience)),
             }
         };
         let detail = view.detail.into();
         let spec = understood(name, self.read_spec(name, detail))?;
         self.fill(name, detail, &spec);
-        Some(Entry::new(name.namespace.clone(), spec, view))
+        Some(Entry::new(name.namespace.clone(), spec, view, &experience))
     }
 
     /// All services of a namespace, by name.
@@ -96,8 +102,9 @@ impl Deployed {
     pub fn load(&self, name: &ServiceName, view: Option<ServiceView>) {
         let Some(view) = view else { return };
         let spec = understood(name, self.read_spec(name, view.detail.into()));
-        let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone()));
-        self.write().insert(name.clone(), Service { view, entry });
+        let experience = Arc::default();
+        let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone(), &experience));
+        self.write().insert(name.clone(), Service { view, experience, entry });
     }
 
     /// Takes in a service as it is now; `None` when it is removed. Where its specification is not known, it is read aside, and
@@ -109,13 +116,14 @@ impl Deployed {
             return;
         };
         let known = services.get(name).filter(|service| service.view.detail == view.detail);
+        let experience = known.map(|service| Arc::clone(&service.experience)).unwrap_or_default();
         let known = known.and_then(|service| Some(Arc::clone(&service.entry.as_ref()?.spec)));
         let spec = known.or_else(|| self.expected_spec(&name.namespace, view.detail.into()));
         if spec.is_none() {
             self.read_aside(name.clone(), view.detail.into());
         }
-        let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone()));
-        services.insert(name.clone(), Service { view, entry });
+        let entry = spec.map(|spec| Entry::new(name.namespace.clone(), spec, view.clone(), &experience));
+        services.insert(name.clone(), Service { view, experience, entry });
     }
 
     fn read_spec(&self, name: &ServiceName, detail: Digest) -> Result<ServiceSpec, CatalogError> {
@@ -140,7 +148,8 @@ impl Deployed {
     fn fill(&self, name: &ServiceName, detail: Digest, spec: &Arc<ServiceSpec>) {
         let mut services = self.write();
         if let Some(service) = services.get_mut(name).filter(|service| Digest::from(service.view.detail) == detail) {
-            service.entry = Some(Entry::new(name.namespace.clone(), Arc::clone(spec), service.view.clone()));
+            let view = service.view.clone();
+            service.entry = Some(Entry::new(name.namespace.clone(), Arc::clone(spec), view, &service.experience));
         }
     }
 
@@ -159,8 +168,12 @@ fn understood(name: &ServiceName, spec: Result<ServiceSpec, CatalogError>) -> Op
         .ok()
 }
 
-fn topology(view: &ServiceView, merges: bool) -> Topology {
-    let mut topology = Topology { shards: Vec::new(), merges: merges.then(Vec::new) };
+fn topology(view: &ServiceView, spec: &ServiceSpec, experience: Arc<Experience>) -> Topology {
+    let builtin = spec.merge.as_ref().and_then(|merge| merge.builtin.as_ref());
+    let merges = spec.merge.is_some() && builtin.is_none();
+    let weights = spec.leaf.as_ref().map(|leaf| leaf.weights.clone()).unwrap_or_default();
+    let join = builtin.map(join).unwrap_or_default();
+    let mut topology = Topology { weights, merges: merges.then(Vec::new), join, experience, ..Topology::default() };
     for replica in &view.replicas {
         let candidate = candidate(replica);
         match replica.key.role {
@@ -175,4 +188,14 @@ fn topology(view: &ServiceView, merges: bool) -> Topology {
         }
     }
     topology
+}
+
+/// How the engine joins parts itself.
+fn join(builtin: &BuiltinMerge) -> Join {
+    match &builtin.how {
+        None | Some(How::Concat(_)) => Join::Concat,
+        Some(How::JsonArray(_)) => Join::Array,
+        Some(How::Top(top)) => Join::Top { most: top.most as usize, by: top.by.clone(), ascending: top.ascending },
+        Some(How::Sum(sum)) => Join::Sum { field: Some(sum.field.clone()).filter(|field| !field.is_empty()) },
+    }
 }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longshore_core::{Core, MemberRecord, Notice, Reply, RequestId, ServiceName, TokenId, WorkerId};
+use longshore_core::{Core, JobId, MemberRecord, Notice, Reply, RequestId, SecretName, ServiceName, TokenId, WorkerId};
 use longshore_drive::{Drive, Effects, Heard, Next, Rules, Turn};
 use longshore_store::{Batch, CommitError, Committer};
 use tokio::sync::{mpsc, oneshot};
@@ -18,11 +18,14 @@ use super::{
     Clock,
     deployed::Deployed,
     handle::{Answered, Command, Delivery, Handle, Unanswered},
+    observer::{self, Observer},
     watchers::Watchers,
 };
 use crate::{
+    diary::{Diary, Entry},
     kept::records,
     members::register::Register,
+    secrets::vault::Vault,
     workers::{
         sessions::{Ending, Sessions, Urgent},
         tunnels::Tunnels,
@@ -47,6 +50,8 @@ pub struct Surroundings {
     pub deployed: Arc<Deployed>,
     pub register: Arc<Register>,
     pub tunnels: Arc<Tunnels>,
+    pub vault: Arc<Vault>,
+    pub diary: Arc<Diary>,
 }
 
 struct Driver {
@@ -56,12 +61,17 @@ struct Driver {
     requests: BTreeMap<RequestId, Answered<Reply>>,
     request_count: u64,
     watchers: Watchers,
+    observer: Observer,
+    /// Workers that jobs have lost.
+    lost: Vec<(JobId, Entry)>,
     /// Services that changed.
     services: BTreeSet<ServiceName>,
     /// Tokens that changed.
     tokens: BTreeSet<TokenId>,
     /// Members that changed.
     members: BTreeSet<WorkerId>,
+    /// Secrets that changed.
+    secrets: BTreeSet<SecretName>,
     committed: mpsc::Receiver<Outcome>,
     on_commit: mpsc::Sender<Outcome>,
     /// When the batch that found no room goes again.
@@ -82,6 +92,8 @@ pub fn start(core: Core, clock: Clock, around: Surroundings) -> Handle {
         around.deployed.load(&service.name, core.service_view(&service.name));
     }
     around.register.load(core.ledger());
+    around.vault.load(core.ledger());
+    let observer = Observer::new(&core);
     let driver = Driver {
         drive: Drive::new(core, clock.now(), records::Writer::default(), (), Rules::default()),
         clock,
@@ -89,9 +101,12 @@ pub fn start(core: Core, clock: Clock, around: Surroundings) -> Handle {
         requests: BTreeMap::new(),
         request_count: 0,
         watchers: Watchers::new(),
+        observer,
+        lost: Vec::new(),
         services: BTreeSet::new(),
         tokens: BTreeSet::new(),
         members: BTreeSet::new(),
+        secrets: BTreeSet::new(),
         committed,
         on_commit,
         again_at: None,
@@ -139,7 +154,8 @@ impl Driver {
         let tick = self.drive.next_tick_ms().map(|due_ms| self.clock.at(due_ms));
         // While a batch is on its way nothing is looked at.
         let watchers = self.watchers.due().filter(|_| !self.drive.is_keeping());
-        [tick, watchers, self.again_at].into_iter().flatten().min()
+        let observer = self.observer.due().filter(|_| !self.drive.is_keeping());
+        [tick, watchers, observer, self.again_at].into_iter().flatten().min()
     }
 
     fn look_at_the_clock(&mut self) {
@@ -230,7 +246,13 @@ impl Driver {
     fn note(&mut self, notices: Vec<Notice>) {
         for notice in notices {
             match notice {
-                Notice::Job(job) => self.watchers.note(job),
+                Notice::Job(job) => {
+                    self.watchers.note(job);
+                    self.observer.note(job);
+                }
+                Notice::Lost { job, worker, items } => {
+                    self.lost.push((job, observer::lost(worker, items, self.clock.now().wall_ms)));
+                }
                 Notice::Service(name) => {
                     self.services.insert(name);
                 }
@@ -239,6 +261,9 @@ impl Driver {
                 }
                 Notice::Member(worker) => {
                     self.members.insert(worker);
+                }
+                Notice::Secret(name) => {
+                    self.secrets.insert(name);
                 }
             }
         }
@@ -262,7 +287,7 @@ impl Driver {
         }
     }
 
-    /// What is shown of services, tokens, members and jobs that changed is as they are now, once that is durable.
+    /// What is shown of services, tokens, members, secrets and jobs that changed is as they are now, once that is durable.
     fn look_at_changes(&mut self) {
         for name in std::mem::take(&mut self.services) {
             let view = self.drive.core().service_view(&name);
@@ -286,6 +311,17 @@ impl Driver {
                     tunnels.end_of_member(id);
                 }
             }));
+        }
+        for name in std::mem::take(&mut self.secrets) {
+            let secret = self.drive.core().ledger().secret(&name).cloned();
+            let vault = Arc::clone(&self.around.vault);
+            self.drive.show(Box::new(move |_| vault.show(&name, secret)));
+        }
+        let mut happened = std::mem::take(&mut self.lost);
+        happened.extend(self.observer.look(self.drive.core(), self.clock.now().wall_ms));
+        if !happened.is_empty() {
+            let diary = Arc::clone(&self.around.diary);
+            self.drive.show(Box::new(move |_| observer::tell(&diary, happened)));
         }
         for news in self.watchers.look(self.drive.core()) {
             self.drive.show(Box::new(move |_| news.tell()));

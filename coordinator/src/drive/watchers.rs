@@ -95,7 +95,7 @@ impl Watchers {
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::{Input, JobSpec, Namespace, Now, RequestId, Settings, StageKind, StageSpec};
+    use longshore_core::{Input, JobSpec, Namespace, Now, RequestId, Settings, StageSpec};
 
     use super::*;
 
@@ -103,10 +103,19 @@ mod tests {
 
     fn core_with_job() -> Core {
         let mut core = Core::load(1, Settings::default(), Now::default(), []);
-        let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
-        let spec = JobSpec { priority: 0, stages: vec![stage] };
+        let spec = JobSpec { stages: vec![StageSpec::default()], ..JobSpec::default() };
         let (request, namespace, key) = (RequestId(1), Namespace::default(), String::new());
-        let submit = Input::Submit { request, job: JOB, namespace, key, spec, inputs: 1, detail: [0; 32] };
+        let submit = Input::Submit {
+            request,
+            job: JOB,
+            namespace,
+            key,
+            spec,
+            inputs: 1,
+            groups: Vec::new(),
+            detail: [0; 32],
+            meaning: None,
+        };
         core.step(Now::default(), submit);
         core
     }

@@ -37,7 +37,7 @@ impl HasSize for Block {
 /// The blocks read last.
 pub struct Blocks {
     reader: Arc<dyn Reader>,
-    /// A block may have got more since, but what is in it is final.
+    /// A block may have got more since, but what is in it is final: what may be withdrawn is not.
     kept: Cache<(JobId, u16, u64), Block>,
 }
 
@@ -52,8 +52,16 @@ impl Blocks {
         if let Some(detail) = self.kept.get(&block).and_then(|known| known.detail(item.index)) {
             return Ok(Some(detail));
         }
-        let read = Block(outcomes::block(&*self.reader, item)?);
-        let found = read.detail(item.index);
+        let mut read = Block(Vec::new());
+        let mut found = None;
+        for (index, outcome) in outcomes::whole_block(&*self.reader, item)? {
+            if index == item.index {
+                found = Some(outcome.detail.clone());
+            }
+            if !outcome.revocable {
+                read.0.push((index, outcome.detail));
+            }
+        }
         self.kept.insert(block, Arc::new(read));
         Ok(found)
     }
@@ -72,11 +80,8 @@ mod tests {
 
     fn keep(store: &mut impl Store, indices: impl Iterator<Item = u64>) {
         let success = |index: u64| OutcomeRecord {
-            item: item(index),
-            success: true,
             outputs: 1,
-            first_child: 0,
-            detail: index.to_be_bytes().to_vec(),
+            ..OutcomeRecord::ended(item(index), true, index.to_be_bytes().to_vec())
         };
         let mut batch = Batch::new();
         outcomes::put(&mut batch, indices.map(success).collect());

@@ -2,17 +2,24 @@
 //!
 //! Everything here may wait for disks: it is for threads that may.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use longshore_core::{ItemKey, JobId, Namespace, Source};
-use longshore_proto::v1::{BlobListRef, NamedBlob, Outcome};
+use longshore_core::{ItemKey, JobId, Namespace, Source, StageSpec};
+use longshore_proto::{
+    ImageDigest,
+    v1::{BlobListRef, NamedBlob, Outcome},
+};
 use longshore_store::Reader;
 
 use super::{
     blocks::Blocks,
     error::CatalogError,
+    groups::Groups,
     inputs::Inputs,
+    keyed::Keyed,
+    lineage::{self, Descendants},
     lists::Lists,
+    losses,
     messages::Messages,
     outcomes, outputs, records,
     rooms::Rooms,
@@ -29,6 +36,7 @@ pub struct Catalog {
     submissions: Submissions,
     lists: Lists,
     blocks: Blocks,
+    groups: Groups,
 }
 
 impl Catalog {
@@ -38,6 +46,7 @@ impl Catalog {
             owners: quick_cache::sync::Cache::new(limits::KNOWN_JOBS),
             lists: Lists::default(),
             blocks: Blocks::new(Arc::clone(&reader)),
+            groups: Groups::default(),
             reader,
             rooms,
         }
@@ -88,18 +97,41 @@ impl Catalog {
         if let Some(detail) = self.blocks.success(item)? {
             return Ok(Some((true, outputs::outcome(detail)?)));
         }
-        let failure = outcomes::failure(&*self.reader, item)?;
-        failure.map(|detail| Ok((false, outputs::outcome(detail)?))).transpose()
+        let Some(failure) = outcomes::failure(&*self.reader, item)? else {
+            return Ok(None);
+        };
+        let mut outcome = outputs::outcome(failure.detail.into())?;
+        losses::tell(&mut outcome, failure.given_up.as_deref());
+        if let Some(said) = outcome.failure.as_mut().filter(|_| failure.spared) {
+            said.message.push_str("; not tried again: its stage says so of such a failure");
+            said.not_retried = true;
+        }
+        Ok(Some((false, outcome)))
+    }
+
+    /// How items of a job failed, so many of them at most.
+    pub fn failures(&self, job: JobId, most: usize) -> Result<Vec<(ItemKey, Outcome)>, CatalogError> {
+        let read = |failure: longshore_core::OutcomeRecord| {
+            let mut outcome = outputs::outcome(failure.detail.into())?;
+            losses::tell(&mut outcome, failure.given_up.as_deref());
+            Ok((failure.item, outcome))
+        };
+        outcomes::failures(&*self.reader, job, most)?.into_iter().map(read).collect()
     }
 
     /// How often an item that has not ended was tried, and what last went wrong with it.
     pub fn trouble(&self, item: &ItemKey) -> Result<Option<(u32, Outcome)>, CatalogError> {
         records::trouble(&*self.reader, item)?
             .map(|record| {
-                let tries = record.failures + record.crashes + record.mishaps;
+                let tries = record.failures + record.losses.count() + record.mishaps + record.earlier;
                 Ok((tries, outputs::outcome(record.detail.into())?))
             })
             .transpose()
+    }
+
+    /// Which image a stage's runs are of, if that was agreed on.
+    pub fn image(&self, job: JobId, stage: u16) -> Result<Option<ImageDigest>, CatalogError> {
+        Ok(records::image(&*self.reader, job, stage)?.map(|image| ImageDigest(image.digest)))
     }
 
     /// The outputs of an outcome of a job whose blobs are here.
@@ -119,19 +151,64 @@ impl Catalog {
                 let outputs = self.outputs(&self.room_of(item.job)?, outcome)?;
                 usize::try_from(ordinal).ok().and_then(|at| outputs.get(at)).cloned().ok_or_else(nowhere)
             }
-            Source::Everything => Err(nowhere()),
+            Source::Everything | Source::Group => Err(nowhere()),
         }
     }
 
-    /// All outputs of a stage in the order of its items, as lists kept as blobs.
+    /// All outputs of a stage in order of lineage, as lists kept as blobs.
     pub fn everything(&self, job: JobId, stage: u16) -> Result<Vec<BlobListRef>, CatalogError> {
-        outputs::of_stage(&*self.reader, &self.room_of(job)?, job, stage)
+        self.outputs_of(job, stage, vec![lineage::ALL])
+    }
+
+    /// The outputs of a stage that descend from roots in these ranges, in order of lineage, as lists kept as blobs. Roots are the
+    /// items of [`lineage::root_stage`].
+    pub fn outputs_of(&self, job: JobId, stage: u16, roots: Vec<Range<u64>>) -> Result<Vec<BlobListRef>, CatalogError> {
+        let stages = self.stages(job)?;
+        outputs::of_stage(Arc::clone(&self.reader), &self.room_of(job)?, (job, &stages), stage, roots)
+    }
+
+    /// The outputs that an item gathers, in order of lineage, as lists kept as blobs.
+    pub fn parts(&self, item: &ItemKey, source: Source) -> Result<Vec<BlobListRef>, CatalogError> {
+        let before = item.stage.saturating_sub(1);
+        if source == Source::Everything {
+            return self.everything(item.job, before);
+        }
+        let roots = self.groups.units(&*self.reader, item, &self.stages(item.job)?)?;
+        self.outputs_of(item.job, before, roots)
+    }
+
+    /// What an item that gathers a group is called: the group's key, where that may be a path.
+    pub fn group_path(&self, item: &ItemKey) -> Result<String, CatalogError> {
+        let submission = self.submission(item.job)?;
+        let stage = submission.stages().get(usize::from(item.stage));
+        let name = stage.map_or(String::new(), |stage| stage.name.clone());
+        let numbered = |name: &str| format!("{name}/{:06}", item.index);
+        let Some(keyed) = stage.and_then(|stage| Keyed::of(stage).ok().flatten()) else { return Ok(numbered(&name)) };
+        let first = self.groups.first_input(&*self.reader, item)?;
+        let first = first.ok_or(CatalogError::NoInput { stage: item.stage, index: item.index })?;
+        let key = keyed.key(&self.inputs(item.job)?.get(&self.lists, first)?.path);
+        Ok(key.filter(|key| longshore_proto::path::check(key).is_ok()).unwrap_or_else(|| numbered(&name)))
+    }
+
+    /// The items of a stage in order of lineage, whatever became of them. Of a root stage each number there is.
+    pub fn descendants(&self, job: JobId, stage: u16) -> Result<Descendants, CatalogError> {
+        Ok(lineage::items(Arc::clone(&self.reader), (job, &self.stages(job)?), stage, vec![lineage::ALL]))
+    }
+
+    /// Whether items of a stage are numbered in order of lineage.
+    pub fn is_root(&self, job: JobId, stage: u16) -> Result<bool, CatalogError> {
+        Ok(lineage::root_stage(&self.stages(job)?, stage) == stage)
+    }
+
+    /// The job's stages as the core sees them.
+    fn stages(&self, job: JobId) -> Result<Vec<StageSpec>, CatalogError> {
+        Ok(records::job(&*self.reader, job)?.ok_or(CatalogError::NoJob { job })?.spec.stages)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use longshore_core::{JobRecord, JobSpec, JobState, OutcomeRecord, Record, TroubleRecord};
+    use longshore_core::{JobRecord, JobSpec, Losses, Now, OutcomeRecord, Record, TroubleRecord};
     use longshore_drive::Page;
     use longshore_proto::{
         Digest,
@@ -150,12 +227,12 @@ mod tests {
 
     fn blob(name: &str, content: &[u8]) -> NamedBlob {
         let digest = Digest::of(content).to_wire();
-        NamedBlob { path: name.to_owned(), digest, size: content.len() as u64, inline: None }
+        NamedBlob { path: name.to_owned(), digest, size: content.len() as u64, executable: false, inline: None }
     }
 
     fn outcome(item: ItemKey, success: bool, said: &Outcome) -> Record {
         let detail = said.encode_to_vec();
-        Record::Outcome(OutcomeRecord { item, success, outputs: 2, first_child: 0, detail })
+        Record::Outcome(OutcomeRecord { outputs: 2, ..OutcomeRecord::ended(item, success, detail) })
     }
 
     fn two_outputs() -> Outcome {
@@ -168,20 +245,14 @@ mod tests {
     }
 
     fn job() -> JobRecord {
-        let kind = longshore_core::StageKind::Map;
-        let stage = longshore_core::StageSpec { kind, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
-        JobRecord {
-            id: JOB,
-            namespace: Namespace::default(),
-            key: String::new(),
-            spec: JobSpec { stages: vec![stage], priority: 0 },
-            inputs: 1,
-            detail: [1; 32],
-            state: JobState::Running,
-            reason: String::new(),
-            submitted_ms: 1,
-            ended_ms: 0,
-        }
+        let stage = longshore_core::StageSpec::default();
+        JobRecord::submitted(
+            Now::default(),
+            (JOB, Namespace::default(), String::new()),
+            JobSpec { stages: vec![stage], ..JobSpec::default() },
+            1,
+            [1; 32],
+        )
     }
 
     /// A catalog over these records, and a job.
@@ -217,9 +288,17 @@ mod tests {
     #[test]
     fn troubles_are_counted_together() {
         let detail = failure().encode_to_vec();
-        let trouble = TroubleRecord { item: item(0, 5), failures: 1, crashes: 2, mishaps: 4, detail };
+        let trouble = TroubleRecord {
+            item: item(0, 5),
+            failures: 1,
+            losses: Losses { others: 2, ..Losses::default() },
+            mishaps: 4,
+            earlier: 3,
+            growths: 0,
+            detail,
+        };
         let (_dir, catalog) = catalog(vec![Record::Trouble(trouble)]);
-        assert_eq!(catalog.trouble(&item(0, 5)).unwrap(), Some((7, failure())));
+        assert_eq!(catalog.trouble(&item(0, 5)).unwrap(), Some((10, failure())));
         assert_eq!(catalog.trouble(&item(0, 6)).unwrap(), None);
     }
 

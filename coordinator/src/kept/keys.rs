@@ -3,23 +3,29 @@
 //! | key | value |
 //! |---|---|
 //! | `a` token | `Token` |
+//! | `d` worker | `Drain` |
 //! | `c` | `Cluster`: whose authority this is, see [`super::cluster`] |
 //! | `f` job stage index | `Outcome` of an item that failed |
+//! | `g` job stage number | `Flow`: groups of inputs, or items that are none any more |
 //! | `j` job | `Job` |
+//! | `k` job | `Tombstone` |
 //! | `l` whose digest | `LargeBlob`: a file that must be there, see [`super::inventory`] |
 //! | `m` worker | `Member` |
 //! | `o` job stage index | `Bundle` of successes, the first of which is this item's, see [`super::outcomes`] |
+//! | `i` job stage | `Image` |
 //! | `p` whose number | `Pack`: a file that must be there |
 //! | `s` whose name | `Service` |
 //! | `t` job stage index | `Trouble` |
 //! | `v` | the format of all this: 4 bytes |
 //! | `w` worker | `Worker` |
+//! | `x` whose name | `Secret` |
+//! | `y` whose name number | a part of a secret's sealed bytes |
 //!
 //! Messages are those of `longshore.kept.v1`. Ids are 16 bytes. Numbers are big-endian, so that entries of one job and stage
 //! stand together, in order. `whose` is the namespace and `/`, which is in no name; nothing for the default one, as before there
 //! were others. A program of before does not understand a key with it, and so does not open what it would mix up.
 
-use longshore_core::{ItemKey, JobId, Namespace, ServiceName, TokenId, WorkerId};
+use longshore_core::{ItemKey, JobId, Namespace, SecretName, ServiceName, TokenId, WorkerId};
 
 use super::{
     convert::namespace_from_kept,
@@ -44,6 +50,12 @@ pub const BUNDLE: u8 = b'o';
 /// First byte of a failure's key.
 pub const FAILURE: u8 = b'f';
 
+/// First byte of the key of what flows into stages that gather.
+pub const FLOW: u8 = b'g';
+
+/// First byte of the key of a stage's image.
+pub const IMAGE: u8 = b'i';
+
 /// First byte of a trouble's key.
 pub const TROUBLE: u8 = b't';
 
@@ -62,11 +74,23 @@ const BEHIND_NAMESPACE: u8 = b'/';
 /// First byte of a worker's key.
 pub const WORKER: u8 = b'w';
 
+/// First byte of the key of a removed job's tombstone.
+pub const TOMBSTONE: u8 = b'k';
+
+/// First byte of the key of a worker's drain.
+pub const DRAIN: u8 = b'd';
+
 /// First byte of a token's key.
 pub const TOKEN: u8 = b'a';
 
 /// First byte of a member's key.
 pub const MEMBER: u8 = b'm';
+
+/// First byte of a secret's key.
+pub const SECRET: u8 = b'x';
+
+/// First byte of the key of a part of a secret's sealed bytes.
+pub const SECRET_PART: u8 = b'y';
 
 /// The key of an item's entry.
 pub fn item_key(kind: u8, item: &ItemKey) -> Vec<u8> {
@@ -89,9 +113,29 @@ pub fn job_key(id: JobId) -> Vec<u8> {
     [&[JOB], id.0.as_slice()].concat()
 }
 
+/// The key of a removed job's tombstone.
+pub fn tombstone_key(id: JobId) -> Vec<u8> {
+    [&[TOMBSTONE], id.0.as_slice()].concat()
+}
+
+/// The key of a worker's drain.
+pub fn drain_key(id: WorkerId) -> Vec<u8> {
+    [&[DRAIN], id.0.as_slice()].concat()
+}
+
 /// The key of a service.
 pub fn service_key(name: &ServiceName) -> Vec<u8> {
     key_of(SERVICE, &name.namespace, name.name.as_bytes())
+}
+
+/// The key of a secret.
+pub fn secret_key(name: &SecretName) -> Vec<u8> {
+    key_of(SECRET, &name.namespace, name.name.as_bytes())
+}
+
+/// The key of a part of a secret's sealed bytes.
+pub fn secret_part_key(name: &SecretName, part: u16) -> Vec<u8> {
+    [key_of(SECRET_PART, &name.namespace, name.name.as_bytes()), part.to_be_bytes().to_vec()].concat()
 }
 
 /// The key of something that a namespace has one of for each name.
@@ -138,6 +182,15 @@ pub fn item_of(key: &[u8]) -> Result<ItemKey, LoadError> {
     split().ok_or_else(|| unreadable(key))
 }
 
+/// The stage of a job that a key names.
+pub fn stage_of(key: &[u8]) -> Result<(JobId, u16), LoadError> {
+    let split = || {
+        let (job, stage) = key.get(1..)?.split_first_chunk()?;
+        Some((JobId(*job), u16::from_be_bytes(stage.try_into().ok()?)))
+    };
+    split().ok_or_else(|| unreadable(key))
+}
+
 /// The job that a key names.
 pub fn job_of(key: &[u8]) -> Result<JobId, LoadError> {
     sixteen(key).map(JobId)
@@ -155,10 +208,21 @@ pub fn token_of(key: &[u8]) -> Result<TokenId, LoadError> {
 
 /// The service that a key names.
 pub fn service_of(key: &[u8]) -> Result<ServiceName, LoadError> {
+    let (namespace, name) = name_of(key)?;
+    Ok(ServiceName { namespace, name })
+}
+
+/// The secret that a key names.
+pub fn secret_of(key: &[u8]) -> Result<SecretName, LoadError> {
+    let (namespace, name) = name_of(key)?;
+    Ok(SecretName { namespace, name })
+}
+
+fn name_of(key: &[u8]) -> Result<(Namespace, String), LoadError> {
     let name_at = key.iter().rposition(|byte| *byte == BEHIND_NAMESPACE).map_or(1, |at| at + 1);
     let namespace = namespace_before(key, name_at)?;
     let name = key.get(name_at..).and_then(|name| std::str::from_utf8(name).ok());
-    Ok(ServiceName { namespace, name: name.ok_or_else(|| unreadable(key))?.to_owned() })
+    Ok((namespace, name.ok_or_else(|| unreadable(key))?.to_owned()))
 }
 
 fn sixteen(key: &[u8]) -> Result<[u8; 16], LoadError> {
@@ -180,6 +244,9 @@ mod tests {
         let (job, worker) = (JobId([1; 16]), WorkerId([2; 16]));
         assert_eq!(item_of(&item_key(FAILURE, &ITEM)).unwrap(), ITEM);
         assert_eq!(job_of(&job_key(job)).unwrap(), job);
+        assert_eq!(job_of(&tombstone_key(job)).unwrap(), job);
+        assert_eq!(worker_of(&drain_key(worker)).unwrap(), worker);
+        assert_eq!(stage_of(&stage_prefix(IMAGE, job, 258)).unwrap(), (job, 258));
         assert_eq!(worker_of(&worker_key(worker)).unwrap(), worker);
         assert_eq!(worker_of(&member_key(worker)).unwrap(), worker);
         assert_eq!(token_of(&token_key(TokenId([3; 5]))).unwrap(), TokenId([3; 5]));
@@ -190,6 +257,9 @@ mod tests {
         for name in [search, others] {
             assert_eq!(service_of(&service_key(&name)).unwrap(), name);
         }
+        let secret = SecretName { namespace: Namespace::named("vision"), name: "db.key".to_owned() };
+        assert_eq!(secret_of(&secret_key(&secret)).unwrap(), secret);
+        assert_eq!(secret_part_key(&secret, 258), b"yvision/db.key\x01\x02");
     }
 
     #[test]
@@ -207,6 +277,7 @@ mod tests {
     fn a_key_that_names_nothing_is_said_to_be_wrong() {
         let key = item_key(FAILURE, &ITEM);
         assert!(item_of(&key[..20]).is_err() && item_of(b"f").is_err() && item_of(b"").is_err());
+        assert!(stage_of(&key).is_err() && stage_of(b"i").is_err());
         assert!(job_of(&key).is_err() && worker_of(&key[..16]).is_err());
         assert!(token_of(b"a1234").is_err() && token_of(&key).is_err());
         let error = service_of(b"s\xff").unwrap_err();

@@ -70,6 +70,7 @@ mod tests {
             path: format!("dir/{number}"),
             digest: Bytes::from(vec![7; 32]),
             size: number,
+            executable: false,
             inline: None,
         };
         BlobList { blobs: (0..300).map(blob).collect() }

@@ -109,18 +109,35 @@ pub fn unpack(key: &[u8], bundle: Vec<u8>) -> Result<Vec<(ItemKey, v1::Outcome)>
     numbered.ok_or_else(|| LoadError::malformed(key, Malformed::Index))
 }
 
-/// The detail of the failure of an item that was given up.
-pub fn failure(reader: &dyn Reader, item: &ItemKey) -> Result<Option<Bytes>, LoadError> {
+/// How an item failed.
+pub fn failure(reader: &dyn Reader, item: &ItemKey) -> Result<Option<OutcomeRecord>, LoadError> {
     let key = item_key(FAILURE, item);
     let value = reader.get(&key)?;
-    value.map(|value| Ok(convert::decode::<v1::Outcome>(&key, value)?.detail)).transpose()
+    value.map(|value| Ok(convert::outcome_from_kept(*item, false, convert::decode(&key, value)?))).transpose()
+}
+
+/// How items of a job failed, so many of them at most, in order.
+pub fn failures(reader: &dyn Reader, job: JobId, most: usize) -> Result<Vec<OutcomeRecord>, LoadError> {
+    let prefix = [&[FAILURE], job.0.as_slice()].concat();
+    let found = reader.scan(&prefix, None, most)?;
+    let read = |(key, value): (Vec<u8>, Vec<u8>)| {
+        Ok(convert::outcome_from_kept(item_of(&key)?, false, convert::decode(&key, value)?))
+    };
+    found.into_iter().map(read).collect()
 }
 
 /// The successes of a block of items, in order.
+#[cfg(test)]
 pub type Block = Vec<(u64, Bytes)>;
 
 /// The indices of the successes of the block that the item is in, with their details, in order.
+#[cfg(test)]
 pub fn block(reader: &dyn Reader, item: &ItemKey) -> Result<Block, LoadError> {
+    Ok(whole_block(reader, item)?.into_iter().map(|(index, outcome)| (index, outcome.detail)).collect())
+}
+
+/// The indices of the successes of the block that the item is in, with all that is kept of them, in order.
+pub fn whole_block(reader: &dyn Reader, item: &ItemKey) -> Result<Vec<(u64, v1::Outcome)>, LoadError> {
     let first = ItemKey { index: item.index / BLOCK * BLOCK, ..*item };
     let mut prefix = item_key(BUNDLE, &first);
     // All indices of a block share all bytes but the last.
@@ -128,7 +145,7 @@ pub fn block(reader: &dyn Reader, item: &ItemKey) -> Result<Block, LoadError> {
     let bundles = reader.scan(&prefix, None, usize::try_from(BLOCK).unwrap_or(usize::MAX))?;
     let mut found = Vec::new();
     for (key, bundle) in bundles {
-        found.extend(unpack(&key, bundle)?.into_iter().map(|(item, outcome)| (item.index, outcome.detail)));
+        found.extend(unpack(&key, bundle)?.into_iter().map(|(item, outcome)| (item.index, outcome)));
     }
     found.sort_unstable_by_key(|(index, _)| *index);
     Ok(found)
@@ -152,7 +169,7 @@ mod tests {
     fn success(stage: u16, index: u64, detail_bytes: usize) -> OutcomeRecord {
         let item = ItemKey { job: JobId([7; 16]), stage, index };
         let detail = vec![u8::try_from(index % 251).unwrap(); detail_bytes];
-        OutcomeRecord { item, success: true, outputs: index % 3, first_child: index * 5, detail }
+        OutcomeRecord { outputs: index % 3, first_child: index * 5, ..OutcomeRecord::ended(item, true, detail) }
     }
 
     fn details(successes: &[OutcomeRecord]) -> Block {

@@ -1,15 +1,17 @@
 //! What outcomes say that was left: outputs of an item, and of a whole stage.
 
+use std::{ops::Range, sync::Arc};
+
 use bytes::Bytes;
-use longshore_core::JobId;
+use longshore_core::{JobId, StageSpec};
 use longshore_proto::v1::{BlobList, BlobListRef, NamedBlob, Outcome};
 use longshore_store::Reader;
 use prost::Message;
 
 use super::{
     error::{self, CatalogError},
+    lineage,
     messages::{LIST, Messages},
-    outcomes,
 };
 use crate::limits;
 
@@ -27,25 +29,24 @@ pub fn of(messages: &Messages, outcome: Outcome) -> Result<Vec<NamedBlob>, Catal
     Ok(list.blobs)
 }
 
-/// All outputs of a stage in the order of its items, as lists kept as blobs: at least one, which may be empty.
+/// The outputs of a stage that descend from roots in these ranges (see [`lineage`]), in order of lineage, as lists kept as blobs: at
+/// least one, which may be empty.
 pub fn of_stage(
-    reader: &dyn Reader,
+    reader: Arc<dyn Reader>,
     messages: &Messages,
-    job: JobId,
+    (job, stages): (JobId, &[StageSpec]),
     stage: u16,
+    roots: Vec<Range<u64>>,
 ) -> Result<Vec<BlobListRef>, CatalogError> {
     let mut lists = Vec::new();
     let mut list = BlobList::default();
-    let mut from = 0;
-    while let Some(item) = outcomes::next(reader, job, stage, from)? {
-        from = (item.index / outcomes::BLOCK + 1) * outcomes::BLOCK;
-        for (_, detail) in outcomes::block(reader, &item)? {
-            for output in of(messages, outcome(detail)?)? {
-                messages.ensure_held(&output)?;
-                list.blobs.push(output);
-                if list.blobs.len() as u64 == limits::LIST_ENTRIES {
-                    lists.push(put(messages, &std::mem::take(&mut list))?);
-                }
+    for success in lineage::successes(reader, (job, stages), stage, roots) {
+        let (_, detail) = success?;
+        for output in of(messages, outcome(detail)?)? {
+            messages.ensure_held(&output)?;
+            list.blobs.push(output);
+            if list.blobs.len() as u64 == limits::LIST_ENTRIES {
+                lists.push(put(messages, &std::mem::take(&mut list))?);
             }
         }
     }
@@ -66,7 +67,10 @@ mod tests {
     use longshore_core::{ItemKey, OutcomeRecord};
     use longshore_store::{Batch, MemoryDisk, Store};
 
-    use super::{super::messages::tests::messages, *};
+    use super::{
+        super::{messages::tests::messages, outcomes},
+        *,
+    };
 
     const JOB: JobId = JobId([3; 16]);
 
@@ -75,12 +79,22 @@ mod tests {
 
     fn blob(item: u64, ordinal: u64) -> NamedBlob {
         let digest = longshore_proto::Digest::of(CONTENT).to_wire();
-        NamedBlob { path: format!("{item}/{ordinal}"), digest, size: CONTENT.len() as u64, inline: None }
+        NamedBlob {
+            path: format!("{item}/{ordinal}"),
+            digest,
+            size: CONTENT.len() as u64,
+            executable: false,
+            inline: None,
+        }
     }
 
     fn success(index: u64, said: &Outcome, outputs: u64) -> OutcomeRecord {
-        let item = ItemKey { job: JOB, stage: 1, index };
-        OutcomeRecord { item, success: true, outputs, first_child: 0, detail: said.encode_to_vec() }
+        let item = ItemKey { job: JOB, stage: 0, index };
+        OutcomeRecord { outputs, ..OutcomeRecord::ended(item, true, said.encode_to_vec()) }
+    }
+
+    fn stage_0(reader: Arc<dyn Reader>, messages: &Messages) -> Result<Vec<BlobListRef>, CatalogError> {
+        of_stage(reader, messages, (JOB, &[StageSpec::default()]), 0, vec![lineage::ALL])
     }
 
     #[test]
@@ -101,10 +115,10 @@ mod tests {
         ];
         outcomes::put(&mut batch, successes);
         store.commit(longshore_store::Epoch::default(), &batch).unwrap();
-        let lost = of_stage(&*store.reader(), &messages, JOB, 1).unwrap_err();
+        let lost = stage_0(store.reader(), &messages).unwrap_err();
         assert!(lost.is_loss(), "{lost}");
         messages.put_bytes(CONTENT).unwrap();
-        let lists = of_stage(&*store.reader(), &messages, JOB, 1).unwrap();
+        let lists = stage_0(store.reader(), &messages).unwrap();
         let read = |list: &BlobListRef| -> Vec<NamedBlob> {
             let read: BlobList = messages.get(error::digest(&list.digest, LIST).unwrap(), LIST).unwrap();
             assert_eq!((read.blobs.len() as u64, read.encoded_len() as u64), (list.count, list.size));
@@ -119,7 +133,7 @@ mod tests {
     #[test]
     fn a_stage_without_outputs_has_one_empty_list() {
         let (_dir, messages) = messages();
-        let lists = of_stage(&*MemoryDisk::new().open().reader(), &messages, JOB, 1).unwrap();
+        let lists = stage_0(MemoryDisk::new().open().reader(), &messages).unwrap();
         assert_eq!(lists.iter().map(|list| list.count).collect::<Vec<_>>(), [0]);
     }
 

@@ -3,26 +3,33 @@
 use std::vec;
 
 use bytes::Bytes;
-use longshore_core::{ItemKey, JobId, JobRecord, OutcomeRecord, Record, TroubleRecord};
+use longshore_core::{
+    Digest, ImageRecord, ItemKey, ItemsGone, JobId, JobRecord, JobSpec, Namespace, Now, OutcomeRecord, Record,
+    TroubleRecord,
+};
 use longshore_drive::Page;
 use longshore_store::{Batch, Entry, Op, Reader};
 use prost::Message;
 
 use super::{
+    control,
     convert::{self, decode},
     error::LoadError,
+    flow,
     keys::{
-        BUNDLE, FAILURE, JOB, MEMBER, SERVICE, TOKEN, TROUBLE, WORKER, item_key, item_of, job_key, job_of, member_key,
-        service_key, service_of, token_key, token_of, worker_key, worker_of,
+        BUNDLE, DRAIN, FAILURE, FLOW, IMAGE, JOB, MEMBER, SECRET, SERVICE, TOKEN, TOMBSTONE, TROUBLE, WORKER,
+        drain_key, item_key, item_of, job_key, job_of, member_key, service_key, service_of, stage_of, stage_prefix,
+        token_key, token_of, tombstone_key, worker_key, worker_of,
     },
-    members, outcomes, v1,
+    members, outcomes, secrets, v1,
 };
 
 /// Entries read at a time.
 const PAGE: usize = 1_000;
 
 /// Kinds of entries that are loaded, jobs before what belongs to them.
-const KINDS: [u8; 8] = [JOB, BUNDLE, FAILURE, TROUBLE, SERVICE, WORKER, TOKEN, MEMBER];
+const KINDS: [u8; 13] =
+    [JOB, FLOW, BUNDLE, FAILURE, TROUBLE, IMAGE, SERVICE, WORKER, TOKEN, MEMBER, SECRET, TOMBSTONE, DRAIN];
 
 /// Bytes of records in one batch, beside one outbox more: well below what a store takes.
 const BATCH_BYTES: usize = 16 << 20;
@@ -42,11 +49,21 @@ impl Page for Writer {
         for record in records {
             let from = self.batch.ops.len();
             match record {
+                // Put at once, so that it is before its own removal, and may come again behind that.
+                Record::Outcome(outcome) if outcome.success && outcome.revocable => {
+                    outcomes::put(&mut self.batch, vec![outcome]);
+                }
                 Record::Outcome(outcome) if outcome.success => {
                     self.bytes += outcome.detail.len() + 16;
                     self.successes.push(outcome);
                 }
-                other => put(&mut self.batch, other),
+                other => {
+                    // Successes are put last: none of these may come behind its own removal.
+                    if let Record::ItemsGone(gone) = &other {
+                        self.successes.retain(|outcome| !is_gone(&outcome.item, gone));
+                    }
+                    put(&mut self.batch, other);
+                }
             }
             self.bytes += self.batch.ops[from..].iter().map(Op::size_bytes).sum::<usize>();
         }
@@ -62,6 +79,11 @@ impl Page for Writer {
     }
 }
 
+/// Whether the item is one of those.
+fn is_gone(item: &ItemKey, gone: &ItemsGone) -> bool {
+    (item.job, item.stage) == (gone.job, gone.stage) && (gone.from..gone.to).contains(&item.index)
+}
+
 /// Adds any record but a success to a batch.
 fn put(batch: &mut Batch, record: Record) {
     match record {
@@ -69,11 +91,46 @@ fn put(batch: &mut Batch, record: Record) {
         Record::Outcome(outcome) => {
             batch.put(item_key(FAILURE, &outcome.item), convert::outcome_to_kept(outcome, 0).encode_to_vec());
         }
+        Record::Withdrawn(withdrawn) => {
+            let item = withdrawn.item;
+            batch.delete(item_key(BUNDLE, &item));
+            if withdrawn.outputs > 0 {
+                let hole = ItemKey { stage: item.stage + 1, index: withdrawn.first_child, ..item };
+                batch.put(item_key(FLOW, &hole), flow::withdrawn_to_kept(&withdrawn).encode_to_vec());
+            }
+        }
+        Record::Groups(groups) => {
+            let key = ItemKey { job: groups.job, stage: groups.stage, index: groups.number };
+            batch.put(item_key(FLOW, &key), flow::groups_to_kept(groups).encode_to_vec());
+        }
         Record::OutcomeGone(item) => batch.delete(item_key(FAILURE, &item)),
         Record::Trouble(trouble) => {
             batch.put(item_key(TROUBLE, &trouble.item), convert::trouble_to_kept(trouble).encode_to_vec());
         }
         Record::TroubleGone(item) => batch.delete(item_key(TROUBLE, &item)),
+        Record::Image(image) => {
+            let key = stage_prefix(IMAGE, image.job, image.stage);
+            batch.put(key, convert::image_to_kept(image).encode_to_vec());
+        }
+        Record::ItemsGone(ItemsGone { job, stage, from, to }) => {
+            for index in from..to {
+                let item = ItemKey { job, stage, index };
+                for kind in [BUNDLE, FAILURE, TROUBLE, FLOW] {
+                    batch.delete(item_key(kind, &item));
+                }
+            }
+        }
+        Record::JobGone { job, stages } => {
+            (0..stages).for_each(|stage| batch.delete(stage_prefix(IMAGE, job, stage)));
+            batch.delete(job_key(job));
+        }
+        Record::Tombstone(tombstone) => {
+            let key = tombstone_key(tombstone.job);
+            batch.put(key, control::tombstone_to_kept(tombstone).encode_to_vec());
+        }
+        Record::TombstoneGone(job) => batch.delete(tombstone_key(job)),
+        Record::Drain(drain) => batch.put(drain_key(drain.worker), control::drain_to_kept(drain).encode_to_vec()),
+        Record::DrainGone(worker) => batch.delete(drain_key(worker)),
         Record::Service(service) => {
             batch.put(service_key(&service.name), convert::service_to_kept(service).encode_to_vec());
         }
@@ -83,7 +140,16 @@ fn put(batch: &mut Batch, record: Record) {
         Record::TokenGone(token) => batch.delete(token_key(token)),
         Record::Member(member) => batch.put(member_key(member.id), members::member_to_kept(member).encode_to_vec()),
         Record::MemberGone(worker) => batch.delete(member_key(worker)),
+        Record::Secret(secret) => secrets::put(batch, secret),
     }
+}
+
+/// Bytes that what the core needs of a job's stages takes in its entry.
+pub fn spec_bytes(spec: JobSpec) -> usize {
+    let spec = JobSpec { name: String::new(), ..spec };
+    let nothing = (JobId([0; 16]), Namespace::default(), String::new());
+    let job = JobRecord::submitted(Now::default(), nothing, spec, 0, Digest::default());
+    convert::job_to_kept(job).encoded_len()
 }
 
 /// Every record, jobs before what belongs to them; successes without their details, which the core never reads. Ends after
@@ -114,7 +180,7 @@ impl Iterator for Pages<'_> {
         self.after = Some(page.last()?.0.clone());
         let mut records = Vec::with_capacity(page.len());
         for entry in page {
-            if let Err(error) = understand(self.kind, entry, &mut records) {
+            if let Err(error) = understand(self.reader, self.kind, entry, &mut records) {
                 return Some(Err(error));
             }
         }
@@ -123,7 +189,7 @@ impl Iterator for Pages<'_> {
     }
 }
 
-fn understand(kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Result<(), LoadError> {
+fn understand(reader: &dyn Reader, kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Result<(), LoadError> {
     records.push(match kind {
         BUNDLE => {
             records.extend(outcomes::unpack(&key, value)?.into_iter().map(|(item, outcome)| {
@@ -133,8 +199,10 @@ fn understand(kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Resul
             return Ok(());
         }
         JOB => Record::Job(read_job(&key, value)?),
+        FLOW => flow::from_kept(item_of(&key)?, decode(&key, value)?).map_err(|why| LoadError::malformed(&key, why))?,
         FAILURE => Record::Outcome(convert::outcome_from_kept(item_of(&key)?, false, decode(&key, value)?)),
         TROUBLE => Record::Trouble(read_trouble(&key, value)?),
+        IMAGE => Record::Image(read_image(&key, value)?),
         SERVICE => {
             let service = convert::service_from_kept(service_of(&key)?, decode(&key, value)?);
             Record::Service(service.map_err(|why| LoadError::malformed(&key, why))?)
@@ -147,6 +215,12 @@ fn understand(kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Resul
             let member = members::member_from_kept(worker_of(&key)?, decode(&key, value)?);
             Record::Member(member.map_err(|why| LoadError::malformed(&key, why))?)
         }
+        TOMBSTONE => {
+            let tombstone = control::tombstone_from_kept(job_of(&key)?, decode(&key, value)?);
+            Record::Tombstone(tombstone.map_err(|why| LoadError::malformed(&key, why))?)
+        }
+        DRAIN => Record::Drain(control::drain_from_kept(worker_of(&key)?, decode(&key, value)?)),
+        SECRET => Record::Secret(secrets::read(reader, &key, value)?),
         _ => Record::Worker(convert::worker_from_kept(worker_of(&key)?, decode(&key, value)?)),
     });
     Ok(())
@@ -155,6 +229,11 @@ fn understand(kind: u8, (key, value): Entry, records: &mut Vec<Record>) -> Resul
 fn read_job(key: &[u8], value: Vec<u8>) -> Result<JobRecord, LoadError> {
     let job = convert::job_from_kept(job_of(key)?, decode(key, value)?);
     job.map_err(|why| LoadError::malformed(key, why))
+}
+
+fn read_image(key: &[u8], value: Vec<u8>) -> Result<ImageRecord, LoadError> {
+    let image = convert::image_from_kept(stage_of(key)?, decode(key, value)?);
+    image.map_err(|why| LoadError::malformed(key, why))
 }
 
 fn read_trouble(key: &[u8], value: Vec<u8>) -> Result<TroubleRecord, LoadError> {
@@ -167,6 +246,12 @@ pub fn job(reader: &dyn Reader, id: JobId) -> Result<Option<JobRecord>, LoadErro
     reader.get(&key)?.map(|value| read_job(&key, value)).transpose()
 }
 
+/// Which image a stage's runs are of, if that was agreed on.
+pub fn image(reader: &dyn Reader, job: JobId, stage: u16) -> Result<Option<ImageRecord>, LoadError> {
+    let key = stage_prefix(IMAGE, job, stage);
+    reader.get(&key)?.map(|value| read_image(&key, value)).transpose()
+}
+
 /// The last trouble of an item, if it is in any.
 pub fn trouble(reader: &dyn Reader, item: &ItemKey) -> Result<Option<TroubleRecord>, LoadError> {
     let key = item_key(TROUBLE, item);
@@ -177,7 +262,7 @@ pub fn trouble(reader: &dyn Reader, item: &ItemKey) -> Result<Option<TroubleReco
 mod tests {
     use std::collections::BTreeMap;
 
-    use longshore_core::{JobSpec, JobState, Ledger, StageKind, StageSpec};
+    use longshore_core::{Ledger, Losses, StageSpec};
     use longshore_store::{Epoch, MemoryDisk, Store};
     use proptest::{collection::vec, prelude::*};
 
@@ -190,25 +275,24 @@ mod tests {
     }
 
     fn job() -> Record {
-        let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
-        Record::Job(JobRecord {
-            id: JobId([1; 16]),
-            namespace: longshore_core::Namespace::default(),
-            key: String::new(),
-            spec: JobSpec { stages: vec![stage.clone(), stage], priority: 0 },
-            inputs: 1_000,
-            detail: [0; 32],
-            state: JobState::Running,
-            reason: String::new(),
-            submitted_ms: 1,
-            ended_ms: 0,
-        })
+        let stage = StageSpec::default();
+        Record::Job(JobRecord::submitted(
+            Now::default(),
+            (JobId([1; 16]), longshore_core::Namespace::default(), String::new()),
+            JobSpec { stages: vec![stage.clone(), stage], ..JobSpec::default() },
+            1_000,
+            [0; 32],
+        ))
     }
 
     fn outcome(index: u64, success: bool) -> Record {
         let item = ItemKey { job: JobId([1; 16]), stage: 0, index };
         let (outputs, first_child) = if success { (1, index * 2) } else { (0, 0) };
-        Record::Outcome(OutcomeRecord { item, success, outputs, first_child, detail: b"words".to_vec() })
+        Record::Outcome(OutcomeRecord {
+            outputs,
+            first_child,
+            ..OutcomeRecord::ended(item, success, b"words".to_vec())
+        })
     }
 
     #[test]
@@ -232,7 +316,15 @@ mod tests {
     fn a_job_and_a_trouble_are_found_by_their_names() {
         let mut store = MemoryDisk::new().open();
         let item = ItemKey { job: JobId([1; 16]), stage: 0, index: 9 };
-        let trouble = TroubleRecord { item, failures: 1, crashes: 2, mishaps: 3, detail: b"words".to_vec() };
+        let trouble = TroubleRecord {
+            item,
+            failures: 1,
+            losses: Losses { others: 2, ..Losses::default() },
+            mishaps: 3,
+            earlier: 0,
+            growths: 0,
+            detail: b"words".to_vec(),
+        };
         commit(&mut store, &[job(), Record::Trouble(trouble.clone())]);
         let reader = store.reader();
         assert_eq!(super::job(&*reader, item.job).unwrap().map(Record::Job), Some(job()));

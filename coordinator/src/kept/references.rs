@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use blake3::Hash;
 use bytes::Bytes;
 use longshore_core::{ItemKey, JobId, Namespace};
-use longshore_proto::v1::{BlobList, BlobListRef, Outcome, ServiceSpec, SubmitRequest};
+use longshore_proto::v1::{BlobList, BlobListRef, Container, Outcome, ServiceSpec, SubmitRequest};
 use longshore_store::Reader;
 use prost::Message;
 
@@ -95,6 +95,8 @@ impl Walk<'_> {
         let Some(submission) = self.message::<SubmitRequest>(&format!("the specification of {owner}"), digest) else {
             return;
         };
+        let stages = submission.spec.iter().flat_map(|spec| &spec.stages);
+        self.files(owner, stages.filter_map(|stage| stage.container.as_ref()));
         for list in &submission.inputs {
             self.list(&format!("inputs of {owner}"), list);
         }
@@ -104,8 +106,18 @@ impl Walk<'_> {
         let Some(spec) = self.message::<ServiceSpec>(&format!("the specification of {owner}"), digest) else {
             return;
         };
+        let leaf = spec.leaf.iter().filter_map(|leaf| leaf.container.as_ref());
+        let merge = spec.merge.iter().filter_map(|merge| merge.container.as_ref());
+        self.files(owner, leaf.chain(merge));
         for list in spec.leaf.iter().flat_map(|leaf| &leaf.data) {
             self.list(&format!("data of {owner}"), list);
+        }
+    }
+
+    /// Those that were sent along with containers.
+    fn files<'c>(&mut self, owner: &str, containers: impl Iterator<Item = &'c Container>) {
+        for file in containers.flat_map(|container| &container.files) {
+            self.blob(&format!("file {:?} of {owner}", file.path), &file.digest);
         }
     }
 
@@ -167,7 +179,7 @@ mod tests {
     use std::collections::HashMap;
 
     use longshore_core::{JobId, ServiceName};
-    use longshore_proto::v1::{LeafSpec, NamedBlob};
+    use longshore_proto::v1::{JobSpec, LeafSpec, MergeSpec, NamedBlob, Stage};
     use longshore_store::{Batch, Epoch, MemoryDisk, Store};
 
     use super::*;
@@ -202,9 +214,16 @@ mod tests {
             Bytes::copy_from_slice(digest.as_bytes())
         }
 
+        fn file(&mut self, of: &str) -> NamedBlob {
+            NamedBlob { path: "file".to_owned(), digest: self.put(of.to_owned()), ..NamedBlob::default() }
+        }
+
+        fn container(&mut self, file: &str) -> Option<Container> {
+            Some(Container { files: vec![self.file(file)], ..Container::default() })
+        }
+
         fn list(&mut self, of: &str) -> BlobListRef {
-            let file = NamedBlob { path: "file".to_owned(), digest: self.put(of.to_owned()), ..NamedBlob::default() };
-            let list = BlobList { blobs: vec![file] };
+            let list = BlobList { blobs: vec![self.file(of)] };
             BlobListRef { digest: self.put(list.encode_to_vec()), count: 1, ..BlobListRef::default() }
         }
     }
@@ -214,7 +233,10 @@ mod tests {
         let (disk, mut blobs, mut batch) = (MemoryDisk::new(), Blobs::default(), Batch::new());
         let job = JobId([1; 16]);
         let item = |index| ItemKey { job, stage: 0, index };
-        let submission = SubmitRequest { inputs: vec![blobs.list("an input")], ..SubmitRequest::default() };
+        let stage = Stage { container: blobs.container("a stage's script"), ..Stage::default() };
+        let spec = Some(JobSpec { stages: vec![stage], ..JobSpec::default() });
+        let inputs = vec![blobs.list("an input")];
+        let submission = SubmitRequest { spec, inputs, ..SubmitRequest::default() };
         let submission = blobs.put(submission.encode_to_vec());
         batch.put(job_key(job), v1::Job { submission, ..v1::Job::default() }.encode_to_vec());
         let output = NamedBlob { path: "made".to_owned(), digest: blobs.put("an output"), ..NamedBlob::default() };
@@ -226,8 +248,11 @@ mod tests {
         let failed = Outcome { stderr_digest: blobs.put("a log"), ..Outcome::default() }.encode_to_vec();
         let failed = v1::Outcome { detail: failed.into(), ..v1::Outcome::default() };
         batch.put(item_key(FAILURE, &item(2)), failed.encode_to_vec());
-        let leaf = LeafSpec { data: vec![blobs.list("some data")], ..LeafSpec::default() };
-        let spec = blobs.put(ServiceSpec { leaf: Some(leaf), ..ServiceSpec::default() }.encode_to_vec());
+        let data = vec![blobs.list("some data")];
+        let leaf = LeafSpec { container: blobs.container("a leaf's script"), data, ..LeafSpec::default() };
+        let merge = MergeSpec { container: blobs.container("a merge's script"), ..MergeSpec::default() };
+        let spec = ServiceSpec { leaf: Some(leaf), merge: Some(merge), ..ServiceSpec::default() };
+        let spec = blobs.put(spec.encode_to_vec());
         let service = v1::Service { plan: Some(v1::ServicePlan::default()), spec, ..v1::Service::default() };
         batch.put(service_key(&ServiceName::in_default("find")), service.encode_to_vec());
         disk.open().commit(Epoch::default(), &batch).unwrap();
@@ -255,6 +280,9 @@ mod tests {
             ("a listed output", "\"file\" of outputs of item 1"),
             ("a log", "standard error of item 2"),
             ("some data", "\"file\" of data of service find"),
+            ("a stage's script", "file \"file\" of job"),
+            ("a leaf's script", "file \"file\" of service find"),
+            ("a merge's script", "file \"file\" of service find"),
         ] {
             let digest = blake3::hash(content.as_bytes());
             let bytes = blobs.0.remove(&digest).unwrap();

@@ -71,6 +71,15 @@ impl Submission {
         self.request.spec.as_ref().map_or(&[], |spec| &spec.stages)
     }
 
+    /// The stages that name the same image as this one, which is the first of them.
+    pub fn of_same_image(&self, stage: u16) -> Vec<u16> {
+        let image = |stage: &Stage| stage.container.as_ref().map(|container| container.image.clone());
+        let stages = || (0_u16..).zip(self.stages());
+        let Some((_, own)) = stages().find(|(at, _)| *at == stage) else { return Vec::new() };
+        let others = stages().filter(|(at, other)| *at != stage && image(other) == image(own)).map(|(at, _)| at);
+        std::iter::once(stage).chain(others).collect()
+    }
+
     /// The job's name.
     pub fn name(&self) -> &str {
         self.request.spec.as_ref().map_or("", |spec| &spec.name)
@@ -116,7 +125,7 @@ impl Submissions {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use longshore_core::{JobRecord, JobSpec, JobState, Record, StageKind, StageSpec};
+    use longshore_core::{JobRecord, JobSpec, Now, Record, StageSpec};
     use longshore_drive::Page;
     use longshore_proto::v1::{BlobListRef, JobSpec as Spec};
     use longshore_store::{MemoryDisk, Store};
@@ -162,19 +171,14 @@ mod tests {
         let submissions = Submissions::new(store.reader(), Rooms::of_default(Arc::clone(messages.blobs())));
         let id = JobId([5; 16]);
         assert!(matches!(submissions.get(id), Err(CatalogError::NoJob { job }) if job == id));
-        let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
-        let record = Record::Job(JobRecord {
-            id,
-            namespace: longshore_core::Namespace::default(),
-            key: String::new(),
-            spec: JobSpec { stages: vec![stage], priority: 0 },
-            inputs: 3,
-            detail: messages.put(&request(&[3])).unwrap().into(),
-            state: JobState::Running,
-            reason: String::new(),
-            submitted_ms: 1,
-            ended_ms: 0,
-        });
+        let stage = StageSpec::default();
+        let record = Record::Job(JobRecord::submitted(
+            Now::default(),
+            (id, longshore_core::Namespace::default(), String::new()),
+            JobSpec { stages: vec![stage], ..JobSpec::default() },
+            3,
+            messages.put(&request(&[3])).unwrap().into(),
+        ));
         let mut writer = records::Writer::default();
         writer.add(vec![record]);
         store.commit(longshore_store::Epoch::default(), &writer.finish()).unwrap();

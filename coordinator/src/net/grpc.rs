@@ -5,8 +5,10 @@ mod answer;
 mod blobs;
 mod jobs;
 mod members;
+mod secrets;
 mod services;
 
 pub use self::{
-    agent::AgentService, blobs::BlobsService, jobs::JobsService, members::MembersService, services::ServicesService,
+    agent::AgentService, blobs::BlobsService, jobs::JobsService, members::MembersService, secrets::SecretsService,
+    services::ServicesService,
 };

@@ -1,30 +1,34 @@
 //! The HTTP gateway: `/healthz`, and queries for whoever has curl.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Extension, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    body::{Body, Bytes},
+    extract::{
+        DefaultBodyLimit, FromRequest, Path, Query, Request, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use longshore_contract::header as contract_header;
-use longshore_proto::v1::{self, require::Rule};
+use longshore_proto::{CHUNK_BYTES, v1};
+use longshore_root::CallError;
 use serde::Deserialize;
 use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
 use tower_http::timeout::TimeoutError;
 
 use crate::{
     api::{
         caller::Caller,
-        services::{Asked, QueryFailure, Services},
-        validate::Invalid,
+        services::{Answered, Asked, QueryFailure, Services},
     },
     error::{Broken, Error, Refused, Unavailable},
     limits,
-    net::problem::problem,
+    net::{problem::problem, sending},
     replica::{Coverage, QueryError},
 };
 
@@ -32,6 +36,9 @@ use crate::{
 const COVERAGE: HeaderName = HeaderName::from_static(contract_header::COVERAGE);
 /// The missing shards, each with its reason.
 const MISSING: HeaderName = HeaderName::from_static(contract_header::MISSING);
+
+/// The share of the service that is in the answer, by the weights of its shards: `1.000000` when it is complete.
+const COVERED: HeaderName = HeaderName::from_static(contract_header::COVERED);
 
 /// Whether it serves.
 pub fn health() -> Router {
@@ -41,7 +48,7 @@ pub fn health() -> Router {
 /// The routes of queries.
 pub fn routes(services: Services) -> Router {
     Router::new()
-        .route("/v1/services/{name}/query", post(query))
+        .route("/v1/services/{name}/query", post(query).options(methods).fallback(not_allowed))
         .layer(DefaultBodyLimit::max(limits::QUERY_BYTES))
         .with_state(services)
 }
@@ -56,14 +63,21 @@ struct Options {
 async fn query(
     State(services): State<Services>,
     Extension(caller): Extension<Caller>,
-    Path(service): Path<String>,
-    Query(options): Query<Options>,
+    service: Result<Path<String>, PathRejection>,
+    options: Result<Query<Options>, QueryRejection>,
     request: Request,
 ) -> Response {
-    let require = match options.require.as_deref().map(parse_require).transpose() {
-        Ok(require) => require,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, "invalid_argument", &why.to_string(), None),
+    let bad = |why: &str| problem(StatusCode::BAD_REQUEST, "invalid_argument", why, None);
+    let (service, options) = match (service, options) {
+        (Ok(Path(service)), Ok(Query(options))) => (service, options),
+        (Err(rejected), _) => return bad(&rejected.body_text()),
+        (_, Err(rejected)) => return bad(&rejected.body_text()),
     };
+    let require = match options.require.as_deref().map(str::parse::<v1::Require>).transpose() {
+        Ok(require) => require,
+        Err(why) => return bad(&format!("require: {why}")),
+    };
+    let head = request.headers().clone();
     let body = match timeout(limits::QUERY_BODY_TIME, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(rejected)) if is_timeout(&rejected) => return late(),
@@ -71,15 +85,40 @@ async fn query(
         Err(_) => return late(),
     };
     let deadline = options.deadline_ms.filter(|ms| *ms > 0).map(Duration::from_millis);
-    match services.ask(&caller, Asked { service, body, deadline, require }).await {
-        Ok(answer) => {
-            let complete = answer.coverage.is_complete();
-            let status = if complete { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
-            (status, coverage_headers(&answer.coverage), answer.body).into_response()
-        }
+    match services.ask(&caller, Asked { service, body, head, deadline, require }).await {
+        Ok(answered) => sent(answered),
         Err(QueryFailure::Unasked(error)) => unasked(&error),
         Err(QueryFailure::Failed(error)) => failed(&error),
     }
+}
+
+/// What a query can be asked by.
+const ALLOWED: HeaderValue = HeaderValue::from_static("POST, OPTIONS");
+
+async fn methods() -> Response {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, ALLOWED)]).into_response()
+}
+
+async fn not_allowed(method: Method) -> Response {
+    let why = format!("a query is asked by POST, not by {method}");
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", &why, None);
+    response.headers_mut().insert(header::ALLOW, ALLOWED);
+    response
+}
+
+/// An answer on its way: a large one in chunks, as it is read.
+fn sent(Answered { answer, turn }: Answered) -> Response {
+    let complete = answer.coverage.is_complete();
+    let status = if complete { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
+    let mut headers = coverage_headers(&answer.coverage);
+    headers.extend(answer.head.clone());
+    let size = answer.size();
+    if size <= CHUNK_BYTES as u64 {
+        return (status, headers, answer.whole()).into_response();
+    }
+    headers.insert(header::CONTENT_LENGTH, size.into());
+    let sent = sending::send(answer.pieces, turn, None, Ok::<_, Infallible>, None);
+    (status, headers, Body::from_stream(ReceiverStream::new(sent))).into_response()
 }
 
 /// A body that does not come, or comes too slowly.
@@ -89,22 +128,6 @@ fn late() -> Response {
 
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<TimeoutError>() || error.source().is_some_and(is_timeout)
-}
-
-/// `all`, `deadline`, a share with a point in it, or a number of parts.
-fn parse_require(text: &str) -> Result<v1::Require, Invalid> {
-    let rule =
-        match text {
-            "all" => Rule::All(true),
-            "deadline" => Rule::Deadline(true),
-            share if share.contains('.') => {
-                Rule::Fraction(share.parse().map_err(|_| Invalid(format!("require={share} is not a share")))?)
-            }
-            count => Rule::Count(count.parse().map_err(|_| {
-                Invalid(format!("require={count} is none of all, deadline, a share like 0.5, a count"))
-            })?),
-        };
-    Ok(v1::Require { rule: Some(rule) })
 }
 
 fn coverage_headers(coverage: &Coverage) -> HeaderMap {
@@ -118,6 +141,11 @@ fn coverage_headers(coverage: &Coverage) -> HeaderMap {
         .collect();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What a container calls a page is none of ours.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    if let Ok(covered) = HeaderValue::from_str(&share(coverage.covered())) {
+        headers.insert(COVERED, covered);
+    }
     if let Ok(counts) = HeaderValue::from_str(&counts) {
         headers.insert(COVERAGE, counts);
     }
@@ -127,6 +155,11 @@ fn coverage_headers(coverage: &Coverage) -> HeaderMap {
         headers.insert(MISSING, missing);
     }
     headers
+}
+
+/// A share with six digits, rounded down: what is not all does not look so.
+fn share(covered: f64) -> String {
+    format!("{:.6}", (covered * 1e6).floor() / 1e6)
 }
 
 /// The one place where errors become HTTP's statuses.
@@ -144,7 +177,7 @@ pub fn unasked(error: &Error) -> Response {
         },
         Error::Unavailable(unavailable, _) => match unavailable {
             Unavailable::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy"),
-            Unavailable::Full => (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted"),
+            Unavailable::Full => (StatusCode::INSUFFICIENT_STORAGE, "resource_exhausted"),
             Unavailable::Stopping | Unavailable::Ended => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         },
         Error::Broken(broken, _) => match broken {
@@ -152,7 +185,21 @@ pub fn unasked(error: &Error) -> Response {
             Broken::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         },
     };
-    problem(code, name, &error.to_string(), None)
+    let mut response = problem(code, name, &error.to_string(), None);
+    if let Error::Unavailable(unavailable, _) = error {
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after(*unavailable).into());
+    }
+    response
+}
+
+/// Seconds after which it is worth asking again.
+fn retry_after(unavailable: Unavailable) -> u16 {
+    match unavailable {
+        Unavailable::Busy => 1,
+        Unavailable::Stopping | Unavailable::Ended => 5,
+        // Somebody has to make room first.
+        Unavailable::Full => 60,
+    }
 }
 
 fn failed(error: &QueryError) -> Response {
@@ -167,7 +214,12 @@ fn failed(error: &QueryError) -> Response {
         QueryError::TooFewParts { coverage, .. } => {
             problem(StatusCode::SERVICE_UNAVAILABLE, "too_few_parts", &text, Some(coverage))
         }
-        QueryError::Merge { coverage, .. } => problem(StatusCode::BAD_GATEWAY, "merge_failed", &text, Some(coverage)),
+        QueryError::Merge { cause: CallError::Late(_), coverage } => {
+            problem(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", &text, Some(coverage))
+        }
+        QueryError::Merge { coverage, .. } | QueryError::Join { coverage, .. } => {
+            problem(StatusCode::BAD_GATEWAY, "merge_failed", &text, Some(coverage))
+        }
         QueryError::PartsTooLarge { .. } => problem(StatusCode::BAD_GATEWAY, "parts_too_large", &text, None),
     }
 }

@@ -20,6 +20,8 @@ pub fn problem(status: StatusCode, code: &str, message: &str, coverage: Option<&
             .collect();
         body["error"]["coverage"] = json!({
             "answered": coverage.answered(),
+            "in_part": coverage.in_part(),
+            "covered": coverage.covered(),
             "shards": coverage.shards(),
             "missing": missing,
         });

@@ -11,7 +11,7 @@ use longshore_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
         agent_server::AgentServer, blobs_server::BlobsServer, jobs_server::JobsServer, members_server::MembersServer,
-        services_server::ServicesServer,
+        secrets_server::SecretsServer, services_server::ServicesServer,
     },
 };
 use rustix::process::{Resource, getrlimit};
@@ -32,7 +32,7 @@ use crate::{
         connection::{self, MakeConnection, Requests},
         door::Door,
         gate::{Gate, Hosts, Peer},
-        grpc::{AgentService, BlobsService, JobsService, MembersService, ServicesService},
+        grpc::{AgentService, BlobsService, JobsService, MembersService, SecretsService, ServicesService},
         http as gateway,
         listener::{Listener, OwnSocket},
         secure::Secure,
@@ -71,17 +71,19 @@ pub(crate) struct Served {
     pub services: Services,
     pub agents: Agents,
     pub members: MembersService,
+    pub secrets: SecretsService,
 }
 
 impl Served {
     /// All routes on one router.
     pub fn routes(self) -> Result<Router, ServeError> {
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .build_v1()?;
+        let reflection =
+            || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
         let (_, health) = tonic_health::server::health_reporter();
         let gateway = gateway::routes(self.services.clone());
-        let grpc = Routes::new(reflection)
+        let grpc = Routes::new(reflection().build_v1()?)
+            // What clients of many languages know is the version before.
+            .add_service(reflection().build_v1alpha()?)
             .add_service(
                 JobsServer::new(JobsService(self.jobs))
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -98,13 +100,16 @@ impl Served {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(limits::ANSWER_BYTES + MAX_MESSAGE_BYTES),
             )
+            .add_service(SecretsServer::new(self.secrets).max_decoding_message_size(limits::SECRETS_MESSAGE_BYTES))
             .add_service(MembersServer::new(self.members).max_decoding_message_size(limits::MEMBERS_MESSAGE_BYTES))
             .into_axum_router();
         let agent = AgentServer::new(AgentService(self.agents))
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(2 * MAX_MESSAGE_BYTES);
         let always = Routes::new(agent).add_service(health).into_axum_router().reset_fallback();
-        Ok(stack::shedding(grpc.merge(gateway)).merge(always).merge(gateway::health()))
+        Ok(stack::shedding(stack::grpc_alone(grpc).merge(gateway))
+            .merge(stack::grpc_alone(always))
+            .merge(gateway::health()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every request passes, gRPC's and HTTP's alike, as one stack of layers.
 //!
 //! ```text
-//! gate (bounds of headers, origin, who calls, what they may) ──► deadline ──► span ──► turns ──► the method
+//! gate (bounds of headers, origin, who calls, what they may) ──► deadline ──► span ──► turns ──► is it gRPC's? ──► the method
 //! ```
 //!
 //! Workers' links and questions after its health do not pass the last two: a coordinator with too much to do must not lose its workers
@@ -9,13 +9,23 @@
 
 use std::convert::Infallible;
 
-use axum::{Router, body::Body, response::Response};
-use http::Request;
+use axum::{
+    Router,
+    body::Body,
+    middleware::{Next, from_fn},
+    response::Response,
+};
+use http::{Request, StatusCode};
 use tower::{Service, ServiceBuilder};
 use tower_http::trace::TraceLayer;
 use tracing::{Level, Span};
 
-use super::{deadline::DeadlineLayer, gate::Gate, turns::Turns};
+use super::{
+    deadline::DeadlineLayer,
+    gate::{Gate, is_grpc},
+    problem::problem,
+    turns::Turns,
+};
 use crate::api::caller::Caller;
 
 /// Puts the layers for everybody before the routes.
@@ -32,6 +42,17 @@ pub fn shedding(routes: Router) -> Router {
     let layers =
         ServiceBuilder::new().layer(TraceLayer::new_for_http().make_span_with(span).on_failure(())).layer(Turns::new());
     routes.layer(layers)
+}
+
+/// Routes of gRPC's methods, which whoever asks otherwise is told: an answer of gRPC's, always 200, would look like a success.
+pub fn grpc_alone(routes: Router) -> Router {
+    routes.layer(from_fn(async |request: Request<Body>, next: Next| {
+        if is_grpc(request.headers()) {
+            return next.run(request).await;
+        }
+        let why = "this is a method of gRPC's: send content-type application/grpc; over HTTP there is POST /v1/services/NAME/query";
+        problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why, None)
+    }))
 }
 
 fn span(request: &Request<Body>) -> Span {

@@ -81,7 +81,7 @@ const INPUT: &[u8] = b"what a job takes in";
 
 fn list() -> Vec<u8> {
     let digest = Digest::of(INPUT).to_wire();
-    let input = NamedBlob { path: "a".to_owned(), digest, size: INPUT.len() as u64, inline: None };
+    let input = NamedBlob { path: "a".to_owned(), digest, size: INPUT.len() as u64, executable: false, inline: None };
     BlobList { blobs: vec![input] }.encode_to_vec()
 }
 
@@ -95,7 +95,7 @@ fn container() -> Option<v1::Container> {
 
 fn submission(key: &str) -> v1::SubmitRequest {
     let stage = v1::Stage { name: "only".to_owned(), container: container(), ..v1::Stage::default() };
-    let spec = v1::JobSpec { name: "job".to_owned(), stages: vec![stage], priority: 0 };
+    let spec = v1::JobSpec { name: "job".to_owned(), stages: vec![stage], ..v1::JobSpec::default() };
     v1::SubmitRequest { idempotency_key: key.to_owned(), spec: Some(spec), inputs: vec![list_ref()] }
 }
 
@@ -172,15 +172,44 @@ async fn a_key_makes_a_job_in_each_and_last_is_ones_own() {
     for (who, own) in [(&vision, &first), (&audio, &other)] {
         let last = world.served.jobs.get(who, "last".to_owned()).await.unwrap();
         assert_eq!((&last.job_id, last.namespace.as_str()), (&own.job_id, who.namespace.name()));
-        let listed = world.served.jobs.list(who, false).await.unwrap();
+        let listed = world
+            .served
+            .jobs
+            .list(who, v1::ListJobsRequest { all_namespaces: false, ..v1::ListJobsRequest::default() })
+            .await
+            .unwrap();
         assert_eq!(listed.iter().map(|job| &job.job_id).collect::<Vec<_>>(), [&own.job_id]);
-        assert!(matches!(world.served.jobs.list(who, true).await, Err(Error::Refused(Refused::Denied, _))));
+        assert!(matches!(
+            world
+                .served
+                .jobs
+                .list(who, v1::ListJobsRequest { all_namespaces: true, ..v1::ListJobsRequest::default() })
+                .await,
+            Err(Error::Refused(Refused::Denied, _))
+        ));
     }
     let nothing = world.served.jobs.get(&submitter("new"), "last".to_owned()).await.unwrap_err();
     assert_eq!(nothing, Error::not_found("there are no jobs yet"));
     let admin = caller("default", Role::Admin);
-    assert!(world.served.jobs.list(&admin, false).await.unwrap().is_empty());
-    assert_eq!(world.served.jobs.list(&admin, true).await.unwrap().len(), 2);
+    assert!(
+        world
+            .served
+            .jobs
+            .list(&admin, v1::ListJobsRequest { all_namespaces: false, ..v1::ListJobsRequest::default() })
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        world
+            .served
+            .jobs
+            .list(&admin, v1::ListJobsRequest { all_namespaces: true, ..v1::ListJobsRequest::default() })
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +229,9 @@ async fn a_job_of_another_is_said_not_to_be_there_in_the_same_words() {
                 jobs.get(&audio, asked.clone()).await.err(),
                 jobs.watch(&audio, asked.clone()).await.err(),
                 jobs.cancel(&audio, asked.clone(), String::new()).await.err(),
-                jobs.retry(&audio, asked.clone()).await.err(),
+                jobs.retry(&audio, v1::RetryRequest { job_id: asked.clone(), ..v1::RetryRequest::default() })
+                    .await
+                    .err(),
                 jobs.items(&audio, items).await.err(),
             ];
             let said = said.map(|error| match error.unwrap() {

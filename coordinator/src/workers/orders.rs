@@ -1,11 +1,14 @@
 //! Orders of the core as messages to a worker.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
-use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Namespace, Order, ReplicaKey, Role, Source};
+use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Namespace, Order, ReplicaKey, Role, SecretName, Source};
 use longshore_proto::{
-    Digest,
+    Digest, ImageDigest, secret,
     v1::{self, NamedBlob, to_worker},
 };
 
@@ -13,7 +16,12 @@ use crate::{
     drive::deployed::Deployed,
     error::chain,
     kept::{catalog::Catalog, error::CatalogError, inputs::Inputs, messages::Messages},
+    limits,
     replica::{namespace_on_wire, replica_id},
+    secrets::{
+        told::{self, Untold},
+        vault::Vault,
+    },
     workers::sessions::Proof,
 };
 
@@ -26,12 +34,45 @@ const PARTS_BYTES: u64 = 1 << 20;
 /// Parts of a gather item that travel in the message itself.
 const INLINE_PARTS: u64 = 64;
 
-/// Attempts whose input cannot be had: the worker never sees them.
+/// Attempts whose input or secrets cannot be had: the worker never sees them.
 pub struct Unreadable {
     pub assignment: Assignment,
-    pub why: String,
-    /// It is lost: no other try will find it.
-    pub lost: bool,
+    pub why: Why,
+}
+
+/// Why an attempt cannot be given out.
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    /// What is kept cannot be read.
+    #[error("its input {}: {}", if .0.is_loss() { "is lost" } else { "cannot be read" }, chain(.0))]
+    Kept(#[from] CatalogError),
+    /// A secret cannot be had.
+    #[error("{0}; then `longshore job retry`")]
+    Secrets(#[from] Untold),
+    /// There are more parts than a directory is made of.
+    #[error(
+        "a directory of {0} parts is too large, {most} are the most; read them from standard input (`parts: stdin`), or gather \
+         them in steps (`fan_in`)",
+        most = limits::PART_FILES
+    )]
+    Parts(u64),
+}
+
+impl Why {
+    /// Whether no other try finds it otherwise: nobody waits for somebody to put a secret.
+    pub fn is_for_good(&self) -> bool {
+        match self {
+            Self::Kept(error) => error.is_loss(),
+            Self::Secrets(_) | Self::Parts(_) => true,
+        }
+    }
+}
+
+/// Where what is told comes from.
+pub struct Sources {
+    pub catalog: Arc<Catalog>,
+    pub deployed: Arc<Deployed>,
+    pub vault: Arc<Vault>,
 }
 
 /// The job that assignments are being written of, while they follow one another.
@@ -78,16 +119,16 @@ pub struct Terms {
 
 /// What a link has told its worker already.
 pub struct OrderWriter {
-    pub catalog: Arc<Catalog>,
-    pub deployed: Arc<Deployed>,
+    kept: Sources,
     terms: Arc<Terms>,
     proof: Proof,
-    told: HashSet<(JobId, u16)>,
+    /// With which versions of their secrets.
+    told: HashMap<(JobId, u16), Vec<u64>>,
 }
 
 impl OrderWriter {
-    pub fn new(catalog: Arc<Catalog>, deployed: Arc<Deployed>, terms: Arc<Terms>, proof: Proof) -> Self {
-        Self { catalog, deployed, terms, proof, told: HashSet::new() }
+    pub fn new(kept: Sources, terms: Arc<Terms>, proof: Proof) -> Self {
+        Self { kept, terms, proof, told: HashMap::new() }
     }
 
     /// The messages for some orders, in order, and the attempts that cannot be sent.
@@ -106,7 +147,7 @@ impl OrderWriter {
                 Order::Assign { attempts, .. } => assigned.extend(attempts),
                 Order::Settle { ids, .. } => settled.extend(ids),
                 Order::ForgetJob { job, .. } => {
-                    self.told.retain(|(told, _)| *told != job);
+                    self.told.retain(|(told, _), _| *told != job);
                     messages.push(to_worker::Message::Forget(v1::ForgetJob { job_id: job_bytes(job) }));
                 }
                 Order::Welcome { .. } => messages.push(to_worker::Message::Welcome(v1::Welcome {
@@ -123,6 +164,11 @@ impl OrderWriter {
                 Order::Return { ids, .. } => {
                     messages.push(to_worker::Message::Return(v1::ReturnAttempts { ids: attempt_ids(&ids) }));
                 }
+                Order::Image { job, stage, digest, .. } => messages.push(to_worker::Message::Image(v1::ImageAgreed {
+                    job_id: job_bytes(job),
+                    stage: u32::from(stage),
+                    digest: Bytes::copy_from_slice(&digest),
+                })),
                 Order::Replicas { keep, .. } => messages.push(self.replicas(&keep)),
             }
         }
@@ -146,14 +192,18 @@ impl OrderWriter {
                 Some(job) if job.id == assignment.item.job => open.insert(job),
                 _ => open.insert(OpenJob::new(assignment.item.job)),
             };
-            let written = self.context(&assignment.item, &mut message).and_then(|()| self.attempt(job, &assignment));
+            let context = self.context(&assignment.item, &mut message);
+            let written = context.and_then(|told| {
+                bytes += told;
+                self.attempt(job, &assignment)
+            });
             match written {
                 Ok(attempt) => {
                     let inline = attempt.inputs.iter().filter_map(|input| input.inline.as_ref());
                     bytes += inline.map(Bytes::len).sum::<usize>() + 64 * (1 + attempt.inputs.len());
                     message.attempts.push(attempt);
                 }
-                Err(error) => unreadable.push(Unreadable { assignment, why: chain(&error), lost: error.is_loss() }),
+                Err(why) => unreadable.push(Unreadable { assignment, why }),
             }
             if bytes > MESSAGE_BYTES {
                 messages.push(to_worker::Message::Assign(std::mem::take(&mut message)));
@@ -165,23 +215,39 @@ impl OrderWriter {
         }
     }
 
-    fn context(&mut self, item: &ItemKey, message: &mut v1::Assign) -> Result<(), CatalogError> {
-        if self.told.contains(&(item.job, item.stage)) {
-            return Ok(());
+    /// Tells what the attempts of the item's stage share, if that is not known yet or its secrets have changed since; answers how
+    /// many bytes of secrets that takes.
+    fn context(&mut self, item: &ItemKey, message: &mut v1::Assign) -> Result<usize, Why> {
+        let stage = (item.job, item.stage);
+        if self.told.get(&stage).is_some_and(Vec::is_empty) {
+            return Ok(0);
         }
-        let submission = self.catalog.submission(item.job)?;
+        let submission = self.kept.catalog.submission(item.job)?;
+        let spec = submission.stages().get(usize::from(item.stage));
+        let namespace = submission.room().namespace();
+        let container = spec.and_then(|spec| spec.container.as_ref());
+        if let (Some(known), Some(container)) = (self.told.get(&stage), container)
+            && *known == told::versions(&self.kept.vault, namespace, container)
+        {
+            return Ok(0);
+        }
+        let secrets = container.map(|container| told::values(&self.kept.vault, namespace, container)).transpose()?;
+        let secrets = secrets.unwrap_or_default();
+        let bytes = secrets.iter().map(|secret| secret.value.len()).sum();
+        self.told.insert(stage, secrets.iter().map(|secret| secret.version).collect());
         message.contexts.push(v1::StageContext {
             job_id: job_bytes(item.job),
             stage: u32::from(item.stage),
             job_name: submission.name().to_owned(),
-            spec: submission.stages().get(usize::from(item.stage)).cloned(),
-            namespace: namespace_on_wire(submission.room().namespace()),
+            spec: spec.cloned(),
+            namespace: namespace_on_wire(namespace),
+            image: self.kept.catalog.image(item.job, item.stage)?.map_or_else(Bytes::new, ImageDigest::to_wire),
+            secrets,
         });
-        self.told.insert((item.job, item.stage));
-        Ok(())
+        Ok(bytes)
     }
 
-    fn attempt(&self, job: &mut OpenJob, assignment: &Assignment) -> Result<v1::Attempt, CatalogError> {
+    fn attempt(&self, job: &mut OpenJob, assignment: &Assignment) -> Result<v1::Attempt, Why> {
         let item = assignment.item;
         let mut attempt = v1::Attempt {
             id: Some(attempt_id(assignment.id)),
@@ -189,16 +255,24 @@ impl OrderWriter {
             stage: u32::from(item.stage),
             index: item.index,
             attempt: assignment.attempt,
+            memory_bytes: assignment.memory_bytes,
             ..v1::Attempt::default()
         };
-        if assignment.source == Source::Everything {
-            let submission = self.catalog.submission(item.job)?;
+        if matches!(assignment.source, Source::Everything | Source::Group) {
+            let submission = self.kept.catalog.submission(item.job)?;
             let stage = submission.stages().get(usize::from(item.stage));
-            attempt.path = stage.map_or(String::new(), |stage| stage.name.clone());
-            let lists = self.catalog.everything(item.job, item.stage.saturating_sub(1))?;
+            attempt.path = match assignment.source {
+                Source::Group => self.kept.catalog.group_path(&item)?,
+                _ => stage.map_or(String::new(), |stage| stage.name.clone()),
+            };
+            let lists = self.kept.catalog.parts(&item, assignment.source)?;
+            let parts = lists.iter().map(|list| list.count).sum();
+            if parts > limits::PART_FILES && stage.is_some_and(lays_parts) {
+                return Err(Why::Parts(parts));
+            }
             match lists.as_slice() {
                 [only] if only.count <= INLINE_PARTS => {
-                    let room = job.room(&self.catalog)?;
+                    let room = job.room(&self.kept.catalog)?;
                     attempt.inputs = room.listed(only)?;
                     let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= PARTS_BYTES;
                     if small {
@@ -209,10 +283,10 @@ impl OrderWriter {
             }
         } else {
             let mut input = match assignment.source {
-                Source::Input => job.input(&self.catalog, item.index)?,
-                other => self.catalog.source(&item, other)?,
+                Source::Input => job.input(&self.kept.catalog, item.index)?,
+                other => self.kept.catalog.source(&item, other)?,
             };
-            job.room(&self.catalog)?.inline(&mut input)?;
+            job.room(&self.kept.catalog)?.inline(&mut input)?;
             attempt.path.clone_from(&input.path);
             attempt.inputs.push(input);
         }
@@ -220,13 +294,20 @@ impl OrderWriter {
     }
 
     fn replicas(&self, keep: &[ReplicaKey]) -> to_worker::Message {
-        let replicas = keep.iter().filter_map(|key| self.replica(key)).collect();
-        to_worker::Message::Replicas(v1::DesiredReplicas { replicas })
+        let (mut replicas, mut named) = (Vec::with_capacity(keep.len()), BTreeSet::new());
+        for (key, replica) in keep.iter().filter_map(|key| Some((key, self.replica(key)?))) {
+            let names = replica.container.as_ref().map(secret::named).unwrap_or_default();
+            let whose = &key.service.namespace;
+            named.extend(names.iter().map(|name| SecretName { namespace: whose.clone(), name: (*name).to_owned() }));
+            replicas.push(replica);
+        }
+        let secrets = told::of_namespaces(&self.kept.vault, named);
+        to_worker::Message::Replicas(v1::DesiredReplicas { replicas, secrets })
     }
 
     fn replica(&self, key: &ReplicaKey) -> Option<v1::DesiredReplica> {
         // A replica that is left out is not told again.
-        let entry = self.deployed.get_or_read(&key.service)?;
+        let entry = self.kept.deployed.get_or_read(&key.service)?;
         let leaf = entry.spec.leaf.as_ref()?;
         let id = Some(replica_id(key));
         Some(match key.role {
@@ -254,10 +335,16 @@ impl OrderWriter {
 impl OrderWriter {
     /// A client's list with its size, which a worker needs to fetch it.
     fn sized(&self, namespace: &Namespace, list: &v1::BlobListRef) -> v1::BlobListRef {
-        let room = self.catalog.room(namespace);
+        let room = self.kept.catalog.room(namespace);
         let size = Digest::try_from(&list.digest).ok().and_then(|digest| room.size(digest)).unwrap_or_default();
         v1::BlobListRef { size, ..list.clone() }
     }
+}
+
+/// Whether a gather's parts are files of a directory.
+fn lays_parts(stage: &v1::Stage) -> bool {
+    let http = stage.container.as_ref().is_some_and(|container| container.interface() == v1::Interface::Http);
+    !http && stage.parts() != v1::PartsAs::Stdin
 }
 
 /// The message for everything that is to be forgotten.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use longshore_blobs::PutError;
-use longshore_core::{AttemptId, Blame, Clientele, End, Finished, ItemKey, JobId};
+use longshore_core::{AttemptId, Blame, Clientele, End, Fault, Finished, ItemKey, JobId};
 use longshore_proto::{
     Digest, SMALL_BLOB_BYTES,
     v1::{self, BlobList, BlobListRef, Failure, FailureClass, NamedBlob, Outcome},
@@ -12,8 +12,9 @@ use prost::Message;
 use crate::{
     api::validate,
     error::{Error, chain},
-    kept::{catalog::Catalog, messages::Messages},
+    kept::{catalog::Catalog, faults, messages::Messages},
     limits,
+    workers::fingerprint,
 };
 
 /// Whether taking in the result needs the disk: it brings bytes, or names some that are elsewhere.
@@ -153,8 +154,14 @@ pub fn detail(result: &v1::Result, failure: Failure) -> Vec<u8> {
 fn failed(mut outcome: Outcome, mut failure: Failure) -> End {
     let blame = blame(failure.class());
     shorten(&mut failure);
+    let fault = fault_of(&failure);
     outcome.failure = Some(failure);
-    End::Failed { blame, detail: outcome.encode_to_vec() }
+    End::Failed { blame, fault, detail: outcome.encode_to_vec() }
+}
+
+/// What the core is told of a failure.
+pub fn fault_of(failure: &Failure) -> Fault {
+    Fault { class: faults::of_wire(failure.class()), code: failure.code, print: fingerprint::of(failure) }
 }
 
 /// Cuts a failure to what a record takes.
@@ -162,6 +169,8 @@ pub fn shorten(failure: &mut Failure) {
     let tail = failure.stderr_tail.len().saturating_sub(limits::STDERR_TAIL_BYTES);
     failure.stderr_tail = failure.stderr_tail.slice(tail..);
     truncate(&mut failure.message, 512);
+    // For the coordinator to say.
+    failure.not_retried = false;
 }
 
 /// Whose fault a class of failure is.
@@ -171,10 +180,9 @@ fn blame(class: FailureClass) -> Blame {
         | FailureClass::Signal
         | FailureClass::OutOfMemory
         | FailureClass::Timeout
-        | FailureClass::Image
         | FailureClass::Output
         | FailureClass::Unspecified => Blame::Item,
-        FailureClass::Command | FailureClass::Refused => Blame::Hopeless,
+        FailureClass::Command | FailureClass::Image | FailureClass::Refused => Blame::Hopeless,
         FailureClass::SlotLost => Blame::Slot,
         FailureClass::Infrastructure => Blame::Infrastructure,
     }
@@ -244,7 +252,7 @@ fn truncate(text: &mut String, bytes: usize) {
 mod tests {
     use std::sync::Arc;
 
-    use longshore_core::{JobRecord, JobSpec, JobState, Namespace, StageKind, StageSpec};
+    use longshore_core::{JobRecord, JobSpec, Namespace, Now, StageSpec};
     use longshore_drive::Page as _;
     use longshore_proto::v1::result::End as Told;
     use longshore_store::{MemoryDisk, Store};
@@ -252,15 +260,18 @@ mod tests {
     use super::*;
     use crate::kept::{messages::tests::messages, rooms::Rooms};
 
-    const STAGE: StageSpec =
-        StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0 };
-
     /// The item that results are of.
     const ITEM: ItemKey = ItemKey { job: JobId([7; 16]), stage: 1, index: 5 };
 
     fn output(path: &str, content: &'static [u8]) -> NamedBlob {
         let digest = Digest::of(content).to_wire();
-        NamedBlob { path: path.to_owned(), digest, size: content.len() as u64, inline: Some(content.into()) }
+        NamedBlob {
+            path: path.to_owned(),
+            digest,
+            size: content.len() as u64,
+            executable: false,
+            inline: Some(content.into()),
+        }
     }
 
     fn result(end: Told) -> v1::Result {
@@ -285,10 +296,12 @@ mod tests {
     #[test]
     fn outputs_that_come_along_are_stored_and_named_without_their_bytes() {
         let (_dir, room) = messages();
-        let (count, outcome) = kept(&room, success(vec![output("a", b"first"), output("b/c", b"")])).unwrap();
+        let program = NamedBlob { executable: true, ..output("b/c", b"") };
+        let (count, outcome) = kept(&room, success(vec![output("a", b"first"), program])).unwrap();
         assert_eq!((count, outcome.worker.as_str(), outcome.duration_us), (2, "one", 9));
         let blobs = outcome.outputs.unwrap().blobs;
         assert!(blobs.iter().all(|blob| blob.inline.is_none()) && blobs[1].path == "b/c");
+        assert_eq!(blobs.iter().map(|blob| blob.executable).collect::<Vec<_>>(), [false, true]);
         assert_eq!(room.size(Digest::of(b"first")), Some(5));
     }
 
@@ -334,9 +347,15 @@ mod tests {
         let (_dir, room) = messages();
         let failed = |class: FailureClass| {
             let message = "é".repeat(1_000);
-            let failure = Failure { class: class.into(), message, stderr_tail: vec![1; 9_000].into(), code: 1 };
+            let failure = Failure {
+                class: class.into(),
+                message,
+                stderr_tail: vec![1; 9_000].into(),
+                code: 1,
+                not_retried: false,
+            };
             match take_in(Some(&room), "one", ITEM, result(Told::Failure(failure))).unwrap().end {
-                End::Failed { blame, detail } => (blame, Outcome::decode(&*detail).unwrap().failure.unwrap()),
+                End::Failed { blame, detail, .. } => (blame, Outcome::decode(&*detail).unwrap().failure.unwrap()),
                 other => panic!("{other:?}"),
             }
         };
@@ -344,6 +363,7 @@ mod tests {
         assert_eq!(blame, Blame::Item);
         assert!(failure.message.len() < 520 && failure.stderr_tail.len() == limits::STDERR_TAIL_BYTES);
         assert_eq!(failed(FailureClass::Command).0, Blame::Hopeless);
+        assert_eq!(failed(FailureClass::Image).0, Blame::Hopeless);
         assert_eq!(failed(FailureClass::SlotLost).0, Blame::Slot);
         assert_eq!(failed(FailureClass::Infrastructure).0, Blame::Infrastructure);
     }
@@ -353,18 +373,13 @@ mod tests {
         let (_dir, room) = messages();
         let mut store = MemoryDisk::new().open();
         let mut writer = crate::kept::records::Writer::default();
-        writer.add(vec![longshore_core::Record::Job(JobRecord {
-            id: ITEM.job,
-            namespace: Namespace::named("vision"),
-            key: String::new(),
-            spec: JobSpec { stages: vec![STAGE; 2], priority: 0 },
-            inputs: 1,
-            detail: [1; 32],
-            state: JobState::Running,
-            reason: String::new(),
-            submitted_ms: 1,
-            ended_ms: 0,
-        })]);
+        writer.add(vec![longshore_core::Record::Job(JobRecord::submitted(
+            Now::default(),
+            (ITEM.job, Namespace::named("vision"), String::new()),
+            JobSpec { stages: vec![StageSpec::default(); 2], ..JobSpec::default() },
+            1,
+            [1; 32],
+        ))]);
         store.commit(longshore_store::Epoch::default(), &writer.finish()).unwrap();
         let catalog = Catalog::new(store.reader(), Rooms::of_default(Arc::clone(room.blobs())));
         let told = |clientele: &Clientele, job: u8| {

@@ -4,17 +4,20 @@ use std::{collections::HashSet, fmt::Display, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use longshore_core::{
-    AttemptId, Blame, Clientele, Core, End, Finished, Held, Incarnation, Order, ReplicaPhase, ReplicaStatus, WorkerId,
+    AttemptId, Blame, Clientele, Core, End, Finished, Held, Incarnation, Offer, Order, ReplicaPhase, ReplicaStatus,
+    WorkerId,
 };
 use longshore_drive::{Beat, Hello, Peer, Word};
 use longshore_proto::{
+    ImageDigest,
     v1::{self, from_worker},
     version,
 };
 use tokio::sync::mpsc;
 
 use super::{
-    orders::{OrderWriter, Terms, Unreadable},
+    offers,
+    orders::{OrderWriter, Sources, Terms, Unreadable},
     recent_failures::RecentFailures,
     results::{self, Breach, Taker},
     sessions::{About, Given, Orders, Session, Sessions},
@@ -26,12 +29,14 @@ use crate::{
         caller::{Caller, Principal, Role},
         views,
     },
-    drive::{Handle, deployed::Deployed},
+    diary::{Diary, Entry},
+    drive::{Clock, Handle, deployed::Deployed},
     error::Error,
     kept::catalog::Catalog,
     limits,
     members::register::Register,
     replica::replica_key,
+    secrets::vault::Vault,
 };
 
 /// What workers can ask, and people of workers.
@@ -43,7 +48,9 @@ pub struct Agents {
     pub sessions: Arc<Sessions>,
     pub tunnels: Arc<Tunnels>,
     pub failures: Arc<RecentFailures>,
+    pub diary: Arc<Diary>,
     pub register: Arc<Register>,
+    pub vault: Arc<Vault>,
     pub terms: Arc<Terms>,
 }
 
@@ -60,16 +67,31 @@ impl Agents {
             incarnation: Incarnation(sixteen(&hello.incarnation, "incarnation")?),
         };
         ensure_own(&self.register, caller, peer.worker)?;
-        let about = About { name: shown(&hello.name), runtime: shown(&hello.runtime), version: shown(&hello.version) };
+        let mut about = About {
+            name: shown(&hello.name),
+            runtime: shown(&hello.runtime),
+            version: shown(&hello.version),
+            condition: hello.condition.as_ref().map(condition),
+            offer: hello.offer.clone().map(Box::new),
+        };
         let worker = peer.worker;
-        let clientele = self.driver.peek(move |core| core.ledger().clientele(worker)).await?;
+        let known = move |core: &Core| {
+            let ledger = core.ledger();
+            (ledger.clientele(worker), ledger.member(worker).map(|member| member.labels.clone()))
+        };
+        let (clientele, labels) = self.driver.peek(known).await?;
         let is_member = matches!(caller.principal, Principal::Member(_));
-        let hello = said(hello, is_member, clientele.clone())?;
+        let offer = offers::read(hello.offer.as_ref(), labels.as_ref())?;
+        if let Some((shown, labels)) = about.offer.as_mut().zip(labels) {
+            shown.labels = labels.into_iter().collect();
+        }
+        let hello = said(hello, is_member, clientele.clone(), offer)?;
         let name = hello.name.clone();
         let (session, proof, orders, urgent) = Session::new(peer.worker, about);
         self.driver.hello(peer, hello, session).await?;
         let (catalog, deployed) = (Arc::clone(&self.catalog), Arc::clone(&self.deployed));
-        let writer = OrderWriter::new(catalog, deployed, Arc::clone(&self.terms), proof);
+        let kept = Sources { catalog, deployed, vault: Arc::clone(&self.vault) };
+        let writer = OrderWriter::new(kept, Arc::clone(&self.terms), proof);
         let (down, told) = mpsc::channel(64);
         tokio::spawn(carry_orders(self.driver.clone(), peer, writer, orders, down.clone()));
         Ok((Link { agents: self.clone(), peer, name, clientele, down }, Told::new(told, urgent)))
@@ -171,6 +193,10 @@ impl Link {
                 Some(from_worker::Message::Replicas(reports)) => {
                     Word::Replicas(reports.reports.into_iter().filter_map(replica_status).collect())
                 }
+                Some(from_worker::Message::Image(found)) => match leave_runtime_if(true, || self.of_image(&found))? {
+                    Some(word) => word,
+                    None => continue,
+                },
                 Some(from_worker::Message::Goodbye(_)) => Word::Goodbye,
                 Some(from_worker::Message::Hello(_)) => {
                     return Err(Error::invalid("a second hello on one link"));
@@ -181,12 +207,65 @@ impl Link {
         }
     }
 
+    /// What a worker has found, of all stages that name the same; none where there is no such job.
+    fn of_image(&self, found: &v1::ImageFound) -> Result<Option<Word>, Error> {
+        let item = results::item_of(&found.job_id, found.stage, 0)?;
+        let digest = ImageDigest::from_wire(&found.digest);
+        let digest = digest.ok_or_else(|| Error::invalid("the digest of an image is not 32 bytes"))?;
+        let submission = self.agents.catalog.submission(item.job);
+        let submission = submission.inspect_err(|error| tracing::warn!(job = %item.job, %error, "an image of no job"));
+        let stages = submission.ok().map(|submission| submission.of_same_image(item.stage));
+        Ok(stages.filter(|stages| !stages.is_empty()).map(|stages| Word::Image(item.job, stages, digest.0)))
+    }
+
+    /// Tells those who look and follow of an attempt that has ended.
+    fn note_in_diary(&self, result: &v1::Result) -> Result<(), Breach> {
+        let item = results::item_of(&result.job_id, result.stage, result.index)?;
+        let failure = match &result.end {
+            Some(v1::result::End::Success(_)) => None,
+            Some(v1::result::End::Failure(failure)) => {
+                let mut failure = failure.clone();
+                results::shorten(&mut failure);
+                let event = v1::JobEvent {
+                    at_ms: Clock::start().now().wall_ms,
+                    kind: v1::JobEventKind::AttemptFailed.into(),
+                    item: result.path.clone(),
+                    attempt: result.attempt,
+                    worker: self.name.clone(),
+                    message: failure.message.clone(),
+                    ..v1::JobEvent::default()
+                };
+                self.agents.diary.note(item.job, Entry { stage: Some(item.stage), event });
+                Some(failure)
+            }
+            Some(v1::result::End::Returned(_)) | None => return Ok(()),
+        };
+        self.agents.diary.tell(item.job, || {
+            let state = if failure.is_some() { v1::ItemState::Failed } else { v1::ItemState::Succeeded };
+            let item = v1::ItemView {
+                stage: result.stage,
+                index: result.index,
+                path: result.path.clone(),
+                state: state.into(),
+                failure,
+                attempts: result.attempt,
+                worker: self.name.clone(),
+                duration_us: result.duration_us,
+                ..v1::ItemView::default()
+            };
+            let (stdout, stderr) = (result.stdout_log.clone(), result.stderr_log.clone());
+            v1::LogPiece { item: Some(item), stdout, stderr, missed: 0 }
+        });
+        Ok(())
+    }
+
     fn take_in(&self, results: Vec<v1::Result>) -> Result<Vec<Finished>, Breach> {
         let mut taker = Taker::new(&self.agents.catalog, &self.name, &self.clientele);
         let take_in = |result: v1::Result| {
             // What is said of a job that is none of this worker's is shown to nobody.
             if taker.is_of_its_own(&result)? {
-                self.agents.failures.note(&result);
+                self.agents.failures.note(&result, &self.name);
+                self.note_in_diary(&result)?;
             }
             taker.take_in(result)
         };
@@ -196,15 +275,26 @@ impl Link {
 
 /// A word of a worker's, for people.
 fn shown(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control()).take(limits::NAME_CHARS).collect()
+    shortened(word, limits::NAME_CHARS)
+}
+
+fn shortened(words: &str, chars: usize) -> String {
+    words.chars().filter(|c| !c.is_control()).take(chars).collect()
+}
+
+/// How a worker says that it is, within bounds.
+fn condition(said: &v1::WorkerCondition) -> v1::WorkerCondition {
+    let notes = said.notes.iter().take(limits::NOTES).map(|note| shortened(note, limits::NOTE_CHARS));
+    v1::WorkerCondition { trouble: shortened(&said.trouble, limits::TROUBLE_CHARS), notes: notes.collect() }
 }
 
 fn sixteen(bytes: &[u8], field: &str) -> Result<[u8; 16], Error> {
     bytes.try_into().map_err(|_| Error::invalid(format!("{field} is not 16 bytes")))
 }
 
-fn said(hello: v1::Hello, is_member: bool, clientele: Clientele) -> Result<Hello, Error> {
-    if !(1..=limits::SLOTS).contains(&hello.slots) {
+fn said(hello: v1::Hello, is_member: bool, clientele: Clientele, offer: Offer) -> Result<Hello, Error> {
+    let is_in_trouble = hello.condition.as_ref().is_some_and(|condition| !condition.trouble.is_empty());
+    if hello.slots > limits::SLOTS || (hello.slots == 0) != is_in_trouble {
         return Err(Error::invalid(format!("a worker has 1 to {} slots", limits::SLOTS)));
     }
     let held = hello
@@ -226,6 +316,7 @@ fn said(hello: v1::Hello, is_member: bool, clientele: Clientele) -> Result<Hello
         slots: hello.slots,
         is_member,
         clientele,
+        offer: Arc::new(offer),
         held,
         replicas: hello.replicas.into_iter().filter_map(replica_status).collect(),
     })
@@ -278,14 +369,11 @@ fn leave_runtime_if<T>(blocks: bool, act: impl FnOnce() -> T) -> T {
 
 /// An attempt that ended before it was sent.
 fn unreadable_result(unreadable: Unreadable) -> Finished {
-    let Unreadable { assignment, why, lost } = unreadable;
-    let blame = if lost { Blame::Hopeless } else { Blame::Infrastructure };
-    tracing::error!(item = ?assignment.item, why, "an item's input cannot be read");
-    let failure = v1::Failure {
-        class: v1::FailureClass::Infrastructure.into(),
-        message: if lost { format!("its input is lost: {why}") } else { format!("its input cannot be read: {why}") },
-        ..v1::Failure::default()
-    };
+    let Unreadable { assignment, why } = unreadable;
+    let blame = if why.is_for_good() { Blame::Hopeless } else { Blame::Infrastructure };
+    let message = why.to_string();
+    tracing::error!(item = ?assignment.item, why = message, "an item cannot be given out");
+    let failure = v1::Failure { class: v1::FailureClass::Infrastructure.into(), message, ..v1::Failure::default() };
     let result = v1::Result {
         id: Some(v1::AttemptId { epoch: assignment.id.epoch, number: assignment.id.number }),
         end: Some(v1::result::End::Failure(failure.clone())),
@@ -295,7 +383,7 @@ fn unreadable_result(unreadable: Unreadable) -> Finished {
     Finished {
         id: assignment.id,
         item: assignment.item,
-        end: End::Failed { blame, detail: results::detail(&result, failure) },
+        end: End::Failed { blame, fault: results::fault_of(&failure), detail: results::detail(&result, failure) },
         run_us: 0,
     }
 }

@@ -13,6 +13,7 @@ use std::{
 
 use longshore_core::{Order, WorkerId};
 use longshore_drive::{LinkId, Peer};
+use longshore_proto::v1::{Offer, WorkerCondition};
 use rand::Rng as _;
 use tokio::sync::mpsc;
 
@@ -74,6 +75,9 @@ pub struct About {
     pub runtime: String,
     /// Its program's version.
     pub version: String,
+    /// How it is, if it said so.
+    pub condition: Option<WorkerCondition>,
+    pub offer: Option<Box<Offer>>,
 }
 
 /// Bytes of a link's proof: the worker's id, and a secret.

@@ -10,10 +10,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use longshore_core::WorkerId;
 use longshore_proto::{
-    CHUNK_BYTES,
+    CHUNK_BYTES, head,
     v1::{self, CallEnd, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Transport};
+use longshore_root::{Call, CallError, Message, Part, Share, Transport};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -23,7 +23,7 @@ use tonic::Status;
 use super::sessions::Ending;
 use crate::{limits, replica::Target};
 
-type Answer = Result<Bytes, CallError>;
+type Answer = Result<Part, CallError>;
 
 /// How long a stream may take to take in why it ends.
 const HANGING_UP: Duration = Duration::from_secs(5);
@@ -120,7 +120,7 @@ impl Transport<Target> for Tunnels {
         let replica = target.id.clone();
         Box::pin(async move {
             let tunnel =
-                tunnel.ok_or_else(|| CallError::Failed("its worker has no connection for queries".to_owned()))?;
+                tunnel.ok_or_else(|| CallError::Away("its worker has no connection for queries".to_owned()))?;
             tunnel.call(replica, call, timeout).await
         })
     }
@@ -152,22 +152,26 @@ impl Tunnel {
         let id = self.open(done)?;
         let guard = Guard { tunnel: Arc::clone(&self), id };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, whole: None };
+        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new() };
         match call {
-            Call::Leaf(body) if body.len() <= CHUNK_BYTES => {
+            Call::Leaf(Message { head, body }) if body.len() <= CHUNK_BYTES => {
+                start.head = head::to_wire(&head);
                 start.whole = Some(body);
                 self.send(id, to_leaves::Message::Start(start)).await?;
             }
-            Call::Leaf(body) => {
+            Call::Leaf(Message { head, body }) => {
+                start.head = head::to_wire(&head);
                 self.send(id, to_leaves::Message::Start(start)).await?;
                 self.send_data(id, body).await?;
                 self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
-            Call::Merge(parts) => {
+            Call::Merge { head, parts } => {
+                start.head = head::to_wire(&head);
                 self.send(id, to_leaves::Message::Start(start)).await?;
-                for (shard, part) in parts {
-                    self.send(id, to_leaves::Message::Part(v1::PartStart { shard })).await?;
-                    self.send_data(id, part).await?;
+                for (shard, Message { head, body }) in parts {
+                    let part = v1::PartStart { shard, head: head::to_wire(&head) };
+                    self.send(id, to_leaves::Message::Part(part)).await?;
+                    self.send_data(id, body).await?;
                 }
                 self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
@@ -180,7 +184,7 @@ impl Tunnel {
     fn open(&self, done: oneshot::Sender<Answer>) -> Result<u64, CallError> {
         let mut calls = self.lock();
         if calls.closed {
-            return Err(CallError::Failed("its worker's connection has ended".to_owned()));
+            return Err(CallError::Away("its worker's connection has ended".to_owned()));
         }
         calls.last += 1;
         let id = calls.last;
@@ -258,17 +262,32 @@ impl Open {
     }
 
     fn end(self, end: CallEnd) {
+        let failing = end.failing();
         let answer = match end.end {
-            Some(call_end::End::Ok(ok)) if self.fits(&ok.data) => Ok(join(self.answer, ok.data)),
+            Some(call_end::End::Ok(ok)) if self.fits(&ok.data) => Ok(part(self.answer, ok)),
             Some(call_end::End::Ok(_)) => Err(too_large()),
             Some(call_end::End::Refused(why)) => Err(CallError::Refused(why)),
             Some(call_end::End::Busy(why)) => Err(CallError::Busy(why)),
-            Some(call_end::End::Failed(why)) => Err(CallError::Failed(why)),
+            Some(call_end::End::Failed(why)) if end.late => Err(CallError::Late(why)),
+            Some(call_end::End::Failed(why)) => Err(match failing {
+                call_end::Failing::Unspecified => CallError::Failed(why),
+                call_end::Failing::Away => CallError::Away(why),
+                call_end::Failing::Lost => CallError::Lost(why),
+            }),
             None => Err(CallError::Failed("it ended without saying how".to_owned())),
         };
         // The caller may have gone.
         let _ = self.done.send(answer);
     }
+}
+
+/// What a worker says is taken as a container's own words are.
+fn part(before: BytesMut, ok: v1::CallOk) -> Part {
+    let head = head::from_wire(&ok.head, &head::OF_BYTES);
+    let share = ok
+        .share
+        .and_then(|v1::Share { answered, of, missing }| Share::said(true, Some(&format!("{answered}/{of}")), &missing));
+    Part { message: Message { head, body: join(before, ok.data) }, share }
 }
 
 fn join(mut before: BytesMut, last: Bytes) -> Bytes {

@@ -38,6 +38,20 @@ fn copy(from: &Path, to: &Path) {
     run(Command::new("cp").arg("--sparse=always").args([from, to])).unwrap();
 }
 
+/// How often a disk is copied on which the kernel still writes.
+const COPIES: usize = 100;
+
+/// A copy of the disk as it was at one moment. The kernel may go on writing, for instance a commit of its journal that has
+/// begun, and a copy with some blocks of before and some of after is none that a power cut leaves behind. A copy that the
+/// disk still equals from end to end is that of the moment between the two readings.
+fn copy_of_a_moment(from: &Path, to: &Path) {
+    let is_of_a_moment = |_| {
+        copy(from, to);
+        run(Command::new("cmp").arg("-s").args([from, to])).is_ok()
+    };
+    assert!((0..COPIES).any(is_of_a_moment), "the disk is written on without end");
+}
+
 /// Lets a writer run until it has acknowledged `n` commits, cuts the power, and looks at what is there.
 fn cut(dir: &Path, orders: Orders, n: u64) -> Result<u64, String> {
     let (image, after) = (dir.join("image"), dir.join("after"));
@@ -49,7 +63,7 @@ fn cut(dir: &Path, orders: Orders, n: u64) -> Result<u64, String> {
     kill_process(pid, Signal::STOP).unwrap();
     waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
     writer.drain();
-    copy(&image, &after);
+    copy_of_a_moment(&image, &after);
     let acked = writer.acked();
     writer.kill();
     drop(disk);

@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::OnceLock};
 use bollard::{
     Docker, body_full,
     query_parameters::{
-        CreateImageOptionsBuilder, KillContainerOptions, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-        RemoveImageOptions,
+        CreateImageOptionsBuilder, InspectContainerOptions, KillContainerOptions, ListContainersOptionsBuilder,
+        RemoveContainerOptionsBuilder, RemoveImageOptions,
     },
 };
 use futures_util::TryStreamExt;
@@ -69,6 +69,31 @@ impl Engine {
         seen.collect()
     }
 
+    /// All that the engine shows of a container, as JSON; nothing of one that is gone.
+    ///
+    /// # Panics
+    /// Never: what the engine says is JSON.
+    pub fn inspect(&self, id: &str) -> String {
+        let shown = self.runtime.block_on(self.docker.inspect_container(id, None::<InspectContainerOptions>));
+        shown.map_or_else(|_| String::new(), |shown| serde_json::to_string(&shown).unwrap())
+    }
+
+    /// Freezes a container.
+    ///
+    /// # Panics
+    /// When it cannot be.
+    pub fn pause(&self, id: &str) {
+        self.runtime.block_on(self.docker.pause_container(id)).unwrap();
+    }
+
+    /// Has a frozen container go on.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn unpause(&self, id: &str) {
+        self.runtime.block_on(self.docker.unpause_container(id)).unwrap();
+    }
+
     /// Kills a container as a stranger on this machine would.
     ///
     /// # Panics
@@ -84,9 +109,10 @@ impl Engine {
     }
 
     /// Makes an image of a root directory.
-    pub(super) fn import(&self, repository: &str, tag: &str, root: Vec<u8>) {
+    pub(super) fn import(&self, repository: &str, tag: &str, root: Vec<u8>, changes: &[&str]) {
         let mut options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
-        options.changes = vec!["LABEL longshore=test".to_owned()];
+        let label = "LABEL longshore=test";
+        options.changes = [label].iter().chain(changes).map(|&change| change.to_owned()).collect();
         let made = self.docker.create_image(Some(options), Some(body_full(root.into())), None);
         self.runtime.block_on(made.try_for_each(|_progress| async { Ok(()) })).unwrap();
     }

@@ -45,9 +45,14 @@ impl TestEnv {
         Self::docker_with(image::host)
     }
 
-    /// With Docker and an image that has a server's program too, at [`SERVER`](super::SERVER).
-    pub fn docker_with_server(server: &Path) -> Option<Self> {
-        Self::docker_with(|engine| image::with_server(engine, server))
+    /// With Docker and an image that has a program of ours too, at [`PROGRAM`](super::PROGRAM).
+    pub fn docker_with_program(program: &Path) -> Option<Self> {
+        Self::docker_with_changed(program, &[])
+    }
+
+    /// The same, with an image that is changed by instructions such as `USER app`.
+    pub fn docker_with_changed(program: &Path, changes: &[&str]) -> Option<Self> {
+        Self::docker_with(|engine| image::with_program(engine, program, changes))
     }
 
     /// With Docker and an image in which only `cat` is.

@@ -18,8 +18,11 @@ const PROGRAMS: [&str; 22] = [
     "tail", "test", "touch", "tr", "true", "uniq", "wc",
 ];
 
-/// Where the small server of these tests is in the image.
-pub const SERVER: &str = "/bin/longshore-test-server";
+/// Where a program of these tests is in the image.
+pub const PROGRAM: &str = "/bin/longshore-test-program";
+
+/// Users that images with a program know: one of its own, and one that is root by another name.
+const PASSWD: &[u8] = b"root:x:0:0::/:/bin/sh\napp:x:1234:1234::/:/bin/sh\nalias:x:0:0::/:/bin/sh\n";
 
 /// An image, there as long as somebody holds it.
 #[derive(Debug)]
@@ -29,8 +32,12 @@ pub(super) struct Image {
 
 impl Image {
     fn import(engine: &Engine, root: Vec<u8>) -> Arc<Self> {
+        Self::import_changed(engine, root, &[])
+    }
+
+    fn import_changed(engine: &Engine, root: Vec<u8>, changes: &[&str]) -> Arc<Self> {
         let (repository, tag) = ("longshore-test-real", Uuid::new_v4().simple().to_string());
-        engine.import(repository, &tag, root);
+        engine.import(repository, &tag, root, changes);
         Arc::new(Self { reference: format!("{repository}:{tag}") })
     }
 }
@@ -63,11 +70,13 @@ pub(super) fn only_cat(engine: &Engine) -> Arc<Image> {
     Image::import(engine, Root::with(&["cat"]).finish())
 }
 
-/// An image of the host's programs and one more, at [`SERVER`].
-pub(super) fn with_server(engine: &Engine, server: &Path) -> Arc<Image> {
+/// An image of the host's programs and one more, at [`PROGRAM`], changed by instructions such as `USER app`, with an
+/// `/etc/passwd` of its own.
+pub(super) fn with_program(engine: &Engine, program: &Path, changes: &[&str]) -> Arc<Image> {
     let mut root = Root::with(&PROGRAMS);
-    root.program(server, SERVER.trim_start_matches('/'));
-    Image::import(engine, root.finish())
+    root.program(program, PROGRAM.trim_start_matches('/'));
+    root.bytes(PASSWD, "etc/passwd", 0o644);
+    Image::import_changed(engine, root.finish(), changes)
 }
 
 /// A root directory, as a tar.
@@ -97,11 +106,15 @@ impl Root {
     /// Links are followed: the image has files only.
     fn file(&mut self, from: &Path, to: &str) {
         let bytes = fs::read(from).unwrap_or_else(|cause| panic!("{}: {cause}", from.display()));
+        self.bytes(&bytes, to, 0o755);
+    }
+
+    fn bytes(&mut self, bytes: &[u8], to: &str, mode: u32) {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len().try_into().unwrap());
-        header.set_mode(0o755);
+        header.set_mode(mode);
         header.set_entry_type(tar::EntryType::Regular);
-        self.tar.append_data(&mut header, to, &bytes[..]).unwrap();
+        self.tar.append_data(&mut header, to, bytes).unwrap();
     }
 
     fn finish(self) -> Vec<u8> {

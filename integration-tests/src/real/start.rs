@@ -28,6 +28,13 @@ impl TestEnv {
         Server::listening(self, &args)
     }
 
+    /// The same with another number of slots.
+    pub fn up_with_slots(&self, slots: u32) -> Server<'_> {
+        let mut args = words(&["up", "--data", "data", "--listen", "127.0.0.1:0", "--slots", &slots.to_string()]);
+        args.extend(self.runtime());
+        Server::listening(self, &args)
+    }
+
     /// The same, with what a shell does first: `umask 000`, `ulimit -n 200`.
     pub fn up_after(&self, shell: &str) -> Server<'_> {
         let mut args = words(&["up", "--data", "above/data", "--listen", "127.0.0.1:0", "--slots", "2"]);

@@ -1,6 +1,6 @@
 //! A client: what it wants, and what it is waiting for.
 
-use longshore_core::{JobId, JobSpec, MembersInput, Namespace, RequestId, ServiceName, ServicePlan};
+use longshore_core::{Control, JobId, JobSpec, MembersInput, Namespace, RequestId, ServiceName, ServicePlan};
 
 /// What a client wants.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub enum Wish {
     Look(JobId),
     /// A token, or that a machine joins, renews, or goes.
     Members(MembersInput),
+    /// Something of a job or a worker.
+    Control(Control),
 }
 
 /// A client.
@@ -50,18 +52,20 @@ pub struct Client {
     pub(super) turn: u64,
     /// Jobs it knows of.
     pub(super) jobs: Vec<JobId>,
+    /// What it will undo of what it did.
+    pub(super) undo: Option<Control>,
 }
 
 impl Client {
     /// A client that has asked for nothing.
     #[must_use]
     pub fn new(namespace: Namespace, wishes: u64) -> Self {
-        Self { namespace, wishes, asking: None, turn: 0, jobs: Vec::new() }
+        Self { namespace, wishes, asking: None, turn: 0, jobs: Vec::new(), undo: None }
     }
 
     /// Whether it wants nothing more.
     #[must_use]
     pub fn is_content(&self) -> bool {
-        self.wishes == 0 && self.asking.is_none()
+        self.wishes == 0 && self.asking.is_none() && self.undo.is_none()
     }
 }

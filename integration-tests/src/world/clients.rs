@@ -1,12 +1,13 @@
 //! What clients do: they ask, ask again when no answer comes, and believe what they are told.
 
-use longshore_core::{Input, JobId, JobView, Reply, RequestId, ServiceName};
+use longshore_core::{Change, Control, Input, JobId, JobSpec, JobView, Meaning, Reply, RequestId, ServiceName};
 
 use super::{
     agenda::Event,
     client::Wish,
     coordinator::Look,
     count,
+    dice::Dice,
     fault::Fault,
     kept::Kept,
     oracle::{Check, demand},
@@ -35,11 +36,20 @@ impl World {
                 _ => return self.asks(number, wish),
             }
         }
+        if let Some(undo) = self.clients[number].undo.take() {
+            return self.asks(number, Wish::Control(undo));
+        }
         if self.clients[number].wishes == 0 {
             return Ok(());
         }
         self.clients[number].wishes -= 1;
-        let wish = self.wishes(number);
+        let wish = match self.controls(number) {
+            Some(control) => {
+                self.clients[number].undo = undo(&control);
+                Wish::Control(control)
+            }
+            None => self.wishes(number),
+        };
         self.asks(number, wish)
     }
 
@@ -62,16 +72,53 @@ impl World {
             (10..=11, Some(_)) => Wish::Remove(name),
             (12..=14, Some(job)) => Wish::Look(job),
             (roll, _) => {
-                let (spec, inputs) = script::job(&mut self.dice);
+                let (mut spec, inputs) = script::job(&mut self.dice);
+                self.runs_after(number, &mut spec);
                 let wishes = self.clients[number].wishes;
                 // Clients of two namespaces use the same keys.
                 let key = match roll {
                     19 => String::new(),
+                    15..=18 if self.profile.controls => "anybody's".to_owned(),
                     _ if number < script::NAMESPACES.len() => format!("wish-{wishes}"),
                     _ => format!("client-{number}-{wishes}"),
                 };
                 Wish::Submit { namespace, key, spec, inputs }
             }
+        }
+    }
+
+    /// What a client wants of a job or a worker that is there, in worlds in which they do; by dice of their own.
+    fn controls(&self, number: usize) -> Option<Control> {
+        let client = &self.clients[number];
+        let mut dice = Dice::of(&[self.seed, 6, number as u64, client.wishes]);
+        if !self.profile.controls || !dice.chance(50) {
+            return None;
+        }
+        let worker = dice.pick(&self.workers).map(|worker| worker.id);
+        let job = dice.pick(&client.jobs).copied();
+        let few = u32::try_from(dice.below(4)).unwrap_or(0);
+        Some(match (dice.below(10), job, worker) {
+            (0..=2, Some(job), _) => Control::Pause { job, why: "a client asked".to_owned(), stop: dice.chance(50) },
+            (3, Some(job), _) => {
+                let change = Change { priority: Some(few.cast_signed()), max_parallel: vec![(0, few)] };
+                Control::Change { job, change }
+            }
+            (4..=6, Some(job), _) => Control::Remove { job, force: dice.chance(50) },
+            (7, Some(job), _) => Control::Resume { job },
+            (8..=9, _, Some(worker)) => Control::Drain { worker },
+            _ => return None,
+        })
+    }
+
+    /// Some jobs are to run after others that the client knows of.
+    fn runs_after(&self, number: usize, spec: &mut JobSpec) {
+        let client = &self.clients[number];
+        let mut dice = Dice::of(&[self.seed, 8, number as u64, client.wishes]);
+        if self.profile.controls
+            && dice.chance(40)
+            && let Some(job) = dice.pick(&client.jobs)
+        {
+            if dice.chance(70) { &mut spec.after } else { &mut spec.after_any }.push(*job);
         }
     }
 
@@ -136,13 +183,16 @@ impl World {
             Wish::Submit { namespace, key, spec, inputs } => {
                 self.made_jobs += 1;
                 let job = JobId(sixteen(7, self.made_jobs));
-                Input::Submit { request, job, namespace, key, spec, inputs, detail: [0; 32] }
+                let meaning = Some(meaning(&spec, inputs));
+                let groups = script::groups(&spec, inputs);
+                Input::Submit { request, job, namespace, key, spec, inputs, groups, detail: [0; 32], meaning }
             }
             Wish::Cancel(job) => Input::Cancel { request, job, reason: "a client asked".to_owned() },
-            Wish::Retry(job) => Input::Retry { request, job },
+            Wish::Retry(job) => Input::Retry { request, job, only: None },
             Wish::Deploy { name, plan, detail } => Input::Deploy { request, name, plan, detail },
             Wish::Remove(name) => Input::Remove { request, name },
             Wish::Members(ask) => Input::Members { request, ask },
+            Wish::Control(ask) => Input::Control { request, ask },
             Wish::Look(_) => return None,
         })
     }
@@ -181,6 +231,21 @@ impl World {
         self.agenda.plan(at_ms, event);
         true
     }
+}
+
+/// What a client does later so that things come to an end.
+fn undo(control: &Control) -> Option<Control> {
+    match control {
+        Control::Pause { job, .. } => Some(Control::Resume { job: *job }),
+        Control::Drain { worker } => Some(Control::Undrain { worker: *worker }),
+        _ => None,
+    }
+}
+
+/// What a job is, as far as it may be another's.
+fn meaning(spec: &JobSpec, inputs: u64) -> Meaning {
+    let stages = u8::try_from(spec.stages.len()).unwrap_or(u8::MAX);
+    Meaning { spec: [stages; 32], inputs: [u8::try_from(inputs).unwrap_or(u8::MAX); 32] }
 }
 
 /// Whatever a view says has happened is durable. Successes are final; failures may be undone by another try, but a client

@@ -14,6 +14,8 @@ pub struct Count {
     pub succeeded: u64,
     /// Of them failed.
     pub failed: u64,
+    /// Of them ended well with nothing in them.
+    pub filtered: u64,
 }
 
 /// The counts of every stage of a job, in order; empty when there is no such job.
@@ -25,17 +27,22 @@ pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
     };
     let mut outputs_before = record.inputs;
     for (stage, spec) in (0_u16..).zip(&record.spec.stages) {
-        let all_before_succeeded = counts.iter().all(|count| count.succeeded == count.items);
+        let all_before_succeeded = counts.iter().all(|count| count.succeeded + count.filtered == count.items);
         let mut count = Count {
             items: match spec.kind {
-                StageKind::Gather => u64::from(all_before_succeeded),
+                // Its jobs have no others than those that need everything.
+                StageKind::Gather { .. } | StageKind::Groups { .. } | StageKind::Ranges { .. } => {
+                    u64::from(all_before_succeeded)
+                }
                 StageKind::Map => outputs_before,
             },
             ..Count::default()
         };
         outputs_before = 0;
         for outcome in kept.outcomes(job, stage) {
-            if outcome.success {
+            if outcome.filtered {
+                count.filtered += 1;
+            } else if outcome.success {
                 count.succeeded += 1;
                 outputs_before += outcome.outputs;
             } else {
@@ -50,7 +57,7 @@ pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
 /// Whether nothing of the job is left to run.
 #[must_use]
 pub fn is_spent(counts: &[Count]) -> bool {
-    counts.iter().all(|count| count.succeeded + count.failed == count.items)
+    counts.iter().all(|count| count.succeeded + count.filtered + count.failed == count.items)
 }
 
 /// Where the children of a success of this item have to begin: behind all there are.
@@ -62,7 +69,7 @@ pub fn next_first_child(kept: &Kept, item: &ItemKey) -> u64 {
             let successes = kept.outcomes(item.job, item.stage).filter(|outcome| outcome.success);
             successes.map(|outcome| outcome.outputs).sum()
         }
-        Some(StageKind::Gather) | None => 0,
+        Some(_) | None => 0,
     }
 }
 

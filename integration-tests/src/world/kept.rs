@@ -3,20 +3,26 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    Digest, ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, ServiceName, ServiceRecord,
-    TokenId, TokenRecord, TroubleRecord, WorkerId,
+    Digest, ItemKey, JobId, JobRecord, Ledger, MemberRecord, OutcomeRecord, Record, SecretName, ServiceName,
+    ServiceRecord, TokenId, TokenRecord, TombstoneRecord, TroubleRecord, WorkerId,
 };
 
 /// The key of an entity. Its order is the order of loading.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Entity {
     Job(JobId),
+    Groups(JobId, u16, u64),
+    Hole(ItemKey),
     Outcome(ItemKey),
     Trouble(ItemKey),
     Service(ServiceName),
     Worker(WorkerId),
     Token(TokenId),
     Member(WorkerId),
+    Image(JobId, u16),
+    Secret(SecretName),
+    Tombstone(JobId),
+    Drain(WorkerId),
 }
 
 /// A kept map: a later record of an entity replaces the earlier one, a `…Gone` removes it.
@@ -29,16 +35,45 @@ impl Kept {
         let key = match record {
             Record::Job(job) => Entity::Job(job.id),
             Record::Outcome(outcome) => Entity::Outcome(outcome.item),
+            Record::Withdrawn(withdrawn) => {
+                self.drop_entity(&Entity::Outcome(withdrawn.item));
+                if withdrawn.outputs == 0 {
+                    return;
+                }
+                let (stage, index) = (withdrawn.item.stage + 1, withdrawn.first_child);
+                Entity::Hole(ItemKey { stage, index, ..withdrawn.item })
+            }
+            Record::Groups(groups) => Entity::Groups(groups.job, groups.stage, groups.number),
             Record::Trouble(trouble) => Entity::Trouble(trouble.item),
             Record::Service(service) => Entity::Service(service.name.clone()),
             Record::Worker(worker) => Entity::Worker(worker.id),
             Record::Token(token) => Entity::Token(token.id),
             Record::Member(member) => Entity::Member(member.id),
+            Record::Image(image) => Entity::Image(image.job, image.stage),
+            Record::Secret(secret) => Entity::Secret(secret.name.clone()),
             Record::OutcomeGone(item) => return self.drop_entity(&Entity::Outcome(*item)),
             Record::TroubleGone(item) => return self.drop_entity(&Entity::Trouble(*item)),
             Record::WorkerGone(worker) => return self.drop_entity(&Entity::Worker(*worker)),
             Record::TokenGone(token) => return self.drop_entity(&Entity::Token(*token)),
             Record::MemberGone(worker) => return self.drop_entity(&Entity::Member(*worker)),
+            Record::Tombstone(tombstone) => Entity::Tombstone(tombstone.job),
+            Record::TombstoneGone(job) => return self.drop_entity(&Entity::Tombstone(*job)),
+            Record::Drain(drain) => Entity::Drain(drain.worker),
+            Record::DrainGone(worker) => return self.drop_entity(&Entity::Drain(*worker)),
+            Record::ItemsGone(gone) => {
+                for index in gone.from..gone.to {
+                    let item = ItemKey { job: gone.job, stage: gone.stage, index };
+                    self.drop_entity(&Entity::Outcome(item));
+                    self.drop_entity(&Entity::Trouble(item));
+                    self.drop_entity(&Entity::Hole(item));
+                    self.drop_entity(&Entity::Groups(gone.job, gone.stage, index));
+                }
+                return;
+            }
+            Record::JobGone { job, stages } => {
+                (0..*stages).for_each(|stage| self.drop_entity(&Entity::Image(*job, stage)));
+                return self.drop_entity(&Entity::Job(*job));
+            }
         };
         self.0.insert(key, record.clone());
     }
@@ -77,6 +112,47 @@ impl Kept {
         })
     }
 
+    /// The removed job whose key this was.
+    #[must_use]
+    pub fn tombstone(&self, id: JobId) -> Option<&TombstoneRecord> {
+        match self.0.get(&Entity::Tombstone(id)) {
+            Some(Record::Tombstone(tombstone)) => Some(tombstone),
+            _ => None,
+        }
+    }
+
+    /// All of them.
+    pub fn tombstones(&self) -> impl Iterator<Item = &TombstoneRecord> {
+        self.0.values().filter_map(|record| match record {
+            Record::Tombstone(tombstone) => Some(tombstone),
+            _ => None,
+        })
+    }
+
+    /// Whether the worker is to be given nothing more.
+    #[must_use]
+    pub fn is_drained(&self, id: WorkerId) -> bool {
+        self.0.contains_key(&Entity::Drain(id))
+    }
+
+    /// Something of a job that is not there.
+    #[must_use]
+    pub fn orphan(&self) -> Option<JobId> {
+        let jobs = self.0.keys().filter_map(|key| match key {
+            Entity::Outcome(item) | Entity::Trouble(item) => Some(item.job),
+            Entity::Image(job, _) => Some(*job),
+            _ => None,
+        });
+        let mut jobs = jobs;
+        jobs.find(|job| self.job(*job).is_none())
+    }
+
+    /// The job, if it is there for those who ask.
+    #[must_use]
+    pub fn seen(&self, id: JobId) -> Option<&JobRecord> {
+        self.job(id).filter(|job| !job.state.is_going())
+    }
+
     /// Whether the job is there and has not ended.
     #[must_use]
     pub fn is_running(&self, id: JobId) -> bool {
@@ -88,6 +164,15 @@ impl Kept {
     pub fn outcome(&self, item: &ItemKey) -> Option<&OutcomeRecord> {
         match self.0.get(&Entity::Outcome(*item)) {
             Some(Record::Outcome(outcome)) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Which image a stage's runs are of.
+    #[must_use]
+    pub fn image(&self, job: JobId, stage: u16) -> Option<Digest> {
+        match self.0.get(&Entity::Image(job, stage)) {
+            Some(Record::Image(image)) => Some(image.digest),
             _ => None,
         }
     }

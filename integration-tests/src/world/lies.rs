@@ -17,7 +17,7 @@ impl World {
         if !self.workers[number].up || self.workers[number].paused {
             return;
         }
-        let times = self.dice.between(1, 8);
+        let times = self.dice.between(1, 16);
         let lies: Vec<Finished> = (0..times).filter_map(|_| self.lie(number)).collect();
         if !lies.is_empty() {
             self.tell(number, Say::Finished(lies));
@@ -28,20 +28,21 @@ impl World {
         let own = self.workers[number].has();
         let others = self.others_have(number);
         let truth = self.dice.pick(&own).copied();
-        let about = self.dice.below(8);
+        let about = self.dice.below(9);
         let (id, item) = match about {
             0 | 1 => self.dice.pick(&others).copied()?,
             2 => (self.old_attempt(), truth?.1),
-            3 => (truth?.0, self.dice.pick(&others).or(own.first())?.1),
-            4 => (truth?.0, self.an_ended_item()?),
-            5 => (truth?.0, ItemKey { index: FAR, ..truth?.1 }),
-            6 => (truth?.0, ItemKey { stage: u16::MAX, ..truth?.1 }),
+            // A result for another's item counts only while both are under way: rare.
+            3 | 4 => (truth?.0, self.dice.pick(&others).or(own.first())?.1),
+            5 => (truth?.0, self.an_ended_item()?),
+            6 => (truth?.0, ItemKey { index: FAR, ..truth?.1 }),
+            7 => (truth?.0, ItemKey { stage: u16::MAX, ..truth?.1 }),
             _ => (truth?.0, ItemKey { job: JobId(sixteen(7, FAR)), ..truth?.1 }),
         };
         let detail = detail_of(id);
         let end = match self.dice.below(4) {
             0 => End::Returned,
-            1 => End::Failed { blame: Blame::Hopeless, detail },
+            1 => End::Failed { blame: Blame::Hopeless, fault: longshore_core::Fault::default(), detail },
             _ => End::Succeeded { outputs: self.dice.below(4), detail },
         };
         Some(Finished { id, item, end, run_us: 1_000 })

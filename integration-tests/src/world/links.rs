@@ -81,7 +81,10 @@ impl World {
             let clientele = script::clientele(self.seed, &self.profile, number as u64, link.life);
             let is_member = coordinator.core().ledger().member(worker).is_some();
             let name = format!("worker-{number}");
-            return self.hears_hello(peer, Hello { previous, name, slots, is_member, clientele, held, replicas });
+            return self.hears_hello(
+                peer,
+                Hello { previous, name, slots, is_member, clientele, offer: std::sync::Arc::default(), held, replicas },
+            );
         }
         let older = coordinator.drive.links().of(worker).is_some_and(|newest| newest.0 != id);
         let answers =
@@ -299,6 +302,7 @@ fn word(say: Say) -> Word {
     match say {
         Say::Finished(results) => Word::Finished(results),
         Say::Replicas(replicas) => Word::Replicas(replicas),
+        Say::Image(job, stage, digest) => Word::Image(job, vec![stage], digest),
         Say::Goodbye => Word::Goodbye,
         Say::Heartbeat(beat) => Word::Heartbeat(beat),
         Say::Pong(ping) => Word::Pong(ping),

@@ -70,7 +70,7 @@ impl World {
             0 if self.profile.workers > 1 => self.workers[0].id,
             _ => WorkerId(sixteen(9, self.dice.below(MACHINES))),
         };
-        MembersInput::RemoveWorker { worker, revoke: self.dice.chance(50) }
+        MembersInput::RemoveWorker { worker, revoke: self.dice.chance(80) }
     }
 
     fn machine(&mut self) -> WorkerId {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use longshore_core::{Finished, Held, Incarnation, Order, ReplicaStatus};
+use longshore_core::{Digest, Finished, Held, Incarnation, JobId, Order, ReplicaStatus};
 use longshore_drive::Beat;
 
 /// A link; never used twice.
@@ -29,6 +29,8 @@ pub enum Say {
     Finished(Vec<Finished>),
     /// How its replicas are.
     Replicas(Vec<ReplicaStatus>),
+    /// Which image it has found for a stage of a job.
+    Image(JobId, u16, Digest),
     /// That it leaves.
     Goodbye,
 }

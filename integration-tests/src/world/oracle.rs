@@ -5,6 +5,7 @@
 
 mod causes;
 mod check;
+mod control;
 mod facts;
 mod members;
 mod orders;
@@ -60,7 +61,7 @@ impl Oracle {
         let stops = self.facts(seen, causes, coverage)?;
         let stops = self.reconcile(seen, stops, coverage)?;
         self.orders(seen, &stops, coverage)?;
-        self.replies(seen)?;
+        self.replies(seen, coverage)?;
         Self::note_refusal(seen, coverage);
         if something_moved(seen) {
             self.views(seen)?;
@@ -90,7 +91,8 @@ impl Oracle {
     fn nothing_is_half_done(&self) -> Check {
         for job in self.live.jobs().filter(|job| !job.state.has_ended()) {
             let spent = count::is_spent(&count::stages(&self.live, job.id));
-            demand!(!spent, "{} runs but nothing of it is left", job.id);
+            let whole = job.retried.as_ref().is_none_or(|retried| retried.next.is_none());
+            demand!(!(spent && whole), "{} runs but nothing of it is left", job.id);
         }
         for item in self.live.troubled() {
             let ended = self.live.outcome(&item).is_some();

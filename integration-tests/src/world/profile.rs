@@ -42,6 +42,8 @@ pub struct Profile {
     pub forsakes: bool,
     /// Some workers may not be given everybody's work.
     pub restricts: bool,
+    /// Clients pause, change and remove jobs, drain workers, and want jobs to run after others.
+    pub controls: bool,
     /// Outboxes that go into one batch.
     pub page_outboxes: usize,
     /// Ticks beyond those the core asks for, milliseconds; 0 means none.
@@ -57,9 +59,10 @@ impl Profile {
         let settings = Settings {
             lease_ms,
             reunion_ms: dice.between(200, 3_000),
-            crashes: 3,
             mishaps: u32::try_from(dice.between(2, 6)).unwrap_or(2),
             mishap_pause_ms: (dice.between(10, 200), 1_000),
+            // Of dice of its own, as below.
+            slice: Dice::of(&[seed, 7]).between(1, 4),
         };
         let kinds = dice.between(0, 6);
         let faults = (0..kinds).filter_map(|_| dice.pick(Fault::ALL).copied()).collect();
@@ -72,6 +75,7 @@ impl Profile {
             forsakes: workers > 1 && dice.chance(30),
             // Of dice of its own, so that what was found by seeds of before is found by them still.
             restricts: Dice::of(&[seed, 5]).chance(50),
+            controls: Dice::of(&[seed, 6]).chance(50),
             clients: dice.between(1, 3),
             wishes: dice.between(2, 7),
             faults,

@@ -81,7 +81,8 @@ impl World {
             let state = job.record.state;
             let counts = count::stages(self.disk.kept(), id);
             demand!(state.has_ended(), "job {id} runs: {counts:?} {:?}", core.job_view(id));
-            let all = state == JobState::Cancelled || count::is_spent(&counts);
+            let cut = state == JobState::Cancelled || job.record.cut.is_some();
+            let all = cut || count::is_spent(&counts);
             demand!(all, "job {id} is {state:?} with items left: {counts:?}");
         }
         let held = self.oracle.held_items();

@@ -1,7 +1,10 @@
 //! What items do when they run, and what jobs and services look like: decided by the seed and the item's own numbers,
 //! so that every attempt of an item meets the same fate wherever it runs.
 
-use longshore_core::{AttemptId, Blame, Clientele, ItemKey, JobSpec, Namespace, ServicePlan, StageKind, StageSpec};
+use longshore_core::{
+    AttemptId, Blame, Breaker, Clientele, Fault, FaultClass, FaultPolicy, FaultRule, Halt, HaltAt, ItemKey, JobSpec,
+    Namespace, Require, Run, ServicePlan, StageKind, StageSpec,
+};
 
 use super::{dice::Dice, profile::Profile};
 
@@ -82,18 +85,74 @@ pub fn clientele(seed: u64, profile: &Profile, worker: u64, life: u64) -> Client
 
 /// A job somebody might want.
 pub fn job(dice: &mut Dice) -> (JobSpec, u64) {
-    let stages = (0..dice.between(1, 3))
+    let stages: Vec<StageSpec> = (0..dice.between(1, 3))
         .map(|at| StageSpec {
-            kind: if at > 0 && dice.chance(40) { StageKind::Gather } else { StageKind::Map },
+            kind: if at > 0 && dice.chance(40) { StageKind::Gather { require: Require::All } } else { StageKind::Map },
             attempts: u32::try_from(dice.between(1, 4)).unwrap_or(1),
             backoff_ms: dice.between(1, 300),
             max_backoff_ms: dice.between(1, 2_000),
             max_parallel: u32::try_from(dice.below(12).saturating_sub(8)).unwrap_or(0),
+            ..StageSpec::default()
         })
+        .map(with_rules)
         .collect();
     let priority = i32::try_from(dice.below(3)).unwrap_or(0);
     let inputs = if dice.chance(20) { dice.between(10, 30) } else { dice.between(1, 8) };
-    (JobSpec { stages, priority }, inputs)
+    let name = format!("job-{}", inputs % 3);
+    let spec = JobSpec { name, stages, priority, ..JobSpec::default() };
+    (with_ends(spec, inputs), inputs)
+}
+
+/// The stage, with what it might say of failures. Its own numbers decide, so that nobody else's dice fall differently.
+fn with_rules(stage: StageSpec) -> StageSpec {
+    let dice = &mut Dice::of(&[6, stage.backoff_ms, stage.max_backoff_ms, stage.attempts.into()]);
+    StageSpec {
+        policy: policy(dice),
+        canary: u32::try_from(dice.below(12).saturating_sub(9)).unwrap_or(0),
+        breaker: *dice.pick(&[Breaker::Auto, Breaker::On, Breaker::Off]).unwrap_or(&Breaker::Auto),
+        ..stage
+    }
+}
+
+/// The job, with what might end it before its items.
+fn with_ends(spec: JobSpec, inputs: u64) -> JobSpec {
+    let dice = &mut Dice::of(&[7, spec.stages.first().map_or(0, |stage| stage.backoff_ms), inputs]);
+    let now = dice.chance(50);
+    let at = if dice.chance(50) { HaltAt::Items(dice.between(1, 4)) } else { HaltAt::Percent(20) };
+    let halt = dice.chance(20).then_some(Halt { at, now });
+    let deadline_ms = if dice.chance(10) { dice.between(500, 20_000) } else { 0 };
+    JobSpec { halt, deadline_ms, ..spec }
+}
+
+/// What a stage might say of failures.
+fn policy(dice: &mut Dice) -> FaultPolicy {
+    let exits = |from, to| FaultRule { class: FaultClass::Exit, codes: (from, to) };
+    let rules = |dice: &mut Dice, rule| if dice.chance(15) { vec![rule] } else { Vec::new() };
+    FaultPolicy { on: rules(dice, exits(1, 3)), never: rules(dice, exits(2, 2)), filter: rules(dice, exits(1, 1)) }
+}
+
+/// How an item fails, whenever it does: always alike.
+#[must_use]
+pub fn fault(seed: u64, item: &ItemKey, blame: Blame) -> Fault {
+    let mut dice = Dice::of(&[seed, 5, u64::from(item.stage), item.index]);
+    let class = match blame {
+        Blame::Item => FaultClass::Exit,
+        Blame::Hopeless => FaultClass::Command,
+        Blame::Slot => FaultClass::Lost,
+        Blame::Infrastructure => FaultClass::Infrastructure,
+    };
+    Fault { class, code: i32::try_from(dice.between(1, 4)).unwrap_or(1), print: 0 }
+}
+
+/// Which groups inputs are of, for stages that gather by groups: input `n` is of group `n` modulo their number.
+#[must_use]
+pub fn groups(spec: &JobSpec, inputs: u64) -> Vec<(u16, Vec<Run>)> {
+    let runs = |groups: u64| (0..inputs).map(|input| Run { inputs: 1, group: Some(input % groups) }).collect();
+    let keyed = (0_u16..).zip(&spec.stages).filter_map(|(at, stage)| match stage.kind {
+        StageKind::Groups { groups, .. } => Some((at, runs(groups.max(1)))),
+        _ => None,
+    });
+    keyed.collect()
 }
 
 /// A service somebody might want.

@@ -6,7 +6,8 @@ use std::{
 };
 
 use longshore_core::{
-    Assignment, AttemptId, Finished, Held, Incarnation, ItemKey, ReplicaKey, ReplicaPhase, ReplicaStatus, WorkerId,
+    Assignment, AttemptId, Digest, Finished, Held, Incarnation, ItemKey, JobId, ReplicaKey, ReplicaPhase,
+    ReplicaStatus, WorkerId,
 };
 use longshore_drive::Beat;
 use longshore_proto::Tenure;
@@ -65,6 +66,8 @@ pub struct Worker {
     pub results: BTreeMap<AttemptId, Finished>,
     /// Replicas it keeps.
     pub replicas: BTreeMap<ReplicaKey, ReplicaPhase>,
+    /// Which images it was told to run.
+    pub(super) images: BTreeMap<(JobId, u16), Digest>,
     /// They have changed since its last hello.
     pub news: bool,
     /// Lives of it that ended in order.
@@ -113,6 +116,7 @@ impl Worker {
             running: BTreeMap::new(),
             results: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            images: BTreeMap::new(),
             news: false,
             left: BTreeSet::new(),
             given: BTreeSet::new(),

@@ -9,7 +9,7 @@ use super::{
     agenda::Event,
     net::{Packet, Say, Tell},
     oracle::{Check, demand},
-    script::{Course, Script, detail_of},
+    script::{Course, Script, detail_of, fault},
     state::World,
     worker,
 };
@@ -186,6 +186,10 @@ impl World {
             Order::Return { ids, .. } => self.gives_back(number, &ids),
             Order::Settle { ids, .. } => self.forgets(number, &ids),
             Order::Replicas { keep, .. } => self.keeps(number, keep),
+            Order::Image { job, stage, digest, .. } => {
+                let told = worker.images.insert((job, stage), digest);
+                demand!(told.is_none_or(|told| told == digest), "worker {number} is told two images for {job}");
+            }
             Order::ForgetJob { .. } => {}
         }
         self.starts_runs(number);
@@ -281,8 +285,15 @@ impl World {
             let runs_ms = self.dice.between(1, script.run_ms * 2);
             let worker = &mut self.workers[number];
             worker.running.insert(attempt.id, attempt);
+            // What it has found is its own; what is agreed on is everybody's.
+            let (key, found) =
+                ((attempt.item.job, attempt.item.stage), [u8::try_from(number % 251).unwrap_or_default(); 32]);
+            let asks = !worker.is_old && !worker.images.contains_key(&key);
             let event = Event::RunEnds(number, worker.life, attempt.id);
             self.agenda.plan(self.now_ms + runs_ms, event);
+            if asks {
+                self.tell(number, Say::Image(key.0, key.1, found));
+            }
         }
     }
 
@@ -317,7 +328,7 @@ impl World {
         }
         let detail = detail_of(attempt.id);
         match failed {
-            Some(blame) => End::Failed { blame, detail },
+            Some(blame) => End::Failed { blame, fault: fault(self.seed, &attempt.item, blame), detail },
             None => End::Succeeded { outputs: script.outputs, detail },
         }
     }

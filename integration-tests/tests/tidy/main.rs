@@ -69,6 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "longshore",
         &[
             "longshore-client",
+            "longshore-contract",
             "longshore-coordinator",
             "longshore-local",
             "longshore-trust",

@@ -50,7 +50,12 @@ fn parts_carry_their_shard_or_else_their_place() {
     let parts =
         whole("--cut\r\nLongshore-Shard: 7\r\n\r\nx\r\n--cut\r\ncontent-type: text/plain\r\n\r\ny\r\n--cut--\r\n")
             .unwrap();
-    assert_eq!(parts, [Part { shard: 7, bytes: "x".into() }, Part { shard: 1, bytes: "y".into() }]);
+    let part = |shard, text: &'static str, content_type: Option<&str>| Part {
+        shard,
+        bytes: text.into(),
+        content_type: content_type.map(str::to_owned),
+    };
+    assert_eq!(parts, [part(7, "x", None), part(1, "y", Some("text/plain"))]);
 }
 
 #[test]
@@ -131,7 +136,7 @@ proptest! {
         piece in 1_usize..40,
     ) {
         let parts = read(&body_of(&contents, with_length), piece, MAX_BYTES).unwrap();
-        let expected: Vec<_> = contents.into_iter().zip(0..).map(|(content, shard)| Part { shard, bytes: content.into() }).collect();
+        let expected: Vec<_> = contents.into_iter().zip(0..).map(|(content, shard)| Part { shard, bytes: content.into(), content_type: None }).collect();
         prop_assert_eq!(parts, expected);
     }
 

@@ -42,6 +42,12 @@ pub const DATA: &str = "LONGSHORE_DATA";
 /// The file that describes the parts.
 pub const MANIFEST: &str = "LONGSHORE_MANIFEST";
 
+/// The directory with the files that were sent along.
+pub const FILES: &str = "LONGSHORE_FILES";
+
+/// The directory with the secrets that are given as files.
+pub const SECRETS: &str = "LONGSHORE_SECRETS";
+
 /// Where a server listens: a unix socket, which it makes. Preferred to [`PORT`].
 pub const SOCKET: &str = "LONGSHORE_SOCKET";
 

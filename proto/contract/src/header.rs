@@ -24,8 +24,13 @@ pub const JOB: &str = "longshore-job";
 /// Of a part: the shard it is the answer of, from 0; for a gather stage its place among the parts.
 pub const SHARD: &str = "longshore-shard";
 
-/// Of an answer to a query: how complete it is, `answered/shards`.
+/// Of an answer to a query: how complete it is, `answered/shards`. Of a leaf's or merge's answer: the same, in whatever it counts;
+/// one with fewer than all, or with status 206, is partial.
 pub const COVERAGE: &str = "longshore-coverage";
 
-/// Of an answer to a query: the missing shards, each with its reason.
+/// Of an answer to a query: the share of the service that is in it, by the weights of its shards, from 0 to 1.
+pub const COVERED: &str = "longshore-covered";
+
+/// Of an answer to a query: the missing shards, each with its reason. Of a leaf's or merge's partial answer: what is missing, in
+/// words.
 pub const MISSING: &str = "longshore-missing";

@@ -29,11 +29,15 @@ pub enum Word {
     Data,
     /// The file that describes the parts.
     Manifest,
+    /// The directory with the files that were sent along.
+    Files,
+    /// The directory with the secrets that are given as files.
+    Secrets,
 }
 
 impl Word {
     /// All of them; anything else in braces stays as it is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::In,
         Self::Out,
         Self::Outdir,
@@ -47,6 +51,8 @@ impl Word {
         Self::Shards,
         Self::Data,
         Self::Manifest,
+        Self::Files,
+        Self::Secrets,
     ];
 
     /// The word as it is written.
@@ -66,6 +72,8 @@ impl Word {
             Self::Shards => "{shards}",
             Self::Data => "{data}",
             Self::Manifest => "{manifest}",
+            Self::Files => "{files}",
+            Self::Secrets => "{secrets}",
         }
     }
 
@@ -80,7 +88,7 @@ impl Word {
             Self::Index => Some("the header longshore-index"),
             Self::Attempt => Some("the header longshore-attempt"),
             Self::Manifest => Some("the headers of each part"),
-            Self::Job | Self::Shard | Self::Shards | Self::Data => None,
+            Self::Job | Self::Shard | Self::Shards | Self::Data | Self::Files | Self::Secrets => None,
         }
     }
 
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_a_server_cannot_be_told_at_its_start_is_found() {
-        assert_eq!(Word::first_of_a_request("serve --of {job} {shard}/{shards} {data} {inner} {"), None);
+        assert_eq!(Word::first_of_a_request("serve --of {job} {shard}/{shards} {data} {files} {inner} {"), None);
         assert_eq!(Word::first_of_a_request("serve {{in}"), Some(Word::In));
         assert_eq!(Word::first_of_a_request("{data}{manifest}"), Some(Word::Manifest));
     }

@@ -2,13 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
-use longshore_shim::{Log, Usage};
+use longshore_shim::{Log, Usage, User};
 use rustix::process::Pid;
 
 use crate::command::{Container, NotStarted};
 use crate::logs::{Capture, Chunk};
 use crate::reap::{Ended, Status};
-use crate::spawn::{Program, Streams};
+use crate::spawn::{Program, Stdin, Streams};
 
 /// A process that was started and has not been reported yet.
 pub struct Child {
@@ -17,6 +17,7 @@ pub struct Child {
     stderr: Capture,
     status: Option<Status>,
     usage: Usage,
+    user: Option<User>,
     /// Holds our copies of the writing ends, see [`Capture`].
     _streams: Streams,
 }
@@ -27,21 +28,24 @@ pub struct Remains {
     pub usage: Usage,
     pub stdout: Log,
     pub stderr: Log,
+    /// Whom it ran as.
+    pub user: Option<User>,
     /// False when somebody still writes.
     pub complete: bool,
 }
 
 impl Child {
-    /// Starts a program. Without a `file`, standard output is a log.
+    /// Starts a program as this user. Without a `file`, standard output is a log.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(
         container: &mut Container,
         program: &Program,
-        stdin: OwnedFd,
+        stdin: Stdin,
         file: Option<OwnedFd>,
         log_bytes: u32,
+        user: Option<User>,
     ) -> Result<Self, NotStarted> {
         let no_pipe = |errno| NotStarted::new(errno, "make", "a pipe");
         let (capture, stderr) = Capture::new(log_bytes).map_err(no_pipe)?;
@@ -54,11 +58,12 @@ impl Child {
         };
         let streams = Streams { stdin, stdout, stderr };
         Ok(Self {
-            pid: container.start(program, &streams)?,
+            pid: container.start(program, &streams, user.as_ref())?,
             stdout: log,
             stderr: capture,
             status: None,
             usage: Usage::default(),
+            user,
             _streams: streams,
         })
     }
@@ -66,6 +71,11 @@ impl Child {
     /// Its process number, also that of its process group.
     pub fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Whom it runs as.
+    pub fn user(&self) -> Option<&User> {
+        self.user.as_ref()
     }
 
     /// Its open logs.
@@ -108,6 +118,7 @@ impl Child {
             usage: self.usage,
             stdout: self.stdout.map(Capture::into_log).unwrap_or_default(),
             stderr: self.stderr.into_log(),
+            user: self.user,
         }
     }
 }

@@ -2,16 +2,16 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use longshore_shim::{End, INPUTS_ENV};
-use rustix::fs::{Access, FileType, Mode, OFlags, access, open, openat, stat};
+use longshore_shim::{End, INPUTS_ENV, Secret, User};
+use rustix::fs::{Access, FileType, Mode, OFlags, access, open, stat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use crate::spawn::{Program, Spawner, Streams};
+use crate::secrets::{Secrets, Unlaid, variables};
+use crate::spawn::{Failed, Program, Spawner, Stdin, Streams};
 
 /// Searched when neither the container nor the run sets `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -46,13 +46,12 @@ impl NotStarted {
 pub struct Container {
     variables: Vec<(OsString, OsString)>,
     nothing: File,
-    /// The directory of inputs, held open: the way to it is walked once.
-    inputs: Option<OwnedFd>,
     /// Whether the root of the file system is a container's, which does not change.
     fixed: bool,
     /// The program looked up last, where the root is fixed: runs of a container mostly share it.
     known: Option<Known>,
     spawner: Spawner,
+    secrets: Secrets,
 }
 
 /// Where a program was found.
@@ -71,74 +70,88 @@ impl Container {
         let directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let inputs = std::env::var_os(INPUTS_ENV).map(|path| open(path, directory, Mode::empty())).transpose()?;
         Ok(Self {
-            inputs,
             variables: std::env::vars_os().filter(|(name, _)| !name.as_bytes().starts_with(OWN_PREFIX)).collect(),
             // Kept open, as a run may be able to replace what is at this path.
             nothing: File::open("/dev/null")?,
             fixed,
             known: None,
-            spawner: Spawner::new(),
+            spawner: Spawner::new(inputs),
+            secrets: Secrets::new(),
         })
-    }
-
-    /// A file below the directory of inputs.
-    ///
-    /// # Errors
-    /// When it is not there, or a symbolic link.
-    pub fn open_input(&self, path: &str) -> Result<OwnedFd, NotStarted> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let inputs = self.inputs.as_ref().ok_or(Errno::NOENT);
-        let opened = inputs.and_then(|inputs| openat(inputs, path, flags, Mode::empty()));
-        opened.map_err(|errno| NotStarted::new(errno, "open standard input", path))
     }
 
     /// An empty standard input.
     ///
     /// # Errors
     /// When the system has no descriptor left.
-    pub fn empty_stdin(&self) -> Result<OwnedFd, NotStarted> {
+    pub fn empty_stdin(&self) -> Result<Stdin, NotStarted> {
         let copy = self.nothing.try_clone();
         let copy = copy.map_err(|cause| NotStarted::new(errno_of(&cause), "open", "/dev/null"))?;
-        Ok(copy.into())
+        Ok(Stdin::Open(copy.into()))
     }
 
-    /// What a command line becomes with these variables added to the container's.
+    /// What a command line becomes with these variables added to the container's, and those of secrets, whose files are put in
+    /// place for this user.
     ///
     /// # Errors
     /// When there is no such program, or a word holds a NUL.
-    pub fn program(&mut self, argv: &[String], added: &[(String, String)]) -> Result<Program, NotStarted> {
+    pub fn program(
+        &mut self,
+        argv: &[String],
+        added: &[(String, String)],
+        (secrets, user): (&[Secret], Option<&User>),
+    ) -> Result<Program, NotStarted> {
         let Some(name) = argv.first() else {
             return Err(NotStarted::new(Errno::INVAL, "run", "an empty command"));
         };
+        let laid = self.secrets.lay_out(secrets, user);
+        laid.map_err(|Unlaid(errno, what)| NotStarted::new(errno, "make", &what))?;
         let refuse = |errno| NotStarted::new(errno, "run", name);
         Ok(Program {
             path: self.look_up(name, added).map_err(refuse)?,
             argv: argv.iter().map(|word| c_string(word.as_bytes())).collect::<Result<_, _>>().map_err(refuse)?,
-            env: self.environment(added).map_err(refuse)?,
+            env: self.environment(added, secrets).map_err(refuse)?,
+            long_arguments: false,
         })
     }
 
-    /// Starts a process in its own process group.
+    /// Starts a process in its own process group, as this user or as the shim's.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(&mut self, program: &Program, streams: &Streams) -> Result<Pid, NotStarted> {
-        let started = self.spawner.spawn(program, streams);
-        started.map_err(|errno| {
+    pub fn start(&mut self, program: &Program, streams: &Streams, user: Option<&User>) -> Result<Pid, NotStarted> {
+        let started = self.spawner.spawn(program, streams, user);
+        started.map_err(|failed| {
+            let (errno, doing, what) = match (failed, &streams.stdin) {
+                (Failed::Stdin(errno), Stdin::Input(path)) => (errno, "open standard input", path),
+                (Failed::Stdin(errno) | Failed::Process(errno), _) => (errno, "run", &program.path),
+            };
             // Should it have gone from where it was found, the next run looks for it anew.
             self.known = None;
-            NotStarted::new(errno, "run", &program.path.to_string_lossy())
+            NotStarted::new(errno, doing, &what.to_string_lossy())
         })
     }
 
     /// The container's variables, except those that are given anew, and the added ones, each name once.
-    fn environment(&self, added: &[(String, String)]) -> Result<Vec<CString>, Errno> {
+    fn environment(&self, added: &[(String, String)], secrets: &[Secret]) -> Result<Vec<CString>, Errno> {
         let given_in = |rest: &[(String, String)], name: &[u8]| rest.iter().any(|(other, _)| other.as_bytes() == name);
         let own = self.variables.iter().filter(|(name, _)| !given_in(added, name.as_bytes()));
         let own = own.map(|(name, value)| variable(name.as_bytes(), value.as_bytes()));
         let last = added.iter().enumerate().filter(|(at, (name, _))| !given_in(&added[at + 1..], name.as_bytes()));
         let added = last.map(|(_, (name, value))| variable(name.as_bytes(), value.as_bytes()));
-        own.chain(added).collect()
+        // No variable of the container's or ours has the name of one of these: nobody could have asked for that.
+        let secret = variables(secrets).map(|(name, value)| variable(name.as_bytes(), value));
+        own.chain(added).chain(secret).collect()
+    }
+
+    /// How a run of this program would end, if it cannot even be started.
+    pub fn find(&mut self, name: &str, added: &[(String, String)]) -> Option<End> {
+        // A path is taken as it is, and is found out about when it is run; one that does not depend on where, here.
+        let found = self.look_up(name, added).and_then(|path| match name.starts_with('/') {
+            true => stat(path.as_c_str()).and_then(|_| access(path.as_c_str(), Access::EXEC_OK)),
+            false => Ok(()),
+        });
+        found.err().map(|errno| NotStarted::new(errno, "run", name).into_end())
     }
 
     fn look_up(&mut self, name: &str, added: &[(String, String)]) -> Result<CString, Errno> {

@@ -11,15 +11,19 @@
 //! This crate's library knows nothing of the rest of the project; the binary beside it is the shim itself.
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
 
 /// Version of these frames. Worker and shim of one build always agree, since the worker carries its shim inside.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 6;
 
 /// Largest frame in bytes: below the default send buffer of a unix socket (212,992 bytes).
 pub const MAX_FRAME_BYTES: usize = 192 * 1024;
 
 /// Most bytes kept of one log, whatever [`Run::log_bytes`] asks for: two of them fit into a frame.
 pub const MAX_LOG_BYTES: u32 = 64 * 1024;
+
+/// Most further groups of a [`User`].
+pub const MAX_GROUPS: usize = 64;
 
 /// Most runs the worker may have sent ahead. One more ends the shim.
 pub const MAX_QUEUED_RUNS: usize = 1024;
@@ -32,6 +36,13 @@ pub const INPUTS_ENV: &str = "LONGSHORE_SHIM_INPUTS";
 
 /// Environment variable with the scratch directories the shim empties between runs, joined by `:`.
 pub const SCRATCH_ENV: &str = "LONGSHORE_SHIM_SCRATCH";
+
+/// Environment variable, set to anything where the shim is process 1 of a container of ours alone, with namespaces and
+/// counters of its own: what is there besides it is a run's.
+pub const CONTAINER_ENV: &str = "LONGSHORE_SHIM_CONTAINER";
+/// Environment variable with the directory for secrets that are given as files: below one of the scratch directories, in memory,
+/// made for a run and emptied after it with the others.
+pub const SECRETS_ENV: &str = "LONGSHORE_SHIM_SECRETS";
 
 /// What the worker says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +65,31 @@ pub enum ToShim {
         /// Chosen by the worker, repeated in the answer.
         id: u64,
     },
+    /// Say who this user is, as `docker run --user` takes it; answered by [`FromShim::User`].
+    LookUp {
+        /// `name`, `uid`, `name:group` or any mixture.
+        user: String,
+    },
     /// End everything in the container and exit.
     Exit,
+    /// Say whether a run of this program could be started; answered by [`FromShim::Found`].
+    Find {
+        /// The first word of its command.
+        program: String,
+        /// What is added to the container's environment, `PATH` among it.
+        env: Vec<(String, String)>,
+    },
+}
+
+/// Who a process runs as. It has no capability then, whoever that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// User id, inside the container.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Further groups, at most [`MAX_GROUPS`].
+    pub groups: Vec<u32>,
 }
 
 /// One run of the user's command as a fresh process.
@@ -77,6 +111,46 @@ pub struct Run {
     pub grace_ms: u32,
     /// Most bytes kept of each log: half from the beginning, half from the end. At most [`MAX_LOG_BYTES`].
     pub log_bytes: u32,
+    /// Whom it runs as; nothing is the shim's own user.
+    pub user: Option<User>,
+    /// What the process is given beside, which stands nowhere else.
+    pub secrets: Vec<Secret>,
+    /// Whether what it starts may be given as many arguments as the kernel gives at most.
+    pub long_arguments: bool,
+}
+
+/// A secret of a run or server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// How the process finds it.
+    pub given: Given,
+    /// Its value.
+    pub value: Hidden,
+}
+
+/// How a process finds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Given {
+    /// As the variable of this name.
+    Env(String),
+    /// As the file of this name in the directory of [`SECRETS_ENV`].
+    File(String),
+}
+
+/// Bytes that are never printed, and overwritten when they are dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden(pub Vec<u8>);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// Where standard input comes from.
@@ -111,6 +185,10 @@ pub struct Serve {
     pub socket: String,
     /// Most bytes kept of each log. At most [`MAX_LOG_BYTES`].
     pub log_bytes: u32,
+    /// Whom it runs as; nothing is the shim's own user.
+    pub user: Option<User>,
+    /// What the server is given beside, which stands nowhere else.
+    pub secrets: Vec<Secret>,
 }
 
 /// What the shim says.
@@ -131,7 +209,11 @@ pub enum FromShim {
         stdout: Log,
         /// What it wrote.
         stderr: Log,
+        /// Processes of it that the kernel killed for want of memory.
+        memory_kills: u64,
     },
+    /// Who a user is.
+    User(Result<User, String>),
     /// The packet carries a socket connected to the server (`SCM_RIGHTS`). It is in non-blocking mode, and over TCP
     /// without delay.
     Connected {
@@ -145,6 +227,8 @@ pub enum FromShim {
         /// The operating system's error number.
         errno: i32,
     },
+    /// A program is there, or how a run of it would end.
+    Found(Option<End>),
 }
 
 /// How a run ended.
@@ -156,6 +240,10 @@ pub struct Done {
     pub end: End,
     /// Something of it could not be removed: the container must not be used again.
     pub dirty: bool,
+    /// Processes of it that the kernel killed for want of memory, whatever became of the others.
+    pub memory_kills: u64,
+    /// Processes and threads that the kernel refused it, as there were as many as there may be. 0 where it does not count them.
+    pub process_refusals: u64,
     /// What it used.
     pub usage: Usage,
     /// What it wrote to standard output, when that is a log.
@@ -173,11 +261,6 @@ pub enum End {
     Signaled {
         /// Number of the signal.
         signal: i32,
-    },
-    /// It failed, and it or a process of it was killed for want of memory.
-    OutOfMemory {
-        /// The exit code or, negative, the signal it ended with.
-        status: i32,
     },
     /// It could not be started.
     NotStarted {

@@ -4,6 +4,11 @@
 //! it, kills all that is left of it, empties scratch space and says how it ended. It decides nothing: no retry, no
 //! meaning of an exit code, no look into outputs.
 //!
+//! In a container it is user 0 with the capabilities to start processes as others and to kill them, and no more (`rights`);
+//! what it starts has none, a user of its own, and filters of system calls (`filter`).
+//!
+//! It is also the program of the worker's trial run (`probe`).
+//!
 //! It leaves with 0 when told to or when the worker is gone, with 69 when it cannot begin, with 70 when the worker
 //! makes no sense. As process 1 its end is the end of everything in the container; otherwise it kills its descendants.
 
@@ -11,20 +16,26 @@
 
 mod child;
 mod command;
+mod counters;
+mod filter;
 mod logs;
-mod memory;
+mod probe;
 mod reap;
+mod rights;
 mod run;
 mod scratch;
+mod secrets;
 mod server;
 mod shim;
 mod socket;
 mod spawn;
+mod sysv;
+mod users;
 mod wake;
 
 use std::{fmt, io, path::PathBuf, process::ExitCode};
 
-use longshore_shim::{FromShim, SCRATCH_ENV, SOCKET_ENV, VERSION};
+use longshore_shim::{CONTAINER_ENV, FromShim, SCRATCH_ENV, SOCKET_ENV, VERSION};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
 
@@ -38,6 +49,12 @@ const UNAVAILABLE: u8 = 69;
 const MALFORMED: u8 = 70;
 
 fn main() -> ExitCode {
+    if let Some(file) = probe::asked() {
+        return match probe::run(&file) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(cause) => complain(&format!("the trial run: {cause}"), UNAVAILABLE),
+        };
+    }
     let mut shim = match begin() {
         Ok(shim) => shim,
         Err(unready) => return complain(&unready.to_string(), UNAVAILABLE),
@@ -60,6 +77,8 @@ fn complain(problem: &str, code: u8) -> ExitCode {
 enum Unready {
     Undumpable(Errno),
     Orphans(Errno),
+    Rights(Errno),
+    Filter(Errno),
     NoSocket,
     Dial(PathBuf, Lost),
     Scratch(io::Error),
@@ -71,6 +90,8 @@ impl fmt::Display for Unready {
         match self {
             Self::Undumpable(errno) => write!(f, "cannot be made undumpable: {errno}"),
             Self::Orphans(errno) => write!(f, "cannot adopt orphans: {errno}"),
+            Self::Rights(errno) => write!(f, "cannot give up inheritable capabilities: {errno}"),
+            Self::Filter(errno) => write!(f, "cannot filter system calls: {errno}"),
             Self::NoSocket => write!(f, "{SOCKET_ENV} is not set"),
             Self::Dial(path, lost) => write!(f, "{}: {lost}", path.display()),
             Self::Scratch(cause) => cause.fmt(f),
@@ -81,14 +102,20 @@ impl fmt::Display for Unready {
 
 fn begin() -> Result<Shim, Unready> {
     keep_descriptors();
-    // User processes run as the same user: without this they could take the shim over with ptrace.
+    // Where user processes run as the same user they could take the shim over with ptrace.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Unready::Undumpable)?;
     // Process 1 inherits orphans by itself; for a plain child this makes them come to it.
     set_child_subreaper(Some(getpid())).map_err(Unready::Orphans)?;
+    let contained = std::env::var_os(CONTAINER_ENV).is_some();
+    if contained {
+        rights::inherit_nothing().map_err(Unready::Rights)?;
+        rights::leave_groups();
+        filter::install().map_err(Unready::Filter)?;
+    }
     let path = std::env::var_os(SOCKET_ENV).ok_or(Unready::NoSocket)?;
     let socket = Socket::dial(&path).map_err(|lost| Unready::Dial(PathBuf::from(&path), lost))?;
     let scratch = std::env::var_os(SCRATCH_ENV).unwrap_or_default();
-    let shim = Shim::new(socket, &scratch).map_err(Unready::Scratch)?;
+    let shim = Shim::new(socket, &scratch, contained).map_err(Unready::Scratch)?;
     shim.say(&FromShim::Hello { version: VERSION }).map_err(Unready::Hello)?;
     Ok(shim)
 }

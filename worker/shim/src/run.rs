@@ -1,14 +1,17 @@
 //! One run: its files, its process, its time.
 
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use longshore_shim::{End, Run, Stdin, Stdout};
+use longshore_shim::{End, Run, Stdin, Stdout, User};
+use rustix::io::Errno;
 
 use crate::child::{Child, Remains};
 use crate::command::{Container, NotStarted};
 use crate::logs::Chunk;
 use crate::reap::{self, Reaper};
+use crate::spawn;
 
 /// A run that waits for its turn, with the file of its standard output.
 pub struct Waiting {
@@ -27,6 +30,15 @@ impl Waiting {
     pub fn seq(&self) -> u64 {
         self.run.seq
     }
+
+    /// Whose its secrets are, if it has any.
+    pub fn whose_secrets(&self) -> Option<Option<User>> {
+        (!self.run.secrets.is_empty()).then(|| self.run.user.clone())
+    }
+}
+
+fn c_path(path: &str) -> Result<CString, NotStarted> {
+    CString::new(path).map_err(|_| NotStarted::new(Errno::INVAL, "open standard input", path))
 }
 
 /// A run that is going on.
@@ -52,12 +64,13 @@ impl Running {
     pub fn start(Waiting { run, stdout }: Waiting, container: &mut Container) -> Result<Self, NotStarted> {
         let started = Instant::now();
         let stdin = match &run.stdin {
-            Stdin::File(path) => container.open_input(path)?,
+            Stdin::File(path) => spawn::Stdin::Input(c_path(path)?),
             Stdin::Empty => container.empty_stdin()?,
         };
-        let program = container.program(&run.argv, &run.env)?;
+        let mut program = container.program(&run.argv, &run.env, (&run.secrets, run.user.as_ref()))?;
+        program.long_arguments = run.long_arguments;
         let timeout = run.timeout_ms.map(Duration::from_millis);
-        let child = Child::spawn(container, &program, stdin, stdout, run.log_bytes)?;
+        let child = Child::spawn(container, &program, stdin, stdout, run.log_bytes, run.user)?;
         Ok(Self {
             seq: run.seq,
             child,

@@ -9,13 +9,21 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
+use longshore_shim::User;
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, SeekFrom, chmodat, openat, renameat_with, seek, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, SeekFrom, Stat, chmodat, fstat, fstatfs, openat, renameat_with,
+    seek, unlinkat,
 };
 use rustix::io::{self, Errno};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::rights::AsOwner;
 
 /// Longest time spent on emptying after one run; then the container is dirty and not used again.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// Size of an emptied directory, in bytes, from which on the container is not used again.
+const LARGE: i64 = 1 << 20;
 
 /// Bytes of names read at once.
 const NAMES_BYTES: usize = 16 * 1024;
@@ -25,12 +33,51 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 
 /// The directories a run may leave things in, held open: the way to them is walked once.
 pub struct Scratch {
-    roots: Vec<OwnedFd>,
+    roots: Vec<Root>,
     names: Vec<u8>,
     inner_names: Vec<u8>,
     moved: u64,
     /// When emptying must be over; set when there is something to remove.
     limit: Option<Instant>,
+}
+
+/// Beyond what the coarsest file system keeps of a time (a second) and the kernel's own clock is behind (a tick).
+const SETTLED: i64 = 2;
+
+/// File systems that say at once when a directory has changed: ext2 to 4, XFS, Btrfs, tmpfs, overlayfs, message queues. Others
+/// may tell what they once heard from another machine.
+const PROMPT: [u64; 6] = [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630, 0x1980_0202];
+
+/// When an inode changed last, by the clock of its file system: seconds and nanoseconds. Nobody can set that.
+type Changed = (i64, u64);
+
+/// One of them, and what it was before anything ran.
+struct Root {
+    dir: OwnedFd,
+    owner: u32,
+    mode: u32,
+    /// Its file system says at once when it has changed.
+    prompt: bool,
+    /// When it had changed last as it was found empty so much later that whatever happens to it since shows in another time.
+    empty_since: Option<Changed>,
+}
+
+impl Root {
+    fn of(dir: OwnedFd) -> io::Result<Self> {
+        let stat = fstat(&dir)?;
+        let prompt =
+            fstatfs(&dir).is_ok_and(|system| u64::try_from(system.f_type).is_ok_and(|kind| PROMPT.contains(&kind)));
+        Ok(Self { dir, owner: stat.st_uid, mode: stat.st_mode, prompt, empty_since: None })
+    }
+
+    /// Whether it is as it was. Only its owner can have changed it.
+    fn is_as_it_was(&self, stat: &Stat, user: Option<&User>) -> bool {
+        user.is_none_or(|user| user.uid != self.owner) || stat.st_mode == self.mode
+    }
+}
+
+fn changed(stat: &Stat) -> Changed {
+    (stat.st_ctime, stat.st_ctime_nsec)
 }
 
 /// What a look through a directory found.
@@ -49,31 +96,56 @@ impl Scratch {
         let paths = joined.as_bytes().split(|byte| *byte == b':').filter(|path| !path.is_empty());
         // A link may lead there: nobody else has done anything here yet.
         let follow = DIRECTORY.difference(OFlags::NOFOLLOW);
-        let roots = paths.map(|path| openat(CWD, path, follow, Mode::empty())).collect::<io::Result<_>>()?;
+        let open = |path| openat(CWD, path, follow, Mode::empty()).and_then(Root::of);
+        let roots = paths.map(open).collect::<io::Result<_>>()?;
         Ok(Self { roots, names: Vec::new(), inner_names: Vec::new(), moved: 0, limit: None })
     }
 
-    /// Removes everything in them. False when something could not be removed.
-    pub fn empty(&mut self) -> bool {
+    /// Removes everything in them, with the rights of the user whose run left it. False when something could not be removed.
+    pub fn empty(&mut self, user: Option<&User>) -> bool {
         self.limit = None;
-        let roots = std::mem::take(&mut self.roots);
-        let emptied = roots.iter().all(|root| self.empty_one(root).is_ok());
+        let mut roots = std::mem::take(&mut self.roots);
+        let emptied = roots.iter_mut().all(|root| self.empty_one(root, user).is_ok());
         self.roots = roots;
         emptied
     }
 
-    fn empty_one(&mut self, root: &OwnedFd) -> io::Result<()> {
+    fn empty_one(&mut self, root: &mut Root, user: Option<&User>) -> io::Result<()> {
+        let stat = fstat(&root.dir)?;
+        if root.empty_since == Some(changed(&stat)) {
+            return Ok(());
+        }
+        if !root.is_as_it_was(&stat, user) {
+            return Err(Errno::PERM);
+        }
+        let left = self.empty_directory(&root.dir, user)?;
+        let settled = clock_gettime(ClockId::RealtimeCoarse).tv_sec.saturating_sub(stat.st_ctime) > SETTLED;
+        root.empty_since = (root.prompt && left == Found::Nothing && settled).then(|| changed(&stat));
+        Ok(())
+    }
+
+    /// Answers whether there was something.
+    fn empty_directory(&mut self, root: &OwnedFd, user: Option<&User>) -> io::Result<Found> {
+        let mut left = Found::Nothing;
         loop {
             // Read from the beginning for each look, as a directory that changes while it is read may hide entries.
             seek(root, SeekFrom::Start(0))?;
-            if self.look(root)? == Found::Nothing {
-                return Ok(());
+            if self.look(root, user)? == Found::Nothing {
+                break;
             }
+            left = Found::Something;
         }
+        // Some file systems never make a directory smaller, and later runs would wait for each look at it.
+        if left == Found::Something && fstat(root)?.st_size > LARGE {
+            return Err(Errno::FBIG);
+        }
+        Ok(left)
     }
 
     /// Removes the files of `root` and brings up what its directories hold.
-    fn look(&mut self, root: &OwnedFd) -> io::Result<Found> {
+    fn look(&mut self, root: &OwnedFd, user: Option<&User>) -> io::Result<Found> {
+        // Mostly there is nothing, and nobody's rights are needed.
+        let mut borrowed = None;
         let mut names = std::mem::take(&mut self.names);
         names.reserve(NAMES_BYTES);
         let mut found = Found::Nothing;
@@ -83,6 +155,7 @@ impl Scratch {
             let name = entry.file_name();
             if !is_own(name) {
                 found = Found::Something;
+                borrowed.get_or_insert_with(|| AsOwner::of(user));
                 self.remove(root, name)?;
             }
         }
@@ -199,7 +272,7 @@ mod tests {
         symlink(&kept, scratch.path().join("file")).unwrap();
         std::fs::create_dir(scratch.path().join("inner")).unwrap();
         symlink(outside.path(), scratch.path().join("inner/directory")).unwrap();
-        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty());
+        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty(None));
         assert!(kept.exists());
         assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
     }
@@ -218,8 +291,32 @@ mod tests {
             at = next;
         }
         std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty());
+        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty(None));
         assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
+    }
+
+    /// Makes the directory's last change so old that a look at it settles that it is empty: its clock is ours.
+    fn looked_at_when_settled(scratch: &mut Scratch) -> bool {
+        let limit = Instant::now() + Duration::from_secs(30);
+        while scratch.roots.iter().any(|root| root.empty_since.is_none()) && Instant::now() < limit {
+            assert!(scratch.empty(None));
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        scratch.roots.iter().all(|root| root.empty_since.is_some())
+    }
+
+    #[test]
+    fn what_is_left_in_a_directory_that_was_long_empty_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::open(directory.path().as_os_str()).unwrap();
+        assert!(scratch.empty(None));
+        assert_eq!(scratch.roots[0].empty_since, None, "it was made just now, and so may change without another time");
+        assert!(looked_at_when_settled(&mut scratch));
+        for number in 0..3 {
+            std::fs::write(directory.path().join(format!("{number}")), "").unwrap();
+            assert!(scratch.empty(None));
+            assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+        }
     }
 
     #[test]
@@ -228,7 +325,7 @@ mod tests {
         for number in 0..5000 {
             std::fs::write(scratch.path().join(format!("a long name, {number}")), "").unwrap();
         }
-        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty());
+        assert!(Scratch::open(scratch.path().as_os_str()).unwrap().empty(None));
         assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
     }
 
@@ -240,7 +337,7 @@ mod tests {
         std::fs::create_dir(&gone).unwrap();
         let mut opened = Scratch::open(gone.as_os_str()).unwrap();
         std::fs::remove_dir(&gone).unwrap();
-        assert!(!opened.empty());
+        assert!(!opened.empty(None));
     }
 
     fn fd_number(fd: &OwnedFd) -> i32 {

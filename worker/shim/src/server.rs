@@ -13,6 +13,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use crate::child::{Child, Remains};
 use crate::command::{Container, NotStarted};
 use crate::logs::Chunk;
+use crate::rights::AsOwner;
 
 /// Longest wait for a connection. Over loopback the answer is there at once unless the server's backlog is full.
 const CONNECT_LIMIT: Duration = Duration::from_millis(50);
@@ -30,10 +31,10 @@ impl Server {
     /// # Errors
     /// When its process cannot be started.
     pub fn start(serve: &Serve, container: &mut Container) -> Result<Self, NotStarted> {
-        let program = container.program(&serve.argv, &serve.env)?;
+        let program = container.program(&serve.argv, &serve.env, (&serve.secrets, serve.user.as_ref()))?;
         let stdin = container.empty_stdin()?;
         Ok(Self {
-            child: Child::spawn(container, &program, stdin, None, serve.log_bytes)?,
+            child: Child::spawn(container, &program, stdin, None, serve.log_bytes, serve.user.clone())?,
             socket: serve.socket.clone(),
             port: serve.port,
         })
@@ -72,6 +73,8 @@ impl Server {
         }
         let address = SocketAddrUnix::new(self.socket.as_str())?;
         let fd = stream(AddressFamily::UNIX, None)?;
+        // The socket is the server's, and mostly nobody else may write to it.
+        let _borrowed = AsOwner::of(self.child.user());
         connect(&fd, &address)?;
         Ok(fd)
     }

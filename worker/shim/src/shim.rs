@@ -5,20 +5,21 @@ use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use longshore_shim::{Done, End, FromShim, Log, MAX_QUEUED_RUNS, Run, Serve, ToShim, Usage};
+use longshore_shim::{Done, End, FromShim, Log, MAX_QUEUED_RUNS, Run, Serve, ToShim, Usage, User};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::child::Child;
 use crate::command::Container;
+use crate::counters::Counter;
 use crate::logs::Chunk;
-use crate::memory::Memory;
 use crate::reap::{self, Ended, Next, Reaper, Status};
 use crate::run::{Running, Waiting};
 use crate::scratch::Scratch;
 use crate::server::Server;
 use crate::socket::{Lost, Socket};
 use crate::wake::Wake;
+use crate::{sysv, users};
 
 /// Longest wait for killed processes to be gone. One that outlives it hangs in the kernel; the run is reported dirty.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -33,7 +34,9 @@ pub struct Shim {
     reaper: Reaper,
     container: Container,
     scratch: Scratch,
-    memory: Memory,
+    memory_kills: Counter,
+    process_refusals: Counter,
+    contained: bool,
     chunk: Chunk,
     queue: VecDeque<Waiting>,
     running: Option<Running>,
@@ -56,18 +59,20 @@ enum Then {
 }
 
 impl Shim {
-    /// A shim with nothing to do yet.
+    /// A shim with nothing to do yet. `contained` says that a container is its own.
     ///
     /// # Errors
     /// When the system lacks what it needs.
-    pub fn new(socket: Socket, scratch: &OsStr) -> std::io::Result<Self> {
+    pub fn new(socket: Socket, scratch: &OsStr, contained: bool) -> std::io::Result<Self> {
         let reaper = Reaper::new();
         Ok(Self {
             socket,
             wake: Wake::install()?,
             container: Container::new(reaper.is_first())?,
             scratch: Scratch::open(scratch)?,
-            memory: Memory::new(reaper.is_first()),
+            memory_kills: Counter::of_memory_kills(contained),
+            process_refusals: Counter::of_process_refusals(contained),
+            contained,
             chunk: Chunk::new(),
             queue: VecDeque::new(),
             running: None,
@@ -119,9 +124,16 @@ impl Shim {
             && let Some(waiting) = self.queue.pop_front()
         {
             let seq = waiting.seq();
+            let secretive = waiting.whose_secrets();
             match Running::start(waiting, &mut self.container) {
                 Ok(running) => self.running = Some(running),
-                Err(problem) => self.done_without_process(seq, problem.into_end())?,
+                Err(problem) => {
+                    // They may be in place already. What cannot be removed is in the way of the next ones.
+                    if let Some(user) = secretive {
+                        self.scratch.empty(user.as_ref());
+                    }
+                    self.done_without_process(seq, problem.into_end())?;
+                }
             }
         }
         Ok(())
@@ -213,32 +225,39 @@ impl Shim {
     fn finish_run(&mut self, running: Running, clear: bool) -> Result<(), Lost> {
         let seq = running.seq();
         let (remains, forced) = running.into_remains(&mut self.chunk);
-        let end = forced.unwrap_or_else(|| self.end_of(remains.status));
-        let emptied = self.scratch.empty();
+        let end = forced.unwrap_or_else(|| end_of(remains.status));
+        // All of it is dead, or else the container is not used again.
+        let emptied = self.empty(remains.user.as_ref());
+        let memory_kills = self.memory_kills.new_ones();
+        let process_refusals = self.process_refusals.new_ones();
         self.say(&FromShim::Done(Done {
             seq,
             end,
             dirty: !(clear && emptied && remains.complete),
+            memory_kills,
+            process_refusals,
             usage: remains.usage,
             stdout: remains.stdout,
             stderr: remains.stderr,
         }))
     }
 
-    fn finish_server(&mut self, server: Server) -> Result<(), Lost> {
-        let remains = server.into_remains(&mut self.chunk);
-        let end = self.end_of(remains.status);
-        self.say(&FromShim::ServerEnded { end, stdout: remains.stdout, stderr: remains.stderr })
+    /// Removes what a run of this user left beside its outputs. False when something stays.
+    fn empty(&mut self, user: Option<&User>) -> bool {
+        let emptied = self.scratch.empty(user);
+        // Elsewhere these may be the whole machine's.
+        emptied && (!self.contained || sysv::clear(user))
     }
 
-    fn end_of(&mut self, status: Status) -> End {
-        match status {
-            Status::Exited(0) => End::Exited(0),
-            Status::Exited(status) if self.memory.was_short() => End::OutOfMemory { status },
-            Status::Exited(code) => End::Exited(code),
-            Status::Signaled(signal) if self.memory.was_short() => End::OutOfMemory { status: -signal },
-            Status::Signaled(signal) => End::Signaled { signal },
-        }
+    fn finish_server(&mut self, server: Server) -> Result<(), Lost> {
+        let remains = server.into_remains(&mut self.chunk);
+        let memory_kills = self.memory_kills.new_ones();
+        self.say(&FromShim::ServerEnded {
+            end: end_of(remains.status),
+            stdout: remains.stdout,
+            stderr: remains.stderr,
+            memory_kills,
+        })
     }
 
     /// Takes one frame; if there are more, the next turn finds them.
@@ -249,6 +268,11 @@ impl Shim {
             ToShim::Stop { seq, grace_ms } => self.stop(seq, grace_ms)?,
             ToShim::Serve(serve) => self.serve(&serve)?,
             ToShim::Connect { id } => self.connect(id)?,
+            ToShim::LookUp { user } => self.say(&FromShim::User(users::look_up(&user)))?,
+            ToShim::Find { program, env } => {
+                let found = self.container.find(&program, &env);
+                self.say(&FromShim::Found(found))?;
+            }
             ToShim::Exit => return Ok(Then::Leave),
         }
         Ok(Then::Continue)
@@ -284,6 +308,8 @@ impl Shim {
             seq,
             end,
             dirty: false,
+            memory_kills: 0,
+            process_refusals: 0,
             usage: Usage::default(),
             stdout: Log::default(),
             stderr: Log::default(),
@@ -303,6 +329,7 @@ impl Shim {
                 end: problem.into_end(),
                 stdout: Log::default(),
                 stderr: Log::default(),
+                memory_kills: 0,
             }),
         }
     }
@@ -319,6 +346,13 @@ impl Shim {
             }
             Err(errno) => self.say(&FromShim::ConnectFailed { id, errno: errno.raw_os_error() }),
         }
+    }
+}
+
+fn end_of(status: Status) -> End {
+    match status {
+        Status::Exited(code) => End::Exited(code),
+        Status::Signaled(signal) => End::Signaled { signal },
     }
 }
 

@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io;
+use rustix::process::{Pid, getpid};
 
 static EVENT: OnceLock<OwnedFd> = OnceLock::new();
 static LEAVE: AtomicBool = AtomicBool::new(false);
+/// Whether this is process 1: whoever is seen to have sent a signal is inside, and has nothing to say.
+static FIRST: AtomicBool = AtomicBool::new(false);
 
 /// Wakes the loop when a child ends (SIGCHLD) or the shim is asked to leave (SIGTERM).
 pub struct Wake {
@@ -25,6 +28,7 @@ impl Wake {
     /// # Errors
     /// When the system has no descriptor left.
     pub fn install() -> io::Result<Self> {
+        FIRST.store(getpid() == Pid::INIT, Ordering::Relaxed);
         let fresh = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let event = EVENT.get_or_init(|| fresh);
         handle(libc::SIGCHLD);
@@ -59,17 +63,26 @@ impl Wake {
 }
 
 fn handle(signal: libc::c_int) {
-    // SAFETY: `on_signal` does only what is allowed in a handler. glibc's `signal` keeps the handler after the first
-    // signal and restarts interrupted calls; `poll` is never restarted.
+    // SAFETY: `on_signal` does only what is allowed in a handler. It stays after the first signal, and interrupted calls are
+    // restarted; `poll` never is.
     #[allow(unsafe_code)]
     unsafe {
-        libc::signal(signal, on_signal as *const () as libc::sighandler_t);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = on_signal as *const () as libc::sighandler_t;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+        libc::sigemptyset(&raw mut action.sa_mask);
+        // Only a signal that cannot be handled is refused, and these can.
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut());
     }
 }
 
 /// Atomic loads and stores and one raw system call, which leaves `errno` alone.
-extern "C" fn on_signal(signal: libc::c_int) {
-    if signal == libc::SIGTERM {
+extern "C" fn on_signal(signal: libc::c_int, told: *const libc::siginfo_t, _: *const libc::c_void) {
+    // SAFETY: the kernel gives a handler of this kind what is told of the signal, and a number is read from it. A sender
+    // outside of our namespace of processes has none.
+    #[allow(unsafe_code)]
+    let from_inside = FIRST.load(Ordering::Relaxed) && unsafe { (*told).si_pid() } != 0;
+    if signal == libc::SIGTERM && !from_inside {
         LEAVE.store(true, Ordering::Relaxed);
     }
     if let Some(event) = EVENT.get() {

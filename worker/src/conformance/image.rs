@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyDataStream, BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use longshore_proto::v1::{Container, EnvVar, Interface};
+use longshore_proto::v1::{Container, EnvVar, Interface, NamedBlob};
 
 /// Set for the server's process only.
 const SWITCH: &str = "CONFORMANCE_SERVER";
@@ -29,16 +29,21 @@ case "$what" in
     exit) echo "so it is" >&2; exit 3 ;;
     signal) kill -9 $$ ;;
     slow) sleep 600 ;;
+    spill) head -c "$size" /dev/zero > "$TMPDIR/1"; cat "$TMPDIR/1" > "$TMPDIR/2"; exec sleep 600 ;;
     large) exec head -c "$size" /dev/zero ;;
     facts) export -p ;;
+    sent) cat "$LONGSHORE_FILES/lib/word"; "$SENT/say" ;;
     *) cat "$input" ;;
 esac
 "#;
 
+/// Temporary space of every container, in bytes.
+pub(super) const TMP_BYTES: u64 = 64 << 20;
+
 /// A container of the image, of interface `files`.
 pub(super) fn process(image: &str, script: &str) -> Container {
     let command = ["sh", "-c", script].map(str::to_owned).to_vec();
-    Container { image: image.to_owned(), command, env: env(), ..Container::default() }
+    Container { image: image.to_owned(), command, env: env(), tmp_bytes: TMP_BYTES, ..Container::default() }
 }
 
 /// The same for what its input says.
@@ -55,8 +60,21 @@ pub(super) fn server(image: &str, program: &str) -> Container {
         command: command.map(str::to_owned).to_vec(),
         env: env().into_iter().chain([switch]).collect(),
         interface: Interface::Http.into(),
+        tmp_bytes: TMP_BYTES,
         ..Container::default()
     }
+}
+
+/// What is sent along with a container, where that is asked for.
+pub(super) fn sent() -> Vec<NamedBlob> {
+    let file = |path: &str, bytes: &'static [u8], executable| NamedBlob {
+        path: path.into(),
+        digest: blake3::hash(bytes).as_bytes().to_vec().into(),
+        size: bytes.len() as u64,
+        executable,
+        inline: Some(bytes.into()),
+    };
+    vec![file("lib/word", b"a word\n", false), file("say", b"#!/bin/sh\necho said", true)]
 }
 
 /// This test program.
@@ -65,7 +83,8 @@ pub(super) fn program() -> PathBuf {
 }
 
 fn env() -> Vec<EnvVar> {
-    vec![EnvVar { name: "WORDS".into(), value: "{job} {shard} {shards} {data}".into() }]
+    let all = [("WORDS", "{job} {shard} {shards} {data}"), ("SENT", "{files}")];
+    all.map(|(name, value)| EnvVar { name: name.into(), value: value.into() }).into()
 }
 
 /// Not a test of its own: with [`SWITCH`] set, this is the server's main function.
@@ -114,12 +133,20 @@ async fn answer(request: Request<Incoming>) -> Answer {
         "signal" => exit(3),
         "slow" => std::future::pending().await,
         "hang" => Err(Broken),
+        "spill" => {
+            let dir = PathBuf::from(std::env::var("TMPDIR").unwrap());
+            for name in ["1", "2"] {
+                std::fs::write(dir.join(name), vec![0; argument.parse().unwrap()]).unwrap();
+            }
+            std::future::pending().await
+        }
         "large" => said(StatusCode::OK, vec![0; argument.parse().unwrap()]),
         "status" => said(StatusCode::from_bytes(argument.as_bytes()).unwrap(), "so it is"),
         "timeout" => {
             said(StatusCode::OK, header(&headers, "longshore-timeout-ms").unwrap_or_else(|| "none".to_owned()))
         }
         "facts" => said(StatusCode::OK, facts(&headers)),
+        "sent" => said(StatusCode::OK, found()),
         "parts" if boundary.is_none() => said(StatusCode::BAD_REQUEST, "so it is"),
         _ => said(StatusCode::OK, input),
     }
@@ -152,6 +179,14 @@ fn facts(headers: &HeaderMap) -> String {
     });
     let all = std::env::vars().chain(of_headers);
     all.map(|(name, value)| format!("export {name}='{value}'\n")).collect()
+}
+
+/// What was sent along, read and run.
+fn found() -> Vec<u8> {
+    let place = |name: &str| PathBuf::from(std::env::var(name).unwrap());
+    let mut found = std::fs::read(place("LONGSHORE_FILES").join("lib/word")).unwrap();
+    found.extend(std::process::Command::new(place("SENT").join("say")).output().unwrap().stdout);
+    found
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -13,7 +13,7 @@ use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{
     Container, DesiredReplica, Failure, FailureClass, NamedBlob, ReplicaId, ReplicaPhase, Stage,
 };
-use longshore_root::{Call, CallError, Transport as _};
+use longshore_root::{Call, CallError, Message, Transport as _};
 use tokio::{
     sync::{Mutex, mpsc},
     time::timeout,
@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::image;
 use crate::{
     cache::{Cache, FetchBlobs, FetchError},
-    executor::{Content, Ended, Executor, Finished, Options, Work},
+    executor::{Content, Ended, Executor, Finished, Options, Secrets, Work},
     host_image,
     replicas::Replicas,
     runtime::{
@@ -95,7 +95,14 @@ impl Judged {
         match self {
             Self::Answer(_) => panic!("there is an answer"),
             Self::Item(failure) => &failure.message,
-            Self::Call(CallError::Refused(why) | CallError::Busy(why) | CallError::Failed(why)) => why,
+            Self::Call(
+                CallError::Refused(why)
+                | CallError::Busy(why)
+                | CallError::Late(why)
+                | CallError::Failed(why)
+                | CallError::Away(why)
+                | CallError::Lost(why),
+            ) => why,
         }
     }
 
@@ -106,7 +113,10 @@ impl Judged {
             Self::Item(failure) => failure.class() == class,
             Self::Call(CallError::Refused(_)) => class == FailureClass::Refused,
             Self::Call(CallError::Busy(_)) => class == FailureClass::Infrastructure,
-            Self::Call(CallError::Failed(_)) => !matches!(class, FailureClass::Refused | FailureClass::Infrastructure),
+            Self::Call(CallError::Late(_)) => class == FailureClass::Timeout,
+            Self::Call(CallError::Failed(_) | CallError::Away(_) | CallError::Lost(_)) => {
+                !matches!(class, FailureClass::Refused | FailureClass::Infrastructure)
+            }
         };
         assert!(agrees, "{role:?}: {class:?} expected, but it is {:?}", self.shown());
     }
@@ -167,10 +177,11 @@ impl World {
         let cache = Cache::open(&dir.path().join("cache"), 1 << 30, fetcher).unwrap();
         let mut options = Options::new(2, dir.path().join("slots"));
         options.grace = Duration::from_millis(200);
+        let bounds = options.bounds;
         let (sender, results) = mpsc::channel(64);
         let blobs: Arc<dyn FetchBlobs> = Arc::new(cache.clone());
         let executor = Executor::start(Arc::clone(&runtime), blobs, options, sender).unwrap();
-        let replicas = Replicas::start(runtime, cache, dir.path().join("replicas")).unwrap();
+        let replicas = Replicas::start(runtime, cache, dir.path().join("replicas"), bounds).unwrap();
         let (image, program) = (image.to_owned(), program.to_owned());
         Self { executor, results, replicas, desired: Vec::new(), image, program, numbers: 0, dir }
     }
@@ -206,7 +217,7 @@ impl World {
             changes.mark_unchanged();
             match self.ask(role, interface, input.into()).await {
                 Judged::Answer(answer) => return answer,
-                Judged::Call(CallError::Failed(_)) => {}
+                Judged::Call(CallError::Failed(_) | CallError::Away(_) | CallError::Lost(_)) => {}
                 other => panic!("{role:?} over {interface:?}: {other:?}"),
             }
             timeout(PATIENCE, changes.changed()).await.expect("no replica comes up again").unwrap();
@@ -216,6 +227,12 @@ impl World {
     /// Asks for an output at `{out}`, and leaves none.
     pub(super) async fn ask_for_nothing(&mut self, role: Role) -> Judged {
         self.ask_of(role, image::process(&self.image, ": \"{out}\""), Bytes::new(), None).await
+    }
+
+    /// Asks for what was sent along with the container.
+    pub(super) async fn ask_for_what_was_sent(&mut self, role: Role, interface: Interface) -> Judged {
+        let container = Container { files: image::sent(), ..self.container(interface) };
+        self.ask_of(role, container, "sent".into(), None).await
     }
 
     /// What the image is told, by the names of variables.
@@ -260,11 +277,13 @@ impl World {
             job_name: "find".into(),
             stage_index: 0,
             stage: Arc::new(stage),
+            image: None,
             index: 1,
             attempt: 1,
             path: path.into(),
             inputs: inputs.into_iter().map(named).collect(),
             gather: role.has_parts(),
+            secrets: Secrets::default(),
         };
         self.executor.submit(vec![work]);
         let finished = timeout(PATIENCE, self.results.recv()).await.expect("nothing was reported").unwrap();
@@ -284,9 +303,14 @@ impl World {
 
     async fn call(&mut self, role: Role, container: Container, input: Bytes, within: Duration) -> Judged {
         let id = self.deploy(role, container).await;
-        let call = if role.has_parts() { Call::Merge((0..).zip(halves(&input)).collect()) } else { Call::Leaf(input) };
+        let call = if role.has_parts() {
+            let parts = (0..).zip(halves(&input).map(Message::from)).collect();
+            Call::Merge { head: http::HeaderMap::new(), parts }
+        } else {
+            Call::Leaf(input.into())
+        };
         match self.replicas.call(&id, call, within).await {
-            Ok(answer) => Judged::Answer(answer),
+            Ok(answer) => Judged::Answer(answer.message.body),
             Err(unanswered) => Judged::Call(unanswered),
         }
     }
@@ -306,7 +330,7 @@ impl World {
                 shards: 2,
                 ..Default::default()
             });
-            self.replicas.keep(self.desired.clone());
+            self.replicas.keep(self.desired.clone(), Vec::new());
             self.desired.len() - 1
         });
         let id = self.desired[at].id.clone().unwrap();
@@ -368,6 +392,7 @@ fn named(bytes: Bytes) -> NamedBlob {
         path: "part".into(),
         digest: blake3::hash(&bytes).as_bytes().to_vec().into(),
         size: bytes.len() as u64,
+        executable: false,
         inline: Some(bytes),
     }
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod connection;
+mod line;
 mod multipart;
 mod patient;
 mod pool;
@@ -15,8 +16,9 @@ mod status;
 
 pub(crate) use self::{
     answer::{Sink, Unread, first_words, read},
+    line::Hangup,
     multipart::Part,
     question::{Content, Question},
-    server::{CallError, HttpServer, NotReady, ServerEnd},
+    server::{CallError, Health, HttpServer, NotReady, ServerEnd},
     status::{Trouble, meaning},
 };

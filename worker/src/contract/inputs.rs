@@ -7,13 +7,15 @@
 //! in/NAME/joined                 all parts one after the other, where the command reads them as standard input
 //! ```
 //!
-//! NAME cannot be guessed, and the directory of all not be listed by an inside that runs as another user than ours: a run
-//! does not find the inputs that wait for later ones. Runs of another job get other directories.
+//! A run's directory belongs to the user that the run is, and is closed to everybody else: a run reaches neither the inputs
+//! that wait for later ones nor those of earlier ones. Until its run begins it is whoever's was there before, and nobody of
+//! that user lives.
 //!
 //! The directories are used again for later runs, and so is the file of a small input, renamed and written anew: to make
 //! and remove a file for each item costs a journalling file system several times as much (ext4 steps over every inode
 //! freed within the last minute). Nobody has the file open by then, and nobody inside can write to it. Large inputs are
-//! hard links to the cache's files where the inside has a read-only mount, and copies where it has not.
+//! hard links to the cache's files where the inside has a read-only mount, and copies where it has not. A program is always
+//! a file of its own: the cache's are none, and what somebody has open for writing cannot be executed.
 
 use std::{
     fs::File,
@@ -25,26 +27,41 @@ use std::{
 
 use longshore_proto::{bounds::COMPONENT_BYTES, v1::NamedBlob};
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, chmodat, fchmod, linkat, mkdirat, openat, renameat, statat, unlinkat},
+    fs::{
+        AtFlags, CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, linkat, mkdirat, openat, renameat, statat,
+        unlinkat,
+    },
     io::Errno,
 };
 
-use super::names::{base_name, open_directory, shortened};
+use super::{
+    arguments,
+    names::{base_name, open_directory, shortened},
+};
 use crate::cache::Blob;
 
 const PARTS: &str = "parts";
+
+/// Digits of a directory's number, mostly.
+const DIGITS: usize = 6;
+
 const MANIFEST: &str = "manifest.json";
 const JOINED: &str = "joined";
 const FILE_MODE: Mode = Mode::from_raw_mode(0o444);
+const PROGRAM_MODE: Mode = Mode::from_raw_mode(0o555);
+/// For parts: it lies in a directory that is closed.
 const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+const RUN_MODE: Mode = Mode::from_raw_mode(0o700);
 
 /// The input directories of one sandbox.
 pub(crate) struct InputDirs {
     parent: Arc<Parent>,
     inside: String,
     free: Vec<RunDir>,
-    /// Whose those are.
-    job: [u8; 16],
+    /// Directories there have been.
+    made: u64,
+    /// Whether directories are used again.
+    again: bool,
 }
 
 /// The directory of all of them, shared with the thread that stages large inputs.
@@ -79,8 +96,25 @@ pub(crate) struct Wanted<'a> {
     pub name: &'a str,
     /// Whether they are parts.
     pub gather: bool,
-    /// Parts only: also all of them in one file.
+    /// Parts only: how they lie.
+    pub parts: Parts,
+}
+
+/// How parts lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Each as a file of a directory.
+    pub laid: bool,
+    /// All of them in one file.
     pub joined: bool,
+    /// What they are, as a file.
+    pub manifest: bool,
+}
+
+impl Wanted<'_> {
+    fn is_program(&self, at: usize) -> bool {
+        self.inputs.get(at).is_some_and(|input| input.executable)
+    }
 }
 
 /// Inputs that are in place.
@@ -90,8 +124,10 @@ pub(crate) struct Staged {
     /// Files to remove after the run, below the directory.
     files: Vec<String>,
     parts: bool,
-    /// The inside's path of `{in}`.
-    pub(crate) input: String,
+    /// The inside's path of `{in}`, if there is one.
+    pub(crate) input: Option<String>,
+    /// Bytes that the paths of parts take as arguments.
+    pub(crate) argument_bytes: u64,
     /// The inside's path of `{manifest}`.
     pub(crate) manifest: Option<String>,
     /// What standard input is read from, if it is: below the directory of all inputs.
@@ -99,22 +135,24 @@ pub(crate) struct Staged {
 }
 
 impl InputDirs {
-    /// Opens a sandbox's input directory.
-    pub(crate) fn open(host: &Path, inside: &str, read_only: bool) -> io::Result<Self> {
+    /// Opens a sandbox's input directory. Directories are used `again` only where each run is a user of its own.
+    pub(crate) fn open(host: &Path, inside: &str, read_only: bool, again: bool) -> io::Result<Self> {
         let parent = Parent { dir: open_directory(host)?, read_only };
-        Ok(Self { parent: Arc::new(parent), inside: inside.to_owned(), free: Vec::new(), job: [0; 16] })
+        Ok(Self { parent: Arc::new(parent), inside: inside.to_owned(), free: Vec::new(), made: 0, again })
     }
 
-    /// What follows is of this job. Directories that another job's runs have seen are not used again: those may know the names.
-    pub(crate) fn turn_to(&mut self, job: [u8; 16]) {
-        if self.job != job {
-            self.job = job;
-            for mut dir in std::mem::take(&mut self.free) {
-                // What cannot be removed now goes with the sandbox.
-                let _ = self.parent.remove_kept(&mut dir);
-                let _ = unlinkat(&self.parent.dir, &dir.name, AtFlags::REMOVEDIR);
-            }
+    /// Gives staged inputs to the user that the run will be.
+    pub(crate) fn give(&self, staged: &Staged, owner: (u32, u32)) -> io::Result<()> {
+        let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        Ok(chownat(&self.parent.dir, &staged.dir.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Bytes that the paths of parts take as arguments once they lie here.
+    pub(crate) fn argument_bytes(&self, wanted: &Wanted<'_>) -> u64 {
+        if !wanted.gather || !wanted.parts.laid {
+            return 0;
         }
+        arguments::bytes(&format!("{}/{:DIGITS$}/{PARTS}", self.inside, 0), &part_names(wanted.inputs))
     }
 
     /// Stages inputs at once, if all of them have travelled along.
@@ -140,19 +178,32 @@ impl InputDirs {
 
     /// Removes a run's inputs, or leaves the file of a small one to be used again. A directory that cannot be emptied is
     /// not used again.
-    pub(crate) fn clear(&mut self, staged: Staged) {
-        if self.parent.clear(&staged).is_ok() {
-            self.free.push(staged.dir);
+    pub(crate) fn clear(&mut self, mut staged: Staged) {
+        if self.parent.clear(&staged).is_err() {
+            return;
         }
+        if self.again {
+            return self.free.push(staged.dir);
+        }
+        // What cannot be removed now goes with the sandbox.
+        let _ = self.parent.remove_kept(&mut staged.dir);
+        let _ = unlinkat(&self.parent.dir, &staged.dir.name, AtFlags::REMOVEDIR);
     }
 
     fn take(&mut self) -> io::Result<RunDir> {
         if let Some(dir) = self.free.pop() {
             return Ok(dir);
         }
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        self.parent.make_dir(&name)?;
-        Ok(RunDir { name, kept: None })
+        loop {
+            // Short, as it is part of the path of each part.
+            let name = self.made.to_string();
+            self.made += 1;
+            match self.parent.make_dir(&name, RUN_MODE) {
+                // Runs of a container that has several at once have directories side by side.
+                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| RunDir { name, kept: None }),
+            }
+        }
     }
 }
 
@@ -162,16 +213,17 @@ impl Parent {
         let input = format!("{base}/{}", if wanted.gather { PARTS } else { wanted.name });
         let mut staged = Staged {
             files: Vec::new(),
-            parts: wanted.gather,
-            manifest: wanted.gather.then(|| format!("{base}/{MANIFEST}")),
+            parts: wanted.gather && wanted.parts.laid,
+            manifest: (wanted.gather && wanted.parts.manifest).then(|| format!("{base}/{MANIFEST}")),
             stdin: format!("{}/{}", dir.name, if wanted.gather { JOINED } else { wanted.name }),
-            input,
+            input: (!wanted.gather || wanted.parts.laid).then_some(input),
+            argument_bytes: 0,
             dir,
         };
         let done = match blobs {
             _ if wanted.gather => self.put_parts(&mut staged, wanted, blobs),
-            [Blob::Bytes(bytes)] => self.put_small(&mut staged.dir, wanted.name, bytes),
-            [blob] => self.put(&mut staged, wanted.name.to_owned(), blob),
+            [Blob::Bytes(bytes)] if !wanted.is_program(0) => self.put_small(&mut staged.dir, wanted.name, bytes),
+            [blob] => self.put(&mut staged, wanted.name.to_owned(), blob, wanted.is_program(0)),
             _ => Err(io::Error::other("an item has exactly one input")),
         };
         if let Err(cause) = done {
@@ -186,7 +238,7 @@ impl Parent {
     fn put_small(&self, dir: &mut RunDir, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut kept = match dir.kept.take() {
             Some(kept) => kept,
-            None => Kept { file: self.create(&dir.name, name)?, name: name.to_owned(), size: 0 },
+            None => Kept { file: self.create(&dir.name, name, FILE_MODE)?, name: name.to_owned(), size: 0 },
         };
         if kept.name != name {
             let path = |name: &str| format!("{}/{name}", dir.name);
@@ -211,16 +263,21 @@ impl Parent {
 
     fn put_parts(&self, staged: &mut Staged, wanted: &Wanted<'_>, blobs: &[Blob]) -> io::Result<()> {
         self.remove_kept(&mut staged.dir)?;
-        self.make_dir(&format!("{}/{PARTS}", staged.dir.name))?;
         let names = part_names(wanted.inputs);
-        let manifest = manifest(wanted.inputs, &names)?;
-        for (name, blob) in names.iter().zip(blobs) {
-            self.put(staged, format!("{PARTS}/{name}"), blob)?;
+        if let Some(directory) = staged.input.as_deref() {
+            staged.argument_bytes = arguments::bytes(directory, &names);
+            self.make_dir(&format!("{}/{PARTS}", staged.dir.name), DIR_MODE)?;
+            for (at, (name, blob)) in names.iter().zip(blobs).enumerate() {
+                self.put(staged, format!("{PARTS}/{name}"), blob, wanted.is_program(at))?;
+            }
         }
-        self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()))?;
-        if wanted.joined {
+        if wanted.parts.manifest {
+            let manifest = manifest(wanted.inputs, &names)?;
+            self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()), false)?;
+        }
+        if wanted.parts.joined {
             staged.files.push(JOINED.to_owned());
-            let mut file = self.create(&staged.dir.name, JOINED)?;
+            let mut file = self.create(&staged.dir.name, JOINED, FILE_MODE)?;
             for blob in blobs {
                 append(&mut file, blob)?;
             }
@@ -228,14 +285,15 @@ impl Parent {
         Ok(())
     }
 
-    fn put(&self, staged: &mut Staged, name: String, blob: &Blob) -> io::Result<()> {
+    fn put(&self, staged: &mut Staged, name: String, blob: &Blob, program: bool) -> io::Result<()> {
         self.remove_kept(&mut staged.dir)?;
         let linked = match blob {
-            Blob::File(cached) if self.read_only => self.link(cached.path(), &staged.dir.name, &name)?,
+            Blob::File(cached) if self.read_only && !program => self.link(cached.path(), &staged.dir.name, &name)?,
             _ => false,
         };
         if !linked {
-            append(&mut self.create(&staged.dir.name, &name)?, blob)?;
+            let mode = if program { PROGRAM_MODE } else { FILE_MODE };
+            append(&mut self.create(&staged.dir.name, &name, mode)?, blob)?;
         }
         staged.files.push(name);
         Ok(())
@@ -250,18 +308,18 @@ impl Parent {
         }
     }
 
-    fn create(&self, dir: &str, name: &str) -> io::Result<File> {
+    fn create(&self, dir: &str, name: &str, mode: Mode) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.dir, format!("{dir}/{name}"), flags, FILE_MODE)?;
+        let file = openat(&self.dir, format!("{dir}/{name}"), flags, mode)?;
         // Whatever our umask is, the inside may run as anybody and must be able to read it.
-        fchmod(&file, FILE_MODE)?;
+        fchmod(&file, mode)?;
         Ok(file.into())
     }
 
-    fn make_dir(&self, path: &str) -> io::Result<()> {
-        mkdirat(&self.dir, path, DIR_MODE)?;
-        if statat(&self.dir, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 != DIR_MODE.as_raw_mode() {
-            chmodat(&self.dir, path, DIR_MODE, AtFlags::empty())?;
+    fn make_dir(&self, path: &str, mode: Mode) -> io::Result<()> {
+        mkdirat(&self.dir, path, mode)?;
+        if statat(&self.dir, path, AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 != mode.as_raw_mode() {
+            chmodat(&self.dir, path, mode, AtFlags::empty())?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The words in braces of a command and its environment, and the variables every process finds.
 //!
-//! Exactly `{in} {out} {outdir} {name} {stem} {ext} {index} {attempt} {job} {shard} {shards} {data} {manifest}` are
+//! Exactly `{in} {out} {outdir} {name} {stem} {ext} {index} {attempt} {job} {shard} {shards} {data} {files} {secrets} {manifest}` are
 //! replaced; anything else in braces stays as it is, and so does a word that means nothing here (`{shard}` in a job, `{in}`
 //! for a server, which is started once for many requests). What was put in is not looked at again.
 //!
@@ -11,6 +11,8 @@
 //! standard input, and must be given `{outdir}` somewhere, in `env` for example.
 
 use longshore_contract::{Word, env};
+
+use super::{arguments, fields::Fields};
 
 /// Variables whose name in an argument counts as using a word.
 const VARIABLES: [(&str, Word); 5] = [
@@ -32,6 +34,10 @@ pub(crate) struct Fixed<'a> {
     pub shards: Option<u32>,
     /// The shard's data, as the inside sees it.
     pub data: Option<&'a str>,
+    /// What was sent along with the container, as the inside sees it.
+    pub files: Option<&'a str>,
+    /// The directory of secrets, as the inside sees it, where any is given as a file.
+    pub secrets: Option<&'a str>,
 }
 
 /// What one run or request is about.
@@ -48,12 +54,14 @@ pub(crate) struct Item<'a> {
 /// Where one run finds its bytes and leaves others, as the inside sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Files<'a> {
-    /// The input: a file, or for many parts the directory with one file each.
-    pub input: &'a str,
+    /// The input: a file, or for many parts the directory with one file each; nothing where they come as standard input alone.
+    pub input: Option<&'a str>,
     /// The directory to leave outputs in.
     pub outdir: &'a str,
     /// The file that describes the parts.
     pub manifest: Option<&'a str>,
+    /// What fields of the item stand for.
+    pub fields: Option<&'a Fields>,
 }
 
 /// What the words stand for.
@@ -85,6 +93,8 @@ pub(crate) struct Template {
     /// Only the variables with something to replace.
     env: Vec<(String, Text)>,
     uses: Uses,
+    /// Whether a shell would expand a pattern over the parts in it.
+    expands_parts: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -94,34 +104,50 @@ struct Text(Vec<Piece>);
 enum Piece {
     Plain(String),
     Word(Word),
+    Field(String),
 }
 
 impl Template {
     /// Reads a command line and an environment.
     pub(crate) fn new<'a>(argv: &[String], env: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self::with_fields(argv, env, &[])
+    }
+
+    /// The same, with words for these fields of items.
+    pub(crate) fn with_fields<'a>(
+        argv: &[String],
+        env: impl IntoIterator<Item = (&'a str, &'a str)>,
+        fields: &[String],
+    ) -> Self {
         let mut uses = Uses::default();
         let mut read = |value: &str| {
-            let text = Text::read(value);
+            let text = Text::read(value, fields);
             text.words().for_each(|word| uses.note(word));
             text
         };
         let env = env
             .into_iter()
             .map(|(name, value)| (name.to_owned(), read(value)))
-            .filter(|(_, text)| text.words().next().is_some())
+            .filter(|(_, text)| !text.is_plain())
             .collect();
-        let texts = argv.iter().map(|argument| read(argument)).collect();
+        let texts: Vec<_> = argv.iter().map(|argument| read(argument)).collect();
         for (variable, word) in VARIABLES {
             if argv.iter().any(|argument| names(argument, variable)) {
                 uses.note(word);
             }
         }
-        Self { argv: texts, env, uses }
+        let expands_parts = texts.iter().any(Text::expands_parts);
+        Self { argv: texts, env, uses, expands_parts }
     }
 
     /// What the command uses.
     pub(crate) fn uses(&self) -> Uses {
         self.uses
+    }
+
+    /// Whether a shell would expand a pattern over the parts (`{in}/*`) into arguments.
+    pub(crate) fn expands_parts(&self) -> bool {
+        self.expands_parts
     }
 
     /// Whether there is nothing to run.
@@ -154,19 +180,25 @@ impl Uses {
 }
 
 impl Text {
-    fn read(value: &str) -> Self {
+    fn read(value: &str, fields: &[String]) -> Self {
         let mut pieces = Vec::new();
         let (mut rest, mut from) = (value, 0);
         while let Some(brace) = rest[from..].find('{').map(|at| from + at) {
-            let Some(word) = Word::ALL.into_iter().find(|word| rest[brace..].starts_with(word.text())) else {
+            let word = Word::ALL.into_iter().find(|word| rest[brace..].starts_with(word.text()));
+            let word = word.map(|word| (Piece::Word(word), word.text().len())).or_else(|| {
+                let (word, _) = rest[brace + 1..].split_once('}')?;
+                let field = fields.iter().find(|field| word.strip_prefix('.').unwrap_or(word) == **field)?;
+                Some((Piece::Field(field.clone()), word.len() + 2))
+            });
+            let Some((piece, bytes)) = word else {
                 from = brace + 1;
                 continue;
             };
             if brace > 0 {
                 pieces.push(Piece::Plain(rest[..brace].to_owned()));
             }
-            pieces.push(Piece::Word(word));
-            (rest, from) = (&rest[brace + word.text().len()..], 0);
+            pieces.push(piece);
+            (rest, from) = (&rest[brace + bytes..], 0);
         }
         if !rest.is_empty() {
             pieces.push(Piece::Plain(rest.to_owned()));
@@ -177,8 +209,32 @@ impl Text {
     fn words(&self) -> impl Iterator<Item = Word> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Word(word) => Some(*word),
-            Piece::Plain(_) => None,
+            Piece::Plain(_) | Piece::Field(_) => None,
         })
+    }
+
+    /// Whether there is nothing to replace in it.
+    fn is_plain(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Plain(_)))
+    }
+
+    fn expands_parts(&self) -> bool {
+        // No text of a command has it.
+        const INPUT: char = '\0';
+        let mut text = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Plain(plain) => text.push_str(plain),
+                Piece::Word(Word::In) => text.push(INPUT),
+                Piece::Word(_) | Piece::Field(_) => text.push('_'),
+            }
+        }
+        for name in [env::INPUT, env::WORK_ITEM_FILE] {
+            for variable in [format!("${{{name}}}"), format!("${name}")] {
+                text = text.replace(&variable, &INPUT.to_string());
+            }
+        }
+        arguments::expands(&text, INPUT)
     }
 
     fn fill(&self, facts: &Facts<'_>) -> String {
@@ -187,6 +243,10 @@ impl Text {
             match piece {
                 Piece::Plain(text) => filled.push_str(text),
                 Piece::Word(word) => fill(*word, facts, &mut filled),
+                Piece::Field(name) => {
+                    let fields = facts.run.and_then(|(_, files)| files.fields);
+                    filled.push_str(fields.and_then(|fields| fields.get(name)).map_or("", String::as_str));
+                }
             }
         }
         filled
@@ -202,7 +262,9 @@ fn fill(word: Word, facts: &Facts<'_>, text: &mut String) {
         (Word::Shard, _) => known(text, fixed.shard, word),
         (Word::Shards, _) => known(text, fixed.shards, word),
         (Word::Data, _) => known(text, fixed.data, word),
-        (Word::In, Some((_, files))) => text.write_str(files.input),
+        (Word::Files, _) => known(text, fixed.files, word),
+        (Word::Secrets, _) => known(text, fixed.secrets, word),
+        (Word::In, Some((_, files))) => known(text, files.input, word),
         (Word::Out, Some((item, files))) => write!(text, "{}/{}", files.outdir, item.name),
         (Word::Outdir, Some((_, files))) => text.write_str(files.outdir),
         (Word::Manifest, Some((_, files))) => known(text, files.manifest, word),
@@ -229,8 +291,6 @@ fn variables(facts: &Facts<'_>) -> impl Iterator<Item = (String, String)> {
     let Facts { fixed, run } = facts;
     let of_run = run.map(|(item, files)| {
         [
-            (env::INPUT, files.input.to_owned()),
-            (env::WORK_ITEM_FILE, files.input.to_owned()),
             (env::OUTPUT, format!("{}/{}", files.outdir, item.name)),
             (env::OUTDIR, files.outdir.to_owned()),
             (env::NAME, item.name.to_owned()),
@@ -239,10 +299,15 @@ fn variables(facts: &Facts<'_>) -> impl Iterator<Item = (String, String)> {
         ]
     });
     let manifest = run.and_then(|(_, files)| files.manifest);
+    let input = run.and_then(|(_, files)| files.input);
     let optional = [
+        (env::INPUT, input.map(str::to_owned)),
+        (env::WORK_ITEM_FILE, input.map(str::to_owned)),
         (env::SHARD, fixed.shard.map(|shard| shard.to_string())),
         (env::SHARDS, fixed.shards.map(|shards| shards.to_string())),
         (env::DATA, fixed.data.map(str::to_owned)),
+        (env::FILES, fixed.files.map(str::to_owned)),
+        (env::SECRETS, fixed.secrets.map(str::to_owned)),
         (env::MANIFEST, manifest.map(str::to_owned)),
     ];
     let known = optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
@@ -272,13 +337,20 @@ mod tests {
 
     const ITEM: Item<'_> = Item { name: "a.tar.gz", index: 3, attempt: 2 };
 
-    const FILES: Files<'_> = Files { input: "/in/0/a.tar.gz", outdir: "/out/7", manifest: None };
+    const FILES: Files<'_> = Files { input: Some("/in/0/a.tar.gz"), outdir: "/out/7", manifest: None, fields: None };
 
-    const PACK: Fixed<'_> = Fixed { job: "pack", shard: None, shards: None, data: None };
+    const PACK: Fixed<'_> = Fixed { job: "pack", shard: None, shards: None, data: None, files: None, secrets: None };
 
     const FACTS: Facts<'_> = Facts { fixed: PACK, run: Some((ITEM, FILES)) };
 
-    const LEAF: Fixed<'_> = Fixed { job: "find", shard: Some(1), shards: Some(4), data: Some("/data") };
+    const LEAF: Fixed<'_> = Fixed {
+        job: "find",
+        shard: Some(1),
+        shards: Some(4),
+        data: Some("/data"),
+        files: Some("/files"),
+        secrets: Some("/secrets"),
+    };
 
     fn argv(arguments: &[&str]) -> Vec<String> {
         arguments.iter().map(|argument| (*argument).to_owned()).collect()
@@ -300,10 +372,10 @@ mod tests {
 
     #[test]
     fn the_words_of_leaves_are_replaced_where_they_mean_something() {
-        let words = "{shard}/{shards} {data} {manifest}";
+        let words = "{shard}/{shards} {data} {files} {manifest} {secrets}";
         assert_eq!(filled(words), words);
         let facts = Facts { fixed: LEAF, run: Some((ITEM, Files { manifest: Some("/m"), ..FILES })) };
-        assert_eq!(Template::new(&argv(&[words]), []).argv(&facts), ["1/4 /data /m"]);
+        assert_eq!(Template::new(&argv(&[words]), []).argv(&facts), ["1/4 /data /files /m /secrets"]);
     }
 
     #[test]
@@ -325,10 +397,14 @@ mod tests {
     #[test]
     fn a_server_is_told_what_stays_the_same_and_no_more() {
         let server = Facts { fixed: LEAF, run: None };
-        let template = Template::new(&argv(&["{job} {shard}/{shards} {data}", "{in} {out} {index} {manifest}"]), []);
-        assert_eq!(template.argv(&server), ["find 1/4 /data", "{in} {out} {index} {manifest}"]);
+        let template = Template::new(
+            &argv(&["{job} {shard}/{shards} {data} {files} {secrets}", "{in} {out} {index} {manifest}"]),
+            [],
+        );
+        assert_eq!(template.argv(&server), ["find 1/4 /data /files /secrets", "{in} {out} {index} {manifest}"]);
         let names: Vec<_> = template.env(&server).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["LONGSHORE_JOB", "LONGSHORE_SHARD", "LONGSHORE_SHARDS", "LONGSHORE_DATA"]);
+        let wanted = ["JOB", "SHARD", "SHARDS", "DATA", "FILES", "SECRETS"].map(|name| format!("LONGSHORE_{name}"));
+        assert_eq!(names, wanted);
     }
 
     #[test]
@@ -337,6 +413,37 @@ mod tests {
         assert_eq!(split_extension(".bashrc"), (".bashrc", ""));
         assert_eq!(split_extension("plain"), ("plain", ""));
         assert_eq!(split_extension("dot."), ("dot", ""));
+    }
+
+    #[test]
+    fn fields_of_the_item_are_words_too_and_what_they_stand_for_is_not_looked_at_again() {
+        let names = ["url".to_owned(), "name".to_owned()];
+        let command = argv(&["get", "{url}", "{.name} {name} {other} {.url}"]);
+        let template = Template::with_fields(&command, [("TO", "{url}"), ("PLAIN", "{x}")], &names);
+        let fields = Fields::from([("url".to_owned(), "{in} $(x)".to_owned()), ("name".to_owned(), "n".to_owned())]);
+        let facts = Facts { run: Some((ITEM, Files { fields: Some(&fields), ..FILES })), ..FACTS };
+        assert_eq!(template.argv(&facts), ["get", "{in} $(x)", "n a.tar.gz {other} {in} $(x)"]);
+        assert_eq!(template.env(&facts)[0], ("TO".to_owned(), "{in} $(x)".to_owned()));
+        assert!(!template.uses().input, "what a field stands for is no word");
+    }
+
+    #[test]
+    fn a_pattern_over_the_parts_is_seen_by_word_and_by_variable() {
+        let expands = |script: &str| Template::new(&argv(&["sh", "-c", script]), []).expands_parts();
+        for script in ["cat {in}/*", "cat \"$LONGSHORE_INPUT\"/*", "cat ${WORK_ITEM_FILE}/*.txt"] {
+            assert!(expands(script), "{script}");
+        }
+        for script in ["cat {in}", "cat {outdir}/*", "cat $LONGSHORE_INPUTS/*", "for x in {in}/*; do wc $x; done"] {
+            assert!(!expands(script), "{script}");
+        }
+    }
+
+    #[test]
+    fn without_a_place_for_the_input_nothing_names_one() {
+        let facts = Facts { run: Some((ITEM, Files { input: None, ..FILES })), ..FACTS };
+        let template = Template::new(&argv(&["{in}"]), []);
+        assert_eq!(template.argv(&facts), ["{in}"]);
+        assert!(!template.env(&facts).iter().any(|(name, _)| name == "LONGSHORE_INPUT" || name == "WORK_ITEM_FILE"));
     }
 
     #[test]

@@ -70,7 +70,13 @@ impl<'a> AsOutput<'a> {
             Some((_, owned)) => Content::File(Arc::new(owned)),
             None => Content::Inline(self.bytes.whole()),
         };
-        Output { path: path.to_owned(), digest: Some(self.hasher.finalize()), size: self.size, content }
+        Output {
+            path: path.to_owned(),
+            digest: Some(self.hasher.finalize()),
+            size: self.size,
+            executable: false,
+            content,
+        }
     }
 }
 

@@ -7,19 +7,24 @@
 use std::{io, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use longshore_proto::v1::{Container, Failure, NamedBlob};
-use longshore_shim::{Done, Run, Stdin, Stdout};
+use longshore_shim::{Done, End, Run, Secret, Stdin, Stdout, ToShim, User};
 
 use super::{
-    command::filled,
-    failures::{self, Bounds},
-    inputs::{InputDirs, Staged, Wanted},
-    outputs::{Limits, OutputDirs, Tray},
+    arguments,
+    command::{filled, secrets_of},
+    failures::{self, Bounds, Ending},
+    fields,
+    inputs::{InputDirs, Parts, Staged, Wanted},
+    outputs::{Collected, Limits, Links, OutputDirs, Tray},
     placeholders::{Facts, Files, Fixed, Item, Template},
     yard::Yard,
 };
 use crate::{
-    runtime::{Image, Paths},
-    work::Output,
+    runtime::{
+        Image, Paths,
+        users::{RunUser, Users},
+    },
+    secrets::Secrets,
 };
 
 /// How much one run may use, and how it is ended.
@@ -27,25 +32,36 @@ use crate::{
 pub(crate) struct Allowance {
     /// Longest time, for the words of a failure; each run is given its own.
     pub timeout_ms: u64,
-    /// Largest output, in bytes.
-    pub max_output_bytes: u64,
-    /// All outputs together, in bytes.
-    pub total_output_bytes: u64,
+    /// What it may leave.
+    pub outputs: Limits,
+    /// What becomes of links among the outputs.
+    pub links: Links,
+    /// What it may write in temporary places, in bytes.
+    pub tmp_bytes: u64,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// Bytes kept of each log.
     pub log_bytes: u32,
+    /// Whether a run that exits with 0 succeeds although processes of it were killed for want of memory.
+    pub ignores_memory_kills: bool,
+    /// Whether parts come as standard input alone, one after the other.
+    pub streams_parts: bool,
 }
 
 /// What the runs of a container have in common, worked out once.
 pub(crate) struct Plan {
     template: Template,
+    /// Fields of items that are words.
+    fields: Vec<String>,
     /// The first word of the command, for messages.
     program: String,
     bounds: Bounds,
-    limits: Limits,
+    limits: (Limits, Links),
+    streams_parts: bool,
     grace_ms: u32,
     log_bytes: u32,
+    /// What each run is given, or why none can begin.
+    given: Result<Vec<Secret>, Failure>,
 }
 
 /// One run to be made: what it is about, in what container, for how long.
@@ -55,6 +71,8 @@ pub(crate) struct Asked<'a> {
     pub fixed: Fixed<'a>,
     /// Whether its inputs are parts.
     pub gather: bool,
+    /// Its input, where that is small: fields of it may be words.
+    pub input: Option<&'a [u8]>,
     /// None is as long as it takes.
     pub timeout_ms: Option<u64>,
 }
@@ -64,26 +82,61 @@ pub(crate) type Furnished = (Run, Tray, Option<OwnedFd>);
 
 impl Plan {
     /// Works out what a container runs.
-    pub(crate) fn new(image: &Image, container: &Container, allowed: Allowance) -> Self {
+    pub(crate) fn new(
+        image: &Image,
+        container: &Container,
+        secrets: &Secrets,
+        fields: &[String],
+        allowed: Allowance,
+    ) -> Self {
         let argv = image.argv(container);
         let env = container.env.iter().map(|var| (var.name.as_str(), var.value.as_str()));
-        let Allowance { timeout_ms, max_output_bytes, total_output_bytes, grace, log_bytes } = allowed;
+        let Allowance { timeout_ms, outputs, links, tmp_bytes, grace, log_bytes, ignores_memory_kills, streams_parts } =
+            allowed;
+        let bounds = Bounds {
+            timeout_ms,
+            memory_bytes: container.memory_bytes,
+            pids: container.pids_limit,
+            max_output_bytes: outputs.file_bytes,
+            tmp_bytes,
+            ignores_memory_kills,
+        };
         Self {
-            template: Template::new(&argv, env),
+            template: Template::with_fields(&argv, env, fields),
+            fields: fields.to_vec(),
             program: argv.into_iter().next().unwrap_or_default(),
-            bounds: Bounds { timeout_ms, memory_bytes: container.memory_bytes, max_output_bytes },
-            limits: Limits { file_bytes: max_output_bytes, total_bytes: total_output_bytes },
+            bounds,
+            limits: (outputs, links),
+            streams_parts,
             grace_ms: u32::try_from(grace.as_millis()).unwrap_or(u32::MAX),
             log_bytes,
+            given: secrets_of(container, secrets),
         }
+    }
+
+    /// Between SIGTERM and SIGKILL.
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms.into())
     }
 
     /// Whether there is a command at all.
     ///
     /// # Errors
-    /// When there is none: then every run will fail so.
+    /// When there is none, or a secret of it is not here: then every run will fail so.
     pub(crate) fn ensure_command(&self) -> Result<(), Failure> {
-        if self.template.is_empty() { Err(failures::of_no_command()) } else { Ok(()) }
+        if self.template.is_empty() { Err(failures::of_no_command()) } else { self.given.clone().map(drop) }
+    }
+
+    /// The question to a shim whether the program is there. `None` where its name is not known before a run.
+    pub(crate) fn question(&self, fixed: Fixed<'_>) -> Option<ToShim> {
+        let facts = Facts { fixed, run: None };
+        let program = self.template.argv(&facts).into_iter().next().filter(|program| !program.contains('{'))?;
+        Some(ToShim::Find { program, env: self.template.env(&facts) })
+    }
+
+    /// What a run would fail with that cannot be started.
+    pub(crate) fn failure_of(&self, end: &End) -> Option<Failure> {
+        failures::of_end(Ending { end, memory_kills: 0, process_refusals: 0 }, &self.program, self.bounds)
     }
 
     /// What runs are allowed, for the words of failures.
@@ -91,20 +144,41 @@ impl Plan {
         self.bounds
     }
 
+    /// What a run may leave.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits.0
+    }
+
     /// The first word of the command.
     pub(crate) fn program(&self) -> &str {
         &self.program
     }
 
-    /// How inputs are to lie. Without `{in}` and `{manifest}` parts are read one after the other from standard input.
+    /// How inputs are to lie. Without `{in}` and `{manifest}` parts are read one after the other from standard input, and lie in a
+    /// directory too, for those who read its variable.
     pub(crate) fn wanted<'a>(&self, inputs: &'a [NamedBlob], name: &'a str, gather: bool) -> Wanted<'a> {
         let uses = self.template.uses();
-        Wanted { inputs, name, gather, joined: gather && !uses.input && !uses.manifest }
+        let parts = match self.streams_parts {
+            true => Parts { laid: false, joined: true, manifest: uses.manifest },
+            false => Parts { laid: true, joined: !uses.input && !uses.manifest, manifest: true },
+        };
+        Wanted { inputs, name, gather, parts }
+    }
+
+    /// Whether a command can be given these parts.
+    ///
+    /// # Errors
+    /// When a shell would expand their names into more arguments than a program can have.
+    pub(crate) fn ensure_arguments(&self, wanted: &Wanted<'_>, dirs: &InputDirs) -> Result<(), Failure> {
+        if !wanted.gather || !self.template.expands_parts() {
+            return Ok(());
+        }
+        arguments::ensure_fit(dirs.argument_bytes(wanted), wanted.inputs.len())
     }
 
     fn reads_stdin(&self, gather: bool) -> bool {
         let uses = self.template.uses();
-        !(uses.input || (gather && uses.manifest))
+        (gather && self.streams_parts) || !(uses.input || (gather && uses.manifest))
     }
 
     fn spools_stdout(&self) -> bool {
@@ -113,9 +187,20 @@ impl Plan {
     }
 
     /// The run of what was asked, whose inputs are in place, with its output directory as the inside sees it.
-    fn run(&self, seq: u64, asked: &Asked<'_>, staged: &Staged, outdir: &str) -> Result<Run, Failure> {
-        let files = Files { input: &staged.input, outdir, manifest: staged.manifest.as_deref() };
-        let (argv, env) = filled(&self.template, &Facts { fixed: asked.fixed, run: Some((asked.item, files)) })?;
+    fn run(
+        &self,
+        seq: u64,
+        asked: &Asked<'_>,
+        staged: &Staged,
+        outdir: &str,
+        user: Option<User>,
+    ) -> Result<Run, Failure> {
+        let fields = fields::of(asked.input, &self.fields)?;
+        let (input, manifest) = (staged.input.as_deref(), staged.manifest.as_deref());
+        let files = Files { input, outdir, manifest, fields: Some(&fields) };
+        let secrets = self.given.clone()?;
+        let (argv, env) =
+            filled(&self.template, &Facts { fixed: asked.fixed, run: Some((asked.item, files)) }, &secrets)?;
         Ok(Run {
             seq,
             argv,
@@ -125,6 +210,9 @@ impl Plan {
             timeout_ms: asked.timeout_ms,
             grace_ms: self.grace_ms,
             log_bytes: self.log_bytes,
+            user,
+            secrets,
+            long_arguments: arguments::are_long(staged.argument_bytes),
         })
     }
 }
@@ -133,31 +221,37 @@ impl Plan {
 pub(crate) struct RunDirs {
     pub(crate) inputs: InputDirs,
     outputs: OutputDirs,
+    users: Arc<Users>,
 }
 
 impl RunDirs {
     /// Opens a sandbox's directories. To be called before anything runs inside. With `read_only_inputs` the inside cannot
     /// write to its inputs, so they may be links to cached files.
-    pub(crate) fn open(paths: &Paths, yard: &Arc<Yard>, read_only_inputs: bool) -> io::Result<Self> {
+    pub(crate) fn open(paths: &Paths, users: Arc<Users>, yard: &Arc<Yard>, read_only_inputs: bool) -> io::Result<Self> {
+        let again = !users.are_one();
         Ok(Self {
-            inputs: InputDirs::open(&paths.host_in, &paths.inside_in, read_only_inputs)?,
-            outputs: OutputDirs::open(&paths.host_out, &paths.inside_out, Arc::clone(yard))?,
+            inputs: InputDirs::open(&paths.host_in, &paths.inside_in, read_only_inputs, again)?,
+            outputs: OutputDirs::open(&paths.host_out, &paths.inside_out, Arc::clone(yard), again)?,
+            users,
         })
     }
 
-    /// Makes a run whose inputs are in place. What follows is of this job: directories that another job's runs have seen
-    /// are not used again.
+    /// Makes a run whose inputs are in place: it is somebody, to whom inputs and the place of outputs are given.
     pub(crate) fn furnish(
         &mut self,
         plan: &Plan,
-        (seq, job): (u64, [u8; 16]),
+        seq: u64,
         asked: &Asked<'_>,
         staged: &Staged,
     ) -> Result<Furnished, Failure> {
-        self.outputs.turn_to(job);
-        let laid = self.outputs.lay(plan.spools_stdout());
+        let RunUser { inside, owner } = self.users.next().ok_or_else(failures::of_no_user)?;
+        if let Some(owner) = owner {
+            let given = self.inputs.give(staged, owner);
+            given.map_err(|cause| failures::of_disk("its input cannot be given to it", &cause))?;
+        }
+        let laid = self.outputs.lay(plan.spools_stdout(), owner);
         let (tray, stdout) = laid.map_err(|cause| failures::of_disk("its outputs have no place", &cause))?;
-        match plan.run(seq, asked, staged, tray.path()) {
+        match plan.run(seq, asked, staged, tray.path(), inside) {
             Ok(run) => Ok((run, tray, stdout)),
             Err(failure) => {
                 // What cannot be removed now goes with the sandbox.
@@ -175,16 +269,18 @@ impl RunDirs {
         tray: &mut Tray,
         path: &str,
         done: &Done,
-    ) -> Result<Vec<Output>, Failure> {
-        if let Some(failure) = failures::of_end(&done.end, &plan.program, plan.bounds) {
+    ) -> Result<Collected, Failure> {
+        let ending =
+            Ending { end: &done.end, memory_kills: done.memory_kills, process_refusals: done.process_refusals };
+        if let Some(failure) = failures::of_end(ending, &plan.program, plan.bounds) {
             return Err(failure);
         }
         let collected = self.outputs.collect(tray, path, plan.limits);
-        let outputs = collected.map_err(|error| failures::of_collecting(&error))?;
-        if outputs.is_empty() && plan.template.uses().output {
+        let collected = collected.map_err(|error| failures::of_collecting(&error))?;
+        if collected.outputs.is_empty() && plan.template.uses().output {
             return Err(failures::of_missing_output(path));
         }
-        Ok(outputs)
+        Ok(collected)
     }
 
     /// Clears inputs and outputs away, or keeps what later runs can use again.

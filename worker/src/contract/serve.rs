@@ -5,29 +5,37 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ::http::{HeaderMap, StatusCode, response};
 use longshore_contract::{DEFAULT_PORT, env};
 use longshore_proto::v1::{Container, Failure, FailureClass};
 use longshore_shim::Serve;
 
 use super::{
-    command::filled,
-    failures::{self, Bounds, failure},
-    http::{self, CallError, HttpServer, NotReady, Question, ServerEnd, Sink, Trouble, Unread},
+    command::{filled, secrets_of},
+    failures::{self, Bounds, Ending, failure},
+    http::{self, CallError, Hangup, Health, HttpServer, NotReady, Question, ServerEnd, Sink, Trouble, Unread},
     placeholders::{Facts, Fixed, Template},
 };
-use crate::runtime::{Control, Image, Shim};
+use crate::{
+    runtime::{Control, Image, Shim, users::Users},
+    secrets::Secrets,
+};
 
 /// What a server is started with.
 pub(crate) struct ServerSpec<'a> {
     pub image: &'a Image,
     pub container: &'a Container,
     pub fixed: Fixed<'a>,
+    /// What the container names of secrets.
+    pub secrets: &'a Secrets,
     /// Where it is asked to listen, as the inside sees it.
     pub socket: &'a str,
     /// Largest answer, in bytes.
     pub max_output_bytes: u64,
     /// Bytes kept of each log.
     pub log_bytes: u32,
+    /// Whom its container's processes run as.
+    pub users: &'a Users,
 }
 
 /// A server inside a container. Clones speak with the same one.
@@ -36,6 +44,15 @@ pub(crate) struct Server {
     http: HttpServer,
     program: Arc<str>,
     bounds: Bounds,
+    secrets: Secrets,
+}
+
+/// What an answer says of itself.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub status: StatusCode,
+    /// All of them, as they came.
+    pub headers: HeaderMap,
 }
 
 /// Why a request was not served.
@@ -55,26 +72,37 @@ impl Server {
     /// # Errors
     /// When there is no command, or the shim does not answer.
     pub(crate) async fn start(shim: Arc<dyn Shim>, spec: ServerSpec<'_>) -> Result<Self, Failure> {
-        let ServerSpec { image, container, fixed, socket, max_output_bytes, log_bytes } = spec;
+        let ServerSpec { image, container, fixed, secrets, socket, max_output_bytes, log_bytes, users } = spec;
         let own = container.env.iter().map(|var| (var.name.as_str(), var.value.as_str()));
         let template = Template::new(&image.argv(container), own);
-        let (argv, mut env) = filled(&template, &Facts { fixed, run: None })?;
+        let given = secrets_of(container, secrets)?;
+        let (argv, mut env) = filled(&template, &Facts { fixed, run: None }, &given)?;
         let port = u16::try_from(container.port).ok().filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
         env.push((env::PORT.to_owned(), port.to_string()));
         env.push((env::SOCKET.to_owned(), socket.to_owned()));
         let program = argv.first().map_or("", String::as_str).into();
-        let bounds = Bounds { timeout_ms: 0, memory_bytes: container.memory_bytes, max_output_bytes };
-        let serve = Serve { argv, env, port, socket: socket.to_owned(), log_bytes };
+        let Container { memory_bytes, pids_limit: pids, tmp_bytes, .. } = *container;
+        let bounds =
+            Bounds { timeout_ms: 0, memory_bytes, pids, max_output_bytes, tmp_bytes, ignores_memory_kills: false };
+        let user = users.next().ok_or_else(failures::of_no_user)?.inside;
+        let serve = Serve { argv, env, port, socket: socket.to_owned(), log_bytes, user, secrets: given };
         let lost = |lost: crate::runtime::ShimLost| failure(FailureClass::SlotLost, lost.to_string());
-        Ok(Self { http: HttpServer::start(shim, serve).await.map_err(lost)?, program, bounds })
+        let secrets = secrets.clone();
+        let http = HttpServer::start(shim, serve, secrets.clone()).await.map_err(lost)?;
+        Ok(Self { http, program, bounds, secrets })
     }
 
-    /// Waits until the server is ready.
+    /// Waits until the server is ready; what keeps it from that for some time is told to `seen`.
     ///
     /// # Errors
     /// When it ends before, or is not ready in time.
-    pub(crate) async fn ready(&self, within: Duration, control: &dyn Control) -> Result<(), Failure> {
-        match self.http.ready(within).await {
+    pub(crate) async fn ready(
+        &self,
+        within: Duration,
+        control: &dyn Control,
+        seen: impl Fn(&str),
+    ) -> Result<(), Failure> {
+        match self.http.ready(within, seen).await {
             Ok(()) => Ok(()),
             Err(NotReady::Ended(end)) => Err(self.failure_of_end(end, control).await),
             Err(NotReady::Late(seen)) => {
@@ -84,15 +112,39 @@ impl Server {
         }
     }
 
-    /// Asks once; the answer goes to `sink`.
+    /// What it says of its health now.
+    pub(crate) async fn health(&self) -> Health {
+        self.http.health().await
+    }
+
+    /// Asks once; the answer goes to `sink`, and what it says of itself is answered.
     ///
     /// # Errors
     /// When there is no answer that is an output.
-    pub(crate) async fn ask(&self, question: Question<'_>, sink: &mut impl Sink) -> Result<(), Unserved> {
-        let response = self.http.call(question.request()).await.map_err(Unserved::Lost)?;
-        let (status, answer) = (response.status(), response.into_body());
+    pub(crate) async fn ask(&self, question: Question<'_>, sink: &mut impl Sink) -> Result<Said, Unserved> {
+        self.ask_until(question, &Hangup::default(), sink).await
+    }
+
+    /// The same; with `hangup` the server is told that nobody waits any more.
+    pub(crate) async fn ask_until(
+        &self,
+        question: Question<'_>,
+        hangup: &Hangup,
+        sink: &mut impl Sink,
+    ) -> Result<Said, Unserved> {
+        let again = question.clone();
+        let response = match self.http.call(question.request(), hangup).await {
+            // Servers close what has been silent for a while, and may do so just now: it is said again, once.
+            Err(CallError::Stale(_)) => {
+                let response = self.http.call_anew(again.request(), hangup).await;
+                response.map_err(|error| if matches!(error, CallError::Ended) { CallError::EndedOverIt } else { error })
+            }
+            response => response,
+        };
+        let (response::Parts { status, headers, .. }, answer) = response.map_err(Unserved::Lost)?.into_parts();
         if let Err(trouble) = http::meaning(status) {
-            let failure = trouble.failure(status, &http::first_words(answer).await);
+            let words = self.secrets.hide_in_beginning(http::first_words(answer).await);
+            let failure = trouble.failure(status, &failures::one_line(&String::from_utf8_lossy(&words)));
             return Err(if trouble == Trouble::Busy { Unserved::Busy(failure) } else { Unserved::Failed(failure) });
         }
         let most_bytes = self.bounds.max_output_bytes;
@@ -100,7 +152,8 @@ impl Server {
             Unread::Broken(error) => Unserved::Lost(CallError::Broken(error)),
             Unread::TooLarge => Unserved::Failed(failures::of_too_large(most_bytes)),
             Unread::Disk(cause) => Unserved::Failed(failures::of_disk("the answer cannot be kept", &cause)),
-        })
+        })?;
+        Ok(Said { status, headers })
     }
 
     /// The failure of a request that had no whole answer: mostly because the server has ended, of which the news may take
@@ -125,7 +178,10 @@ impl Server {
 
     async fn failure_of_end(&self, end: ServerEnd, control: &dyn Control) -> Failure {
         match end {
-            ServerEnd::Process { end, stderr } => failures::of_server_end(&end, &stderr, &self.program, self.bounds),
+            ServerEnd::Process { end, stderr, memory_kills } => {
+                let ending = Ending { end: &end, memory_kills, process_refusals: 0 };
+                failures::of_server_end(ending, &stderr, &self.program, self.bounds)
+            }
             ServerEnd::Sandbox(lost) => failures::of_lost(&control.post_mortem().await, &lost.reason, self.bounds),
         }
     }

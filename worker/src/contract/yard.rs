@@ -38,7 +38,7 @@ use rustix::{
 };
 use tracing::warn;
 
-use super::names::open_directory;
+use super::{names::open_directory, room::Room};
 use crate::work::OwnedFile;
 
 /// Bytes of directory entries read at a time while removing.
@@ -57,6 +57,7 @@ pub(crate) struct Yard {
     staging: OwnedFd,
     trash: Arc<OwnedFd>,
     numbers: AtomicU64,
+    room: Room,
     life: PathBuf,
     /// Orders for the sweeper's thread; gone once the yard is closed.
     sweeper: Mutex<Option<mpsc::Sender<u64>>>,
@@ -90,6 +91,7 @@ impl Yard {
             staging_path: staging,
             trash,
             numbers: AtomicU64::new(0),
+            room: Room::new(open_directory(&dir)?, dir.clone()),
             life: dir.join(&life),
             sweeper: Mutex::new(Some(sweeper)),
             swept: Mutex::new(swept),
@@ -107,6 +109,11 @@ impl Yard {
             }
         }
         Ok(())
+    }
+
+    /// The room on its disk.
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 
     /// A new directory for a sandbox, mode 0700.
@@ -154,9 +161,16 @@ impl Yard {
         Ok(())
     }
 
-    /// Waits until the refuse is gone, but not for long, then removes the directories. What is left, because of a very
-    /// hostile run or outputs still in use, goes at the next start.
+    /// Waits until everything is gone, but not for long, then removes the directories. What is left, because of a very hostile
+    /// run, goes at the next start.
     pub(crate) fn close(&self) {
+        for path in [&self.slots, &self.staging_path] {
+            for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+                if let Err(cause) = self.throw_away(CWD, entry.path()) {
+                    warn!(path = %entry.path().display(), %cause, "cannot be removed now");
+                }
+            }
+        }
         *self.sweeper.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = swept.recv_timeout(CLOSING);

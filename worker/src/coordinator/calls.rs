@@ -3,12 +3,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use longshore_contract::bounds::PARTS_BYTES;
 use longshore_proto::{
-    CHUNK_BYTES,
+    CHUNK_BYTES, head,
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Transport as _};
+use longshore_root::{Call, CallError, Message, Part, Share, Transport as _};
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -102,8 +103,9 @@ struct Arriving {
     replica: ReplicaId,
     timeout: Duration,
     since: std::time::Instant,
+    head: HeaderMap,
     body: BytesMut,
-    parts: Vec<(u32, BytesMut)>,
+    parts: Vec<(u32, HeaderMap, BytesMut)>,
     bytes: usize,
 }
 
@@ -123,14 +125,16 @@ impl Desk {
                 self.arriving.retain(|_, arriving| arriving.since.elapsed() < arriving.timeout);
                 let Some(replica) = start.replica else { return };
                 let timeout = Duration::from_millis(start.timeout_ms);
+                let head = head::from_wire(&start.head, head::OF_BYTES.iter().chain(&head::OF_QUERIES));
                 if let Some(whole) = start.whole {
-                    self.work(call, replica, Call::Leaf(whole), timeout);
+                    self.work(call, replica, Call::Leaf(Message { head, body: whole }), timeout);
                     return;
                 }
                 let arriving = Arriving {
                     replica,
                     timeout,
                     since: std::time::Instant::now(),
+                    head,
                     body: BytesMut::new(),
                     parts: Vec::new(),
                     bytes: 0,
@@ -139,7 +143,7 @@ impl Desk {
             }
             Some(to_leaves::Message::Part(part)) => {
                 if let Some(arriving) = self.arriving.get_mut(&call) {
-                    arriving.parts.push((part.shard, BytesMut::new()));
+                    arriving.parts.push((part.shard, head::from_wire(&part.head, &head::OF_BYTES), BytesMut::new()));
                 }
             }
             Some(to_leaves::Message::Data(data)) => {
@@ -150,16 +154,19 @@ impl Desk {
                         self.answer_at_once(call, format!("the query is larger than {PARTS_BYTES} bytes"));
                         return;
                     }
-                    let into = arriving.parts.last_mut().map_or(&mut arriving.body, |(_, part)| part);
+                    let into = arriving.parts.last_mut().map_or(&mut arriving.body, |(_, _, part)| part);
                     into.extend_from_slice(&data);
                 }
             }
             Some(to_leaves::Message::Sent(_)) => {
-                if let Some(Arriving { replica, timeout, since, body, parts, .. }) = self.arriving.remove(&call) {
+                if let Some(Arriving { replica, timeout, since, head, body, parts, .. }) = self.arriving.remove(&call) {
                     let asked = if replica.merge {
-                        Call::Merge(parts.into_iter().map(|(shard, part)| (shard, part.freeze())).collect())
+                        let part = |(shard, head, body): (u32, HeaderMap, BytesMut)| {
+                            (shard, Message { head, body: body.freeze() })
+                        };
+                        Call::Merge { head, parts: parts.into_iter().map(part).collect() }
                     } else {
-                        Call::Leaf(body.freeze())
+                        Call::Leaf(Message { head, body: body.freeze() })
                     };
                     self.work(call, replica, asked, timeout.saturating_sub(since.elapsed()));
                 }
@@ -177,7 +184,7 @@ impl Desk {
     fn answer_at_once(&self, call: u64, why: String) {
         let up = self.up.clone();
         tokio::spawn(async move {
-            let end = v1::CallEnd { end: Some(call_end::End::Failed(why)) };
+            let end = v1::CallEnd { end: Some(call_end::End::Failed(why)), ..v1::CallEnd::default() };
             // A stream that has ended needs no answer.
             let _ = say(&up, call, from_leaves::Message::End(end)).await;
         });
@@ -195,18 +202,32 @@ impl Desk {
     }
 }
 
-async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Bytes, CallError>) -> Result<(), Status> {
+async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Part, CallError>) -> Result<(), Status> {
+    let late = matches!(answer, Err(CallError::Late(_)));
+    let failing = match answer {
+        Err(CallError::Away(_)) => call_end::Failing::Away,
+        Err(CallError::Lost(_)) => call_end::Failing::Lost,
+        _ => call_end::Failing::Unspecified,
+    };
     let end = match answer {
-        Ok(mut body) => {
+        Ok(Part { message: Message { head, mut body }, share }) => {
             while body.len() > CHUNK_BYTES {
                 let piece = body.split_to(CHUNK_BYTES);
                 say(up, call, from_leaves::Message::Data(piece)).await?;
             }
-            call_end::End::Ok(v1::CallOk { data: body })
+            call_end::End::Ok(v1::CallOk { data: body, head: head::to_wire(&head), share: share.map(wire_share) })
         }
         Err(CallError::Refused(why)) => call_end::End::Refused(why),
         Err(CallError::Busy(why)) => call_end::End::Busy(why),
-        Err(CallError::Failed(why)) => call_end::End::Failed(why),
+        Err(CallError::Late(why) | CallError::Failed(why) | CallError::Away(why) | CallError::Lost(why)) => {
+            call_end::End::Failed(why)
+        }
     };
-    say(up, call, from_leaves::Message::End(v1::CallEnd { end: Some(end) })).await
+    let end = v1::CallEnd { end: Some(end), late, failing: failing.into() };
+    say(up, call, from_leaves::Message::End(end)).await
+}
+
+fn wire_share(share: Share) -> v1::Share {
+    let Share { answered, of, missing } = share;
+    v1::Share { answered, of, missing }
 }

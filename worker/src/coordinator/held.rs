@@ -6,11 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use longshore_proto::v1::{self, HeldAttempt, Stage, StageContext};
+use longshore_proto::{
+    ImageDigest,
+    v1::{self, Container, HeldAttempt, Stage, StageContext},
+};
 
 use crate::{
     executor::{Work, WorkId},
-    work::namespace,
+    work::{Secrets, namespace},
 };
 
 /// All held attempts, and what their stages are.
@@ -22,6 +25,8 @@ pub(crate) struct Held {
 #[derive(Default)]
 struct Inner {
     attempts: BTreeMap<WorkId, Attempt>,
+    /// Stages as they are for attempts that have more memory, so that these share what is worked out for them.
+    grown: HashMap<(Bytes, u32, u64), Arc<Stage>>,
     stages: HashMap<(Bytes, u32), Context>,
 }
 
@@ -32,6 +37,10 @@ pub(crate) struct Context {
     pub namespace: Arc<str>,
     pub job_name: String,
     pub stage: Arc<Stage>,
+    /// Which image its runs are of, where that was agreed on.
+    pub image: Option<ImageDigest>,
+    /// What its container names of secrets.
+    pub secrets: Secrets,
 }
 
 struct Attempt {
@@ -48,13 +57,20 @@ impl Held {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns of a stage. One that is known already stays the same object, which keeps what was worked out for it.
+    /// Learns of a stage. One that is known already, with the same versions of its secrets, stays the same object, which keeps what
+    /// was worked out for it; with others it is another one, so that nothing of before is used for it.
     pub fn learn(&self, context: StageContext) {
         let (Some(spec), Some(namespace)) = (context.spec, namespace(&context.namespace)) else { return };
         let mut inner = self.lock();
         let key = (context.job_id, context.stage);
-        if inner.stages.get(&key).is_none_or(|known| *known.stage != spec) {
-            inner.stages.insert(key, Context { namespace, job_name: context.job_name, stage: Arc::new(spec) });
+        let (image, secrets) = (ImageDigest::from_wire(&context.image), Secrets::new(context.secrets));
+        let is_same = |known: &&mut Context| *known.stage == spec && known.secrets.versions() == secrets.versions();
+        if let Some(known) = inner.stages.get_mut(&key).filter(is_same) {
+            known.image = known.image.or(image);
+        } else {
+            inner.grown.retain(|(job, stage, _), _| (job, *stage) != (&key.0, key.1));
+            let (job_name, stage) = (context.job_name, Arc::new(spec));
+            inner.stages.insert(key, Context { namespace, job_name, stage, image, secrets });
         }
     }
 
@@ -66,7 +82,12 @@ impl Held {
         if inner.attempts.contains_key(&id) {
             return None;
         }
-        let context = inner.stages.get(&(attempt.job_id.clone(), attempt.stage))?.clone();
+        let mut context = inner.stages.get(&(attempt.job_id.clone(), attempt.stage))?.clone();
+        if attempt.memory_bytes > 0 {
+            let key = (attempt.job_id.clone(), attempt.stage, attempt.memory_bytes);
+            let grown = inner.grown.entry(key).or_insert_with(|| with_memory(&context.stage, attempt.memory_bytes));
+            context.stage = Arc::clone(grown);
+        }
         let held = Attempt {
             job_id: attempt.job_id.clone(),
             stage: attempt.stage,
@@ -116,7 +137,9 @@ impl Held {
 
     /// Forgets what the stages of a job are.
     pub fn forget_job(&self, job_id: &Bytes) {
-        self.lock().stages.retain(|(job, _), _| job != job_id);
+        let mut inner = self.lock();
+        inner.stages.retain(|(job, _), _| job != job_id);
+        inner.grown.retain(|(job, ..), _| job != job_id);
     }
 
     /// Everything held, for a hello.
@@ -137,6 +160,12 @@ impl Held {
     }
 }
 
+/// The stage as it is for an attempt that has so much memory.
+fn with_memory(stage: &Stage, memory_bytes: u64) -> Arc<Stage> {
+    let container = stage.container.clone().map(|container| Container { memory_bytes, ..container });
+    Arc::new(Stage { container, ..stage.clone() })
+}
+
 /// An attempt as the executor takes it.
 pub(crate) fn work(id: WorkId, context: Context, attempt: v1::Attempt) -> Option<Work> {
     Some(Work {
@@ -147,9 +176,11 @@ pub(crate) fn work(id: WorkId, context: Context, attempt: v1::Attempt) -> Option
         stage_index: attempt.stage,
         gather: context.stage.kind() == v1::StageKind::Gather,
         stage: context.stage,
+        image: context.image,
         index: attempt.index,
         attempt: attempt.attempt,
         path: attempt.path,
         inputs: attempt.inputs,
+        secrets: context.secrets,
     })
 }

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     causes,
+    fitness::{Condition, Fitness},
     home::Home,
     pauses::Pauses,
     runtime::{Runtime, RuntimeError},
@@ -43,6 +44,9 @@ pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Dura
 
 /// How long the coordinator may take to answer a hello.
 const MANNERS: Duration = Duration::from_secs(10);
+
+/// How long the first hello waits for the trial of the runtime; said without it, it would be said that nothing is taken.
+const TRIAL: Duration = Duration::from_secs(2);
 
 /// How long it may take to take in a goodbye: somebody waits for us to end, and our lease runs out without it too.
 const PARTING: Duration = Duration::from_secs(3);
@@ -65,11 +69,15 @@ pub(crate) struct Link {
     pub incarnation: Uuid,
     pub name: String,
     pub slots: u32,
+    /// What it has for work.
+    pub offer: v1::Offer,
     /// Ends when it is refused before it was ever welcome, instead of trying again.
     pub may_end: bool,
     pub runtime: Arc<dyn Runtime>,
     pub orders: Orders,
     pub tenure: Arc<Tenure>,
+    /// How this worker is.
+    pub fitness: Arc<Fitness>,
     /// Counts the connections over which we were welcome; 0 while we are not.
     pub welcome: watch::Sender<u64>,
     /// What an earlier life has left is gone.
@@ -103,6 +111,8 @@ enum Lost {
     Silent(Duration),
     /// What an earlier life left cannot be removed.
     Sweep(RuntimeError),
+    /// There is another hello to say: this worker is not as it was.
+    Changed,
 }
 
 impl From<Status> for Lost {
@@ -118,6 +128,7 @@ impl Lost {
             Self::Way(way) => causes::in_a_line(way),
             Self::Silent(ago) => format!("nothing has come from the coordinator for {ago:.1?}"),
             Self::Sweep(error) => error.to_string(),
+            Self::Changed => "this worker's condition has changed".to_owned(),
         }
     }
 }
@@ -133,6 +144,10 @@ impl Link {
         let mut epoch = 0;
         // Why there is none, as it was last said.
         let mut said: Option<String> = None;
+        tokio::select! {
+            () = self.fitness.known(TRIAL) => {}
+            () = leave.cancelled() => return Ok(()),
+        }
         loop {
             let session = tokio::select! {
                 session = timeout(MANNERS, self.connect(&mut epoch)) => session.unwrap_or(Err(Lost::Silent(MANNERS))),
@@ -147,6 +162,10 @@ impl Link {
                 Err(lost) => Err(lost),
             };
             let Err(lost) = ended else { return Ok(()) };
+            if matches!(lost, Lost::Changed) {
+                tracing::debug!("{}; saying hello anew", lost.words());
+                continue;
+            }
             let lost = self.looked_into(lost);
             let words = lost.words();
             let new = said.as_deref() != Some(&words);
@@ -216,22 +235,29 @@ impl Link {
                 tracing::warn!(reason = words, "no link to the coordinator; dialling anew");
             }
             Lost::Sweep(error) => return Err(error.into()),
+            Lost::Changed => {}
         }
         Ok(())
     }
 
-    fn hello(&self) -> v1::Hello {
+    fn hello(&self, condition: &Condition) -> v1::Hello {
         let bytes = |id: Uuid| Bytes::copy_from_slice(id.as_bytes());
+        let trouble = condition.trouble();
         v1::Hello {
             worker_id: bytes(self.home.id()),
             incarnation: bytes(self.incarnation),
             name: self.name.clone(),
-            slots: self.slots,
+            slots: if trouble.is_some() { 0 } else { self.slots },
             version: env!("CARGO_PKG_VERSION").to_owned(),
             held: self.orders.held.all(),
             runtime: self.runtime.name().to_owned(),
             replicas: self.orders.replicas.reports(),
             previous: self.home.previous().map_or_else(Bytes::new, bytes),
+            condition: Some(v1::WorkerCondition {
+                trouble: trouble.unwrap_or_default(),
+                notes: condition.notes.clone(),
+            }),
+            offer: Some(self.offer.clone()),
         }
     }
 
@@ -241,7 +267,10 @@ impl Link {
         self.tenure.says_hello();
         // Before the hello is put together: what becomes of a replica until the welcome is said after it.
         let replicas = self.orders.replicas.changes();
-        up.say(from_worker::Message::Hello(self.hello())).await?;
+        let mut condition = self.fitness.changes();
+        let hello = self.hello(&condition.borrow_and_update());
+        let hello_says_trouble = hello.slots == 0;
+        up.say(from_worker::Message::Hello(hello)).await?;
         let mut down = self.coordinator.agent().link(said).await?.into_inner();
         let welcome = match down.message().await?.and_then(|first| first.message) {
             Some(to_worker::Message::Welcome(welcome)) => welcome,
@@ -263,8 +292,12 @@ impl Link {
         {
             tracing::warn!(reason = causes::in_a_line(&error), "what the cluster trusts is not kept");
         }
+        if hello_says_trouble {
+            // It can wait for others; what runs may still come to its end.
+            self.orders.executor.give_back(&self.orders.executor.held());
+        }
         self.welcome.send_modify(|times| *times += 1);
-        Ok(Session { up, down, pace: Pace::of(&welcome, heard), replicas })
+        Ok(Session { up, down, pace: Pace::of(&welcome, heard), replicas, condition })
     }
 
     /// Carries orders in and results out. `Ok` when it is time to leave.
@@ -274,12 +307,13 @@ impl Link {
         results: &mut mpsc::UnboundedReceiver<v1::Result>,
         leave: &CancellationToken,
     ) -> Result<(), Lost> {
-        let Session { up, mut down, pace, replicas } = session;
+        let Session { up, mut down, pace, replicas, mut condition } = session;
         // None of these waits for another: a link that takes nothing is still heard, and one that brings nothing still ends.
         let ended = tokio::select! {
             lost = self.listen(&up, &mut down) => Err(lost),
             said = self.speak(&up, results, replicas) => said.map_err(Lost::from),
             ago = pace.keep(&up, &self.tenure) => Err(Lost::Silent(ago)),
+            _ = condition.changed() => Err(Lost::Changed),
             () = leave.cancelled() => Ok(()),
         };
         match ended {
@@ -345,6 +379,8 @@ impl Link {
     ) -> Result<(), Status> {
         let mut batch = Vec::with_capacity(RESULTS);
         let mut told: Option<Instant> = None;
+        let mut images = self.orders.images.changes();
+        images.mark_changed();
         tell(up, self.orders.held.unsettled()).await?;
         loop {
             tokio::select! {
@@ -362,6 +398,11 @@ impl Link {
                     }
                     tell(up, batch.drain(..)).await?;
                     told = Some(Instant::now());
+                }
+                _ = images.changed() => {
+                    for found in self.orders.images.open() {
+                        up.say(from_worker::Message::Image(found)).await?;
+                    }
                 }
                 _ = replicas.changed() => {
                     let reports = self.orders.replicas.reports();

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use longshore_proto::v1::{self, to_worker};
 use tokio::sync::mpsc;
 
-use super::held::{self, Held};
+use super::{
+    agreements::Agreements,
+    held::{self, Held},
+};
 use crate::{
     cache::{Cache, lists},
     causes,
@@ -20,6 +23,7 @@ pub(crate) struct Orders {
     pub held: Arc<Held>,
     pub results: mpsc::UnboundedSender<v1::Result>,
     pub replicas: Arc<Replicas>,
+    pub images: Arc<Agreements>,
 }
 
 impl Orders {
@@ -34,11 +38,13 @@ impl Orders {
             }
             to_worker::Message::Return(back) => self.executor.give_back(&work_ids(&back.ids)),
             to_worker::Message::Settled(settled) => self.held.forget(&work_ids(&settled.ids)),
-            to_worker::Message::Replicas(desired) => self.replicas.keep(desired.replicas),
+            to_worker::Message::Replicas(desired) => self.replicas.keep(desired.replicas, desired.secrets),
+            to_worker::Message::Image(agreed) => self.images.answered(&agreed),
             to_worker::Message::Forget(forget) => {
                 self.held.forget_job(&forget.job_id);
                 if let Ok(job) = forget.job_id.as_ref().try_into() {
                     self.executor.forget_job(job);
+                    self.images.forget_job(job);
                 }
             }
             to_worker::Message::Welcome(_) | to_worker::Message::Answer(_) | to_worker::Message::Ping(_) => {}
@@ -48,7 +54,7 @@ impl Orders {
     /// The coordinator counts on nothing that is here: everything is ended, and nothing is said of it.
     pub fn drop_all(&self) {
         self.executor.stop(&self.held.forget_all());
-        self.replicas.keep(Vec::new());
+        self.replicas.keep(Vec::new(), Vec::new());
     }
 
     fn assign(&self, assign: v1::Assign) {

@@ -1,6 +1,6 @@
 //! From the end of an attempt to the result the coordinator is told: large outputs are put first.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use longshore_proto::v1::{self, Failure, FailureClass, NamedBlob};
@@ -54,11 +54,12 @@ pub(crate) async fn report(
                 let puts = Arc::clone(&puts);
                 tokio::spawn(async move {
                     let Ok(permit) = puts.acquire_owned().await else { return };
-                    let (places, to_put): (Vec<usize>, Vec<Output>) = to_put.into_iter().unzip();
+                    let (places, to_put): (Vec<Vec<usize>>, Vec<Output>) = to_put.into_iter().unzip();
                     let result = match put(&coordinator, &held, (id, &namespace), to_put).await {
                         Ok(digests) => {
-                            for (place, digest) in places.into_iter().zip(digests) {
-                                named[place].digest = Bytes::copy_from_slice(digest.as_bytes());
+                            for (places, digest) in places.into_iter().zip(digests) {
+                                let digest = Bytes::copy_from_slice(digest.as_bytes());
+                                places.into_iter().for_each(|place| named[place].digest = digest.clone());
                             }
                             success(result, named)
                         }
@@ -88,16 +89,18 @@ fn tell(held: &Held, results: &mpsc::UnboundedSender<v1::Result>, id: WorkId, re
 }
 
 /// What the result says of its outputs, and those that have to be put, with their places in it: their digests are known
-/// when they are.
-fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<(usize, Output)>) {
+/// when they are. A file that arrives under several names is put once.
+fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<(Vec<usize>, Output)>) {
     let mut inline_bytes = 0;
-    let mut to_put = Vec::new();
+    let mut to_put: Vec<(Vec<usize>, Output)> = Vec::new();
+    let mut known = HashMap::new();
     let mut named = Vec::with_capacity(outputs.len());
     for output in outputs {
         let mut blob = NamedBlob {
             path: output.path.clone(),
             digest: output.digest.map_or_else(Bytes::new, |digest| Bytes::copy_from_slice(digest.as_bytes())),
             size: output.size,
+            executable: output.executable,
             inline: None,
         };
         match &output.content {
@@ -105,7 +108,16 @@ fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<(usize, Output)>) {
                 inline_bytes += output.size;
                 blob.inline = Some(bytes.clone());
             }
-            _ => to_put.push((named.len(), output)),
+            content => {
+                let at = match content {
+                    Content::File(file) => *known.entry(Arc::as_ptr(file)).or_insert(to_put.len()),
+                    Content::Inline(_) => to_put.len(),
+                };
+                match to_put.get_mut(at) {
+                    Some((places, _)) => places.push(named.len()),
+                    None => to_put.push((vec![named.len()], output)),
+                }
+            }
         }
         named.push(blob);
     }

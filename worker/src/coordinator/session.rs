@@ -15,7 +15,7 @@ use tokio::{
 };
 use tonic::{Status, Streaming};
 
-use crate::tenure::Tenure;
+use crate::{fitness::Condition, tenure::Tenure};
 
 /// Messages that wait for the link to take them, and urgent ones.
 const WAITING: usize = 16;
@@ -84,6 +84,8 @@ pub(super) struct Session {
     pub pace: Pace,
     /// Changes whenever a report of a replica does that the hello may not have said.
     pub replicas: watch::Receiver<u64>,
+    /// Changes when the worker is not any more as its hello said.
+    pub condition: watch::Receiver<Condition>,
 }
 
 /// How often it is said that we live, and how long nothing may come.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
+    bounds::{Ceilings, Machine, Policy},
     cache::{Blob, FetchError},
     runtime::process::ProcessRuntime,
 };
@@ -18,6 +19,7 @@ mod docker;
 mod hostile;
 mod runs;
 mod servers;
+mod trouble;
 mod turns;
 
 /// Longest a test waits for anything.
@@ -111,11 +113,13 @@ impl World {
             job_name: "job".into(),
             stage_index: 0,
             stage: Arc::clone(stage),
+            image: None,
             index: self.numbers - 1,
             attempt: 1,
             path: path.into(),
             inputs,
             gather: false,
+            secrets: Secrets::default(),
         }
     }
 
@@ -173,6 +177,7 @@ fn named(path: &str, bytes: &str) -> NamedBlob {
         path: path.into(),
         digest: blake3::hash(bytes.as_bytes()).as_bytes().to_vec().into(),
         size: bytes.len() as u64,
+        executable: false,
         inline: Some(Bytes::copy_from_slice(bytes.as_bytes())),
     }
 }

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use longshore_proto::v1::{Failure, FailureClass};
-use longshore_root::{Call, CallError};
+use longshore_root::{Call, CallError, Part};
 
 use crate::contract::failures;
 
 /// Containers that are ready to answer. Dropping the future of a call abandons it.
 pub(crate) trait Serving: Send + Sync {
     /// Answers one call, within the time given.
-    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Bytes, CallError>>;
+    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Part, CallError>>;
 }
 
 /// What the failure of a run or request is to the caller.
@@ -20,7 +19,8 @@ pub(super) fn call_error(failure: &Failure) -> CallError {
     match failure.class() {
         FailureClass::Refused => CallError::Refused(failures::in_a_line(failure)),
         // Whoever called knows how long that was.
-        FailureClass::Timeout if failure.code == 0 => CallError::Failed("no answer in time".to_owned()),
+        FailureClass::Timeout if failure.code == 0 => CallError::Late("no answer in time".to_owned()),
+        FailureClass::Timeout => CallError::Late(failures::in_a_line(failure)),
         _ => CallError::Failed(failures::in_a_line(failure)),
     }
 }

@@ -6,8 +6,9 @@ use longshore_proto::v1::Failure;
 
 use super::data::DataError;
 use crate::{
-    contract::failures,
+    contract::{failures, tree::TreeError},
     runtime::{ImageError, ShimLost, StartError},
+    secrets::NotGiven,
 };
 
 /// Why a replica cannot start, or has ended.
@@ -16,12 +17,18 @@ pub(super) enum ReplicaError {
     /// What shall be here is not said whole.
     #[error("it has no {0}")]
     Missing(&'static str),
+    /// A secret that it names is not there.
+    #[error(transparent)]
+    Secret(#[from] NotGiven),
     /// Its image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// Its data cannot be laid out.
     #[error("its data cannot be laid out")]
     Data(#[from] DataError),
+    /// What was sent along cannot be laid out.
+    #[error("what was sent along cannot be laid out")]
+    Files(#[from] TreeError),
     /// A container cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -43,6 +50,9 @@ pub(super) enum ReplicaError {
     /// The same, and the file system says why.
     #[error("a run's directory cannot be removed")]
     Unclearable(#[source] io::Error),
+    /// It was ready, and is not any more, for too long.
+    #[error("the server was stuck: {0}")]
+    Stuck(String),
     /// It is no longer called.
     #[error("nobody calls it any more")]
     Uncalled,

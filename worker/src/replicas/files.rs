@@ -3,34 +3,41 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, select_all};
+use futures_util::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use longshore_contract::bounds::ANSWER_BYTES;
-use longshore_proto::v1::{Failure, FailureClass, NamedBlob};
-use longshore_root::{Call, CallError};
-use longshore_shim::{Done, FromShim, ToShim};
+use longshore_proto::{
+    bounds::OUTPUTS,
+    v1::{Failure, FailureClass, NamedBlob},
+};
+use longshore_root::{Call, CallError, Message, Part};
+use longshore_shim::{Done, End, FromShim, ToShim};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     call::{Serving, call_error, part_name},
     error::ReplicaError,
+    places::{Place, Places},
     spec::{ANSWER, ReplicaSpec, Started},
 };
 use crate::{
+    causes,
     contract::{
-        Tray, failures,
+        Limits, Links, Tray, failures,
         inputs::Staged,
         run::{Allowance, Asked, Furnished, Plan, RunDirs},
+        watch,
         yard::Yard,
     },
     runtime::ShimLost,
     work::{Content, Output},
 };
-
-/// Calls that may wait for a container.
-const WAITING: usize = 256;
 
 /// Between SIGTERM and SIGKILL for a call nobody waits for any more.
 const GRACE: Duration = Duration::from_millis(200);
@@ -44,33 +51,40 @@ const LOG_BYTES: u32 = 4 << 10;
 /// Name of the file a query is found in.
 const QUERY: &str = "query";
 
-/// A call that waits for a container.
+/// A call for which a container is free, or will be in a moment.
 struct Queued {
     call: Call,
-    within: Duration,
-    answer: oneshot::Sender<Result<Bytes, CallError>>,
+    until: Instant,
+    answer: oneshot::Sender<Result<Part, CallError>>,
+    /// Given back when the container takes the next.
+    _place: Place,
 }
 
 /// The way to the containers of a replica.
 pub(super) struct Files {
     calls: mpsc::Sender<Queued>,
+    places: Places,
 }
 
 impl Serving for Files {
-    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Bytes, CallError>> {
+    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Part, CallError>> {
         Box::pin(async move {
+            let until = Instant::now() + within;
+            let place = self.places.take(until).await?;
             let (answer, answered) = oneshot::channel();
-            self.calls.try_send(Queued { call, within, answer }).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => CallError::Busy(format!("{WAITING} calls wait for it already")),
-                mpsc::error::TrySendError::Closed(_) => CallError::Failed("its container has ended".to_owned()),
-            })?;
-            answered.await.unwrap_or_else(|_| Err(CallError::Failed("its container has ended".to_owned())))
+            let ended = || CallError::Away("its container has ended".to_owned());
+            let queued = Queued { call, until, answer, _place: place };
+            self.calls.send(queued).await.map_err(|_| ended())?;
+            answered.await.unwrap_or_else(|_| Err(ended()))
         })
     }
 }
 
 /// All containers of a replica, each at work on one call.
-pub(super) struct Lanes<'a>(Vec<Lane<'a>>);
+pub(super) struct Lanes<'a> {
+    lanes: Vec<Lane<'a>>,
+    closing: CancellationToken,
+}
 
 struct Lane<'a> {
     started: &'a Started,
@@ -78,28 +92,44 @@ struct Lane<'a> {
     plan: Plan,
     dirs: RunDirs,
     calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
+    /// No further call is begun: another container has ended.
+    closing: CancellationToken,
+    /// Who waits for what this container was working on when it ended.
+    unanswered: Option<oneshot::Sender<Result<Part, CallError>>>,
     runs: u64,
 }
 
 impl Files {
-    /// Makes started containers ready for calls.
-    pub(super) fn furnish<'a>(
+    /// Makes started containers ready for calls, whose program is there.
+    pub(super) async fn furnish<'a>(
         spec: &'a ReplicaSpec,
         started: &'a [Started],
         yard: &Arc<Yard>,
         read_only_inputs: bool,
     ) -> Result<(Self, Lanes<'a>), ReplicaError> {
-        let (calls, waiting) = mpsc::channel(WAITING);
+        let count = u32::try_from(started.len()).unwrap_or(u32::MAX).max(1);
+        let (calls, waiting) = mpsc::channel(count as usize);
         let waiting = Arc::new(Mutex::new(waiting));
-        let lane = |started| Lane::new(spec, started, yard, Arc::clone(&waiting), read_only_inputs);
-        Ok((Self { calls }, Lanes(started.iter().map(lane).collect::<Result<_, _>>()?)))
+        let closing = CancellationToken::new();
+        let lane = |started| Lane::new(spec, started, yard, Arc::clone(&waiting), closing.clone(), read_only_inputs);
+        let lanes: Vec<Lane<'_>> = started.iter().map(lane).collect::<Result<_, _>>()?;
+        for lane in &lanes {
+            lane.find_program().await?;
+        }
+        Ok((Self { calls, places: Places::new(count) }, Lanes { lanes, closing }))
     }
 }
 
 impl Lanes<'_> {
-    /// Works until one of the containers ends; answers why.
-    pub(super) async fn work(self) -> ReplicaError {
-        let (why, _, _) = select_all(self.0.into_iter().map(|lane| Box::pin(lane.work()))).await;
+    /// Works until one of the containers ends, of which `ending` is told, and the others have done what they were working on;
+    /// answers why.
+    pub(super) async fn work(self, ending: impl FnOnce(&ReplicaError)) -> ReplicaError {
+        let Self { lanes, closing } = self;
+        let mut working: FuturesUnordered<_> = lanes.into_iter().map(Lane::work).collect();
+        let why = working.next().await.unwrap_or(ReplicaError::Uncalled);
+        closing.cancel();
+        ending(&why);
+        while working.next().await.is_some() {}
         why
     }
 }
@@ -110,64 +140,109 @@ impl<'a> Lane<'a> {
         started: &'a Started,
         yard: &Arc<Yard>,
         calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
+        closing: CancellationToken,
         read_only_inputs: bool,
     ) -> Result<Self, ReplicaError> {
         let allowed = Allowance {
             timeout_ms: 0,
-            max_output_bytes: ANSWER_BYTES,
-            total_output_bytes: ANSWER_BYTES,
+            outputs: Limits { file_bytes: ANSWER_BYTES, total_bytes: ANSWER_BYTES, files: OUTPUTS },
+            links: Links::default(),
+            tmp_bytes: spec.container.tmp_bytes,
             grace: GRACE,
             log_bytes: LOG_BYTES,
+            ignores_memory_kills: false,
+            streams_parts: false,
         };
-        let plan = Plan::new(&started.image, &spec.container, allowed);
+        let plan = Plan::new(&started.image, &spec.container, &spec.secrets, &[], allowed);
         plan.ensure_command().map_err(ReplicaError::Failed)?;
-        let dirs = RunDirs::open(&started.paths, yard, read_only_inputs).map_err(ReplicaError::Directories)?;
-        Ok(Self { started, spec, plan, dirs, calls, runs: 0 })
+        let dirs = RunDirs::open(&started.paths, Arc::clone(&started.users), yard, read_only_inputs)
+            .map_err(ReplicaError::Directories)?;
+        Ok(Self { started, spec, plan, dirs, calls, closing, unanswered: None, runs: 0 })
+    }
+
+    /// Whether runs can be started at all: not every query shall find out.
+    async fn find_program(&self) -> Result<(), ReplicaError> {
+        let Some(question) = self.plan.question(self.spec.fixed(&self.started.paths)) else { return Ok(()) };
+        self.started.shim.send(&question).await?;
+        let found = timeout(SILENCE, self.started.shim.receive()).await;
+        match found.map_err(|_| ShimLost { reason: "it gave no answer".to_owned() })?? {
+            (FromShim::Found(None), _) => Ok(()),
+            (FromShim::Found(Some(end)), _) => {
+                self.plan.failure_of(&end).map_or(Ok(()), |f| Err(ReplicaError::Failed(f)))
+            }
+            _ => Err(ReplicaError::Shim("said what nobody asked")),
+        }
     }
 
     async fn work(mut self) -> ReplicaError {
-        match self.carry_out_all().await {
+        let why = match self.carry_out_all().await {
             ReplicaError::Lost(lost) => {
                 let found = self.started.control.post_mortem().await;
                 ReplicaError::Failed(failures::of_lost(&found, &lost.reason, self.plan.bounds()))
             }
             other => other,
+        };
+        if let Some(answer) = self.unanswered.take() {
+            let why = self.spec.secrets.hide_in_text(causes::in_a_line(&why));
+            // The caller may have gone.
+            let _ = answer.send(Err(CallError::Lost(why)));
         }
+        why
     }
 
     async fn carry_out_all(&mut self) -> ReplicaError {
         let calls = Arc::clone(&self.calls);
         loop {
-            // Waiting for the next call, the end of the container is heard too.
+            // Waiting for the next call, the end of the container is heard too, and that of another.
             let queued = tokio::select! {
-                queued = async { calls.lock().await.recv().await } => queued,
+                biased;
+                () = self.closing.cancelled() => return ReplicaError::Uncalled,
                 frame = self.started.shim.receive() => return match frame {
                     Ok(_) => ReplicaError::Shim("said what nobody asked"),
                     Err(lost) => lost.into(),
                 },
+                queued = async { calls.lock().await.recv().await } => queued,
             };
-            let Some(queued) = queued else { return ReplicaError::Uncalled };
-            if queued.answer.is_closed() {
+            let Some(Queued { call, until, mut answer, _place }) = queued else { return ReplicaError::Uncalled };
+            if answer.is_closed() {
                 continue;
             }
-            if let Err(error) = self.carry_out(queued).await {
-                return error;
+            match self.carry_out(call, until, &mut answer).await {
+                Ok((outcome, goes_on)) => {
+                    // The caller may have gone.
+                    let _ = answer.send(outcome);
+                    if let Err(error) = goes_on {
+                        return error;
+                    }
+                }
+                Err(error) => {
+                    self.unanswered = Some(answer);
+                    return error;
+                }
             }
         }
     }
 
-    async fn carry_out(&mut self, queued: Queued) -> Result<(), ReplicaError> {
-        let Queued { call, within, mut answer } = queued;
+    /// What a call is answered, and whether the container is good for another.
+    async fn carry_out(
+        &mut self,
+        call: Call,
+        until: Instant,
+        answer: &mut oneshot::Sender<Result<Part, CallError>>,
+    ) -> Result<(Result<Part, CallError>, Result<(), ReplicaError>), ReplicaError> {
+        // What is left of the time, now that the turn has come.
+        let within = until.saturating_duration_since(Instant::now());
         self.runs += 1;
         let seq = self.runs;
         let (staged, (run, mut tray, stdout)) = match self.furnish(seq, call, within) {
             Ok(furnished) => furnished,
-            Err(failure) => {
-                let _ = answer.send(Err(call_error(&failure)));
-                return Ok(());
+            Err(mut failure) => {
+                self.spec.secrets.hide_in_failure(&mut failure);
+                return Ok((Err(call_error(&failure)), Ok(())));
             }
         };
         self.started.shim.send_with(&ToShim::Run(run), stdout.as_ref()).await?;
+        let mut over = None;
         let done = tokio::select! {
             done = self.done(within + SILENCE) => done?,
             () = answer.closed() => {
@@ -175,17 +250,23 @@ impl<'a> Lane<'a> {
                 self.started.shim.send(&ToShim::Stop { seq, grace_ms }).await?;
                 self.done(SILENCE).await?
             }
+            failure = watch::over(|| self.started.temporary.sight_with(&tray, self.plan.limits())) => {
+                self.started.shim.send(&ToShim::Stop { seq, grace_ms: 0 }).await?;
+                over = Some(failure);
+                self.done(SILENCE).await?
+            }
         };
+        let over = over.filter(|_| matches!(done.end, End::Stopped));
         let dirty = done.dirty;
         // What may still be alive could change what is collected.
-        let outcome = match dirty {
-            true => Err(CallError::Failed(ReplicaError::Dirty.to_string())),
-            false => self.judge(&mut tray, done).map_err(|failure| call_error(&failure)),
+        let outcome = match (dirty, over) {
+            (true, _) => Err(CallError::Failed(ReplicaError::Dirty.to_string())),
+            (false, Some(failure)) => Err(call_error(&failure)),
+            (false, None) => self.judge(&mut tray, done).map(Part::from).map_err(|failure| call_error(&failure)),
         };
         let cleared = self.dirs.clear(staged, tray);
-        // The caller may have gone.
-        let _ = answer.send(outcome);
-        if dirty { Err(ReplicaError::Dirty) } else { cleared.map_err(ReplicaError::Unclearable) }
+        let goes_on = if dirty { Err(ReplicaError::Dirty) } else { cleared.map_err(ReplicaError::Unclearable) };
+        Ok((outcome, goes_on))
     }
 
     async fn done(&self, within: Duration) -> Result<Done, ReplicaError> {
@@ -199,7 +280,7 @@ impl<'a> Lane<'a> {
 
     /// Puts a call's input in place and makes its run.
     fn furnish(&mut self, seq: u64, call: Call, within: Duration) -> Result<(Staged, Furnished), Failure> {
-        let gather = matches!(call, Call::Merge(_));
+        let gather = matches!(call, Call::Merge { .. });
         let inputs = inputs(call);
         let staged = self.dirs.inputs.stage_small(&self.plan.wanted(&inputs, QUERY, gather));
         let staged = staged.unwrap_or_else(|| Err(std::io::Error::other("a part without bytes")));
@@ -208,10 +289,10 @@ impl<'a> Lane<'a> {
             item: self.spec.item(),
             fixed: self.spec.fixed(&self.started.paths),
             gather,
+            input: None,
             timeout_ms: Some(u64::try_from(within.as_millis()).unwrap_or(u64::MAX)),
         };
-        // All calls are of one service.
-        match self.dirs.furnish(&self.plan, (seq, [0; 16]), &asked, &staged) {
+        match self.dirs.furnish(&self.plan, seq, &asked, &staged) {
             Ok(furnished) => Ok((staged, furnished)),
             Err(failure) => {
                 self.dirs.inputs.clear(staged);
@@ -222,11 +303,14 @@ impl<'a> Lane<'a> {
 
     fn judge(&mut self, tray: &mut Tray, done: Done) -> Result<Bytes, Failure> {
         let judged = self.dirs.judge(&self.plan, tray, ANSWER, &done);
-        let outputs = judged.map_err(|failure| {
-            let stderr_tail = failures::tail(&failures::log_bytes(done.stderr));
-            Failure { stderr_tail, ..failure }
+        let collected = judged.map_err(|failure| {
+            let secrets = &self.spec.secrets;
+            let stderr_tail = failures::tail(&failures::log_bytes(secrets.hide_in_log(done.stderr)));
+            let mut failure = Failure { stderr_tail, ..failure };
+            secrets.hide_in_failure(&mut failure);
+            failure
         })?;
-        only(outputs)
+        only(collected.outputs)
     }
 }
 
@@ -236,11 +320,14 @@ fn inputs(call: Call) -> Vec<NamedBlob> {
         path,
         digest: Bytes::copy_from_slice(blake3::hash(&bytes).as_bytes()),
         size: bytes.len() as u64,
+        executable: false,
         inline: Some(bytes),
     };
     match call {
-        Call::Leaf(body) => vec![named(QUERY.to_owned(), body)],
-        Call::Merge(parts) => parts.into_iter().map(|(shard, part)| named(part_name(shard), part)).collect(),
+        Call::Leaf(Message { body, .. }) => vec![named(QUERY.to_owned(), body)],
+        Call::Merge { parts, .. } => {
+            parts.into_iter().map(|(shard, part)| named(part_name(shard), part.body)).collect()
+        }
     }
 }
 

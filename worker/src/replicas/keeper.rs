@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{DesiredReplica, Interface, ReplicaPhase};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -12,21 +12,28 @@ use super::{
     data::Data,
     error::ReplicaError,
     files::Files,
+    health::{Checkup, Condition, LOOK},
     http::ServerReplica,
     spec::{ReplicaSpec, Started},
     state::State,
 };
 use crate::{
+    bounds::Policy,
     cache::Cache,
     causes,
-    contract::yard::Yard,
+    contract::{tree, yard::Yard},
     pauses::Pauses,
-    runtime::{Runtime, SandboxSpec},
+    runtime::{ImageRequest, Runtime, SandboxSpec},
+    secrets::Secrets,
     slot::has_read_only_inputs,
 };
 
 /// First and longest pause before containers are started again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// How often a container's removal is tried, and how long each try may take.
+const REMOVALS: u32 = 4;
+const REMOVAL: Duration = Duration::from_secs(6);
 
 /// A replica that has lived so long begins with the first pause again.
 const LONG_LIFE: Duration = Duration::from_secs(60);
@@ -36,44 +43,59 @@ pub(super) struct Means {
     pub runtime: Arc<dyn Runtime>,
     pub blobs: Cache,
     pub yard: Arc<Yard>,
+    /// How much containers may use.
+    pub bounds: Policy,
 }
 
 /// Keeps the replica until it is to leave.
-pub(super) async fn keep(means: Arc<Means>, desired: DesiredReplica, state: Arc<State>, leave: CancellationToken) {
+pub(super) async fn keep(
+    means: Arc<Means>,
+    (desired, secrets): (DesiredReplica, Secrets),
+    state: Arc<State>,
+    leave: CancellationToken,
+) {
     let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
     // Laid out once: nothing inside can change it, so it serves every life.
     let mut data = None;
     loop {
         let born = Instant::now();
-        let Err(error) = live(&means, &desired, &mut data, &state, &leave).await else { return };
-        if born.elapsed() > LONG_LIFE {
+        let mut ended_by_a_call = false;
+        let life = live(&means, (&desired, &secrets), &mut data, &state, &leave, &mut ended_by_a_call);
+        let Err(error) = life.await else { return };
+        // Whoever asks what ends a server shall not keep it away from all others.
+        if born.elapsed() > LONG_LIFE || ended_by_a_call {
             pauses.reset();
         }
-        let why = causes::in_a_line(&error);
+        let why = secrets.hide_in_text(causes::in_a_line(&error));
         tracing::warn!(replica = ?desired.id, why, "a replica has ended; starting it again");
-        state.tell(ReplicaPhase::Failed, why, None);
+        state.tell(ReplicaPhase::Failed, why.as_str(), None);
         if !pauses.wait(&leave).await {
             return;
         }
-        state.tell(ReplicaPhase::Starting, "is starting again", None);
+        state.tell(ReplicaPhase::Starting, format!("is starting again, after: {why}"), None);
     }
 }
 
 /// One life of the replica. `Ok` when it was to leave; otherwise why it ended.
 async fn live(
     means: &Means,
-    desired: &DesiredReplica,
+    (desired, secrets): (&DesiredReplica, &Secrets),
     data: &mut Option<Data>,
     state: &State,
     leave: &CancellationToken,
+    ended_by_a_call: &mut bool,
 ) -> Result<(), ReplicaError> {
-    let spec = Arc::new(ReplicaSpec::of(desired)?);
+    let spec = Arc::new(ReplicaSpec::of(desired, secrets, &means.bounds)?);
     let mut started = Vec::new();
     let ended = tokio::select! {
-        ended = start_and_serve(means, &spec, data, &mut started, state) => Some(ended),
+        ended = start_and_serve(means, &spec, data, &mut started, state, ended_by_a_call) => Some(ended),
         () = leave.cancelled() => None,
     };
-    state.tell(ReplicaPhase::Starting, "is ending", None);
+    match &ended {
+        // Its containers take a moment to go: meanwhile it is known why.
+        Some(error) => state.tell(ReplicaPhase::Failed, secrets.hide_in_text(causes::in_a_line(error)), None),
+        None => state.tell(ReplicaPhase::Starting, "is ending", None),
+    }
     for sandbox in started {
         clear(means, sandbox).await;
     }
@@ -88,12 +110,13 @@ async fn start_and_serve(
     data: &mut Option<Data>,
     started: &mut Vec<Started>,
     state: &State,
+    ended_by_a_call: &mut bool,
 ) -> ReplicaError {
     if let Err(error) = prepare(means, spec, data, started).await {
         return error;
     }
     let served = match spec.container.interface() {
-        Interface::Http => serve_http(spec, started, state).await,
+        Interface::Http => serve_http(spec, started, state, ended_by_a_call).await,
         _ => serve_files(means, spec, started, state).await,
     };
     served.unwrap_or_else(|error| error)
@@ -105,7 +128,12 @@ async fn prepare(
     data: &mut Option<Data>,
     started: &mut Vec<Started>,
 ) -> Result<(), ReplicaError> {
-    let image = means.runtime.resolve(&spec.container.image).await?;
+    let asked = ImageRequest {
+        namespace: Arc::clone(&spec.namespace),
+        secret: spec.secrets.pull_secret(&spec.container),
+        ..ImageRequest::of(spec.container.image.clone())
+    };
+    let image = means.runtime.resolve(&asked).await?;
     if let (Some(list), None) = (&spec.data, &data) {
         let read_only = has_read_only_inputs(&*means.runtime);
         *data = Some(Data::lay_out(&means.blobs, &spec.namespace, &means.yard, list, read_only).await?);
@@ -113,6 +141,14 @@ async fn prepare(
     let containers = if spec.container.interface() == Interface::Http { 1 } else { spec.concurrency.max(1) };
     for _ in 0..containers {
         let dir = means.yard.slot_dir().map_err(ReplicaError::Directories)?;
+        let sent = tree::lay_out_sent(&means.blobs, &spec.namespace, &dir, &spec.container.files).await;
+        let files = match sent {
+            Ok(files) => files,
+            Err(error) => {
+                let _ = means.yard.remove_slot_dir(&dir);
+                return Err(error.into());
+            }
+        };
         let sandbox = SandboxSpec {
             role: if spec.merge { "merge" } else { "leaf" },
             owner: spec.service.clone(),
@@ -121,10 +157,11 @@ async fn prepare(
             container: spec.container.clone(),
             dir: dir.clone(),
             data: data.as_ref().map(Data::files),
+            files,
             max_output_bytes: ANSWER_BYTES,
         };
         match means.runtime.start(&sandbox).await {
-            Ok(sandbox) => started.push(Started::new(sandbox, image.clone(), dir)),
+            Ok(sandbox) => started.push(Started::new(sandbox, spec.container.tmp_bytes, image.clone(), dir)),
             Err(error) => {
                 let _ = means.yard.remove_slot_dir(&dir);
                 return Err(error.into());
@@ -134,11 +171,51 @@ async fn prepare(
     Ok(())
 }
 
-async fn serve_http(spec: &Arc<ReplicaSpec>, started: &[Started], state: &State) -> Result<ReplicaError, ReplicaError> {
+async fn serve_http(
+    spec: &Arc<ReplicaSpec>,
+    started: &[Started],
+    state: &State,
+    ended_by_a_call: &mut bool,
+) -> Result<ReplicaError, ReplicaError> {
     let [sandbox] = started else { return Err(ReplicaError::Missing("container")) };
-    let server = Arc::new(ServerReplica::start(spec, sandbox).await?);
-    state.tell(ReplicaPhase::Ready, "", Some(Arc::clone(&server) as Arc<dyn Serving>));
-    Ok(server.ended(&*sandbox.control).await)
+    let explain = |seen: &str| state.tell(ReplicaPhase::Starting, format!("is starting: {seen}"), None);
+    let served = async {
+        let server = Arc::new(ServerReplica::start(spec, sandbox, explain).await?);
+        state.tell(ReplicaPhase::Ready, "", Some(Arc::clone(&server) as Arc<dyn Serving>));
+        let ended = tokio::select! {
+            biased;
+            ended = server.ended(&*sandbox.control) => ended,
+            stuck = look_after(&server, state) => stuck,
+        };
+        *ended_by_a_call = server.was_at_work();
+        Ok(ended)
+    };
+    tokio::select! {
+        served = served => served,
+        over = sandbox.temporary.over() => Ok(ReplicaError::Failed(over)),
+    }
+}
+
+/// Looks after a server that was ready; ends when it is stuck.
+async fn look_after(server: &Arc<ServerReplica>, state: &State) -> ReplicaError {
+    let mut checkup = Checkup::default();
+    let mut is_well = true;
+    loop {
+        sleep(LOOK).await;
+        let health = server.health().await;
+        match checkup.look(health, server.may_be_busy(), Instant::now()) {
+            Condition::Well if !is_well => {
+                state.tell(ReplicaPhase::Ready, "", Some(Arc::clone(server) as Arc<dyn Serving>));
+                is_well = true;
+            }
+            Condition::Unwell(why) if is_well => {
+                state.tell(ReplicaPhase::Failed, why, None);
+                is_well = false;
+            }
+            Condition::Stuck(why) => return ReplicaError::Stuck(why),
+            Condition::Well | Condition::Unwell(_) => {}
+        }
+    }
 }
 
 async fn serve_files(
@@ -148,14 +225,32 @@ async fn serve_files(
     state: &State,
 ) -> Result<ReplicaError, ReplicaError> {
     let read_only = has_read_only_inputs(&*means.runtime);
-    let (files, lanes) = Files::furnish(spec, started, &means.yard, read_only)?;
+    let (files, lanes) = Files::furnish(spec, started, &means.yard, read_only).await?;
     state.tell(ReplicaPhase::Ready, "", Some(Arc::new(files)));
-    Ok(lanes.work().await)
+    let ending = |why: &ReplicaError| {
+        let why = spec.secrets.hide_in_text(causes::in_a_line(why));
+        state.tell(ReplicaPhase::Failed, why, None);
+    };
+    Ok(lanes.work(ending).await)
 }
 
+/// Removes a container and its directory: where the engine is away, a few times more, but not for long.
 async fn clear(means: &Means, sandbox: Started) {
-    if let Err(error) = sandbox.control.remove().await {
-        tracing::warn!(container = sandbox.control.id(), %error, "a container cannot be removed");
+    let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
+    for left in (0..REMOVALS).rev() {
+        let removed = tokio::time::timeout(REMOVAL, sandbox.control.remove()).await;
+        let error = match removed {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => "the engine does not answer in time".to_owned(),
+        };
+        let container = sandbox.control.id();
+        if left == 0 {
+            tracing::warn!(container, error, "a container is left behind; the next start of this worker removes it");
+            break;
+        }
+        tracing::warn!(container, error, "a container cannot be removed now; trying again");
+        tokio::time::sleep(pauses.next()).await;
     }
     if let Err(error) = means.yard.remove_slot_dir(&sandbox.dir) {
         tracing::warn!(dir = %sandbox.dir.display(), %error, "a directory cannot be removed");

@@ -3,9 +3,11 @@
 use std::{
     fs::{self, Permissions},
     io,
-    os::unix::fs::PermissionsExt,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
 
 /// Directories below [`SandboxSpec::dir`](super::SandboxSpec::dir), which nobody but us may enter.
 #[derive(Debug, Clone)]
@@ -16,6 +18,7 @@ pub(super) struct Layout {
     pub(super) outputs: PathBuf,
     /// The socket of the shim.
     pub(super) control: PathBuf,
+    base: PathBuf,
 }
 
 impl Layout {
@@ -30,8 +33,25 @@ impl Layout {
             inputs: directory(&base, "in", 0o711)?,
             outputs: directory(&base, "out", 0o711)?,
             control: directory(&base, "control", 0o755)?,
+            base,
         })
     }
+
+    /// Makes so many directories for temporary files, which the inside writes to, whoever it runs as; they go with the
+    /// sandbox's directory.
+    ///
+    /// # Errors
+    /// As [`Layout::make`].
+    pub(super) fn temporary(&self, count: usize) -> io::Result<Vec<PathBuf>> {
+        let base = directory(&self.base, "tmp", 0o711)?;
+        (0..count).map(|number| directory(&base, &number.to_string(), 0o1777)).collect()
+    }
+}
+
+/// Opens a directory of ours.
+pub(super) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(CWD, path, flags, Mode::empty())?)
 }
 
 /// Makes one directory with exactly this mode, whatever the umask.

@@ -20,16 +20,17 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SOCKET_ENV};
+use longshore_shim::{INPUTS_ENV, SCRATCH_ENV, SECRETS_ENV, SOCKET_ENV};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
 use self::{control::ProcessControl, marked::MARK_ENV};
 use super::{
-    Image, ImageError, Paths, Runtime, RuntimeError, Sandbox, SandboxSpec, StartError,
-    layout::{Layout, directory},
+    Allows, Image, ImageError, ImageRequest, Paths, Runtime, RuntimeError, Sandbox, SandboxSpec, StartError,
+    layout::{Layout, directory, open_directory},
     shim_link::{ReachableDirectory, ShimListener},
+    users::Users,
 };
 use crate::shim_binary;
 
@@ -64,7 +65,7 @@ impl ProcessRuntime {
         let mut child = self
             .spawn(spec, &places, &listener, &mark, &words)
             .map_err(|cause| StartError::Engine(format!("cannot start {}: {cause}", self.shim.display())))?;
-        limit_files(&child, spec.max_output_bytes);
+        limit_files(&child, spec.max_output_bytes.max(spec.container.tmp_bytes));
         let link = tokio::select! {
             met = tokio::time::timeout(HELLO, listener.meet()) => match met {
                 Ok(met) => Arc::new(met.map_err(engine)?),
@@ -77,8 +78,11 @@ impl ProcessRuntime {
             ))),
         };
         let paths = places.paths(spec);
+        let scratch = open_directory(&places.scratch.path).map_err(engine)?;
         let control = ProcessControl::new(child, Arc::clone(&link), mark, words, places.scratch);
-        Ok(Sandbox { shim: Box::new(link), paths, control: Box::new(control) })
+        let users = Arc::new(Users::Worker);
+        let (temporary, first_process) = (vec![scratch], link.process());
+        Ok(Sandbox { shim: Box::new(link), paths, temporary, first_process, control: Box::new(control), users })
     }
 
     fn mark(&self, number: u64) -> String {
@@ -121,10 +125,11 @@ impl Runtime for ProcessRuntime {
     }
 
     /// Any reference will do.
-    fn resolve<'a>(&'a self, reference: &'a str) -> BoxFuture<'a, Result<Image, ImageError>> {
+    fn resolve<'a>(&'a self, asked: &'a ImageRequest) -> BoxFuture<'a, Result<Image, ImageError>> {
         let image = Image {
-            reference: reference.into(),
-            id: format!("process:{reference}"),
+            reference: asked.reference.clone(),
+            id: format!("process:{}", asked.reference),
+            digest: None,
             entrypoint: Vec::new(),
             command: Vec::new(),
             names_user: false,
@@ -138,6 +143,11 @@ impl Runtime for ProcessRuntime {
 
     /// Shims of an earlier life have ended by themselves, with everything below them, when that worker's sockets were
     /// closed. This is for what a shim left that was killed too.
+    /// Networks are not looked at.
+    fn allows(&self) -> Allows {
+        Allows { networks: None, root: false, users: false, workdir: false }
+    }
+
     fn sweep(&self) -> BoxFuture<'_, Result<usize, RuntimeError>> {
         Box::pin(self.sweep_leftovers())
     }
@@ -156,14 +166,21 @@ impl Places {
         Ok(Self { layout, scratch: ReachableDirectory::open(&scratch)? })
     }
 
+    /// Where files of secrets are, among what is emptied between runs: on the disk, as this runtime keeps nobody out.
+    fn secrets(&self) -> PathBuf {
+        self.scratch.path.join(".longshore-secrets")
+    }
+
     fn paths(&self, spec: &SandboxSpec) -> Paths {
         let text = |path: &Path| path.display().to_string();
         Paths {
             inside_in: text(&self.layout.inputs),
             inside_out: text(&self.layout.outputs),
             inside_data: spec.data.as_deref().map(text),
+            inside_files: spec.files.as_deref().map(text),
             inside_socket: self.scratch.address_of("longshore.sock"),
             inside_scratch: text(&self.scratch.path),
+            inside_secrets: text(&self.secrets()),
             host_in: self.layout.inputs.clone(),
             host_out: self.layout.outputs.clone(),
         }
@@ -176,6 +193,13 @@ fn engine(error: impl std::fmt::Display) -> StartError {
 
 /// What would be dangerous to leave out in silence. Memory and CPU limits are left out.
 fn refuse_what_cannot_be(spec: &SandboxSpec) -> Result<(), StartError> {
+    if !spec.container.workdir.is_empty() {
+        return Err(StartError::Refused(format!(
+            "workdir {:?} cannot be taken by the process runtime, which has no image and begins in a scratch directory; use \
+             Docker",
+            spec.container.workdir
+        )));
+    }
     if spec.container.user.is_empty() {
         return Ok(());
     }
@@ -190,8 +214,13 @@ fn environment(spec: &SandboxSpec, places: &Places, socket: &str, mark: &str) ->
     let inputs = places.layout.inputs.display().to_string();
     let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
     let first = [("PATH", path), ("HOME", scratch.clone()), ("TMPDIR", scratch.clone())];
-    let last =
-        [(SOCKET_ENV, socket.to_owned()), (INPUTS_ENV, inputs), (SCRATCH_ENV, scratch), (MARK_ENV, mark.to_owned())];
+    let last = [
+        (SOCKET_ENV, socket.to_owned()),
+        (INPUTS_ENV, inputs),
+        (SCRATCH_ENV, scratch),
+        (SECRETS_ENV, places.secrets().display().to_string()),
+        (MARK_ENV, mark.to_owned()),
+    ];
     let own = spec.container.env.iter().map(|variable| (variable.name.clone(), variable.value.clone()));
     let owned = |(name, value): (&str, String)| (name.to_owned(), value);
     first.into_iter().map(owned).chain(own).chain(last.into_iter().map(owned)).collect()

@@ -13,6 +13,7 @@ use longshore_shim::{FrameError, FromShim, MAX_FRAME_BYTES, ToShim, VERSION};
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, chmodat, openat, unlinkat},
     net::{AddressFamily, SocketType, sockopt},
+    process::Pid,
 };
 use tokio::sync::Mutex;
 use tokio_seqpacket::{
@@ -134,6 +135,11 @@ const ANCILLARY_BYTES: usize = 24;
 struct Ancillary([u8; ANCILLARY_BYTES]);
 
 impl ShimLink {
+    /// The process that dialled, by its number here; nothing where it has none, as for a worker in a container of its own.
+    pub(super) fn process(&self) -> Option<Pid> {
+        self.socket.peer_cred().ok()?.pid().and_then(Pid::from_raw)
+    }
+
     fn new(socket: UnixSeqpacket) -> Self {
         // A packet must fit the send buffer as a whole, and an operator may have lowered the default. Where it cannot
         // be raised, a large frame fails to be sent with an error that says so.
@@ -270,7 +276,8 @@ mod tests {
         let (shim, link) = met(base.path()).await;
         let log = longshore_shim::Log { head: vec![7; MAX_FRAME_BYTES - 100], ..Default::default() };
         let end = longshore_shim::End::Exited(0);
-        let frame = FromShim::ServerEnded { end, stdout: log, stderr: longshore_shim::Log::default() };
+        let stderr = longshore_shim::Log::default();
+        let frame = FromShim::ServerEnded { end, stdout: log, stderr, memory_kills: 0 };
         shim.send(&encode(&frame).unwrap()).await.unwrap();
         assert_eq!(link.receive().await.unwrap().0, frame);
     }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use longshore_proto::v1::{Container, Interface, Isolation, Stage};
 
-use crate::work::Work;
-
-/// Largest single output when a stage does not say: 1 GiB.
-const DEFAULT_MAX_OUTPUT_BYTES: u64 = 1 << 30;
+use crate::work::{Secrets, Work};
 
 /// Everything of a stage that a started container cannot change any more. The command is not part of it, since it is
 /// run afresh for each item, unless the container holds a server.
@@ -19,12 +17,19 @@ pub(crate) struct Key {
     env: Vec<(String, String)>,
     user: String,
     network: String,
-    cpu_milli: u32,
-    memory_bytes: u64,
-    max_output_bytes: u64,
+    workdir: String,
+    writable_root: bool,
+    /// What it asks for of the machine: processors, processes, memory, `/dev/shm`, temporary space.
+    machine: (u32, u32, u64, u64, u64),
+    /// What its runs may leave: a file, all of them, how many. They are granted with the container.
+    outputs: (u64, u64, u32),
+    /// What was sent along: path, digest, and whether it is a program.
+    files: Vec<(String, Bytes, bool)>,
     /// A new container for each item.
     pub(crate) fresh: bool,
     server: Option<Server>,
+    /// Names and versions, never values: what has been told one version is for no other.
+    secrets: Vec<(String, u64)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,7 +43,7 @@ struct Server {
 
 impl Key {
     /// The key of a stage's attempts, in a job of this namespace and name.
-    pub(crate) fn of(stage: &Stage, namespace: &Arc<str>, job_name: &str) -> Self {
+    pub(crate) fn of(stage: &Stage, namespace: &Arc<str>, job_name: &str, secrets: &Secrets) -> Self {
         let container = stage.container.clone().unwrap_or_default();
         let server = (container.interface() == Interface::Http).then(|| Server {
             entrypoint: container.entrypoint.clone(),
@@ -48,29 +53,31 @@ impl Key {
         });
         Self {
             namespace: Arc::clone(namespace),
+            files: container.files.into_iter().map(|file| (file.path, file.digest, file.executable)).collect(),
             env: container.env.into_iter().map(|var| (var.name, var.value)).collect(),
             image: container.image,
             user: container.user,
             network: container.network,
-            cpu_milli: container.cpu_milli,
-            memory_bytes: container.memory_bytes,
-            max_output_bytes: max_output_bytes(stage),
-            fresh: stage.isolation() == Isolation::Container,
+            workdir: container.workdir,
+            machine: (
+                container.cpu_milli,
+                container.pids_limit,
+                container.memory_bytes,
+                container.shm_bytes,
+                container.tmp_bytes,
+            ),
+            outputs: (stage.max_output_bytes, stage.max_total_output_bytes, stage.max_output_files),
+            writable_root: container.writable_root,
+            // What one item writes over the image is not for another.
+            fresh: stage.isolation() == Isolation::Container || (container.writable_root && server.is_none()),
             server,
+            secrets: secrets.versions(),
         }
     }
 
     /// Whether the container holds a server that stays up.
     pub(crate) fn is_server(&self) -> bool {
         self.server.is_some()
-    }
-}
-
-/// Largest single output file of a stage, in bytes.
-pub(crate) fn max_output_bytes(stage: &Stage) -> u64 {
-    match stage.max_output_bytes {
-        0 => DEFAULT_MAX_OUTPUT_BYTES,
-        bytes => bytes,
     }
 }
 
@@ -94,7 +101,7 @@ impl Keys {
         {
             return Arc::clone(key);
         }
-        let key = Arc::new(Key::of(stage, &work.namespace, &work.job_name));
+        let key = Arc::new(Key::of(stage, &work.namespace, &work.job_name, &work.secrets));
         self.last = Some((Arc::clone(stage), Arc::clone(&key)));
         key
     }

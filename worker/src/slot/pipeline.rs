@@ -18,6 +18,7 @@ use longshore_shim::{FromShim, ToShim};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
+    looks::Looks,
     plan::StagePlan,
     queue::Offer,
     shared::{Command, Shared},
@@ -31,6 +32,7 @@ use crate::{
 
 mod ending;
 mod preparing;
+mod watching;
 
 /// How often time is looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -50,6 +52,8 @@ struct Running {
     started: Option<Instant>,
     /// When it must have been reported.
     deadline: Option<Instant>,
+    /// It was found over a bound while it ran, and is being ended.
+    over: Option<Failure>,
 }
 
 /// What becomes of a run's end.
@@ -81,6 +85,7 @@ struct Pipeline<'a> {
     ahead: Option<Ahead>,
     /// An attempt whose input is on its way.
     staging: Option<(Offer, Arc<StagePlan>, Staging)>,
+    looks: Looks,
     /// No more work for this container.
     closing: bool,
 }
@@ -112,7 +117,8 @@ pub(super) async fn run(
     first: Offer,
 ) -> Verdict {
     let (running, ahead, staging) = (VecDeque::new(), None, None);
-    let mut pipeline = Pipeline { seat, shared, warm, running, ahead, staging, closing: false };
+    let looks = Looks::new();
+    let mut pipeline = Pipeline { seat, shared, warm, running, ahead, staging, looks, closing: false };
     let outcome = pipeline.drive(first, commands).await;
     pipeline.leave();
     if let Err(broken) = outcome {
@@ -149,6 +155,7 @@ impl Pipeline<'_> {
                 }
                 Some(command) = commands.recv() => self.obey(command).await?,
                 staged = staging(&mut self.staging) => self.arrived(staged).await,
+                over = self.looks.over() => self.heed(over).await?,
                 _ = tick.tick() => self.look_at_the_time().await?,
                 () = self.shared.exit.cancelled() => return Err(Broken::Exit),
             }
@@ -158,19 +165,17 @@ impl Pipeline<'_> {
     /// Hands the shim what it has room for, and prepares one more.
     async fn fill(&mut self) -> Result<(), Broken> {
         loop {
-            if self.has_place() && self.running.len() < self.warm.pace.window() {
+            if self.shared.is_short_of_room() {
+                // What is prepared is left to whoever finds room first.
+                self.leave();
+                return Ok(());
+            }
+            if self.ahead.is_some() && self.running.len() < self.warm.window() {
                 self.launch().await?;
             } else if self.ahead.is_some() || self.staging.is_some() || !self.prepare_next().await {
                 return Ok(());
             }
         }
-    }
-
-    /// Whether the attempt whose input is in place may be in the shim together with those that are. Only with its own
-    /// job's: one that runs while the outputs of the one before are being collected could still change them.
-    fn has_place(&self) -> bool {
-        let last = self.running.back();
-        self.ahead.as_ref().is_some_and(|ahead| last.is_none_or(|last| last.offer.work.job == ahead.offer.work.job))
     }
 
     /// Claims the attempt whose input is in place, and gives it to the shim.
@@ -181,8 +186,8 @@ impl Pipeline<'_> {
             return Ok(());
         }
         let seq = self.warm.begin();
-        let (asked, numbers) = (plan.asked(&offer.work), (seq, offer.work.job));
-        let (run, tray, stdout) = match self.warm.dirs.furnish(&plan.runs, numbers, &asked, &staged) {
+        let asked = plan.asked(&offer.work, &self.warm.paths);
+        let (run, tray, stdout) = match self.warm.dirs.furnish(&plan.runs, seq, &asked, &staged) {
             Ok(furnished) => furnished,
             Err(failure) => {
                 self.warm.dirs.inputs.clear(staged);
@@ -195,7 +200,8 @@ impl Pipeline<'_> {
             self.had_no_chance(offer, &lost).await;
             return Err(lost.into());
         }
-        let running = Running { seq, offer, plan, staged, tray, fate: Fate::Report, started: None, deadline: None };
+        let (fate, started, deadline, over) = (Fate::Report, None, None, None);
+        let running = Running { seq, offer, plan, staged, tray, fate, started, deadline, over };
         self.running.push_back(running);
         self.note_first();
         Ok(())
@@ -203,13 +209,12 @@ impl Pipeline<'_> {
 
     /// The first in line runs now, as far as we can know.
     fn note_first(&mut self) {
-        let grace = self.shared.options.grace;
         if let Some(first) = self.running.front_mut().filter(|first| first.started.is_none()) {
             let now = Instant::now();
             let timeout = Duration::from_millis(first.plan.timeout_ms().unwrap_or_default());
             first.started = Some(now);
             if !timeout.is_zero() && first.deadline.is_none() {
-                first.deadline = now.checked_add(timeout + grace + SILENCE);
+                first.deadline = now.checked_add(timeout + first.plan.grace() + SILENCE);
             }
         }
     }
@@ -235,17 +240,16 @@ impl Pipeline<'_> {
         self.warm.pace.note(done.usage.wall_us);
         self.note_first();
         // The shim first: what follows here is time it need not wait for.
-        let filled = self.fill_shim(run.offer.work.job).await;
+        let filled = self.fill_shim().await;
         let clean = self.conclude(run, done).await;
         filled?;
         if clean { Ok(()) } else { Err(Broken::Spoilt) }
     }
 
-    /// Gives the shim the next run before the outputs of the one that has just ended are collected, if it is of the same
-    /// job.
-    async fn fill_shim(&mut self, ended: [u8; 16]) -> Result<(), Broken> {
-        let same = self.ahead.as_ref().is_some_and(|ahead| ahead.offer.work.job == ended);
-        if same && self.has_place() && self.running.len() < self.warm.pace.window() {
+    /// Gives the shim the next run before the outputs of the one that has just ended are collected: it is another user, as
+    /// otherwise none is ahead.
+    async fn fill_shim(&mut self) -> Result<(), Broken> {
+        if self.ahead.is_some() && self.running.len() < self.warm.window() {
             self.launch().await?;
         }
         Ok(())
@@ -273,8 +277,8 @@ impl Pipeline<'_> {
     }
 
     async fn call_back(&mut self, position: usize, fate: Fate) -> Result<(), Broken> {
-        let grace = if position == 0 { self.shared.options.grace } else { Duration::ZERO };
         let run = &mut self.running[position];
+        let grace = if position == 0 { run.plan.grace() } else { Duration::ZERO };
         run.fate = fate;
         if fate == Fate::Forget {
             run.deadline = Some(Instant::now() + grace + SILENCE);
@@ -286,10 +290,13 @@ impl Pipeline<'_> {
 
     async fn look_at_the_time(&mut self) -> Result<(), Broken> {
         let now = Instant::now();
+        // Who has failed meanwhile is asked whether there was room.
+        let _ = self.shared.is_short_of_room();
         let overdue = |run: &Running| run.deadline.is_some_and(|deadline| deadline <= now);
         if self.running.front().is_some_and(overdue) {
             return Err(Broken::Silent);
         }
+        self.begin_to_look(now);
         self.share(now).await
     }
 

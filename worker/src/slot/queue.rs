@@ -315,6 +315,11 @@ impl Queue {
         self.held.keys().copied().collect()
     }
 
+    /// Whether anything waits or runs here.
+    pub(crate) fn holds_any(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// No more work is handed out.
     pub(crate) fn close(&mut self) {
         self.closed = true;

@@ -28,6 +28,7 @@ use crate::{
         serve::{Server, ServerSpec, Unserved},
     },
     pauses::Pauses,
+    runtime::Paths,
     work::{Ended, Work},
 };
 
@@ -57,11 +58,12 @@ pub(super) async fn run(
     commands: &mut mpsc::UnboundedReceiver<Command>,
     first: Offer,
 ) -> Verdict {
+    let begun = Instant::now();
     let server = match started(shared, warm, &first).await {
         Ok(server) => server,
         Err(failure) => {
             let mine = shared.queue().claim(seat, &first);
-            if mine {
+            if mine && let Some(failure) = shared.believe(&first, failure, Some(begun)) {
                 report(shared, &first, Ended::Failure(failure), Duration::ZERO).await;
             }
             return Verdict::Retire;
@@ -91,19 +93,22 @@ async fn started(shared: &Shared, warm: &mut Warm, offer: &Offer) -> Result<Serv
     if let Some(server) = &warm.server {
         return Ok(server.clone());
     }
-    let container = key::container(&offer.work.stage);
+    let container = warm.bounds.container.written_into(key::container(&offer.work.stage));
     let spec = ServerSpec {
         image: &warm.image,
         container: &container,
-        fixed: plan::fixed(&offer.work),
+        fixed: plan::fixed(&offer.work, &warm.paths),
+        secrets: &offer.work.secrets,
         socket: &warm.paths.inside_socket,
-        max_output_bytes: key::max_output_bytes(&offer.work.stage),
+        max_output_bytes: warm.bounds.outputs.file_bytes,
         log_bytes: shared.options.log_bytes,
+        users: &warm.users,
     };
     let server = Server::start(Arc::clone(&warm.shim), spec).await?;
     warm.server = Some(server.clone());
     tokio::select! {
-        ready = server.ready(shared.options.server_start, &*warm.control) => ready?,
+        ready = server.ready(shared.options.server_start, &*warm.control, |_| {}) => ready?,
+        over = warm.temporary.over() => return Err(over),
         () = shared.exit.cancelled() => return Err(failures::of_shutdown()),
     }
     Ok(server)
@@ -122,6 +127,8 @@ async fn ask(
     let begun = Instant::now();
     let outcome = tokio::select! {
         outcome = within_its_time(shared, warm, server, offer, &plan) => outcome,
+        // A server has no end of its own to wait for: its container goes.
+        over = warm.temporary.over() => Outcome::Lost(over),
         () = stopped(commands, offer) => Outcome::Dropped,
         () = shared.exit.cancelled() => Outcome::Dropped,
     };
@@ -132,7 +139,13 @@ async fn ask(
         Outcome::Lost(failure) => (Ended::Failure(failure), Verdict::Retire),
         Outcome::Dropped => return Verdict::Retire,
     };
-    report(shared, offer, ended, took).await;
+    let ended = match ended {
+        Ended::Failure(failure) => shared.believe(offer, failure, Some(begun)).map(Ended::Failure),
+        ended => Some(ended),
+    };
+    if let Some(ended) = ended {
+        report(shared, offer, ended, took).await;
+    }
     verdict
 }
 
@@ -166,7 +179,8 @@ async fn within_its_time(shared: &Shared, warm: &Warm, server: &Server, offer: &
     let asked = patiently(shared, warm, server, &offer.work, &inputs, deadline);
     let Some(deadline) = deadline else { return asked.await };
     tokio::time::timeout_at(deadline, asked).await.unwrap_or_else(|_| {
-        let failure = failures::of_end(&End::TimedOut, plan.runs.program(), plan.bounds());
+        let ending = failures::Ending { end: &End::TimedOut, memory_kills: 0, process_refusals: 0 };
+        let failure = failures::of_end(ending, plan.runs.program(), plan.bounds());
         failure.map_or(Outcome::Dropped, Outcome::Lost)
     })
 }
@@ -185,9 +199,9 @@ async fn patiently(
     loop {
         let within = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
         let mut answer = AsOutput::new(&shared.yard);
-        let asked = server.ask(question(work, inputs, within), &mut answer).await;
+        let asked = server.ask(question(work, &warm.paths, inputs, within), &mut answer).await;
         return match asked {
-            Ok(()) => Outcome::Ended(Ended::Success { outputs: vec![answer.into_output(&work.path)] }),
+            Ok(_) => Outcome::Ended(Ended::Success { outputs: vec![answer.into_output(&work.path)] }),
             Err(Unserved::Busy(_)) if left > 0 => {
                 left -= 1;
                 sleep(pauses.next()).await;
@@ -202,7 +216,7 @@ async fn patiently(
 }
 
 /// The request of an attempt.
-fn question<'a>(work: &'a Work, inputs: &[Blob], within: Option<Duration>) -> Question<'a> {
+fn question<'a>(work: &'a Work, paths: &'a Paths, inputs: &[Blob], within: Option<Duration>) -> Question<'a> {
     let content = match (inputs, &work.inputs[..]) {
         ([blob], [input]) if !work.gather => Content::One(blob.clone(), input.size),
         _ => {
@@ -212,9 +226,10 @@ fn question<'a>(work: &'a Work, inputs: &[Blob], within: Option<Duration>) -> Qu
                 name: input.path.clone(),
                 size: input.size,
                 blob: blob.clone(),
+                said: http::HeaderMap::new(),
             };
             Content::Parts(parts.map(part).collect())
         }
     };
-    Question { item: plan::item(work), fixed: plan::fixed(work), within, content }
+    Question { item: plan::item(work), fixed: plan::fixed(work, paths), within, said: http::HeaderMap::new(), content }
 }

@@ -3,22 +3,28 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use longshore_proto::v1::{Failure, FailureClass};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     images::Images,
-    queue::{Queue, Wake},
+    queue::{Offer, Queue, Wake},
 };
 use crate::{
+    bounds::{Ceilings, Machine, Policy},
     cache::FetchBlobs,
-    contract::yard::Yard,
+    contract::{failures, yard::Yard},
+    fitness::Fitness,
     runtime::Runtime,
     work::{Finished, WorkId},
 };
+
+/// An attempt that finds its container unusable, or the disk full, this often fails.
+pub(super) const RETURNS: u8 = 3;
 
 /// How an executor works.
 #[derive(Debug, Clone)]
@@ -36,12 +42,16 @@ pub struct Options {
     pub max_runs: u64,
     /// Between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// How long an engine may take for what is to be done at the end.
+    pub parting: Duration,
     /// Most bytes kept of each of a run's two logs. At most 64 KiB, so that both fit in a frame.
     pub log_bytes: u32,
-    /// Most bytes of all outputs of one attempt.
-    pub total_output_bytes: u64,
+    /// How much containers and their runs may use.
+    pub bounds: Policy,
     /// How long a server inside a container may take until it is ready.
     pub server_start: Duration,
+    /// Told when the runtime may be to blame for a failure; what it says is believed.
+    pub fitness: Arc<Fitness>,
 }
 
 impl Options {
@@ -55,9 +65,11 @@ impl Options {
             max_age: Duration::from_secs(3_600),
             max_runs: 1_000_000,
             grace: Duration::from_secs(5),
+            parting: Duration::from_secs(8),
             log_bytes: 64 << 10,
-            total_output_bytes: 16 << 30,
+            bounds: Policy::new(Machine::look(), slots, Ceilings::default()),
             server_start: Duration::from_secs(60),
+            fitness: Arc::default(),
         }
     }
 }
@@ -101,6 +113,39 @@ impl Shared {
             _ = self.results.send(finished) => {}
             () = self.exit.cancelled() => {}
         }
+    }
+
+    /// Whether nothing is to begin now, since the disk has no room for it.
+    pub(crate) fn is_short_of_room(&self) -> bool {
+        self.yard.room().shortage().is_some()
+    }
+
+    /// What failed while the disk was full says nothing of the item: it is put back, and `None` answered, to be tried again when
+    /// there is room; but not for ever, since it may itself be what fills the disk.
+    pub(super) fn believe(&self, offer: &Offer, failure: Failure, started: Option<Instant>) -> Option<Failure> {
+        let since = started.unwrap_or_else(Instant::now);
+        let Some(shortage) = self.yard.room().shortage_since(since) else {
+            return Some(failure);
+        };
+        if offer.returns < RETURNS {
+            self.put_back(offer.clone(), true);
+            return None;
+        }
+        let words = format!("{shortage}; while it was, the attempt failed: {}", failure.message);
+        Some(failures::failure(FailureClass::Infrastructure, words))
+    }
+
+    /// Lets another container have this attempt. `counts` says that it was not the item's doing: it must not go on for ever.
+    pub(super) fn put_back(&self, mut offer: Offer, counts: bool) {
+        offer.returns += u8::from(counts);
+        let wake = self.queue().put_back(offer);
+        self.wake(wake);
+    }
+
+    /// Waits until the executor has been shutting down for so long that nobody waits for an engine any more.
+    pub(crate) async fn too_late(&self) {
+        self.exit.cancelled().await;
+        tokio::time::sleep(self.options.parting).await;
     }
 
     /// Wakes seats.

@@ -1,5 +1,8 @@
 //! A runtime with what a test needs around it, and the promise that nothing is left behind.
 
+#[path = "podman.rs"]
+mod podman;
+
 use std::{
     fs::{self, Permissions},
     os::{fd::OwnedFd, unix::fs::PermissionsExt},
@@ -12,13 +15,13 @@ use std::{
 };
 
 use bollard::{
-    Docker,
+    API_DEFAULT_VERSION, Docker,
     query_parameters::{KillContainerOptions, ListContainersOptionsBuilder},
 };
 use longshore_proto::v1::{Container, EnvVar};
 use longshore_shim::{Done, FromShim, Run, Stdin, Stdout, ToShim};
 use longshore_worker::runtime::{
-    Image, Runtime, Sandbox, SandboxSpec, StartError,
+    Image, ImageRequest, Runtime, Sandbox, SandboxSpec, StartError,
     docker::{DockerOptions, DockerRuntime},
     process::ProcessRuntime,
 };
@@ -26,6 +29,7 @@ use tempfile::TempDir;
 use tokio::{sync::Mutex, time::timeout};
 use uuid::Uuid;
 
+use self::podman::Podman;
 use crate::host_image;
 
 /// Programs in the image; the host has them too, for the process runtime.
@@ -43,7 +47,30 @@ pub struct World {
     base: TempDir,
     number: AtomicU64,
     closed: bool,
+    engine: Engine,
     _host_image: Option<Arc<HostImage>>,
+}
+
+/// Whose containers these are.
+#[derive(Clone)]
+enum Engine {
+    None,
+    Docker,
+    Podman(Arc<Podman>),
+}
+
+impl Engine {
+    /// Its address, where it is not at the usual place.
+    fn host(&self) -> Option<String> {
+        match self {
+            Self::None | Self::Docker => None,
+            Self::Podman(podman) => Some(podman.host()),
+        }
+    }
+
+    fn options(&self, worker: Uuid, shim: PathBuf) -> DockerOptions {
+        DockerOptions { host: self.host(), ..DockerOptions::new(worker, shim) }
+    }
 }
 
 impl World {
@@ -54,9 +81,28 @@ impl World {
 
     /// Docker, with other options.
     pub async fn docker_with(change: impl FnOnce(&mut DockerOptions)) -> Option<Self> {
+        Self::of(Engine::Docker, change).await
+    }
+
+    /// Podman, with the defaults; `None` where there can be none.
+    pub async fn podman() -> Option<Self> {
+        let podman = Podman::get().await?;
+        Self::of(Engine::Podman(podman), |_options| {}).await
+    }
+
+    /// Another worker on the same engine, or in the same way without one.
+    pub async fn alike(&self) -> Self {
+        let another = match &self.engine {
+            Engine::None => Self::process().await,
+            engine => Self::of(engine.clone(), |_options| {}).await,
+        };
+        another.unwrap()
+    }
+
+    async fn of(engine: Engine, change: impl FnOnce(&mut DockerOptions)) -> Option<Self> {
         let base = tempfile::tempdir().unwrap();
         let worker = Uuid::new_v4();
-        let mut options = DockerOptions::new(worker, base.path().join("shim"));
+        let mut options = engine.options(worker, base.path().join("shim"));
         change(&mut options);
         let docker = match DockerRuntime::connect(options).await {
             Ok(docker) => Arc::new(docker),
@@ -66,8 +112,8 @@ impl World {
             }
             Err(error) => panic!("{error}"),
         };
-        let host_image = HostImage::get(&docker).await;
-        let image = docker.resolve(&host_image.tag).await.unwrap();
+        let host_image = HostImage::get(&engine, &docker).await;
+        let image = docker.resolve(&ImageRequest::of(&host_image.tag)).await.unwrap();
         Some(Self {
             runtime: docker.clone(),
             docker: Some(docker),
@@ -76,6 +122,7 @@ impl World {
             base,
             number: AtomicU64::new(0),
             closed: false,
+            engine,
             _host_image: Some(host_image),
         })
     }
@@ -84,7 +131,7 @@ impl World {
         let base = tempfile::tempdir().unwrap();
         let worker = Uuid::new_v4();
         let runtime = Arc::new(ProcessRuntime::new(worker, &base.path().join("shim")).unwrap());
-        let image = runtime.resolve("anything").await.unwrap();
+        let image = runtime.resolve(&ImageRequest::of("anything")).await.unwrap();
         Some(Self {
             runtime,
             docker: None,
@@ -93,13 +140,14 @@ impl World {
             base,
             number: AtomicU64::new(0),
             closed: false,
+            engine: Engine::None,
             _host_image: None,
         })
     }
 
     /// The same worker after a restart.
     pub async fn next_life(&self) -> Arc<dyn Runtime> {
-        next_life(self.worker, self.shim_directory(), self.docker.is_some()).await
+        next_life(self.worker, self.shim_directory(), &self.engine).await
     }
 
     /// Where its shim's file is; the shims of plain children run from there.
@@ -129,6 +177,7 @@ impl World {
             },
             dir: self.directory(),
             data: None,
+            files: None,
             max_output_bytes: 1 << 20,
         }
     }
@@ -153,8 +202,24 @@ impl World {
         let label = format!("longshore.worker={}", self.worker);
         let filters = std::collections::HashMap::from([("label", vec![label])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = client().await.list_containers(Some(options)).await.unwrap();
+        let client = self.client().await;
+        let found = loop {
+            match client.list_containers(Some(options.clone())).await {
+                Ok(found) => break found,
+                // A state that a container of Podman is in for a moment, and that the client does not know.
+                Err(error) if error.to_string().contains("unknown variant") => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        };
         found.into_iter().flat_map(|container| container.names.unwrap_or_default()).collect()
+    }
+
+    /// The engine, to look at it past the code under test.
+    pub async fn client(&self) -> Docker {
+        match self.engine.host() {
+            Some(host) => Docker::connect_with_unix(&host, 60, API_DEFAULT_VERSION).unwrap(),
+            None => client().await,
+        }
     }
 
     /// Kills the shim as a stranger on this machine would.
@@ -165,7 +230,7 @@ impl World {
                 let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
                 rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
             }
-            None => client().await.kill_container(id, None::<KillContainerOptions>).await.unwrap(),
+            None => self.client().await.kill_container(id, None::<KillContainerOptions>).await.unwrap(),
         }
     }
 
@@ -185,9 +250,9 @@ impl Drop for World {
         if self.closed {
             return;
         }
-        let (worker, shim, docker) = (self.worker, self.shim_directory(), self.docker.is_some());
+        let (worker, shim, engine) = (self.worker, self.shim_directory(), self.engine.clone());
         block_on(async move {
-            let _ = next_life(worker, shim, docker).await.sweep().await;
+            let _ = next_life(worker, shim, &engine).await.sweep().await;
         });
     }
 }
@@ -197,42 +262,46 @@ pub async fn client() -> Docker {
     Docker::connect_with_unix_defaults().unwrap().negotiate_version().await.unwrap()
 }
 
-async fn next_life(worker: Uuid, shim: PathBuf, docker: bool) -> Arc<dyn Runtime> {
-    if docker {
-        Arc::new(DockerRuntime::connect(DockerOptions::new(worker, shim)).await.unwrap())
-    } else {
-        Arc::new(ProcessRuntime::new(worker, &shim).unwrap())
+async fn next_life(worker: Uuid, shim: PathBuf, engine: &Engine) -> Arc<dyn Runtime> {
+    match engine {
+        Engine::None => Arc::new(ProcessRuntime::new(worker, &shim).unwrap()),
+        engine => Arc::new(DockerRuntime::connect(engine.options(worker, shim)).await.unwrap()),
     }
 }
 
 /// The image of the host's programs, there as long as any test of this process uses it.
 struct HostImage {
     tag: String,
+    engine: Engine,
 }
 
-static HOST_IMAGE: Mutex<Weak<HostImage>> = Mutex::const_new(Weak::new());
+/// By the engine's address.
+static HOST_IMAGES: Mutex<Vec<(Option<String>, Weak<HostImage>)>> = Mutex::const_new(Vec::new());
 
 impl HostImage {
-    async fn get(docker: &DockerRuntime) -> Arc<Self> {
-        let mut known = HOST_IMAGE.lock().await;
-        if let Some(image) = known.upgrade() {
+    async fn get(engine: &Engine, docker: &DockerRuntime) -> Arc<Self> {
+        let mut all = HOST_IMAGES.lock().await;
+        all.retain(|(_, image)| image.strong_count() > 0);
+        let known = all.iter().find(|(host, _)| *host == engine.host());
+        if let Some(image) = known.and_then(|(_, image)| image.upgrade()) {
             return image;
         }
-        let image = Self { tag: format!("longshore-test/host:{}", Uuid::new_v4().simple()) };
+        let engine = engine.clone();
+        let image = Self { engine, tag: format!("longshore-test/host:{}", Uuid::new_v4().simple()) };
         let changes = ["LABEL longshore=test".to_owned(), r#"CMD ["/bin/echo", "hello"]"#.to_owned()];
         docker.import_image(&image.tag, host_image::tar(&PROGRAMS, &[]).into(), &changes).await.unwrap();
         let image = Arc::new(image);
-        *known = Arc::downgrade(&image);
+        all.push((image.engine.host(), Arc::downgrade(&image)));
         image
     }
 }
 
 impl Drop for HostImage {
     fn drop(&mut self) {
-        let tag = std::mem::take(&mut self.tag);
+        let (tag, engine) = (std::mem::take(&mut self.tag), self.engine.clone());
         block_on(async move {
             let scratch = tempfile::tempdir().unwrap();
-            let options = DockerOptions::new(Uuid::new_v4(), scratch.path().into());
+            let options = engine.options(Uuid::new_v4(), scratch.path().into());
             let docker = DockerRuntime::connect(options).await.unwrap();
             if let Err(error) = docker.remove_image(&tag).await {
                 eprintln!("{error}");
@@ -262,7 +331,15 @@ pub fn run(seq: u64, argv: &[&str]) -> Run {
         timeout_ms: None,
         grace_ms: 100,
         log_bytes: 4096,
+        user: None,
+        secrets: Vec::new(),
+        long_arguments: false,
     }
+}
+
+/// The run as the next user of the sandbox, as whoever uses one does it.
+pub fn as_somebody(sandbox: &Sandbox, run: Run) -> Run {
+    Run { user: sandbox.users.next().unwrap().inside, ..run }
 }
 
 /// Runs it and waits for its end.
@@ -273,7 +350,7 @@ pub async fn done(sandbox: &Sandbox, run: Run) -> Done {
 /// The same with a file for standard output.
 pub async fn done_with(sandbox: &Sandbox, run: Run, stdout: Option<&OwnedFd>) -> Done {
     let seq = run.seq;
-    sandbox.shim.send_with(&ToShim::Run(run), stdout).await.unwrap();
+    sandbox.shim.send_with(&ToShim::Run(as_somebody(sandbox, run)), stdout).await.unwrap();
     let (frame, _) = timeout(PATIENCE, sandbox.shim.receive()).await.unwrap().unwrap();
     match frame {
         FromShim::Done(done) if done.seq == seq => done,

@@ -13,7 +13,7 @@ pub(super) fn base_name(path: &Path) -> Result<String, InputError> {
 }
 
 /// A listed path names its item, unless it leads out of the current directory.
-pub(super) fn listed_name(path: &Path) -> Result<String, InputError> {
+pub(crate) fn listed_name(path: &Path) -> Result<String, InputError> {
     let plain = path.strip_prefix(".").unwrap_or(path);
     match plain.components().all(|c| matches!(c, Component::Normal(_))) {
         true => item_path(plain, path),

@@ -12,7 +12,7 @@ use std::{
 use globset::{GlobBuilder, GlobMatcher};
 use walkdir::DirEntry;
 
-use super::{error::InputError, input::Input, walk};
+use super::{error::InputError, input::Input, looks::Looks, walk};
 
 const SPECIAL: &[char] = &['*', '?', '[', '{'];
 
@@ -22,7 +22,7 @@ pub(super) fn is_pattern(argument: &OsStr) -> bool {
 }
 
 /// All files `pattern` matches, in order of name; an error if there is none.
-pub(super) fn expand(pattern: &OsStr) -> Result<Vec<Input>, InputError> {
+pub(super) fn expand(pattern: &OsStr, looks: &Looks) -> Result<Vec<Input>, InputError> {
     let no_match = || InputError::NoMatch { pattern: pattern.to_owned() };
     let text = pattern.to_str().ok_or_else(no_match)?;
     let (root, rest) = split(text);
@@ -30,8 +30,8 @@ pub(super) fn expand(pattern: &OsStr) -> Result<Vec<Input>, InputError> {
     if !root.is_dir() {
         return Err(no_match());
     }
-    let found = walk::files(&root, wanted)?;
-    match found.is_empty() {
+    let found = walk::files(&root, wanted, looks)?;
+    match found.is_empty() && looks.left_out.is_none() {
         true => Err(no_match()),
         false => Ok(found),
     }

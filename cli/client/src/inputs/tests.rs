@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::*;
 
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
 struct World {
     dir: tempfile::TempDir,
 }
@@ -145,11 +147,103 @@ fn nul_separates_a_list_that_has_it() {
 #[test]
 fn each_line_is_an_item_numbered_as_in_the_file() {
     let mut collector = Collector::new();
-    collector.each_line(&b"one\n\ntwo\nlast"[..], "words").unwrap();
+    collector.each_line(&b"one\n\ntwo\nlast"[..], "words", ONE).unwrap();
     let items = collector.finish().unwrap();
     let paths: Vec<&str> = items.iter().map(|item| item.path.as_str()).collect();
     assert_eq!(paths, ["line-000001.txt", "line-000003.txt", "line-000004.txt"]);
     assert_eq!(items[0].source, Source::Bytes(Bytes::from_static(b"one\n")));
     assert_eq!(items[2].source, Source::Bytes(Bytes::from_static(b"last")));
-    assert!(Collector::new().each_line(&b"\n\n"[..], "blank").is_err());
+    assert!(Collector::new().each_line(&b"\n\n"[..], "blank", ONE).is_err());
+}
+
+#[test]
+fn lines_are_put_together_as_many_as_is_said() {
+    let items = |text: &[u8], together: usize| {
+        let mut collector = Collector::new();
+        collector.each_line(text, "words", NonZeroUsize::new(together).unwrap()).unwrap();
+        let items = collector.finish().unwrap().into_iter();
+        items
+            .map(|item| match item.source {
+                Source::Bytes(bytes) => (item.path, String::from_utf8(bytes.to_vec()).unwrap()),
+                Source::File(_) => panic!("a line is at hand"),
+            })
+            .collect::<Vec<_>>()
+    };
+    let text = b"1\n2\n\n3\n4\n5";
+    assert_eq!(
+        items(text, 2),
+        [
+            ("lines-000001-000002.txt", "1\n2\n"),
+            ("lines-000004-000005.txt", "3\n4\n"),
+            ("lines-000006-000006.txt", "5")
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()))
+    );
+    assert_eq!(items(text, 3)[0], ("lines-000001-000004.txt".to_owned(), "1\n2\n3\n".to_owned()));
+    assert_eq!(items(text, 100).len(), 1);
+}
+
+#[test]
+fn lists_and_lines_of_windows_are_those_of_everybody() {
+    let world = World::with(&["x", "y"]);
+    let list = format!("\u{feff}{}\r\n\r\n{}\r\n", world.at("x").display(), world.at("y").display());
+    let mut collector = Collector::new();
+    collector.list(list.as_bytes(), "list").unwrap();
+    assert_eq!(collector.finish().unwrap().len(), 2);
+    let lines = |text: &'static [u8]| {
+        let mut collector = Collector::new();
+        collector.each_line(text, "words", ONE).unwrap();
+        collector.finish().unwrap().into_iter().map(|item| item.source).collect::<Vec<_>>()
+    };
+    let bytes = |text: &'static [u8]| Source::Bytes(Bytes::from_static(text));
+    assert_eq!(lines(b"one\r\ntwo\r\nlast\r"), [bytes(b"one\n"), bytes(b"two\n"), bytes(b"last")]);
+    assert_eq!(lines(b"one\r\ntwo\n"), [bytes(b"one\r\n"), bytes(b"two\n")], "one line end of many is the user's");
+}
+
+#[test]
+fn what_cannot_be_used_is_left_out_and_counted_where_that_is_wanted() {
+    let world = World::with(&["d/x.txt", "d/y\u{1b}", "e/z.txt"]);
+    let _socket = std::os::unix::net::UnixListener::bind(world.at("d/s")).unwrap();
+    symlink("nowhere", world.at("d/dangling")).unwrap();
+    symlink(world.at("e"), world.at("d/loop")).unwrap();
+    let left_out = LeftOut::default();
+    let mut collector = Collector::new().skipping(left_out.clone());
+    collector.argument(world.at("d").as_os_str()).unwrap();
+    collector.argument(world.at("none").as_os_str()).unwrap();
+    let list =
+        format!("{}\n{}\n{}\n", world.at("gone").display(), world.at("e").display(), world.at("e/z.txt").display());
+    collector.list(list.as_bytes(), "list").unwrap();
+    let paths: Vec<_> = collector.finish().unwrap().into_iter().map(|input| input.path).collect();
+    assert_eq!(paths, ["x.txt", "z.txt"]);
+    let told = left_out.told();
+    assert_eq!((told.count, told.first.len()), (7, 7), "{told:?}");
+    assert!(told.first.iter().any(|line| line.contains("d/s is a socket")), "{told:?}");
+}
+
+#[test]
+fn where_outputs_go_is_not_looked_into_unless_it_is_named() {
+    let world = World::with(&["d/a", "d/out/a", "d/b/out/c"]);
+    let collect = |names: &[&str]| {
+        let mut collector = Collector::new().apart_from(&world.at("d/out"));
+        names.iter().try_for_each(|name| collector.argument(world.at(name).as_os_str())).unwrap();
+        let found = collector.found_apart();
+        (collector.finish().unwrap().into_iter().map(|input| input.path).collect::<Vec<_>>(), found)
+    };
+    assert_eq!(collect(&["d"]), (vec!["a".to_owned(), "b/out/c".to_owned()], Some(world.at("d/out"))));
+    assert_eq!(collect(&["d/**/a"]).0, ["a"]);
+    assert_eq!(collect(&["d/out"]), (vec!["a".to_owned()], None));
+}
+
+#[test]
+fn names_of_255_bytes_are_names_and_what_is_not_utf_8_is_refused_by_name() {
+    use std::os::unix::ffi::OsStrExt;
+    let longest = "n".repeat(255);
+    let world = World::with(&[&format!("d/{longest}")]);
+    assert_eq!(world.collect(&["d"]).unwrap(), [longest]);
+    fs::write(world.at("d").join(OsStr::from_bytes(b"\xff\xfe")), "").unwrap();
+    assert!(
+        world.refusal(&["d"]).contains("\\xff\\xfe cannot be an input: it is not UTF-8"),
+        "{}",
+        world.refusal(&["d"])
+    );
 }

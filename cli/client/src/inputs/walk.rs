@@ -1,12 +1,13 @@
 //! Files below a directory, in order of name.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::{
     error::{InputError, read_error},
     input::{Input, Source},
+    looks::Looks,
     name::item_path,
 };
 
@@ -39,24 +40,41 @@ impl Wanted for Everything {
 
 /// The wanted files below `root`. Links to files are read through; links to directories, sockets and the like are errors
 /// if they are wanted, because leaving them out would go unnoticed.
-pub(super) fn files(root: &Path, wanted: impl Wanted) -> Result<Vec<Input>, InputError> {
+pub(super) fn files(root: &Path, wanted: impl Wanted, looks: &Looks) -> Result<Vec<Input>, InputError> {
     let mut found = Vec::new();
     let entries = WalkDir::new(root).min_depth(1).max_depth(wanted.depth()).sort_by_file_name();
-    for entry in entries.into_iter().filter_entry(|entry| entry.depth() == 0 || wanted.enter(entry)) {
-        let entry = entry.map_err(|error| walk_error(root, error))?;
-        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        if entry.file_type().is_dir() || !wanted.take(relative) {
-            continue;
+    let enters = |entry: &DirEntry| entry.depth() == 0 || (wanted.enter(entry) && !is_apart(entry, looks));
+    for entry in entries.into_iter().filter_entry(enters) {
+        match entry.map_err(|error| walk_error(root, error)).and_then(|entry| file(root, &wanted, entry)) {
+            Ok(input) => found.extend(input),
+            Err(unusable) => looks.skip(unusable)?,
         }
-        if entry.file_type().is_symlink() {
-            check_link(entry.path())?;
-        } else if !entry.file_type().is_file() {
-            return Err(not_a_file(entry.path(), what(entry.file_type())));
-        }
-        let path = item_path(relative, entry.path())?;
-        found.push(Input { path, source: Source::File(entry.into_path()) });
     }
     Ok(found)
+}
+
+/// Whether this is the directory that outputs go to.
+fn is_apart(entry: &DirEntry, looks: &Looks) -> bool {
+    let Some(apart) = looks.apart.filter(|_| entry.file_type().is_dir()) else { return false };
+    let is_apart = entry.metadata().is_ok_and(|found| (found.dev(), found.ino()) == apart);
+    if is_apart {
+        looks.found_apart.replace(Some(entry.path().to_owned()));
+    }
+    is_apart
+}
+
+fn file(root: &Path, wanted: &impl Wanted, entry: DirEntry) -> Result<Option<Input>, InputError> {
+    let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+    if entry.file_type().is_dir() || !wanted.take(relative) {
+        return Ok(None);
+    }
+    if entry.file_type().is_symlink() {
+        check_link(entry.path())?;
+    } else if !entry.file_type().is_file() {
+        return Err(not_a_file(entry.path(), what(entry.file_type())));
+    }
+    let path = item_path(relative, entry.path())?;
+    Ok(Some(Input { path, source: Source::File(entry.into_path()) }))
 }
 
 fn check_link(path: &Path) -> Result<(), InputError> {

@@ -42,10 +42,10 @@ pub(super) fn write_all(
         match came {
             Came::Blobs(Received::Small(small)) => {
                 for (output, (digest, bytes)) in outputs[output..].iter().zip(small) {
-                    dir.put(&output.path, &verified(digest, bytes)?)?;
+                    dir.put(output.place(), &verified(digest, bytes)?)?;
                 }
             }
-            Came::Blobs(Received::Large(Piece::Start(_))) => open = Some(dir.create(&outputs[output].path)?),
+            Came::Blobs(Received::Large(Piece::Start(_))) => open = Some(dir.create(outputs[output].place())?),
             Came::Blobs(Received::Large(Piece::Data(bytes))) => {
                 if let Some(file) = open.as_mut() {
                     file.write(&bytes)?;
@@ -56,7 +56,7 @@ pub(super) fn write_all(
                     file.commit()?;
                 }
             }
-            Came::Blobs(Received::Large(Piece::Whole(bytes))) => dir.put(&outputs[output].path, &bytes)?,
+            Came::Blobs(Received::Large(Piece::Whole(bytes))) => dir.put(outputs[output].place(), &bytes)?,
             Came::File(from, size) => copy(&mut dir, &outputs[output], &from, size)?,
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn write_all(
 /// The file appears only if its bytes are the digest's.
 fn copy(dir: &mut OutDir, output: &Output, from: &File, size: u64) -> Result<(), OutputError> {
     let damaged = || BlobError::Damaged { digest: output.digest };
-    let mut file = dir.create(&output.path)?;
+    let mut file = dir.create(output.place())?;
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     while hasher.count() < size {
@@ -100,6 +100,7 @@ mod tests {
             path: path.to_owned(),
             digest,
             size: content.len() as u64,
+            executable: false,
             item: "item".into(),
             inline: None,
         };

@@ -48,4 +48,8 @@ impl Transient for UploadError {
     fn is_transient(&self) -> bool {
         matches!(self, UploadError::Call(error) if error.is_transient())
     }
+
+    fn why(&self) -> String {
+        std::error::Error::source(self).map_or_else(|| self.to_string(), ToString::to_string)
+    }
 }

@@ -197,7 +197,7 @@ mod tests {
 
     fn of_bytes(bytes: &[u8], source: Source) -> Putting {
         let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
-        Putting::new(Hashed { digest, size }, source)
+        Putting::new(Hashed { digest, size, executable: false }, source)
     }
 
     fn small(byte: u8, size: usize) -> Putting {

@@ -18,7 +18,7 @@ use rustix::{buffer::spare_capacity, fs::OFlags};
 use tokio::sync::mpsc;
 
 use super::{error::UploadError, progress::Tracker};
-use crate::inputs::{Input, Source};
+use crate::inputs::{Input, LeftOut, Source};
 
 /// Threads that read and hash. Two keep a disk busy while leaving cores to the containers on the same machine.
 const THREADS: usize = 2;
@@ -38,31 +38,41 @@ const RUN_BYTES: usize = 256 << 10;
 /// Bytes of a large input hashed at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// An input's digest and size.
+/// What is known of an input once it was read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hashed {
     pub digest: Digest,
     pub size: u64,
+    /// Its owner may execute it.
+    pub executable: bool,
 }
+
+/// The bit of a file's mode by which its owner may execute it.
+const EXECUTABLE: u32 = 0o100;
 
 /// Inputs that follow one another, read.
 #[derive(Debug)]
 pub(super) struct Run {
     /// Index of the first.
     pub start: usize,
-    /// Each with its bytes, if it is small.
-    pub inputs: Vec<(Hashed, Option<Bytes>)>,
+    /// Each with its bytes, if it is small; nothing for one that is left out.
+    pub inputs: Vec<Option<(Hashed, Option<Bytes>)>>,
 }
 
 /// Reads all inputs. Runs come in about the order of the inputs; after an error nothing more is read.
-pub(super) fn start(inputs: Arc<Vec<Input>>, tracker: Arc<Tracker>) -> mpsc::Receiver<Result<Run, UploadError>> {
+pub(super) fn start(
+    inputs: Arc<Vec<Input>>,
+    left_out: Option<LeftOut>,
+    tracker: Arc<Tracker>,
+) -> mpsc::Receiver<Result<Run, UploadError>> {
     let (out, runs) = mpsc::channel(AHEAD);
     let next = Arc::new(Next(Mutex::new(0)));
     for _ in 0..THREADS {
         let (inputs, next, tracker, out) = (inputs.clone(), next.clone(), tracker.clone(), out.clone());
+        let left_out = left_out.clone();
         tokio::task::spawn_blocking(move || {
             while let Some(range) = next.take(inputs.len()) {
-                let run = read_run(range.start, &inputs[range], &tracker);
+                let run = read_run(range.start, &inputs[range], left_out.as_ref(), &tracker);
                 let failed = run.is_err();
                 if failed {
                     next.stop(inputs.len());
@@ -96,20 +106,30 @@ impl Next {
     }
 }
 
-fn read_run(start: usize, inputs: &[Input], tracker: &Tracker) -> Result<Run, UploadError> {
+fn read_run(start: usize, inputs: &[Input], left_out: Option<&LeftOut>, tracker: &Tracker) -> Result<Run, UploadError> {
     let mut small = Vec::with_capacity(RUN_BYTES);
     let mut found = Vec::with_capacity(inputs.len());
     for input in inputs {
         let before = small.len();
         let hashed = match &input.source {
-            Source::Bytes(bytes) => Hashed { digest: Digest::of(bytes), size: bytes.len() as u64 },
+            Source::Bytes(bytes) => {
+                Ok(Hashed { digest: Digest::of(bytes), size: bytes.len() as u64, executable: false })
+            }
             Source::File(path) => match read_file(path, &mut small) {
-                Ok(Some(hashed)) => hashed,
-                Ok(None) => return Err(UploadError::Changed { shown: input.source.shown() }),
-                Err(error) => return Err(UploadError::read(&input.source, error)),
+                Ok(Some(hashed)) => Ok(hashed),
+                Ok(None) => Err(UploadError::Changed { shown: input.source.shown() }),
+                Err(error) => Err(UploadError::read(&input.source, error)),
             },
         };
-        found.push((hashed, before..small.len()));
+        match (hashed, left_out) {
+            (Ok(hashed), _) => found.push(Some((hashed, before..small.len()))),
+            (Err(unusable), None) => return Err(unusable),
+            (Err(unusable), Some(left_out)) => {
+                left_out.add(&unusable);
+                small.truncate(before);
+                found.push(None);
+            }
+        }
     }
     let small = Bytes::from(small);
     let at_hand = |(input, (hashed, range)): (&Input, (Hashed, Range<usize>))| match &input.source {
@@ -117,8 +137,9 @@ fn read_run(start: usize, inputs: &[Input], tracker: &Tracker) -> Result<Run, Up
         Source::File(_) if range.len() as u64 == hashed.size => (hashed, Some(small.slice(range))),
         Source::File(_) => (hashed, None),
     };
-    let run = Run { start, inputs: inputs.iter().zip(found).map(at_hand).collect() };
-    tracker.hashed(inputs.len() as u64, run.inputs.iter().map(|(hashed, _)| hashed.size).sum());
+    let found = inputs.iter().zip(found).map(|(input, found)| Some(at_hand((input, found?))));
+    let run = Run { start, inputs: found.collect() };
+    tracker.hashed(inputs.len() as u64, run.inputs.iter().flatten().map(|(hashed, _)| hashed.size).sum());
     Ok(run)
 }
 
@@ -130,13 +151,15 @@ fn read_file(path: &Path, small: &mut Vec<u8>) -> io::Result<Option<Hashed>> {
     if !before.is_file() {
         return Err(io::Error::other("it is not a regular file any more"));
     }
+    let executable = before.mode() & EXECUTABLE != 0;
     let start = small.len();
     if before.len() > SMALL_BLOB_BYTES as u64 || !read_small(&file, before.len(), small)? {
         let begun = small.split_off(start);
-        return hash_large(file, &begun).map(Some);
+        let hashed = hash_large(&file, &begun, executable)?;
+        return Ok(is_as_before(&before, &file.metadata()?).then_some(hashed));
     }
     let bytes = &small[start..];
-    let hashed = Hashed { digest: Digest::of(bytes), size: bytes.len() as u64 };
+    let hashed = Hashed { digest: Digest::of(bytes), size: bytes.len() as u64, executable };
     Ok(is_as_before(&before, &file.metadata()?).then_some(hashed))
 }
 
@@ -157,13 +180,13 @@ fn read_small(file: &File, size: u64, small: &mut Vec<u8>) -> io::Result<bool> {
     }
 }
 
-fn hash_large(mut file: File, begun: &[u8]) -> io::Result<Hashed> {
+fn hash_large(mut file: &File, begun: &[u8], executable: bool) -> io::Result<Hashed> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(begun);
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match file.read(&mut chunk)? {
-            0 => return Ok(Hashed { digest: hasher.finalize().into(), size: hasher.count() }),
+            0 => return Ok(Hashed { digest: hasher.finalize().into(), size: hasher.count(), executable }),
             read => hasher.update(&chunk[..read]),
         };
     }
@@ -215,6 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn what_its_owner_may_execute_is_a_program() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (size, mode, executable) in
+            [(5, 0o755, true), (1_000_000, 0o500, true), (5, 0o644, false), (5, 0o655, false)]
+        {
+            file.as_file().set_len(size).unwrap();
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+            if let Ok(hashed) = read_file(file.path(), &mut Vec::new()) {
+                assert_eq!(hashed.unwrap().executable, executable, "{mode:o}");
+            }
+        }
+    }
+
+    #[test]
     fn a_file_that_tells_no_size_is_read_to_its_end() {
         let path = Path::new("/proc/self/limits");
         let mut small = Vec::new();
@@ -231,6 +269,35 @@ mod tests {
         assert!(is_as_before(&before, &file.as_file().metadata().unwrap()));
         fs::write(file.path(), "more").unwrap();
         assert!(!is_as_before(&before, &file.as_file().metadata().unwrap()));
+    }
+
+    #[test]
+    fn a_large_file_that_is_written_to_while_it_is_read_is_noticed() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&vec![1; 1_000_000]).unwrap();
+        let before = file.as_file().metadata().unwrap();
+        let open = File::open(file.path()).unwrap();
+        hash_large(&open, b"", false).unwrap();
+        assert!(is_as_before(&before, &open.metadata().unwrap()));
+        file.write_all(b"more").unwrap();
+        assert!(!is_as_before(&before, &open.metadata().unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_where_that_is_wanted_and_the_end_else() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "first").unwrap();
+        fs::write(dir.path().join("c"), "last").unwrap();
+        let input = |name: &str| Input { path: name.to_owned(), source: Source::File(dir.path().join(name)) };
+        let inputs = ["a", "b", "c"].map(input);
+        let tracker = Tracker::new(3, Arc::new(|_| {}));
+        assert!(matches!(read_run(0, &inputs, None, &tracker), Err(UploadError::Read { .. })));
+        let left_out = LeftOut::default();
+        let run = read_run(0, &inputs, Some(&left_out), &tracker).unwrap();
+        let bytes: Vec<_> = run.inputs.into_iter().map(|input| input.and_then(|(_, bytes)| bytes)).collect();
+        assert_eq!(bytes, [Some("first".into()), None, Some("last".into())]);
+        let told = left_out.told();
+        assert!(told.count == 1 && told.first[0].contains("/b") && told.first[0].contains("No such file"), "{told:?}");
     }
 
     #[test]

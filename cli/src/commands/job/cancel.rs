@@ -15,9 +15,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   longshore cancel last
-  longshore cancel 0198c2 --reason 'wrong pictures'")]
+  longshore cancel 0198c2 --reason 'wrong pictures'
+
+What runs is told to end (SIGTERM), and killed when it has not within its grace. Cancelling a cancelled job is no error.")]
 pub struct CancelArgs {
-    /// The job's id, an unambiguous beginning of it, or last
+    /// The job's id, the beginning or end of it, its name, or last
     #[arg(value_name = "JOB")]
     id: String,
     /// Kept and shown with the job
@@ -36,7 +38,8 @@ pub async fn run(args: CancelArgs, context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn reason(text: &str) -> Checked<String> {
+/// A reason, as it is kept with a job.
+pub fn reason(text: &str) -> Checked<String> {
     match text.len() <= REASON_BYTES {
         true => Ok(text.to_owned()),
         false => Err(Invalid(format!("a reason has at most {REASON_BYTES} bytes"))),

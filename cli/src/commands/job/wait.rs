@@ -24,7 +24,7 @@ use crate::{
 
 Exit codes: 0 succeeded, 3 some items failed, 9 cancelled, 124 timed out.")]
 pub struct WaitArgs {
-    /// The job's id, an unambiguous beginning of it, or last
+    /// The job's id, the beginning or end of it, its name, or last
     #[arg(value_name = "JOB")]
     id: String,
     /// Longest wait
@@ -35,14 +35,16 @@ pub struct WaitArgs {
 /// Waits; the exit code says how the job ended.
 pub async fn run(args: WaitArgs, context: &Context) -> Result<Exit> {
     let client = context.connect().await?;
-    let ended = ended(&client, &args.id);
+    // Whatever it was called, one job is meant, and named in what follows.
+    let id = client.job(&args.id).await?.job_id;
+    let ended = ended(&client, &id);
     let job = match args.timeout {
         None => ended.await?,
         Some(Millis(millis)) => match tokio::time::timeout(Duration::from_millis(millis), ended).await {
             Ok(job) => job?,
             Err(_) => {
-                let failure = Failure::new(Exit::TimedOut, format!("job `{}` has not ended yet", args.id));
-                return Err(failure.hint(format!("longshore job show {}", args.id)).into());
+                let failure = Failure::new(Exit::TimedOut, format!("job {id} has not ended yet"));
+                return Err(failure.hint(format!("longshore job show {id}")).into());
             }
         },
     };

@@ -18,7 +18,7 @@ pub async fn run(job: JobId, context: &Context) -> Result<Exit> {
     let client = context.connect().await?;
     let progress = Progress::new(&context.printer);
     let job = match follow::follow(&client, &job.id, &progress, &interrupt).await? {
-        Followed::Ended(job) => job,
+        Followed::Ended(job) => *job,
         Followed::Interrupted => return Ok(Exit::Interrupted),
     };
     progress.finish();

@@ -11,7 +11,7 @@ use clap::Args;
 use longshore_client::{
     Client, escape,
     inputs::{Collector, Input},
-    shards,
+    secret, shards,
     v1::{ReplicaState, ReplicaView, ServiceSpec, ServiceView},
 };
 use serde_json::json;
@@ -94,13 +94,13 @@ pub async fn run(args: DeployArgs, context: &Context) -> Result<Exit> {
 
 /// Reads the spec and the names of its data.
 fn prepare(path: &Path) -> Result<(ServicePlan, Vec<Input>)> {
-    let plan = service::parse(&SpecText::read(path)?)?;
+    let text = SpecText::read(path)?;
+    let plan = service::parse(&text)?;
     let Some(data) = &plan.data else {
         return Ok((plan, Vec::new()));
     };
     // A spec means the same wherever it is deployed from.
-    let base = path.parent().filter(|_| path != Path::new("-")).unwrap_or(Path::new(""));
-    let directory = base.join(data);
+    let directory = text.base.join(data);
     if directory.is_file() {
         return Err(Failure::usage(format!("data {} is a file, not a directory", escape::path(&directory))).into());
     }
@@ -117,8 +117,16 @@ fn dry_run(spec: &ServiceSpec, data: &[Input], context: &Context) -> Result<Exit
         amounts::some(u64::from(shards), "shard"),
         amounts::some(data.len() as u64, "file of data").replace("datas", "data")
     ));
+    let leaf = spec.leaf.as_ref().and_then(|leaf| leaf.container.as_ref());
+    let merge = spec.merge.as_ref().and_then(|merge| merge.container.as_ref());
+    let mut secrets: Vec<&str> = leaf.into_iter().chain(merge).flat_map(secret::named).collect();
+    secrets.sort_unstable();
+    secrets.dedup();
+    if !secrets.is_empty() {
+        context.printer.note(&format!("it names secrets: {}", secrets.join(", ")));
+    }
     context.printer.view(&Named {
-        value: json!({ "name": spec.name, "shards": shards, "files": data.len() }),
+        value: json!({ "name": spec.name, "shards": shards, "files": data.len(), "secrets": secrets }),
         name: spec.name.clone(),
     })?;
     Ok(Exit::Done)
@@ -137,6 +145,9 @@ async fn deploy(client: &Client, mut spec: ServiceSpec, data: Vec<Input>, progre
             leaf.data = lists;
         }
     }
+    let leaf = spec.leaf.as_mut().and_then(|leaf| leaf.container.as_mut());
+    let merge = spec.merge.as_mut().and_then(|merge| merge.container.as_mut());
+    client.upload_sent(leaf.into_iter().chain(merge).flat_map(|container| &mut container.files)).await?;
     Ok(client.deploy(spec).await?)
 }
 

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{blame::failed, commit::commit};
+use super::{
+    blame::failed,
+    commit::{Ended, commit},
+    imageless::imageless,
+};
 use crate::{
+    fault::{Blame, FaultClass},
     ids::{Incarnation, Now, WorkerId},
     input::{End, Finished},
     jobs::end::end_if_spent,
@@ -39,7 +44,7 @@ pub(crate) fn finished(
             state.queues.give_back(&item);
             continue;
         }
-        end_attempt(state, now, result, out);
+        end_attempt(state, now, worker, result, out);
     }
     out.orders.push(Order::Settle { worker, ids: settled });
     for job in touched {
@@ -48,15 +53,25 @@ pub(crate) fn finished(
     }
 }
 
-fn end_attempt(state: &mut State, now: Now, result: Finished, out: &mut Outbox) {
+fn end_attempt(state: &mut State, now: Now, worker: WorkerId, result: Finished, out: &mut Outbox) {
     let item = result.item;
     match result.end {
         End::Returned => state.queues.give_back(&item),
         End::Succeeded { outputs, detail } => {
             state.queues.ran(&item, result.run_us);
-            commit(state, item, true, outputs, detail, out);
+            state.queues.note(&item, None);
+            commit(state, item, Ended::Succeeded { outputs }, detail, out);
         }
-        End::Failed { blame, detail } => failed(state, now, item, blame, detail, out),
+        End::Failed { blame, fault, detail } if fault.class == FaultClass::Image => {
+            imageless(state, now, (item, worker), (blame, fault), detail, out);
+        }
+        End::Failed { blame, fault, detail } => {
+            if blame == Blame::Item {
+                // Or a stage in which everything fails would be given out one by one.
+                state.queues.ran(&item, result.run_us);
+            }
+            failed(state, now, (item, worker), (blame, fault), detail, out);
+        }
     }
 }
 

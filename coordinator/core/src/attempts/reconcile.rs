@@ -6,7 +6,6 @@ use crate::{
     ids::{AttemptId, ItemKey, WorkerId},
     input::Held,
     outbox::{Order, Outbox},
-    stages::ItemState,
     state::State,
 };
 
@@ -33,7 +32,8 @@ pub(crate) fn reconcile(state: &mut State, worker: WorkerId, held: &[Held], out:
     for held in held.iter().filter(|held| !kept.contains(&held.id)) {
         let wanted = is_wanted(state, &held.item) && may_have(state, worker, &held.item);
         if state.fleet.is_nobodys(held.id) && wanted && state.queues.adopt(&held.item, held.id) {
-            state.fleet.hold(held.id, held.item, worker);
+            let needs = state.ledger.job(held.item.job).and_then(|job| job.needs_of(&held.item));
+            state.fleet.hold(held.id, held.item, needs, worker);
             out.notice_job(held.item.job);
         } else {
             stop.push(held.id);
@@ -54,15 +54,19 @@ fn tell_to_stop(worker: WorkerId, ids: Vec<AttemptId>, out: &mut Outbox) {
     }
 }
 
-/// Whether the worker may be given work of the item's job.
+/// Whether the worker could be given the item.
 fn may_have(state: &State, worker: WorkerId, item: &ItemKey) -> bool {
-    state.ledger.job(item.job).is_some_and(|job| state.fleet.clientele(worker).has(&job.record.namespace))
+    state.ledger.job(item.job).is_some_and(|job| {
+        let needs = job.needs_of(item).map(|needs| &**needs);
+        state.fleet.may_have(worker, &job.record.namespace, needs)
+    })
 }
 
 /// Whether the item exists and has not ended, so that an attempt from before the coordinator's start, or from before a lost
 /// lease, may go on.
 fn is_wanted(state: &State, item: &ItemKey) -> bool {
     state.ledger.job(item.job).is_some_and(|job| {
-        item.index < job.items(usize::from(item.stage)) && job.state(item) == Some(ItemState::Pending)
+        let stopped = job.record.paused.as_ref().is_some_and(|paused| paused.stop);
+        !stopped && job.is_open(usize::from(item.stage), item.index)
     })
 }

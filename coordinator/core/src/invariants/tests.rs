@@ -8,10 +8,11 @@ use crate::{
     members::{MemberRecord, TokenTerms},
     outbox::Outbox,
     record::{JobRecord, OutcomeRecord, Record},
+    schedule::Passed,
     schedule::hand_out::hand_out,
     services::{ServiceName, ServicePlan, deploy::deploy, place::place},
     settings::Settings,
-    stages::{StageKind, StageSpec},
+    stages::StageSpec,
     workers::{Arrival, Clientele, hello::hello},
 };
 
@@ -28,6 +29,7 @@ fn arrival(clientele: Clientele) -> Arrival {
         name: String::new(),
         slots: 1,
         clientele,
+        offer: std::sync::Arc::default(),
     }
 }
 
@@ -36,10 +38,9 @@ fn sound() -> State {
     let mut state = State::load(1, Settings::default(), NOW, []);
     let mut out = Outbox::default();
     hello(&mut state, NOW, arrival(Clientele::Everybody), &[], &[], &mut out);
-    let stage = StageSpec { kind: StageKind::Map, attempts: 1, backoff_ms: 0, max_backoff_ms: 0, max_parallel: 0 };
-    let spec = JobSpec { stages: vec![stage], priority: 0 };
+    let spec = JobSpec { stages: vec![StageSpec::default()], ..JobSpec::default() };
     let names = (JOB, Namespace::default(), String::new());
-    submit(&mut state, RequestId(1), JobRecord::submitted(NOW, names, spec, 2, [0; 32]), &mut out);
+    submit(&mut state, NOW, RequestId(1), (JobRecord::submitted(NOW, names, spec, 2, [0; 32]), &[]), &mut out);
     let plan = ServicePlan { shards: 1, replicas: 1, merges: 0 };
     deploy(&mut state, RequestId(2), ServiceName::in_default("find"), plan, [0; 32], &mut out);
     hand_out(&mut state, NOW, &mut out);
@@ -55,7 +56,7 @@ fn attempt(state: &State) -> AttemptId {
 
 fn outcome(index: u64) -> Record {
     let item = ItemKey { index, ..ITEM };
-    Record::Outcome(OutcomeRecord { item, success: true, outputs: 0, first_child: 0, detail: Vec::new() })
+    Record::Outcome(OutcomeRecord::ended(item, true, Vec::new()))
 }
 
 #[test]
@@ -75,8 +76,9 @@ fn a_job_that_should_have_ended_is_found() {
 #[test]
 fn a_job_that_lost_its_turn_is_found() {
     let mut state = sound();
-    state.queues.rank_waiting(&state.ledger, 0, &Clientele::Everybody);
-    assert!(state.queues.next(&Ledger::default(), NOW, 0, &Clientele::Everybody).is_none());
+    state.queues.rank_waiting(&state.ledger, 0, 0);
+    let worker = state.fleet.worker(WORKER).expect("it is here");
+    assert!(state.queues.next(&Ledger::default(), NOW, (WORKER, worker, 0, 0), &mut Passed::default()).is_none());
     assert_eq!(check(&state), Err(Violation::Turn(JOB)));
 }
 
@@ -100,7 +102,7 @@ fn an_attempt_on_nobodys_list_is_found() {
     let mut state = sound();
     let id = attempt(&state);
     state.fleet.take(id, WORKER);
-    state.fleet.hold(id, ITEM, WorkerId([9; 16]));
+    state.fleet.hold(id, ITEM, None, WorkerId([9; 16]));
     assert_eq!(check(&state), Err(Violation::Attempt { id, item: ITEM }));
 }
 

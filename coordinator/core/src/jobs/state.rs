@@ -11,6 +11,7 @@
 /// | `Running` | `Cancelled` | someone asked |
 /// | `Failed` | `Running` | its failed items are retried |
 /// | `Cancelled` | `Running` | it is retried: its failed items, and all that had not ended |
+/// | any that has ended | `Removing` | somebody wants it gone: nobody is shown it from then on |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobState {
     /// Items may be dispatched.
@@ -21,6 +22,8 @@ pub enum JobState {
     Failed,
     /// Ended because someone asked.
     Cancelled,
+    /// Ended, and what is kept of it is being removed.
+    Removing,
 }
 
 impl JobState {
@@ -29,7 +32,7 @@ impl JobState {
     pub fn has_ended(self) -> bool {
         match self {
             Self::Running => false,
-            Self::Succeeded | Self::Failed | Self::Cancelled => true,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Removing => true,
         }
     }
 
@@ -38,7 +41,25 @@ impl JobState {
     pub fn may_dispatch(self) -> bool {
         match self {
             Self::Running => true,
-            Self::Succeeded | Self::Failed | Self::Cancelled => false,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Removing => false,
+        }
+    }
+
+    /// It ended with every item.
+    #[must_use]
+    pub fn went_well(self) -> bool {
+        match self {
+            Self::Succeeded => true,
+            Self::Running | Self::Failed | Self::Cancelled | Self::Removing => false,
+        }
+    }
+
+    /// It is being removed.
+    #[must_use]
+    pub fn is_going(self) -> bool {
+        match self {
+            Self::Removing => true,
+            Self::Running | Self::Succeeded | Self::Failed | Self::Cancelled => false,
         }
     }
 
@@ -47,21 +68,21 @@ impl JobState {
     pub fn was_cut_short(self) -> bool {
         match self {
             Self::Cancelled => true,
-            Self::Running | Self::Succeeded | Self::Failed => false,
+            Self::Running | Self::Succeeded | Self::Failed | Self::Removing => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::JobState::{self, Cancelled, Failed, Running, Succeeded};
+    use super::JobState::{self, Cancelled, Failed, Removing, Running, Succeeded};
 
-    const ALL: [JobState; 4] = [Running, Succeeded, Failed, Cancelled];
+    const ALL: [JobState; 5] = [Running, Succeeded, Failed, Cancelled, Removing];
 
     #[test]
     fn a_job_that_has_ended_gives_nothing_out() {
         assert!(ALL.iter().all(|state| !(state.has_ended() && state.may_dispatch())));
-        assert_eq!(ALL.map(JobState::has_ended), [false, true, true, true]);
+        assert_eq!(ALL.map(JobState::has_ended), [false, true, true, true, true]);
         assert!(Running.may_dispatch());
     }
 

@@ -25,6 +25,9 @@ pub(crate) fn remove_worker(
         Some(_) if is_here && !revoke => Reply::Refused(Refusal::WorkerIsHere(worker)),
         Some(member) => {
             part(state, now, worker, out);
+            if state.ledger.is_drained(worker) {
+                state.keep(Record::DrainGone(worker), out);
+            }
             let name = member.name.clone();
             if !revoke {
                 state.keep(Record::MemberGone(worker), out);

@@ -19,7 +19,10 @@ pub(crate) fn ask_back(state: &mut State, now: Now, out: &mut Outbox) {
         return;
     }
     let may_have = |idle: &mut IdleSlots<'_>, item: &ItemKey| {
-        state.ledger.job(item.job).is_some_and(|job| idle.take(&job.record.namespace))
+        state.ledger.job(item.job).is_some_and(|job| {
+            let needs = job.needs_of(item).map(|needs| &**needs);
+            idle.take(&job.record.namespace, needs)
+        })
     };
     for item in state.fleet.coming_back() {
         may_have(&mut idle, &item);
@@ -45,5 +48,7 @@ pub(crate) fn ask_back(state: &mut State, now: Now, out: &mut Outbox) {
 
 /// The attempt's item, if it was not asked back and runs for long enough.
 fn worth_returning(state: &State, id: AttemptId) -> Option<ItemKey> {
-    state.fleet.not_asked_back(id).filter(|item| state.queues.average_us(item) >= WORTH_RETURNING_US)
+    let item = state.fleet.not_asked_back(id).filter(|item| state.queues.average_us(item) >= WORTH_RETURNING_US);
+    // Whether the idle one could have it is not known of its kind.
+    item.filter(|item| !state.queues.missing.has_any((item.job, item.stage)))
 }

@@ -20,6 +20,8 @@ pub(crate) struct Placement {
     placed: BTreeMap<ReplicaKey, Placed>,
     /// The keys of `placed` by worker; none of the lists is empty.
     by_worker: BTreeMap<WorkerId, BTreeSet<ReplicaKey>>,
+    /// Where replicas of drained workers are being started, before they go there. Those workers keep them too.
+    moves: BTreeMap<ReplicaKey, WorkerId>,
     /// Wanted, and on no worker.
     unplaced: BTreeSet<ReplicaKey>,
     /// Nobody has looked for places since something is unplaced, or since a worker came that may be one.
@@ -87,9 +89,20 @@ impl Placement {
     }
 
     fn displace(&mut self, key: &ReplicaKey) {
-        let Some(Placed { worker, .. }) = self.placed.remove(key) else {
-            return;
-        };
+        self.stay(key);
+        if let Some(Placed { worker, .. }) = self.placed.remove(key) {
+            self.drop_from(worker, key);
+        }
+    }
+
+    /// The replica does not move.
+    fn stay(&mut self, key: &ReplicaKey) {
+        if let Some(worker) = self.moves.remove(key) {
+            self.drop_from(worker, key);
+        }
+    }
+
+    fn drop_from(&mut self, worker: WorkerId, key: &ReplicaKey) {
         self.untold.insert(worker);
         if let Some(keys) = self.by_worker.get_mut(&worker) {
             keys.remove(key);
@@ -119,6 +132,10 @@ impl Placement {
                 self.put(status.key.clone(), worker);
                 changed.insert(status.key.service.clone());
             }
+            if status.phase == ReplicaPhase::Ready && self.moves.get(&status.key) == Some(&worker) {
+                self.arrive(&status.key, worker);
+                changed.insert(status.key.service.clone());
+            }
             let placed = self.placed.get_mut(&status.key).filter(|placed| placed.worker == worker);
             if let Some(placed) = placed
                 && (placed.phase != status.phase || placed.message != status.message)
@@ -136,9 +153,11 @@ impl Placement {
         let mut changed = BTreeSet::new();
         for key in self.by_worker.get(&worker).into_iter().flatten().filter(|key| !has.contains(key)) {
             if let Some(placed) = self.placed.get_mut(key)
+                && placed.worker == worker
                 && placed.phase != ReplicaPhase::Starting
             {
                 placed.phase = ReplicaPhase::Starting;
+                placed.message.clear();
                 changed.insert(key.service.clone());
             }
         }
@@ -149,6 +168,9 @@ impl Placement {
     pub fn bar(&mut self, worker: WorkerId, clientele: &Clientele) -> BTreeSet<ServiceName> {
         let barred = self.on(worker).filter(|key| !clientele.has(&key.service.namespace));
         let barred: Vec<ReplicaKey> = barred.cloned().collect();
+        let (coming, barred): (Vec<_>, Vec<_>) =
+            barred.into_iter().partition(|key| self.moves.get(key) == Some(&worker));
+        coming.iter().for_each(|key| self.stay(key));
         for key in &barred {
             self.displace(key);
         }
@@ -162,8 +184,16 @@ impl Placement {
         let changed = self.services_on(worker);
         self.stirred = true;
         for key in self.by_worker.remove(&worker).unwrap_or_default() {
+            if self.moves.get(&key) == Some(&worker) {
+                self.moves.remove(&key);
+                continue;
+            }
             self.placed.remove(&key);
-            self.unplaced.insert(key);
+            match self.moves.remove(&key) {
+                // It is being started there already.
+                Some(other) => self.put(key, other),
+                None => drop(self.unplaced.insert(key)),
+            }
         }
         changed
     }
@@ -172,6 +202,12 @@ impl Placement {
     pub fn tell_anew(&mut self, worker: WorkerId) {
         self.stirred = true;
         self.untold.insert(worker);
+    }
+
+    /// What is told with the replicas of that namespace has changed: whoever keeps any is told again.
+    pub fn tell_namespace_anew(&mut self, namespace: &Namespace) {
+        let keeps = |keys: &BTreeSet<ReplicaKey>| keys.iter().any(|key| key.service.namespace == *namespace);
+        self.untold.extend(self.by_worker.iter().filter(|(_, keys)| keeps(keys)).map(|(worker, _)| *worker));
     }
 
     /// Whether nothing is left to place that could be, or to tell.
@@ -203,6 +239,40 @@ impl Placement {
             self.put(key, worker);
         }
         changed
+    }
+
+    /// Replicas of these workers are started elsewhere, where that can be; they go there once they are ready.
+    pub fn move_off(&mut self, drained: &[WorkerId], workers: impl Fn(&Namespace) -> Vec<WorkerId>) {
+        for from in drained {
+            let stays = |key: &&ReplicaKey| {
+                !self.moves.contains_key(*key) && self.get(key).is_some_and(|it| it.worker == *from)
+            };
+            let keys: Vec<ReplicaKey> = self.on(*from).filter(stays).cloned().collect();
+            for key in keys {
+                let others = workers(&key.service.namespace).into_iter();
+                let emptiest = others.map(|worker| (self.on(worker).len(), worker)).collect();
+                if let Some((_, worker)) = best(&emptiest, &self.twins(&key)) {
+                    self.untold.insert(worker);
+                    self.by_worker.entry(worker).or_default().insert(key.clone());
+                    self.moves.insert(key, worker);
+                }
+            }
+        }
+    }
+
+    /// What the worker has stays there.
+    pub fn stay_on(&mut self, worker: WorkerId) {
+        let keys: Vec<ReplicaKey> = self.on(worker).cloned().collect();
+        let own = |key: &&ReplicaKey| self.get(key).is_some_and(|placed| placed.worker == worker);
+        let own: Vec<ReplicaKey> = keys.iter().filter(own).cloned().collect();
+        own.iter().for_each(|key| self.stay(key));
+    }
+
+    /// The replica is ready where it was to go.
+    fn arrive(&mut self, key: &ReplicaKey, worker: WorkerId) {
+        self.moves.remove(key);
+        self.displace(key);
+        self.placed.insert(key.clone(), Placed { worker, phase: ReplicaPhase::Starting, message: String::new() });
     }
 
     /// How many replicas with the same charge each worker keeps, of those that keep any.

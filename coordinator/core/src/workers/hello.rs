@@ -2,13 +2,10 @@
 
 use super::{
     fleet::Arrival,
-    loss::{Loss, lose},
+    loss::{Loss, look_back, lose},
 };
 use crate::{
-    attempts::{
-        blame::suspect_later,
-        reconcile::{reconcile, stop_all},
-    },
+    attempts::reconcile::{reconcile, stop_all},
     ids::Now,
     input::{Held, ReplicaStatus},
     members::MemberRecord,
@@ -36,14 +33,13 @@ pub(crate) fn hello(
         let loss = if previous == Some(before) { Loss::Restart } else { Loss::Takeover };
         lose(state, now, worker, loss, out);
     }
-    for item in state.suspects.back(worker, previous) {
-        suspect_later(state, item, out);
-    }
+    look_back(state, worker, (incarnation, previous), out);
     if !state.ledger.knows_worker(worker, &arrival.name) {
         state.keep(Record::Worker(WorkerRecord { id: worker, name: arrival.name.clone() }), out);
     }
     state.reunion.came(worker);
     state.fleet.join(arrival, now.steady_ms);
+    state.fleet.set_draining(worker, state.ledger.is_drained(worker));
     out.orders.push(Order::Welcome { worker, incarnation });
     if state.lives.came(worker, incarnation) {
         stop_all(worker, held, out);

@@ -1,14 +1,14 @@
-//! Slots that nothing is held for, by whose work they may be given.
+//! Slots that nothing is held for, by the kind of work they may be given.
 
-use super::clientele::Clientele;
-use crate::ids::Namespace;
+use super::{clientele::Clientele, kind::Kind};
+use crate::{fit::Needs, ids::Namespace};
 
 /// Idle slots of connected workers.
-pub(crate) struct IdleSlots<'a>(Vec<(&'a Clientele, u64)>);
+pub(crate) struct IdleSlots<'a>(Vec<(&'a Kind, u64)>);
 
 impl<'a> IdleSlots<'a> {
-    /// So many of each clientele, at least one.
-    pub fn of(slots: impl Iterator<Item = (&'a Clientele, u64)>) -> Self {
+    /// So many of each kind, at least one.
+    pub fn of(slots: impl Iterator<Item = (&'a Kind, u64)>) -> Self {
         Self(slots.collect())
     }
 
@@ -17,13 +17,15 @@ impl<'a> IdleSlots<'a> {
         self.0.is_empty()
     }
 
-    /// Takes one for work of this namespace, of those that may be given the least; answers whether there was one.
-    pub fn take(&mut self, namespace: &Namespace) -> bool {
-        let fewest = |at: &usize| match self.0[*at].0 {
+    /// Takes one for work of this namespace that needs this and no more than a slot's share, of those that may be given the least;
+    /// answers whether there was one.
+    pub fn take(&mut self, namespace: &Namespace, needs: Option<&Needs>) -> bool {
+        let fewest = |at: &usize| match &self.0[*at].0.clientele {
             Clientele::Only(some) => some.len(),
             Clientele::Everybody => usize::MAX,
         };
-        let may = (0..self.0.len()).filter(|at| self.0[*at].0.has(namespace));
+        let may = |kind: &Kind| kind.may_have(namespace, needs) && !kind.counts(needs);
+        let may = (0..self.0.len()).filter(|at| may(self.0[*at].0));
         let Some(at) = may.min_by_key(fewest) else { return false };
         self.0[at].1 -= 1;
         if self.0[at].1 == 0 {
@@ -42,8 +44,10 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(Namespace::named);
         let only = |some: &[&Namespace]| Clientele::Only(some.iter().map(|name| (*name).clone()).collect());
         let (of_a, of_both) = (only(&[&a]), only(&[&a, &b]));
-        let mut idle = IdleSlots::of([(&Clientele::Everybody, 1), (&of_both, 1), (&of_a, 2)].into_iter());
-        let taken = [&a, &a, &b, &c, &a].map(|name| idle.take(name));
+        let [everybody, of_both, of_a] =
+            [Clientele::Everybody, of_both, of_a].map(|clientele| Kind { clientele, slots: 1, ..Kind::default() });
+        let mut idle = IdleSlots::of([(&everybody, 1), (&of_both, 1), (&of_a, 2)].into_iter());
+        let taken = [&a, &a, &b, &c, &a].map(|name| idle.take(name, None));
         assert_eq!(taken, [true, true, true, true, false]);
         assert!(idle.is_empty());
     }

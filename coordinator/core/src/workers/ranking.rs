@@ -1,28 +1,38 @@
-//! Connected workers by how full they are, those of one clientele apart.
+//! Connected workers by how full they are, those of one kind apart.
 //!
-//! What the emptiest worker of a clientele cannot be given, none of the same can. So a hand-out looks at one worker of each
-//! clientele, and where all workers are everybody's there is one.
+//! What the emptiest worker of a kind cannot be given, none of the same can, but for what is counted exactly or was refused by
+//! one. So a hand-out looks at one worker of each kind, and where all workers are alike there is one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound::{Excluded, Unbounded},
+};
 
-use super::clientele::Clientele;
-use crate::ids::{Namespace, WorkerId};
+use super::kind::Kind;
+use crate::{
+    fit::Needs,
+    ids::{Namespace, WorkerId},
+};
 
-/// Workers of one clientele, by number.
+/// Workers of one kind, by number. Numbers of kinds that nobody is of any more are used again.
 pub(crate) type Group = usize;
 
 /// Who is emptiest.
 #[derive(Debug, Default)]
 pub(super) struct Ranking {
     groups: Vec<Ranked>,
-    numbers: BTreeMap<Clientele, Group>,
+    numbers: BTreeMap<Kind, Group>,
+    /// Groups that have come or gone, and nobody has asked yet.
+    changed: Vec<Group>,
     /// What is known of each: its group, its load and its slots.
     known: BTreeMap<WorkerId, (Group, u64, u32)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Ranked {
-    clientele: Clientele,
+    kind: Kind,
+    /// Workers of the kind, ranked or not.
+    members: usize,
     /// The emptiest first.
     workers: BTreeSet<(u64, WorkerId)>,
     /// Of all of them.
@@ -30,20 +40,48 @@ struct Ranked {
 }
 
 impl Ranking {
-    /// The number of the workers of this clientele.
-    pub fn group(&mut self, clientele: Clientele) -> Group {
-        let next = self.groups.len();
-        let number = *self.numbers.entry(clientele.clone()).or_insert(next);
-        if number == next {
-            self.groups.push(Ranked { clientele, workers: BTreeSet::new(), slots: 0 });
-        }
+    /// One more worker is of this kind; answers its group's number.
+    pub fn enter(&mut self, kind: Kind) -> Group {
+        let number = match self.numbers.get(&kind) {
+            Some(number) => *number,
+            None => self.found(kind),
+        };
+        self.groups[number].members += 1;
         number
     }
 
-    /// Whose work the workers of a group may be given.
-    pub fn clientele(&self, group: Group) -> &Clientele {
-        static EVERYBODY: Clientele = Clientele::Everybody;
-        self.groups.get(group).map_or(&EVERYBODY, |ranked| &ranked.clientele)
+    fn found(&mut self, kind: Kind) -> Group {
+        let unused = self.groups.iter().position(|ranked| ranked.members == 0);
+        let number = unused.unwrap_or(self.groups.len());
+        if number == self.groups.len() {
+            self.groups.push(Ranked::default());
+        }
+        self.groups[number].kind = kind.clone();
+        self.numbers.insert(kind, number);
+        self.changed.push(number);
+        number
+    }
+
+    /// The worker is not of this group any more.
+    pub fn leave(&mut self, id: WorkerId, group: Group) {
+        self.remove(id);
+        let Some(ranked) = self.groups.get_mut(group) else { return };
+        ranked.members -= 1;
+        if ranked.members == 0 {
+            self.numbers.remove(&ranked.kind);
+            ranked.kind = Kind::default();
+            self.changed.push(group);
+        }
+    }
+
+    /// What the workers of a group have in common; `None` while nobody is of it.
+    pub fn kind(&self, group: Group) -> Option<&Kind> {
+        self.groups.get(group).filter(|ranked| ranked.members > 0).map(|ranked| &ranked.kind)
+    }
+
+    /// The groups that have come or gone since this was last asked.
+    pub fn changed(&mut self) -> Vec<Group> {
+        std::mem::take(&mut self.changed)
     }
 
     /// The worker is connected, and so full.
@@ -72,16 +110,26 @@ impl Ranking {
     }
 
     /// The emptiest worker of this group, with its load and its group.
-    pub fn emptiest_of(&self, group: Group) -> Option<(u64, WorkerId, Group)> {
-        self.groups.get(group)?.workers.first().map(|(load, id)| (*load, *id, group))
+    fn emptiest_of(&self, group: Group) -> Option<(u64, WorkerId, Group)> {
+        self.emptiest_behind(group, None)
     }
 
-    /// What falls to a worker of so many items of a namespace when all connected ones that may have them share them, rounded
-    /// up.
-    pub fn share(&self, id: WorkerId, items: u64, namespace: &Namespace) -> u64 {
+    /// The emptiest worker of this group behind that one, with its load and its group.
+    pub fn emptiest_behind(&self, group: Group, last: Option<(u64, WorkerId)>) -> Option<(u64, WorkerId, Group)> {
+        let workers = &self.groups.get(group)?.workers;
+        let next = match last {
+            None => workers.first(),
+            Some(last) => workers.range((Excluded(last), Unbounded)).next(),
+        };
+        next.map(|(load, id)| (*load, *id, group))
+    }
+
+    /// What falls to a worker of so many items of a namespace that need this when all connected ones that may have them share
+    /// them, rounded up.
+    pub fn share(&self, id: WorkerId, items: u64, namespace: &Namespace, needs: Option<&Needs>) -> u64 {
         let slots = self.known.get(&id).map_or(0, |(_, _, slots)| u64::from(*slots));
         let all: u64 =
-            self.groups.iter().filter(|ranked| ranked.clientele.has(namespace)).map(|ranked| ranked.slots).sum();
+            self.groups.iter().filter(|ranked| ranked.kind.may_have(namespace, needs)).map(|ranked| ranked.slots).sum();
         (items.saturating_mul(slots)).div_ceil(all.max(1))
     }
 }

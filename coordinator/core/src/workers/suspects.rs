@@ -1,4 +1,4 @@
-//! What likely ran on workers that fell silent: should one come back started anew, it went down with these.
+//! What likely ran on workers that fell silent: should one come back in another life, it went down with these.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,26 @@ use crate::ids::{Incarnation, ItemKey, WorkerId};
 /// Items by the life of the worker they likely ran on.
 #[derive(Debug, Default)]
 pub(crate) struct Suspects {
-    silent: BTreeMap<WorkerId, (Incarnation, Vec<ItemKey>)>,
+    silent: BTreeMap<WorkerId, Silent>,
+}
+
+/// A life that fell silent.
+#[derive(Debug)]
+pub(crate) struct Silent {
+    pub incarnation: Incarnation,
+    pub name: String,
+    /// What likely ran on it.
+    pub running: Vec<ItemKey>,
 }
 
 impl Suspects {
-    /// That life fell silent with these running.
-    pub fn remember(&mut self, worker: WorkerId, incarnation: Incarnation, running: Vec<ItemKey>) {
-        self.silent.insert(worker, (incarnation, running));
+    /// That life of the worker fell silent.
+    pub fn remember(&mut self, worker: WorkerId, silent: Silent) {
+        self.silent.insert(worker, silent);
     }
 
-    /// The worker is back, in a life that was started after `previous` had ended; answers what that one went down with.
-    pub fn back(&mut self, worker: WorkerId, previous: Option<Incarnation>) -> Vec<ItemKey> {
-        match self.silent.remove(&worker) {
-            Some((silent, items)) if Some(silent) == previous => items,
-            _ => Vec::new(),
-        }
+    /// The worker is back; answers the life that had fallen silent, if that is another.
+    pub fn back(&mut self, worker: WorkerId, incarnation: Incarnation) -> Option<Silent> {
+        self.silent.remove(&worker).filter(|silent| silent.incarnation != incarnation)
     }
 }

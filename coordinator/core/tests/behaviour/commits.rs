@@ -1,6 +1,6 @@
 //! Exactly one commit: whatever runs twice, late, or elsewhere.
 
-use longshore_core::{Assignment, Blame, End, Finished, Input, Notice, Outbox, Record};
+use longshore_core::{Assignment, Blame, End, Fault, Finished, Input, Notice, Outbox, Record};
 
 use crate::stage::{Stage, gather, given, job_id, life, map, only, outcomes, settled, spec, worker_id};
 
@@ -90,7 +90,7 @@ fn of_two_ends_in_one_message_the_first_counts() {
     let end = |end| Finished { id: attempt.id, item: attempt.item, end, run_us: 1 };
     let results = vec![
         end(End::Succeeded { outputs: 1, detail: vec![1] }),
-        end(End::Failed { blame: Blame::Hopeless, detail: vec![2] }),
+        end(End::Failed { blame: Blame::Hopeless, fault: Fault::default(), detail: vec![2] }),
     ];
     let out = it.step(Input::Finished { worker: worker_id(1), incarnation: life(1), results });
     let kept: Vec<_> =

@@ -53,8 +53,13 @@ fn who_has_left_is_given_nothing_and_has_no_share() {
 fn what_is_given_back_keeps_its_place_among_what_was_never_given_out() {
     let mut it = Stage::new();
     it.submit(1, spec(&[map()]), 9);
-    let fifth =
-        Assignment { id: AttemptId { epoch: 0, number: 1 }, item: item(1, 0, 5), attempt: 1, source: Source::Input };
+    let fifth = Assignment {
+        id: AttemptId { epoch: 0, number: 1 },
+        item: item(1, 0, 5),
+        attempt: 1,
+        source: Source::Input,
+        memory_bytes: 0,
+    };
     assert!(given(&it.hello(1, 1, 1, &[fifth], &[])).is_empty());
     assert_eq!(only(&it.ends(1, &fifth, End::Returned)).item, item(1, 0, 0));
 }

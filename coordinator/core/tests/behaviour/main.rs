@@ -1,17 +1,36 @@
 //! What the core does, sentence by sentence, and a property: loading equals living.
 
 mod adoption;
+mod after;
 mod asking_back;
 mod commits;
+mod control;
+mod cut_short;
+mod drains;
+mod elsewhere;
+mod failure_policy;
 mod failures;
+mod gathers;
+mod growing;
 mod handing_out;
+mod imageless;
+mod images;
 mod jobs;
+mod keys;
 mod leases;
 mod loading;
+mod losses;
 mod members;
 mod namespaces;
+mod patience;
+mod placing;
+mod references;
+mod removal;
 mod restarts;
+mod retrying;
+mod secrets;
 mod services;
 mod shown;
 mod stage;
+mod unfit;
 mod workers;

@@ -105,7 +105,7 @@ fn an_ended_job_stays_ended() {
 fn a_failure_makes_no_items_whatever_is_kept_of_it() {
     let mut it = Stage::new();
     it.submit(1, spec(&[map(), map()]), 1);
-    let outcome = OutcomeRecord { item: item(1, 0, 0), success: false, outputs: 2, first_child: 0, detail: vec![] };
+    let outcome = OutcomeRecord { outputs: 2, ..OutcomeRecord::ended(item(1, 0, 0), false, Vec::new()) };
     it.records.push(Record::Outcome(outcome));
     let it = it.restart(2);
     assert_eq!((it.counts(1, 0).failed, it.counts(1, 1).items), (1, 0));

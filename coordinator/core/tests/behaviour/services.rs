@@ -227,6 +227,7 @@ fn watchers_hear_that_a_replica_was_found_where_it_is() {
         name: "worker-2".to_owned(),
         slots: 1,
         clientele: Clientele::Everybody,
+        offer: std::sync::Arc::default(),
         held: Vec::new(),
         replicas: vec![status],
     };

@@ -186,3 +186,49 @@ fn items_of_a_later_stage_may_still_come_until_everything_before_it_has_ended() 
         assert_eq!(finals(&it), [true, true, true], "{:?}", later.kind);
     }
 }
+
+fn at_work(it: &Stage, job: u8, from: u64) -> Vec<(u64, String, u64)> {
+    let items = it.core.at_work(job_id(job), 0, from);
+    items.map(|work| (work.index, work.worker, work.since_ms)).collect()
+}
+
+#[test]
+fn an_item_under_way_is_shown_with_its_worker_and_since_when() {
+    let mut it = Stage::new();
+    it.now_ms = 5;
+    it.join(1, 2);
+    it.submit(1, spec(&[map()]), 4);
+    let given = at_work(&it, 1, 0);
+    assert_eq!(given.iter().map(|(index, ..)| *index).collect::<Vec<_>>(), [0, 1]);
+    assert!(given.iter().all(|(_, worker, since_ms)| worker == "worker-1" && *since_ms == WALL_MS + 5), "{given:?}");
+    assert_eq!(at_work(&it, 1, 1), given[1..]);
+    it.now_ms = 9;
+    it.join(2, 1);
+    assert_eq!(at_work(&it, 1, 2), [(2, "worker-2".to_owned(), WALL_MS + 9)]);
+    it.cancel(1);
+    assert_eq!(at_work(&it, 1, 0), []);
+}
+
+#[test]
+fn what_a_worker_holds_beyond_its_slots_is_not_under_way() {
+    let mut it = Stage::new();
+    it.submit(1, spec(&[map()]), 4);
+    let held: Vec<_> = given(&it.hello(1, 1, 2, &[], &[])).into_iter().map(|(_, assignment)| assignment).collect();
+    assert_eq!(held.len(), 2);
+    it.hello(1, 1, 1, &held, &[]);
+    assert_eq!(at_work(&it, 1, 0).len(), 1, "it has one slot by now");
+}
+
+#[test]
+fn a_job_hears_which_worker_it_has_lost_and_how_much_was_there_unless_that_took_its_leave() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    it.join(2, 1);
+    it.submit(1, spec(&[map()]), 4);
+    let lost = |out: &longshore_core::Outbox| -> Vec<Notice> {
+        out.notices.iter().filter(|notice| matches!(notice, Notice::Lost { .. })).cloned().collect()
+    };
+    assert_eq!(lost(&it.goodbye(2)), []);
+    let (job, worker) = (job_id(1), "worker-1".to_owned());
+    assert_eq!(lost(&it.wait(1_001)), [Notice::Lost { job, worker, items: 2 }]);
+}

@@ -1,14 +1,15 @@
 //! The stage on which the tests play: a core, a clock that only moves when told to, and words for what happens.
 
 use longshore_core::{
-    Assignment, AttemptId, Blame, Clientele, Core, End, Finished, Held, Incarnation, Input, ItemKey, JobId, JobSpec,
-    JobState, JobView, MembersInput, Namespace, Now, Order, Outbox, Record, ReplicaKey, ReplicaPhase, ReplicaStatus,
-    Reply, RequestId, ServiceName, ServicePlan, Settings, StageKind, StageSpec, StageView, WorkerId,
+    Assignment, AttemptId, Blame, Clientele, Control, Core, End, Fault, FaultClass, Finished, Held, Incarnation, Input,
+    ItemKey, JobId, JobSpec, JobState, JobView, Meaning, MembersInput, Namespace, Now, Offer, Only, Order, Outbox,
+    Record, ReplicaKey, ReplicaPhase, ReplicaStatus, Reply, RequestId, Require, Run, Sealed, SecretName, ServiceName,
+    ServicePlan, Settings, StageKind, StageSpec, StageView, WorkerId,
 };
 
 /// Terms with round numbers.
 pub const SETTINGS: Settings =
-    Settings { lease_ms: 1_000, reunion_ms: 500, crashes: 3, mishaps: 4, mishap_pause_ms: (100, 1_000) };
+    Settings { lease_ms: 1_000, reunion_ms: 500, mishaps: 4, mishap_pause_ms: (100, 1_000), slice: 1_000 };
 
 /// What the wall clock is ahead of the steady one: whoever takes one for the other is found out.
 pub const WALL_MS: u64 = 1_700_000_000_000;
@@ -19,6 +20,8 @@ pub struct Stage {
     pub now_ms: u64,
     /// Every record, in order.
     pub records: Vec<Record>,
+    /// Every attempt, in order.
+    pub given: Vec<Assignment>,
     requests: u64,
 }
 
@@ -45,16 +48,31 @@ pub fn service(name: &str) -> ServiceName {
 
 /// A stage whose items are tried twice, half a second apart.
 pub fn map() -> StageSpec {
-    StageSpec { kind: StageKind::Map, attempts: 2, backoff_ms: 400, max_backoff_ms: 400, max_parallel: 0 }
+    StageSpec { attempts: 2, backoff_ms: 400, max_backoff_ms: 400, ..StageSpec::default() }
 }
 
 /// The same, over all outputs before it.
 pub fn gather() -> StageSpec {
-    StageSpec { kind: StageKind::Gather, ..map() }
+    StageSpec { kind: StageKind::Gather { require: Require::All }, ..map() }
+}
+
+/// By groups: input `n` is of group `n` modulo their number.
+pub fn by_groups(require: Require, groups: u64) -> StageSpec {
+    StageSpec { kind: StageKind::Groups { require, groups }, ..map() }
+}
+
+/// The groups of inputs for such stages.
+pub fn groups_of(spec: &JobSpec, inputs: u64) -> Vec<(u16, Vec<Run>)> {
+    let runs = |groups| (0..inputs).map(|input| Run { inputs: 1, group: Some(input % groups) }).collect();
+    let keyed = (0_u16..).zip(&spec.stages).filter_map(|(at, stage)| match stage.kind {
+        StageKind::Groups { groups, .. } => Some((at, runs(groups))),
+        _ => None,
+    });
+    keyed.collect()
 }
 
 pub fn spec(stages: &[StageSpec]) -> JobSpec {
-    JobSpec { stages: stages.to_vec(), priority: 0 }
+    JobSpec { stages: stages.to_vec(), ..JobSpec::default() }
 }
 
 impl Stage {
@@ -67,7 +85,7 @@ impl Stage {
     pub fn restarted(epoch: u64, records: Vec<Record>, now_ms: u64) -> Self {
         let now = Now { steady_ms: now_ms, wall_ms: WALL_MS + now_ms };
         let core = Core::load(epoch, SETTINGS, now, records.clone());
-        Self { core, now_ms, records, requests: 0 }
+        Self { core, now_ms, records, given: Vec::new(), requests: 0 }
     }
 
     /// The coordinator dies and starts again with everything that was kept.
@@ -80,6 +98,7 @@ impl Stage {
         let out = self.core.step(now, input);
         self.core.check().expect("every step leaves the parts of the core in agreement");
         self.records.extend(out.records.iter().cloned());
+        self.given.extend(given(&out).iter().map(|(_, attempt)| *attempt));
         out
     }
 
@@ -114,7 +133,20 @@ impl Stage {
     pub fn submit_in(&mut self, namespace: &str, number: u8, key: &str, spec: JobSpec, inputs: u64) -> Outbox {
         let request = self.request();
         let (job, namespace, key) = (job_id(number), Namespace::named(namespace), key.to_owned());
-        self.step(Input::Submit { request, job, namespace, key, spec, inputs, detail: [0; 32] })
+        let (groups, detail, meaning) = (groups_of(&spec, inputs), [0; 32], None);
+        self.step(Input::Submit { request, job, namespace, key, spec, inputs, groups, detail, meaning })
+    }
+
+    /// Gives the secret this value as that version.
+    pub fn put_secret(&mut self, name: SecretName, version: u64, value: &[u8]) -> Outbox {
+        let request = self.request();
+        let sealed = Sealed { bytes: value.into(), key: [7; 8], size: 1, put_ms: WALL_MS, by: "ann".to_owned() };
+        self.step(Input::PutSecret { request, name, version, sealed })
+    }
+
+    pub fn remove_secret(&mut self, name: SecretName) -> Outbox {
+        let request = self.request();
+        self.step(Input::RemoveSecret { request, name })
     }
 
     pub fn cancel(&mut self, job: u8) -> Outbox {
@@ -122,9 +154,58 @@ impl Stage {
         self.step(Input::Cancel { request, job: job_id(job), reason: "enough".to_owned() })
     }
 
+    /// As [`Stage::submit`], with what the specification and the inputs mean.
+    pub fn submit_meaning(&mut self, number: u8, key: &str, (spec_is, inputs_are): (u8, u8)) -> Outbox {
+        let request = self.request();
+        let (job, namespace, key) = (job_id(number), Namespace::default(), key.to_owned());
+        let meaning = Some(Meaning { spec: [spec_is; 32], inputs: [inputs_are; 32] });
+        let detail = [number; 32];
+        self.step(Input::Submit {
+            request,
+            job,
+            namespace,
+            key,
+            spec: spec(&[map()]),
+            inputs: 1,
+            groups: Vec::new(),
+            detail,
+            meaning,
+        })
+    }
+
+    pub fn control(&mut self, ask: Control) -> Outbox {
+        let request = self.request();
+        self.step(Input::Control { request, ask })
+    }
+
+    pub fn pause(&mut self, job: u8) -> Outbox {
+        self.control(Control::Pause { job: job_id(job), why: "lunch".to_owned(), stop: false })
+    }
+
+    pub fn resume(&mut self, job: u8) -> Outbox {
+        self.control(Control::Resume { job: job_id(job) })
+    }
+
+    pub fn remove_job(&mut self, job: u8, force: bool) -> Outbox {
+        self.control(Control::Remove { job: job_id(job), force })
+    }
+
+    pub fn drain(&mut self, worker: u8) -> Outbox {
+        self.control(Control::Drain { worker: worker_id(worker) })
+    }
+
+    pub fn undrain(&mut self, worker: u8) -> Outbox {
+        self.control(Control::Undrain { worker: worker_id(worker) })
+    }
+
     pub fn retry(&mut self, job: u8) -> Outbox {
         let request = self.request();
-        self.step(Input::Retry { request, job: job_id(job) })
+        self.step(Input::Retry { request, job: job_id(job), only: None })
+    }
+
+    pub fn retry_only(&mut self, job: u8, only: Only) -> Outbox {
+        let request = self.request();
+        self.step(Input::Retry { request, job: job_id(job), only: Some(only) })
     }
 
     pub fn deploy(&mut self, name: &str, plan: ServicePlan, detail: u8) -> Outbox {
@@ -185,8 +266,24 @@ impl Stage {
             name: format!("worker-{worker}"),
             slots,
             clientele,
+            offer: std::sync::Arc::default(),
             held,
             replicas: ready(replicas),
+        })
+    }
+
+    /// A worker connects in its first life with nothing, and offers that.
+    pub fn join_with(&mut self, worker: u8, slots: u32, offer: Offer) -> Outbox {
+        self.step(Input::Hello {
+            worker: worker_id(worker),
+            incarnation: life(1),
+            previous: None,
+            name: format!("worker-{worker}"),
+            slots,
+            clientele: Clientele::Everybody,
+            offer: offer.into(),
+            held: Vec::new(),
+            replicas: Vec::new(),
         })
     }
 
@@ -199,6 +296,7 @@ impl Stage {
             name: format!("worker-{worker}"),
             slots,
             clientele: Clientele::Everybody,
+            offer: std::sync::Arc::default(),
             held: Vec::new(),
             replicas: Vec::new(),
         })
@@ -219,7 +317,11 @@ impl Stage {
     }
 
     pub fn goodbye(&mut self, worker: u8) -> Outbox {
-        self.step(Input::Goodbye { worker: worker_id(worker), incarnation: life(1) })
+        self.goodbye_of(worker, 1)
+    }
+
+    pub fn goodbye_of(&mut self, worker: u8, incarnation: u8) -> Outbox {
+        self.step(Input::Goodbye { worker: worker_id(worker), incarnation: life(incarnation) })
     }
 
     /// A worker in its first life says how an attempt ended.
@@ -242,12 +344,33 @@ impl Stage {
     }
 
     pub fn fails(&mut self, worker: u8, attempt: &Assignment, blame: Blame) -> Outbox {
-        self.ends(worker, attempt, End::Failed { blame, detail: vec![worker] })
+        self.fails_by(worker, attempt, blame, Fault::default())
+    }
+
+    pub fn fails_by(&mut self, worker: u8, attempt: &Assignment, blame: Blame, fault: Fault) -> Outbox {
+        self.ends_after(worker, attempt, End::Failed { blame, fault, detail: vec![worker] }, 60_000)
+    }
+
+    /// It exits with that code after that many microseconds.
+    pub fn exits_after(&mut self, worker: u8, attempt: &Assignment, code: i32, run_us: u64) -> Outbox {
+        let fault = Fault { class: FaultClass::Exit, code, print: 0 };
+        self.ends_after(worker, attempt, End::Failed { blame: Blame::Item, fault, detail: vec![worker] }, run_us)
+    }
+
+    /// It exits with that code.
+    pub fn exits(&mut self, worker: u8, attempt: &Assignment, code: i32) -> Outbox {
+        self.fails_by(worker, attempt, Blame::Item, Fault { class: FaultClass::Exit, code, print: 0 })
     }
 
     pub fn reports(&mut self, worker: u8, replicas: &[ReplicaKey]) -> Outbox {
         let replicas = ready(replicas);
         self.step(Input::Replicas { worker: worker_id(worker), incarnation: life(1), replicas })
+    }
+
+    /// A worker in its first life has found an image for these stages of a job.
+    pub fn finds_image(&mut self, worker: u8, job: u8, stages: &[u16], digest: u8) -> Outbox {
+        let (worker, incarnation, digest) = (worker_id(worker), life(1), [digest; 32]);
+        self.step(Input::Image { worker, incarnation, job: job_id(job), stages: stages.to_vec(), digest })
     }
 
     pub fn view(&self, job: u8) -> JobView {

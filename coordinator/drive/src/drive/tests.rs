@@ -2,7 +2,7 @@
 
 use longshore_core::{
     AttemptId, Clientele, End, Finished, Incarnation, ItemKey, JobId, JobSpec, Namespace, Order, Record, Reply,
-    RequestId, Settings, StageKind, StageSpec,
+    RequestId, Settings, StageSpec,
 };
 
 use super::*;
@@ -67,6 +67,7 @@ fn hello() -> Hello {
         slots: 1,
         is_member: false,
         clientele: Clientele::Everybody,
+        offer: std::sync::Arc::default(),
         held: Vec::new(),
         replicas: Vec::new(),
     }
@@ -100,12 +101,24 @@ fn orders_of(left: &[Effects<()>], link: u64) -> Vec<Order> {
 }
 
 fn submit(drive: &mut TestDrive, now: Now) {
-    let stage = StageSpec { attempts: 1, backoff_ms: 1, max_backoff_ms: 1, max_parallel: 0, kind: StageKind::Map };
-    let spec = JobSpec { priority: 0, stages: vec![stage] };
+    let spec = JobSpec { stages: vec![StageSpec::default()], ..JobSpec::default() };
     let job = JobId([9; 16]);
     let request = RequestId(1);
     let (namespace, key) = (Namespace::default(), String::new());
-    drive.request(now, Input::Submit { request, job, namespace, key, spec, inputs: 1, detail: [0; 32] });
+    drive.request(
+        now,
+        Input::Submit {
+            request,
+            job,
+            namespace,
+            key,
+            spec,
+            inputs: 1,
+            groups: Vec::new(),
+            detail: [0; 32],
+            meaning: None,
+        },
+    );
 }
 
 #[test]

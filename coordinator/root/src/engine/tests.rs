@@ -1,17 +1,26 @@
 //! Whole queries, over replicas that answer as they are told to.
 
 use super::*;
-use crate::scripted::{Named, Script, failed, ready, unready};
+use crate::{
+    coverage::NOT_AWAITED,
+    join::Join,
+    scripted::{Named, Script, failed, ready, unready},
+    share::Share,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A service of shards, each with replicas of these names; and of merges, if there are any.
 fn service(shards: &[&'static str], merges: Option<&'static str>) -> Topology<Named> {
-    Topology { shards: shards.iter().map(|names| ready(names)).collect(), merges: merges.map(ready) }
+    Topology {
+        shards: shards.iter().map(|names| ready(names)).collect(),
+        merges: merges.map(ready),
+        ..Topology::default()
+    }
 }
 
 fn request(require: Require) -> Request {
-    Request { body: Bytes::from("query"), deadline: 10 * SECOND, require }
+    Request { body: Bytes::from("query"), head: Heads::default(), deadline: 10 * SECOND, require }
 }
 
 async fn ask(
@@ -34,12 +43,12 @@ async fn every_shard_is_asked_at_once_and_parts_are_joined_in_the_order_of_shard
     let script = Script::new();
     script.after(300, "a", Ok("one ")).after(100, "b", Ok("two ")).after(200, "c", Ok("three"));
     let answer = ask(&script, &service(&["a", "b", "c"], None), Require::All).await.unwrap();
-    assert_eq!(answer.body, "one two three");
+    assert_eq!(answer.whole(), "one two three");
     assert!(answer.coverage.is_complete());
     assert_eq!(answer.total, Duration::from_millis(300));
     let latencies: Vec<u128> = answer.coverage.parts.iter().map(|part| part.latency.as_millis()).collect();
     assert_eq!(latencies, [300, 100, 200]);
-    let leaf = |name| (name, Call::Leaf(Bytes::from("query")), 10 * SECOND);
+    let leaf = |name| (name, Call::Leaf(Bytes::from("query").into()), 10 * SECOND);
     assert_eq!(script.asked(), ["a", "b", "c"].map(leaf));
 }
 
@@ -48,7 +57,7 @@ async fn a_shard_whose_replica_fails_is_answered_by_another() {
     let script = Script::new();
     script.after(5, "a1", Err(failed("broken"))).after(5, "a2", Ok("one ")).after(5, "b", Ok("two"));
     let answer = ask(&script, &service(&["a1 a2", "b"], None), Require::All).await.unwrap();
-    assert_eq!(answer.body, "one two");
+    assert_eq!(answer.whole(), "one two");
     assert_eq!(told(&answer.coverage), [(Some("a2"), None), (Some("b"), None)]);
 }
 
@@ -60,20 +69,116 @@ async fn what_cannot_be_met_any_more_is_not_waited_for() {
     assert_eq!(began.elapsed(), Duration::from_millis(50));
     assert_eq!(script.abandoned(), ["a"]);
     assert_eq!(error.to_string(), "0 of 2 shards answered, 2 are required (shard 1: failed: broken)");
-    let QueryError::TooFewParts { required: 2, coverage, timed_out: false, refused: false } = error else {
+    let QueryError::TooFewParts { required: Required::Parts(2), coverage, timed_out: false, refused: false } = error
+    else {
         panic!("{error:?}");
     };
     assert_eq!(told(&coverage), [(None, Some(NOT_AWAITED)), (Some("b"), Some("failed: broken"))]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_partial_answer_says_what_is_missing_and_waits_for_everybody_there_is_time_for() {
+async fn once_there_is_enough_the_rest_is_waited_for_as_long_again_and_no_longer() {
     let script = Script::new();
-    script.after(50, "a", Err(failed("broken"))).after(9_000, "b", Ok("two")).after(5, "c", Ok("three"));
-    let half = ask(&script, &service(&["a", "b", "c"], None), Require::Fraction(0.5)).await.unwrap();
-    assert_eq!(half.body, "twothree");
+    script.after(50, "a", Err(failed("broken"))).after(190, "b", Ok("two")).after(100, "c", Ok("three"));
+    let topology = service(&["a", "b", "c", "hangs"], None);
+    let half = ask(&script, &topology, Require::Count(1)).await.unwrap();
+    assert_eq!((half.whole(), half.total), (Bytes::from("twothree"), Duration::from_millis(200)));
     assert_eq!((half.coverage.answered(), half.coverage.is_complete()), (2, false));
-    assert_eq!(half.coverage.missing(), "shard 0: failed: broken");
+    let missing = "shard 0: failed: broken; shard 3: no answer within 200.0ms, 100ms after there was enough";
+    assert_eq!(half.coverage.missing(), missing);
+    assert_eq!(script.abandoned(), ["hangs"]);
+    // Whoever wants whatever there is by the deadline, waits for it.
+    assert_eq!(ask(&script, &topology, Require::Deadline).await.unwrap().total, 10 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_have_answered_nobody_waits() {
+    let script = Script::new();
+    script.after(50, "a", Err(failed("broken"))).after(100, "b", Ok("two"));
+    let half = ask(&script, &service(&["a", "b"], None), Require::Fraction(0.5)).await.unwrap();
+    assert_eq!((half.total, half.coverage.missing().as_str()), (Duration::from_millis(100), "shard 0: failed: broken"));
+}
+
+/// A part that says itself that it has so much of so much.
+fn in_part(text: &'static str, amount: &str) -> Result<Part, CallError> {
+    Ok(Part { message: Bytes::from(text).into(), share: Share::said(true, Some(amount), "shard 1: dead") })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_is_partial_itself_is_no_whole_one() {
+    let script = Script::new();
+    script.after_part(5, "a", in_part("half", "1/2")).after(5, "b", Ok("whole"));
+    let topology = service(&["a", "b"], None);
+    let refused = ask(&script, &topology, Require::All).await.unwrap_err().to_string();
+    assert!(refused.contains("2 are required (shard 0: answered in part (1/2): shard 1: dead)"), "{refused}");
+    let partial = ask(&script, &topology, Require::Fraction(0.75)).await.unwrap();
+    assert_eq!(partial.whole(), "halfwhole");
+    let Coverage { parts, .. } = &partial.coverage;
+    assert_eq!((partial.coverage.is_complete(), partial.coverage.answered(), parts[0].size), (false, 1, 4));
+    assert!((partial.coverage.covered() - 0.75).abs() < 1e-9);
+    assert!(ask(&script, &topology, Require::Fraction(0.76)).await.is_err());
+    assert!(ask(&script, &topology, Require::Count(2)).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_says_it_left_something_out_makes_the_answer_partial() {
+    let script = Script::new();
+    script.after(5, "a", Ok("one")).after_part(5, "m", in_part("some", "3/4"));
+    let answer = ask(&script, &service(&["a"], Some("m")), Require::All).await.unwrap();
+    assert!(!answer.coverage.is_complete());
+    assert!((answer.coverage.covered() - 0.75).abs() < 1e-9);
+    assert_eq!(answer.coverage.missing(), "the merge answered in part (3/4): shard 1: dead");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heavy_shard_counts_for_more() {
+    let script = Script::new();
+    script.after(5, "a", Ok("heavy")).after(5, "b", Err(failed("broken")));
+    let topology = Topology { weights: vec![9, 1], ..service(&["a", "b"], None) };
+    let answer = ask(&script, &topology, Require::Fraction(0.9)).await.unwrap();
+    assert!((answer.coverage.covered() - 0.9).abs() < 1e-9);
+    let refused = ask(&script, &topology, Require::Fraction(0.95)).await.unwrap_err().to_string();
+    assert!(refused.contains("1 of 2 shards answered, a share of 0.95 by weight is required"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_cannot_be_read_are_missing_from_what_is_joined_as_json() {
+    let script = Script::new();
+    script.after(5, "a", Ok("[1, 2]")).after(5, "b", Ok("oops")).after(5, "c", Ok("3"));
+    let topology = Topology { join: Join::Array, ..service(&["a", "b", "c"], None) };
+    let answer = ask(&script, &topology, Require::Count(2)).await.unwrap();
+    assert_eq!((answer.whole(), answer.coverage.answered()), (Bytes::from("[1,2,3]"), 2));
+    assert_eq!(answer.head[http::header::CONTENT_TYPE], "application/json");
+    let missing = answer.coverage.missing();
+    assert!(missing.starts_with("shard 1: its answer cannot be merged (json-array): it is no JSON"), "{missing}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_bytes_goes_with_them() {
+    let head = |value| HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static(value))]);
+    let part = |kind| Ok(Part { message: Message { head: head(kind), body: Bytes::from("x") }, share: None });
+    let script = Script::new();
+    script.after_part(5, "a", part("text/csv")).after_part(5, "m", part("text/html"));
+    let heads = Heads { leaf: head("query/leaf"), merge: head("query/merge") };
+    let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, Limits::default());
+    let asked = Request { head: heads.clone(), ..request(Require::All) };
+    let answer = engine.query(&service(&["a"], Some("m")), asked).await.unwrap();
+    assert_eq!(answer.head, head("text/html"));
+    let asked = script.asked();
+    assert_eq!(asked[0].1, Call::Leaf(Message { head: heads.leaf, body: Bytes::from("query") }));
+    let parts = vec![(0, Message { head: head("text/csv"), body: Bytes::from("x") })];
+    assert_eq!(asked[1].1, Call::Merge { head: heads.merge, parts });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_takes_too_long_is_late() {
+    let script = Script::new();
+    script.after(5, "a", Ok("one")).after(9_900, "m1", Err(failed("lost")));
+    for merges in ["m", "m1"] {
+        let error = ask(&script, &service(&["a"], Some(merges)), Require::All).await.unwrap_err();
+        let late = matches!(error, QueryError::Merge { cause: CallError::Late(_), .. });
+        assert_eq!(late, merges == "m", "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +187,7 @@ async fn at_the_deadline_what_has_come_is_the_answer() {
     script.after(5, "b", Ok("two"));
     let topology = service(&["a", "b"], None);
     let answer = ask(&script, &topology, Require::Deadline).await.unwrap();
-    assert_eq!((answer.body, answer.total), (Bytes::from("two"), 10 * SECOND));
+    assert_eq!((answer.whole(), answer.total), (Bytes::from("two"), 10 * SECOND));
     assert!(answer.coverage.missing().ends_with("no answer within 10.0s"), "{:?}", answer.coverage);
     // And it is too little for whoever wants all.
     let error = ask(&script, &topology, Require::All).await.unwrap_err();
@@ -92,7 +197,10 @@ async fn at_the_deadline_what_has_come_is_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_not_enough_at_the_deadline_either() {
     let error = ask(&Script::new(), &service(&["a", "b"], None), Require::Deadline).await.unwrap_err();
-    assert!(matches!(error, QueryError::TooFewParts { required: 1, timed_out: true, .. }), "{error:?}");
+    assert!(
+        matches!(error, QueryError::TooFewParts { required: Required::Parts(1), timed_out: true, .. }),
+        "{error:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +218,7 @@ async fn a_query_is_refused_when_all_that_failed_refused_it() {
 #[tokio::test(start_paused = true)]
 async fn a_shard_with_no_replica_says_so() {
     let script = Script::new();
-    let topology = Topology { shards: vec![vec![unready("a", "is starting")], ready("b")], merges: None };
+    let topology = Topology { shards: vec![vec![unready("a", "is starting")], ready("b")], ..Topology::default() };
     let answer = ask(script.after(5, "b", Ok("two")), &topology, Require::Count(1)).await.unwrap();
     let why = "failed: no ready replica (replica a is starting)";
     assert_eq!(told(&answer.coverage), [(None, Some(why)), (Some("b"), None)]);
@@ -122,10 +230,13 @@ async fn a_merge_is_given_the_parts_there_are_and_another_is_asked_when_it_fails
     script.after(20, "a", Ok("one")).after(5, "b", Err(failed("broken"))).after(10, "c", Ok("three"));
     script.after(100, "m1", Err(failed("lost"))).after(200, "m2", Ok("merged"));
     let answer = ask(&script, &service(&["a", "b", "c"], Some("m1 m2")), Require::Count(2)).await.unwrap();
-    assert_eq!(answer.body, "merged");
+    assert_eq!(answer.whole(), "merged");
     assert_eq!((answer.merge, answer.total), (Duration::from_millis(300), Duration::from_millis(320)));
     assert_eq!(answer.coverage.answered(), 2);
-    let parts = Call::Merge(vec![(0, Bytes::from("one")), (2, Bytes::from("three"))]);
+    let parts = Call::Merge {
+        head: HeaderMap::new(),
+        parts: vec![(0, Bytes::from("one").into()), (2, Bytes::from("three").into())],
+    };
     let left = |millis| 10 * SECOND - Duration::from_millis(millis);
     assert_eq!(script.asked()[3..], [("m1", parts.clone(), left(20)), ("m2", parts, left(120))]);
 }
@@ -146,7 +257,7 @@ async fn time_for_the_merge_is_kept() {
     script.after(5, "a", Ok("one")).after(900, "m", Ok("merged"));
     let topology = service(&["a", "b"], Some("m"));
     let answer = ask(&script, &topology, Require::Deadline).await.unwrap();
-    assert_eq!((answer.total, answer.body), (Duration::from_millis(9_900), Bytes::from("merged")));
+    assert_eq!((answer.total, answer.whole()), (Duration::from_millis(9_900), Bytes::from("merged")));
     assert_eq!(script.asked()[0].2, 9 * SECOND);
     // Of a short deadline only a fifth.
     let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, Limits::default());

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use longshore_core::{
-    MemberRecord, Namespace, Record, ServiceName, TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms,
+    Breaker, Constraint, Cut, DrainRecord, FaultClass, FaultRule, Going, GroupsRecord, Halt, HaltAt, Meaning,
+    MemberRecord, Namespace, Now, Pause, PausedBy, Record, Retried, Run, Sealed, SecretName, SecretRecord, ServiceName,
+    TokenId, TokenKind, TokenRecord, TokenRole, TokenTerms, TombstoneRecord, User, WithdrawnRecord,
 };
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
-use crate::kept::members;
+use crate::kept::{control, members};
 
 /// Any job a coordinator may keep.
 pub fn jobs() -> impl Strategy<Value = JobRecord> {
@@ -16,16 +18,110 @@ pub fn jobs() -> impl Strategy<Value = JobRecord> {
         Just(JobState::Running),
         Just(JobState::Succeeded),
         Just(JobState::Failed),
-        Just(JobState::Cancelled)
+        Just(JobState::Cancelled),
+        Just(JobState::Removing)
     ];
-    let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<i32>());
-    let names = (any::<[u8; 16]>(), any::<[u8; 32]>(), whose(), ".{0,20}", ".{0,20}");
-    (names, vec(stages(), 1..5), states, numbers).prop_map(|(names, stages, state, numbers)| {
-        let (id, detail, namespace, key, reason) = names;
-        let (inputs, submitted_ms, ended_ms, priority) = numbers;
-        let spec = JobSpec { stages, priority };
-        JobRecord { id: JobId(id), namespace, key, spec, inputs, detail, state, reason, submitted_ms, ended_ms }
+    let numbers = (any::<u64>(), any::<u64>(), any::<u64>(), any::<i32>(), cuts());
+    let names = (any::<[u8; 16]>(), any::<[u8; 32]>(), whose(), ".{0,20}", ".{0,20}", ".{0,20}");
+    let controlled = (option::of(meanings()), option::of(pauses()), option::of(retries()), option::of(goings()));
+    let after = vec((any::<[u8; 16]>().prop_map(JobId), any::<[bool; 2]>()), 0..5);
+    (names, vec(stages(), 1..5), states, numbers, controlled, after).prop_map(
+        |(names, stages, state, numbers, controlled, after)| {
+            let (meaning, paused, retried, going) = controlled;
+            let (meaning, paused, going) = (meaning.map(Box::new), paused.map(Box::new), going.map(Box::new));
+            let retried = retried.map(Box::new);
+            let some = |which: fn(bool, bool) -> bool| -> Vec<JobId> {
+                after.iter().filter(|(_, [any, awaits])| which(*any, *awaits)).map(|(job, _)| *job).collect()
+            };
+            let mut awaits = some(|_, awaits| awaits);
+            awaits.sort_unstable();
+            let (after, after_any) = (some(|any, _| !any), some(|any, _| any));
+            let (id, detail, namespace, key, reason, name) = names;
+            let (inputs, submitted_ms, ended_ms, priority, (halt, cut, [deadline_ms, queue_timeout_ms], due_ms)) =
+                numbers;
+            let spec = JobSpec { name, stages, priority, after, after_any, halt, deadline_ms, queue_timeout_ms };
+            JobRecord {
+                id: JobId(id),
+                namespace,
+                key,
+                spec,
+                inputs,
+                detail,
+                state,
+                reason,
+                submitted_ms,
+                ended_ms,
+                meaning,
+                paused,
+                awaits,
+                retried,
+                going,
+                due_ms,
+                cut,
+            }
+        },
+    )
+}
+
+fn meanings() -> impl Strategy<Value = Meaning> {
+    any::<[[u8; 32]; 2]>().prop_map(|[spec, inputs]| Meaning { spec, inputs })
+}
+
+fn pauses() -> impl Strategy<Value = Pause> {
+    (".{0,20}", any::<u64>(), any::<bool>()).prop_map(|(why, since_ms, stop)| Pause {
+        by: PausedBy::Person,
+        why,
+        since_ms,
+        stop,
     })
+}
+
+fn retries() -> impl Strategy<Value = Retried> {
+    let place = || option::of((any::<u16>(), any::<u64>()));
+    (any::<[u64; 2]>(), place(), place()).prop_map(|([failed, unended], next, until)| Retried {
+        failed,
+        unended,
+        next,
+        until,
+    })
+}
+
+fn goings() -> impl Strategy<Value = Going> {
+    (any::<u16>(), any::<u64>(), vec(any::<u64>(), 0..4)).prop_map(|(stage, index, items)| Going {
+        stage,
+        index,
+        items,
+    })
+}
+
+fn tombstones() -> impl Strategy<Value = TombstoneRecord> {
+    (any::<[u8; 16]>(), whose(), ".{1,20}", option::of(meanings()), any::<u64>()).prop_map(
+        |(job, namespace, key, meaning, until_ms)| TombstoneRecord {
+            job: JobId(job),
+            namespace,
+            key,
+            meaning: meaning.map(Box::new),
+            until_ms,
+        },
+    )
+}
+
+fn drains() -> impl Strategy<Value = DrainRecord> {
+    (any::<[u8; 16]>(), any::<u64>()).prop_map(|(id, since_ms)| DrainRecord { worker: WorkerId(id), since_ms })
+}
+
+fn cuts() -> impl Strategy<Value = (Option<Halt>, Option<Cut>, [u64; 2], u64)> {
+    let at = prop_oneof![(1..=u64::MAX).prop_map(HaltAt::Items), (1..=100_u32).prop_map(HaltAt::Percent)];
+    let halt = (at, any::<bool>()).prop_map(|(at, now)| Halt { at, now });
+    let cut = prop_oneof![
+        Just(Cut::Halt),
+        Just(Cut::Deadline),
+        any::<u16>().prop_map(|stage| Cut::Canary { stage }),
+        any::<u16>().prop_map(|stage| Cut::Breaker { stage }),
+        any::<u16>().prop_map(|stage| Cut::Image { stage }),
+        Just(Cut::QueueTimeout),
+    ];
+    (option::of(halt), option::of(cut), any::<[u64; 2]>(), any::<u64>())
 }
 
 fn whose() -> impl Strategy<Value = Namespace> {
@@ -34,11 +130,89 @@ fn whose() -> impl Strategy<Value = Namespace> {
 
 fn stages() -> impl Strategy<Value = StageSpec> {
     let pauses = (any::<u64>(), any::<u64>());
-    let kind = prop_oneof![Just(StageKind::Map), Just(StageKind::Gather)];
-    (kind, 1..=u32::MAX, pauses, any::<u32>()).prop_map(|(kind, attempts, pauses, max_parallel)| {
-        let (backoff_ms, max_backoff_ms) = pauses;
-        StageSpec { kind, attempts, backoff_ms, max_backoff_ms, max_parallel }
-    })
+    let require = prop_oneof![
+        Just(Require::All),
+        Just(Require::Any),
+        (1..=u64::MAX).prop_map(Require::Count),
+        (1..=1_000_000_u32).prop_map(Require::Millionths),
+    ];
+    let kind = (require, any::<u64>(), 0..4_u8).prop_map(|(require, number, which)| match which {
+        0 => StageKind::Map,
+        1 => StageKind::Gather { require },
+        2 => StageKind::Groups { require, groups: number },
+        _ => StageKind::Ranges { require, width: number },
+    });
+    let policy = [faults(), faults(), faults()].prop_map(|[on, never, filter]| FaultPolicy { on, never, filter });
+    let breaker = prop_oneof![Just(Breaker::Auto), Just(Breaker::On), Just(Breaker::Off)];
+    let growth = option::of((any::<u32>(), any::<u64>()));
+    let growth = growth.prop_map(|grows| grows.map(|(hundredths, up_to_bytes)| Growth { hundredths, up_to_bytes }));
+    let policy = (policy, any::<u32>(), breaker, needs(), growth);
+    (kind, 1..=u32::MAX, pauses, any::<u32>(), 1..=u32::MAX, policy).prop_map(
+        |(kind, attempts, pauses, max_parallel, losses, policy)| {
+            let ((backoff_ms, max_backoff_ms), (policy, canary, breaker, needs, growth)) = (pauses, policy);
+            StageSpec {
+                kind,
+                attempts,
+                backoff_ms,
+                max_backoff_ms,
+                max_parallel,
+                losses,
+                policy,
+                canary,
+                breaker,
+                needs,
+                growth,
+            }
+        },
+    )
+}
+
+fn needs() -> impl Strategy<Value = Option<Arc<Needs>>> {
+    let user = prop_oneof![Just(User::Any), Just(User::Named), Just(User::Root)];
+    let constraint = prop_oneof![
+        ("[a-z]{1,5}", "[a-z]{0,5}").prop_map(|(label, value)| Constraint::Is(label, value)),
+        ("[a-z]{1,5}", "[a-z]{0,5}").prop_map(|(label, value)| Constraint::IsNot(label, value)),
+        "[a-z]{1,5}".prop_map(Constraint::Has),
+    ];
+    let named = (vec(("[a-z]{1,9}", 1..=u64::MAX), 0..3), vec(constraint, 0..3), "[a-z]{0,9}", user, any::<bool>());
+    (any::<[u32; 2]>(), any::<[u64; 4]>(), named).prop_map(
+        |([cpu_milli, pids], [memory_bytes, tmp_bytes, shm_bytes, output_bytes], named)| {
+            let (resources, constraints, network, user, workdir) = named;
+            let resources = resources.into_iter().collect();
+            Needs {
+                cpu_milli,
+                memory_bytes,
+                pids,
+                tmp_bytes,
+                shm_bytes,
+                output_bytes,
+                resources,
+                constraints,
+                network,
+                user,
+                workdir,
+            }
+            .shared()
+        },
+    )
+}
+
+fn faults() -> impl Strategy<Value = Vec<FaultRule>> {
+    let class = prop_oneof![
+        Just(FaultClass::Other),
+        Just(FaultClass::Exit),
+        Just(FaultClass::Signal),
+        Just(FaultClass::OutOfMemory),
+        Just(FaultClass::Timeout),
+        Just(FaultClass::Output),
+        Just(FaultClass::Image),
+        Just(FaultClass::Command),
+        Just(FaultClass::Refused),
+        Just(FaultClass::Lost),
+        Just(FaultClass::Infrastructure),
+    ];
+    let codes = prop_oneof![Just((i32::MIN, i32::MAX)), (1..256, 1..256)];
+    vec((class, codes).prop_map(|(class, codes)| FaultRule { class, codes }), 0..3)
 }
 
 fn items() -> impl Strategy<Value = ItemKey> {
@@ -49,15 +223,34 @@ fn items() -> impl Strategy<Value = ItemKey> {
 
 /// How an item may have ended.
 pub fn outcomes() -> impl Strategy<Value = OutcomeRecord> {
-    (items(), any::<bool>(), any::<u64>(), any::<u64>(), vec(any::<u8>(), 0..300)).prop_map(
-        |(item, success, outputs, first_child, detail)| OutcomeRecord { item, success, outputs, first_child, detail },
+    let given_up = option::of((any::<u32>(), losses()));
+    let flags = (any::<[bool; 4]>(), any::<u32>());
+    (items(), flags, any::<u64>(), any::<u64>(), vec(any::<u8>(), 0..300), given_up).prop_map(
+        |(item, ([success, filtered, spared, revocable], tries), outputs, first_child, detail, given_up)| {
+            let given_up = given_up.filter(|_| !success);
+            let given_up = given_up.map(|(attempts, losses)| Box::new(GivenUp { attempts, losses }));
+            OutcomeRecord { item, success, outputs, first_child, detail, given_up, filtered, spared, revocable, tries }
+        },
     )
 }
 
+fn losses() -> impl Strategy<Value = Losses> {
+    let on = (any::<[u8; 16]>(), "[a-z]{0,9}").prop_map(|(id, name)| LostOn { worker: WorkerId(id), name });
+    (any::<[u32; 3]>(), vec(on, 0..4)).prop_map(|([slots, workers, others], on)| Losses { slots, workers, others, on })
+}
+
 fn troubles() -> impl Strategy<Value = TroubleRecord> {
-    (items(), any::<[u32; 3]>(), vec(any::<u8>(), 0..300)).prop_map(|(item, counts, detail)| {
-        let [failures, crashes, mishaps] = counts;
-        TroubleRecord { item, failures, crashes, mishaps, detail }
+    (items(), any::<[u32; 4]>(), losses(), vec(any::<u8>(), 0..300)).prop_map(|(item, counts, losses, detail)| {
+        let [failures, mishaps, earlier, growths] = counts;
+        TroubleRecord { item, failures, losses, mishaps, earlier, growths, detail }
+    })
+}
+
+fn images() -> impl Strategy<Value = ImageRecord> {
+    (any::<[u8; 16]>(), any::<u16>(), any::<[u8; 32]>()).prop_map(|(job, stage, digest)| ImageRecord {
+        job: JobId(job),
+        stage,
+        digest,
     })
 }
 
@@ -111,17 +304,51 @@ fn all_members() -> impl Strategy<Value = MemberRecord> {
     )
 }
 
+fn secrets() -> impl Strategy<Value = SecretRecord> {
+    let names = (whose(), "[a-z._-]{1,9}").prop_map(|(namespace, name)| SecretName { namespace, name });
+    let sealed = (vec(any::<u8>(), 1..9_000), any::<[u8; 8]>(), any::<u32>(), any::<u64>(), ".{0,20}");
+    let sealed =
+        sealed.prop_map(|(bytes, key, size, put_ms, by)| Sealed { bytes: bytes.into(), key, size, put_ms, by });
+    (names, 1..=u64::MAX, option::of(sealed)).prop_map(|(name, version, sealed)| SecretRecord { name, version, sealed })
+}
+
 /// Any record that says that there is something.
 pub fn records() -> impl Strategy<Value = Record> {
     prop_oneof![
         jobs().prop_map(Record::Job),
         outcomes().prop_map(Record::Outcome),
         troubles().prop_map(Record::Trouble),
+        images().prop_map(Record::Image),
         services().prop_map(Record::Service),
         workers().prop_map(Record::Worker),
         tokens().prop_map(Record::Token),
         all_members().prop_map(Record::Member),
+        secrets().prop_map(Record::Secret),
+        tombstones().prop_map(Record::Tombstone),
+        drains().prop_map(Record::Drain),
+        groups().prop_map(Record::Groups),
+        withdrawals().prop_map(Record::Withdrawn),
     ]
+}
+
+fn groups() -> impl Strategy<Value = GroupsRecord> {
+    let run = (1..=u64::MAX, option::of(0..u64::MAX)).prop_map(|(inputs, group)| Run { inputs, group });
+    let place = (any::<[u8; 16]>(), any::<u16>(), any::<[u64; 2]>());
+    (place, vec(run, 0..=GroupsRecord::RUNS)).prop_map(|((job, stage, [number, first]), runs)| GroupsRecord {
+        job: JobId(job),
+        stage,
+        number,
+        first,
+        runs,
+    })
+}
+
+fn withdrawals() -> impl Strategy<Value = WithdrawnRecord> {
+    (items(), any::<u64>(), 1..=u64::MAX).prop_map(|(item, first_child, outputs)| WithdrawnRecord {
+        item,
+        first_child,
+        outputs,
+    })
 }
 
 /// Through the bytes and back.
@@ -138,8 +365,20 @@ proptest! {
                 let (item, success) = (outcome.item, outcome.success);
                 Record::Outcome(outcome_from_kept(item, success, again(&outcome_to_kept(outcome, 7))))
             }
+            Record::Groups(groups) => {
+                let key = ItemKey { job: groups.job, stage: groups.stage, index: groups.number };
+                flow::from_kept(key, again(&flow::groups_to_kept(groups))).unwrap()
+            }
+            Record::Withdrawn(withdrawn) => {
+                let (stage, index) = (withdrawn.item.stage + 1, withdrawn.first_child);
+                let key = ItemKey { stage, index, ..withdrawn.item };
+                flow::from_kept(key, again(&flow::withdrawn_to_kept(&withdrawn))).unwrap()
+            }
             Record::Trouble(trouble) => {
                 Record::Trouble(trouble_from_kept(trouble.item, again(&trouble_to_kept(trouble))))
+            }
+            Record::Image(image) => {
+                Record::Image(image_from_kept((image.job, image.stage), again(&image_to_kept(image))).unwrap())
             }
             Record::Service(service) => {
                 let name = service.name.clone();
@@ -152,10 +391,23 @@ proptest! {
             Record::Member(member) => {
                 Record::Member(members::member_from_kept(member.id, again(&members::member_to_kept(member))).unwrap())
             }
-            Record::OutcomeGone(_)
+            Record::Tombstone(tombstone) => {
+                let again = again(&control::tombstone_to_kept(tombstone.clone()));
+                Record::Tombstone(control::tombstone_from_kept(tombstone.job, again).unwrap())
+            }
+            Record::Drain(drain) => {
+                Record::Drain(control::drain_from_kept(drain.worker, again(&control::drain_to_kept(drain))))
+            }
+            // Whether it comes back, its own tests say: it is more than one entry.
+            Record::Secret(_)
+            | Record::OutcomeGone(_)
             | Record::TroubleGone(_)
             | Record::WorkerGone(_)
             | Record::TokenGone(_)
+            | Record::ItemsGone(_)
+            | Record::JobGone { .. }
+            | Record::TombstoneGone(_)
+            | Record::DrainGone(_)
             | Record::MemberGone(_) => record.clone(),
         };
         prop_assert_eq!(back, record);
@@ -229,26 +481,53 @@ fn an_entry_that_is_no_message_is_named_by_its_key() {
 fn the_largest_job_fits_into_an_entry() {
     use crate::limits;
     let stage = StageSpec {
-        kind: StageKind::Gather,
+        // As many of the others as there may be are refused when they take too much.
+        kind: StageKind::Gather { require: Require::All },
         attempts: u32::MAX,
         backoff_ms: u64::MAX,
         max_backoff_ms: u64::MAX,
         max_parallel: u32::MAX,
+        losses: u32::MAX,
+        ..StageSpec::default()
     };
+    let stages = vec![stage; limits::STAGES];
+    let after = vec![JobId([9; 16]); limits::AFTER];
+    let names = (ID, Namespace::named(&"n".repeat(63)), "k".repeat(limits::KEY_BYTES));
+    let name = "\u{10ffff}".repeat(limits::NAME_CHARS);
+    let spec = JobSpec {
+        name,
+        stages: stages.clone(),
+        priority: i32::MIN,
+        after: after.clone(),
+        after_any: Vec::new(),
+        halt: Some(Halt { at: HaltAt::Items(u64::MAX), now: true }),
+        deadline_ms: u64::MAX,
+        queue_timeout_ms: u64::MAX,
+    };
+    let most = crate::kept::records::spec_bytes(spec.clone());
+    assert!(most <= limits::STAGES_BYTES, "{most}");
+    let now = Now { steady_ms: 0, wall_ms: u64::MAX };
     let largest = JobRecord {
-        id: ID,
-        namespace: Namespace::named(&"n".repeat(63)),
-        key: "k".repeat(limits::KEY_BYTES),
-        spec: JobSpec { stages: vec![stage; limits::STAGES], priority: i32::MIN },
-        inputs: u64::MAX,
-        detail: [9; 32],
-        state: JobState::Cancelled,
-        reason: "r".repeat(limits::REASON_BYTES),
-        submitted_ms: u64::MAX,
-        ended_ms: u64::MAX,
+        due_ms: u64::MAX,
+        cut: Some(Cut::Breaker { stage: u16::MAX }),
+        meaning: Some(Box::new(Meaning { spec: [9; 32], inputs: [9; 32] })),
+        ..JobRecord::submitted(now, names, spec, u64::MAX, [9; 32])
     };
-    let bytes = job_to_kept(largest).encoded_len();
-    assert!(bytes <= longshore_store::MAX_VALUE_BYTES, "{bytes}");
+    let words = "r".repeat(limits::REASON_BYTES);
+    let pause = Pause { by: PausedBy::Person, why: words.clone(), since_ms: u64::MAX, stop: true };
+    let place = Some((u16::MAX, u64::MAX));
+    let retried = Retried { failed: u64::MAX, unended: u64::MAX, next: place, until: place };
+    let paused =
+        JobRecord { paused: Some(Box::new(pause)), awaits: after, retried: Some(retried.into()), ..largest.clone() };
+    let ended = JobRecord { state: JobState::Cancelled, reason: words, ended_ms: u64::MAX, ..largest.clone() };
+    let going = Going { stage: u16::MAX, index: u64::MAX, items: vec![u64::MAX; limits::STAGES] };
+    let spec = JobSpec { stages: stages[..1].to_vec(), ..JobSpec::default() };
+    let going =
+        JobRecord { state: JobState::Removing, key: String::new(), spec, going: Some(Box::new(going)), ..largest };
+    for job in [paused, ended, going] {
+        let bytes = job_to_kept(job).encoded_len();
+        assert!(bytes + limits::STAGES_BYTES - most <= longshore_store::MAX_VALUE_BYTES, "{bytes}");
+    }
 }
 
 #[test]

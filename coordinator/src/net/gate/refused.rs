@@ -11,7 +11,7 @@ use crate::{
     api::caller::{Caller, Principal},
     error::date,
     limits,
-    net::problem::problem,
+    net::{details, problem::problem},
 };
 
 /// Why a request goes no further.
@@ -139,7 +139,7 @@ impl Refused {
             }
             Self::Unknown => Code::Unimplemented,
         };
-        let mut status = Status::new(code, self.to_string());
+        let mut status = details::status(code, &self.to_string(), None);
         if let Self::Revoked(_) = self {
             status.metadata_mut().insert(END_METADATA, MetadataValue::from_static(REVOKED));
         }

@@ -34,15 +34,22 @@ const WORKERS: Who = Who::Roles(&[Admin, Worker]);
 const UPLOADERS: Who = Who::Roles(&[Admin, Submit, Worker]);
 const DOWNLOADERS: Who = Who::Roles(&[Admin, Submit, Read, Worker]);
 
-/// Every method there is. gRPC's are named by their path, HTTP's by method and path, in which `*` is one component.
-const TABLE: [(&str, Who); 33] = [
+/// Every method there is. gRPC's are named by their path, HTTP's by method and path, in which `*` is any method, or one component.
+const TABLE: [(&str, Who); 45] = [
     ("/longshore.v1.Jobs/Submit", SUBMITTERS),
     ("/longshore.v1.Jobs/Cancel", SUBMITTERS),
     ("/longshore.v1.Jobs/Retry", SUBMITTERS),
+    ("/longshore.v1.Jobs/Pause", SUBMITTERS),
+    ("/longshore.v1.Jobs/Resume", SUBMITTERS),
+    ("/longshore.v1.Jobs/Change", SUBMITTERS),
+    ("/longshore.v1.Jobs/Remove", SUBMITTERS),
     ("/longshore.v1.Jobs/List", READERS),
     ("/longshore.v1.Jobs/Get", READERS),
     ("/longshore.v1.Jobs/Watch", READERS),
     ("/longshore.v1.Jobs/Items", READERS),
+    ("/longshore.v1.Jobs/Events", READERS),
+    ("/longshore.v1.Jobs/Recipe", READERS),
+    ("/longshore.v1.Jobs/FollowLogs", READERS),
     ("/longshore.v1.Blobs/Missing", UPLOADERS),
     ("/longshore.v1.Blobs/Put", UPLOADERS),
     ("/longshore.v1.Blobs/Get", DOWNLOADERS),
@@ -52,6 +59,10 @@ const TABLE: [(&str, Who); 33] = [
     ("/longshore.v1.Services/List", READERS),
     ("/longshore.v1.Services/Get", READERS),
     ("/longshore.v1.Services/Query", ASKERS),
+    ("/longshore.v1.Services/Ask", ASKERS),
+    ("/longshore.v1.Secrets/Put", SUBMITTERS),
+    ("/longshore.v1.Secrets/List", SUBMITTERS),
+    ("/longshore.v1.Secrets/Remove", SUBMITTERS),
     ("/longshore.v1.Agent/Link", WORKERS),
     ("/longshore.v1.Agent/Leaves", WORKERS),
     ("/longshore.v1.Agent/Workers", READERS),
@@ -63,14 +74,15 @@ const TABLE: [(&str, Who); 33] = [
     ("/longshore.v1.Members/RemoveTokens", OPERATORS),
     ("/longshore.v1.Members/RotateToken", OPERATORS),
     ("/longshore.v1.Members/RemoveWorker", OPERATORS),
+    ("/longshore.v1.Members/DrainWorker", OPERATORS),
     ("/grpc.health.v1.Health/Check", KNOWN),
     ("/grpc.health.v1.Health/Watch", KNOWN),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", KNOWN),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", KNOWN),
     ("GET /healthz", Who::Everybody),
     ("HEAD /healthz", Who::Everybody),
-    ("POST /v1/services/*/query", ASKERS),
-    // Answered by "method not allowed", which says more than "no such thing".
-    ("GET /v1/services/*/query", ASKERS),
+    // All methods but POST are answered by what is allowed, which says more than "no such thing".
+    ("* /v1/services/*/query", ASKERS),
 ];
 
 /// Whether somebody of this role (of none, if it is not known who calls) may make a call. Pure, and deny by default.
@@ -97,7 +109,7 @@ fn who(method: &str, path: &str) -> Option<Who> {
 fn find(method: &str, path: &str) -> Option<(&'static str, Who)> {
     let names = |row: &str| match row.split_once(' ') {
         None => row == path && method == "POST",
-        Some((verb, pattern)) => verb == method && is_like(path, pattern),
+        Some((verb, pattern)) => ["*", method].contains(&verb) && is_like(path, pattern),
     };
     TABLE.into_iter().find(|(row, _)| names(row))
 }

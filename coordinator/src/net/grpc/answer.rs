@@ -5,11 +5,15 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
-use crate::{api::caller::Caller, error::Error, net::codes};
+use crate::{
+    api::caller::Caller,
+    error::Error,
+    net::{codes, details},
+};
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        Self::new(codes::of(&error), error.to_string())
+        details::status(codes::of(&error), &error.to_string(), None)
     }
 }
 

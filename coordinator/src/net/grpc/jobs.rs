@@ -19,7 +19,8 @@ impl jobs_server::Jobs for JobsService {
     }
 
     async fn list(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<v1::ListJobsResponse>, Status> {
-        let jobs = self.0.list(&caller(&request)?, request.get_ref().all_namespaces).await?;
+        let caller = caller(&request)?;
+        let jobs = self.0.list(&caller, request.into_inner()).await?;
         Ok(Response::new(v1::ListJobsResponse { jobs }))
     }
 
@@ -44,10 +45,52 @@ impl jobs_server::Jobs for JobsService {
         Ok(Response::new(self.0.cancel(&caller, job_id, reason).await?))
     }
 
-    async fn retry(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::RetryResponse>, Status> {
+    async fn retry(&self, request: Request<v1::RetryRequest>) -> Result<Response<v1::RetryResponse>, Status> {
         let caller = caller(&request)?;
-        let items = self.0.retry(&caller, request.into_inner().job_id).await?;
-        Ok(Response::new(v1::RetryResponse { items }))
+        Ok(Response::new(self.0.retry(&caller, request.into_inner()).await?))
+    }
+
+    async fn pause(&self, request: Request<v1::PauseJobRequest>) -> Result<Response<v1::JobView>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.0.pause(&caller, request.into_inner()).await?))
+    }
+
+    async fn resume(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::JobView>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.0.resume(&caller, request.into_inner().job_id).await?))
+    }
+
+    async fn change(&self, request: Request<v1::ChangeJobRequest>) -> Result<Response<v1::JobView>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.0.change(&caller, request.into_inner()).await?))
+    }
+
+    async fn remove(&self, request: Request<v1::RemoveJobRequest>) -> Result<Response<v1::RemoveJobResponse>, Status> {
+        let caller = caller(&request)?;
+        let job = self.0.remove(&caller, request.into_inner()).await?;
+        Ok(Response::new(v1::RemoveJobResponse { job_id: job.to_string() }))
+    }
+
+    type EventsStream = Answers<v1::EventsPage>;
+
+    async fn events(&self, request: Request<v1::EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(answers(self.0.events(&caller, request.into_inner()).await?)))
+    }
+
+    async fn recipe(&self, request: Request<v1::RecipeRequest>) -> Result<Response<v1::Recipe>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.0.recipe(&caller, request.into_inner()).await?))
+    }
+
+    type FollowLogsStream = Answers<v1::LogPiece>;
+
+    async fn follow_logs(
+        &self,
+        request: Request<v1::FollowLogsRequest>,
+    ) -> Result<Response<Self::FollowLogsStream>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(answers(self.0.follow_logs(&caller, request.into_inner()).await?)))
     }
 
     type ItemsStream = Answers<v1::ItemsPage>;

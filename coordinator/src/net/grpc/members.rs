@@ -74,4 +74,12 @@ impl members_server::Members for MembersService {
         let caller = caller(&request)?;
         Ok(Response::new(self.members.remove(&caller, request.into_inner()).await?))
     }
+
+    async fn drain_worker(
+        &self,
+        request: Request<v1::DrainWorkerRequest>,
+    ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.members.drain(&caller, request.into_inner()).await?))
+    }
 }

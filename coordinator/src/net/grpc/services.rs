@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use longshore_proto::v1::{self, services_server};
-use prost::Message;
+use longshore_proto::{
+    head,
+    v1::{self, answer_piece::Piece, services_server},
+};
+use longshore_root::CallError;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 use super::answer::caller;
 use crate::{
     api::{
-        services::{Asked, QueryFailure, Services},
+        services::{Answered, Asked, QueryFailure, Services},
         views,
     },
+    limits,
+    net::{details, sending},
     replica::QueryError,
 };
 
@@ -50,13 +56,54 @@ impl services_server::Services for ServicesService {
 
     async fn query(&self, request: Request<v1::QueryRequest>) -> Result<Response<v1::QueryResponse>, Status> {
         let caller = caller(&request)?;
-        let v1::QueryRequest { service, body, deadline_ms, require } = request.into_inner();
-        let deadline = (deadline_ms > 0).then(|| Duration::from_millis(deadline_ms));
-        match self.0.ask(&caller, Asked { service, body, deadline, require }).await {
-            Ok(answer) => Ok(Response::new(views::answer(answer))),
-            Err(QueryFailure::Unasked(error)) => Err(error.into()),
-            Err(QueryFailure::Failed(error)) => Err(query_status(&error)),
+        let Answered { answer, turn: _turn } = self.0.ask(&caller, asked(request)).await.map_err(status)?;
+        if answer.size() > limits::ANSWER_BYTES as u64 {
+            let words = format!(
+                "the answer has {} bytes, and at most {} fit one message: ask by Services.Ask, or over HTTP",
+                answer.size(),
+                limits::ANSWER_BYTES
+            );
+            return Err(details::status(Code::ResourceExhausted, &words, Some(&views::coverage(&answer.coverage))));
         }
+        Ok(Response::new(views::answer(&answer, answer.whole())))
+    }
+
+    type AskStream = ReceiverStream<Result<v1::AnswerPiece, Status>>;
+
+    async fn ask(&self, request: Request<v1::QueryRequest>) -> Result<Response<Self::AskStream>, Status> {
+        let caller = caller(&request)?;
+        let Answered { answer, turn } = self.0.ask(&caller, asked(request)).await.map_err(status)?;
+        let first = v1::AnswerHead {
+            coverage: Some(views::coverage(&answer.coverage)),
+            complete: answer.coverage.is_complete(),
+            head: head::to_wire(&answer.head),
+            size: answer.size(),
+        };
+        let end = views::answer(&answer, Bytes::new());
+        let (first, end) = (piece(Piece::Head(first)), piece(Piece::End(end)));
+        let sent = sending::send(answer.pieces, turn, Some(first), |data| piece(Piece::Data(data)), Some(end));
+        Ok(Response::new(ReceiverStream::new(sent)))
+    }
+}
+
+fn piece(piece: Piece) -> Result<v1::AnswerPiece, Status> {
+    Ok(v1::AnswerPiece { piece: Some(piece) })
+}
+
+/// What is asked. Traces are where gRPC's own are, unless the query says otherwise.
+fn asked(request: Request<v1::QueryRequest>) -> Asked {
+    let (metadata, _, query) = request.into_parts();
+    let v1::QueryRequest { service, body, deadline_ms, require, head: fields } = query;
+    let mut said = head::chosen(&metadata.into_headers(), &head::OF_TRACES);
+    said.extend(head::from_wire(&fields, head::OF_BYTES.iter().chain(&head::OF_QUERIES)));
+    let deadline = (deadline_ms > 0).then(|| Duration::from_millis(deadline_ms));
+    Asked { service, body, head: said, deadline, require }
+}
+
+fn status(failure: QueryFailure) -> Status {
+    match failure {
+        QueryFailure::Unasked(error) => error.into(),
+        QueryFailure::Failed(error) => query_status(&error),
     }
 }
 
@@ -66,12 +113,10 @@ fn query_status(error: &QueryError) -> Status {
         QueryError::TooFewParts { refused: true, coverage, .. } => (Code::InvalidArgument, Some(coverage)),
         QueryError::TooFewParts { timed_out: true, coverage, .. } => (Code::DeadlineExceeded, Some(coverage)),
         QueryError::TooFewParts { coverage, .. } => (Code::Unavailable, Some(coverage)),
-        QueryError::Merge { coverage, .. } => (Code::Aborted, Some(coverage)),
+        QueryError::Merge { cause: CallError::Late(_), coverage } => (Code::DeadlineExceeded, Some(coverage)),
+        QueryError::Merge { coverage, .. } | QueryError::Join { coverage, .. } => (Code::Aborted, Some(coverage)),
         QueryError::PartsTooLarge { .. } => (Code::ResourceExhausted, None),
     };
-    let details = coverage.map(|coverage| views::coverage(coverage).encode_to_vec()).unwrap_or_default();
-    // Details travel in a header; a very wide service's would not fit.
-    let details = if details.len() > 4_096 { Bytes::new() } else { details.into() };
-    let message: String = error.to_string().chars().take(2_048).collect();
-    Status::with_details(code, message, details)
+    let coverage = coverage.map(views::coverage);
+    details::status(code, &error.to_string(), coverage.as_ref())
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use bytes::Bytes;
 use longshore_blobs::BlobStore;
 use longshore_core::{
-    ItemKey, JobId, JobRecord, JobSpec, JobState, Namespace, OutcomeRecord, Record, ServiceName, ServicePlan,
-    ServiceRecord, StageKind, StageSpec, TroubleRecord, WorkerId, WorkerRecord,
+    ItemKey, JobId, JobRecord, JobSpec, JobState, Losses, Namespace, Now, OutcomeRecord, Record, ServiceName,
+    ServicePlan, ServiceRecord, StageKind, StageSpec, TroubleRecord, WorkerId, WorkerRecord,
 };
 use longshore_drive::Page as _;
 use longshore_proto::v1::{self, BlobList, BlobListRef, NamedBlob, SubmitRequest};
@@ -67,7 +67,7 @@ pub fn submission(name: &str, kinds: &[v1::StageKind], inputs_count: u64) -> Sub
     let list = inputs(inputs_count).encode_to_vec();
     SubmitRequest {
         idempotency_key: String::new(),
-        spec: Some(v1::JobSpec { name: name.to_owned(), stages: stages.collect(), priority: 0 }),
+        spec: Some(v1::JobSpec { name: name.to_owned(), stages: stages.collect(), ..v1::JobSpec::default() }),
         inputs: vec![BlobListRef { count: inputs_count, ..list_ref(&list) }],
     }
 }
@@ -91,7 +91,7 @@ pub fn submissions() -> [(JobId, SubmitRequest); 4] {
 pub fn service() -> v1::ServiceSpec {
     let container = Some(v1::Container { image: "busybox".to_owned(), ..v1::Container::default() });
     let leaf = v1::LeafSpec { container: container.clone(), shards: 4, replicas: 2, ..v1::LeafSpec::default() };
-    let merge = v1::MergeSpec { container, replicas: 1, concurrency: 0 };
+    let merge = v1::MergeSpec { container, replicas: 1, concurrency: 0, builtin: None };
     v1::ServiceSpec { name: "search".to_owned(), leaf: Some(leaf), merge: Some(merge), ..v1::ServiceSpec::default() }
 }
 
@@ -119,29 +119,24 @@ pub fn failure() -> v1::Outcome {
         code: 7,
         message: "exit code 7".to_owned(),
         stderr_tail: Bytes::from_static(b"no such file\n"),
+        ..v1::Failure::default()
     };
     v1::Outcome { failure: Some(failure), worker: "worker two".to_owned(), attempt: 3, ..v1::Outcome::default() }
 }
 
 fn stage(gathers: bool) -> StageSpec {
-    let kind = if gathers { StageKind::Gather } else { StageKind::Map };
-    StageSpec { kind, attempts: 3, backoff_ms: 1_500, max_backoff_ms: 60_000, max_parallel: 8 }
+    let kind = if gathers { StageKind::Gather { require: longshore_core::Require::All } } else { StageKind::Map };
+    StageSpec { kind, attempts: 3, backoff_ms: 1_500, max_backoff_ms: 60_000, max_parallel: 8, ..StageSpec::default() }
 }
 
 fn job(id: JobId, gathers: &[bool], inputs: u64, state: JobState) -> JobRecord {
     let submission = submissions().into_iter().find(|(job, _)| *job == id).unwrap().1;
-    JobRecord {
-        id,
-        namespace: Namespace::default(),
-        key: String::new(),
-        spec: JobSpec { stages: gathers.iter().copied().map(stage).collect(), priority: 0 },
-        inputs,
-        detail: blake3::hash(&submission.encode_to_vec()).into(),
-        state,
-        reason: String::new(),
-        submitted_ms: 1_767_225_600_000 + u64::from(id.0[0]),
-        ended_ms: if state == JobState::Running { 0 } else { 1_767_312_000_000 },
-    }
+    let spec = JobSpec { stages: gathers.iter().copied().map(stage).collect(), ..JobSpec::default() };
+    let now = Now { steady_ms: 0, wall_ms: 1_767_225_600_000 + u64::from(id.0[0]) };
+    let names = (id, Namespace::default(), String::new());
+    let ended_ms = if state == JobState::Running { 0 } else { 1_767_312_000_000 };
+    let detail = blake3::hash(&submission.encode_to_vec()).into();
+    JobRecord { state, ended_ms, ..JobRecord::submitted(now, names, spec, inputs, detail) }
 }
 
 /// Every record, in the order in which they are loaded.
@@ -166,8 +161,10 @@ pub fn records() -> Vec<Record> {
     let trouble = TroubleRecord {
         item: item(RUNNING, 0, 2),
         failures: 1,
-        crashes: 2,
+        losses: Losses { others: 2, ..Losses::default() },
         mishaps: 5,
+        earlier: 0,
+        growths: 0,
         detail: failure().encode_to_vec(),
     };
     let plan = ServicePlan { shards: 4, replicas: 2, merges: 1 };
@@ -178,9 +175,7 @@ pub fn records() -> Vec<Record> {
     let worker = |id, name: &str| Record::Worker(WorkerRecord { id: WorkerId([id; 16]), name: name.to_owned() });
     let mut records: Vec<_> = jobs.into_iter().map(Record::Job).collect();
     records.extend(successes.into_iter().map(|(item, first_child)| Record::Outcome(succeeded(item, first_child))));
-    records.extend(failures.map(|(item, detail)| {
-        Record::Outcome(OutcomeRecord { item, success: false, outputs: 0, first_child: 0, detail })
-    }));
+    records.extend(failures.map(|(item, detail)| Record::Outcome(OutcomeRecord::ended(item, false, detail))));
     records.push(Record::Trouble(trouble));
     records.extend([service("removed", 1, None), service("search", 3, Some(plan))]);
     records.extend([worker(0xB1, "worker one"), worker(0xB2, "worker two")]);
@@ -195,7 +190,7 @@ fn succeeded(item: ItemKey, first_child: u64) -> OutcomeRecord {
     } else {
         (1, success(&item))
     };
-    OutcomeRecord { item, success: true, outputs, first_child, detail: outcome.encode_to_vec() }
+    OutcomeRecord { outputs, first_child, ..OutcomeRecord::ended(item, true, outcome.encode_to_vec()) }
 }
 
 /// Makes a data directory of today's format with all this in it, as a coordinator does: blobs before the records that name

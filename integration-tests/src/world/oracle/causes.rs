@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use longshore_core::{
-    AttemptId, Blame, End, Finished, Incarnation, Input, ItemKey, MembersInput, Now, Record, WorkerId,
+    AttemptId, Blame, End, Fault, Finished, Incarnation, Input, ItemKey, MembersInput, Now, Record, WorkerId,
 };
 
 use super::{
@@ -18,11 +18,24 @@ pub(super) enum Cause {
     /// The attempt that may commit has succeeded.
     Succeeded { outputs: u64, detail: Vec<u8> },
     /// It has failed.
-    Failed { blame: Blame, detail: Vec<u8> },
+    Failed { worker: WorkerId, blame: Blame, fault: Fault, detail: Vec<u8> },
     /// It was likely running on a worker that went down.
-    Suspect,
-    /// It was likely running on a worker that fell silent, and has now come back as another life: only counted.
-    SuspectLater,
+    Suspect(Fall),
+    /// It was likely running on a worker that fell silent, or was taken over, and which has now come back as another life: only
+    /// counted.
+    SuspectLater(Fall),
+}
+
+/// Where a worker went down with an item, and what that says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fall {
+    pub(super) worker: WorkerId,
+    /// Nothing else was likely running there.
+    pub(super) alone: bool,
+    /// That life has certainly ended.
+    pub(super) proven: bool,
+    /// Another worker that may have the item is here, or expected back.
+    pub(super) others: bool,
 }
 
 /// How a worker goes away.
@@ -50,10 +63,10 @@ impl Oracle {
         for (worker, loss) in lost {
             self.lose(worker, loss, &mut causes, coverage);
         }
-        if let Input::Hello { worker, previous, .. } = seen.input
+        if let Input::Hello { worker, incarnation, previous, .. } = seen.input
             && !self.live.is_revoked(*worker)
         {
-            self.comes_back(*worker, *previous, &mut causes, coverage);
+            self.comes_back(*worker, (*incarnation, *previous), &mut causes, coverage);
         }
         if let Input::Finished { worker, incarnation, results } = seen.input {
             self.ends(*worker, *incarnation, results, &mut causes, coverage);
@@ -83,21 +96,35 @@ impl Oracle {
     fn comes_back(
         &mut self,
         worker: WorkerId,
-        previous: Option<Incarnation>,
+        (incarnation, previous): (Incarnation, Option<Incarnation>),
         causes: &mut Causes,
         coverage: &mut Coverage,
     ) {
         let Some((silent, items)) = self.suspects.remove(&worker) else { return };
-        if Some(silent) != previous {
+        let (proven, alone) = (Some(silent) == previous, items.len() == 1);
+        if silent == incarnation || !proven && !alone {
             return;
         }
-        self.blamed.push(silent);
+        if proven {
+            self.blamed.push(silent);
+        }
         for item in items {
             if self.item_may_change(&item).is_ok() {
-                coverage.saw("a suspect found later");
-                causes.insert(item, Cause::SuspectLater);
+                coverage.saw(if proven { "a suspect found later" } else { "an item that may have ended a machine" });
+                let others = self.has_others(worker, &item);
+                causes.insert(item, Cause::SuspectLater(Fall { worker, alone, proven, others }));
             }
         }
+    }
+
+    fn has_others(&self, worker: WorkerId, item: &ItemKey) -> bool {
+        let here = self.workers.keys().any(|other| *other != worker && self.may_have(*other, item).is_ok());
+        let namespace = self.live.job(item.job).map(|job| job.namespace.name().to_owned()).unwrap_or_default();
+        let expected = |other: &WorkerId| {
+            let some = self.live.member(*other).map(|member| &member.namespaces).filter(|some| !some.is_empty());
+            *other != worker && some.is_none_or(|some| some.iter().any(|one| one.name() == namespace))
+        };
+        here || self.missed.iter().any(expected)
     }
 
     /// Workers this input ends the lease of, and how.
@@ -170,14 +197,21 @@ impl Oracle {
             Loss::Goodbye => {}
         }
         let mut running = Vec::new();
-        for (nth, (_, item)) in (0_u64..).zip(self.held_by(worker)) {
+        for (nth, (id, item)) in (0_u64..).zip(self.held_by(worker)) {
             self.holders.remove(&item);
+            self.alone.remove(&id);
             if nth < known.slots {
                 running.push(item);
             }
-            if loss == Loss::Restart && nth < known.slots {
-                causes.insert(item, Cause::Suspect);
-            }
+        }
+        let alone = running.len() == 1;
+        for item in &running {
+            let fall = Fall { worker, alone, proven: loss == Loss::Restart, others: self.has_others(worker, item) };
+            match loss {
+                Loss::Restart => causes.insert(*item, Cause::Suspect(fall)),
+                Loss::Takeover if alone => causes.insert(*item, Cause::SuspectLater(fall)),
+                _ => None,
+            };
         }
         if loss == Loss::Silence {
             self.suspects.insert(worker, (known.incarnation, running));
@@ -219,9 +253,9 @@ impl Oracle {
                     let (outputs, detail) = (*outputs, detail.clone());
                     causes.insert(result.item, Cause::Succeeded { outputs, detail });
                 }
-                End::Failed { blame, detail } => {
-                    let (blame, detail) = (*blame, detail.clone());
-                    causes.insert(result.item, Cause::Failed { blame, detail });
+                End::Failed { blame, fault, detail } => {
+                    let (blame, fault, detail) = (*blame, *fault, detail.clone());
+                    causes.insert(result.item, Cause::Failed { worker, blame, fault, detail });
                 }
             }
         }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use longshore_core::{
-    Assignment, AttemptId, Clientele, Input, ItemKey, Namespace, Order, ReplicaKey, Source, StageKind, WorkerId,
+    Assignment, AttemptId, Clientele, Input, ItemKey, JobId, Namespace, Order, ReplicaKey, Source, StageKind, WorkerId,
 };
 
 use super::{
@@ -60,7 +60,7 @@ impl Oracle {
                 continue;
             }
             let honest = self.given.get(&held.id) == Some(&(held.item, *worker));
-            let pending = self.item_may_change(&held.item).is_ok();
+            let pending = self.item_may_change(&held.item).is_ok() && !self.is_stopped(held.item.job);
             let barred = self.may_have(*worker, &held.item).is_err();
             if pending && barred {
                 coverage.saw("an attempt refused that its worker may not have");
@@ -82,6 +82,11 @@ impl Oracle {
             self.holders.insert(held.item, (held.id, *worker));
         }
         Ok(stops)
+    }
+
+    /// Whether what ran of the job was stopped.
+    fn is_stopped(&self, job: JobId) -> bool {
+        self.live.job(job).and_then(|job| job.paused.as_ref()).is_some_and(|paused| paused.stop)
     }
 
     /// Whether the attempt may have been given out, and no worker holds it.
@@ -121,8 +126,14 @@ impl Oracle {
                     }
                     self.told.insert(*worker, keep.iter().cloned().collect());
                 }
+                Order::Image { worker, job, stage, digest } => {
+                    self.is_connected(*worker)?;
+                    self.may_have(*worker, &ItemKey { job: *job, stage: *stage, index: 0 })?;
+                    let agreed = self.live.image(*job, *stage);
+                    demand!(agreed == Some(*digest), "{worker} is told another image than was agreed on for {job}");
+                }
                 Order::ForgetJob { job, .. } => {
-                    let ended = self.live.job(*job).is_some_and(|job| job.state.has_ended());
+                    let ended = self.live.job(*job).is_none_or(|job| job.state.has_ended());
                     demand!(ended, "{job} is to be forgotten but has not ended");
                 }
             }
@@ -142,7 +153,7 @@ impl Oracle {
         Ok(())
     }
 
-    fn may_have(&self, worker: WorkerId, item: &ItemKey) -> Check {
+    pub(super) fn may_have(&self, worker: WorkerId, item: &ItemKey) -> Check {
         let job = self.live.job(item.job).ok_or_else(|| format!("{item:?} is of no job"))?;
         self.may_be_given(worker, &job.namespace)
     }
@@ -169,16 +180,24 @@ impl Oracle {
         demand!(!self.in_reunion(seen.now), "{item:?} is given out in reunion");
         demand!(id.epoch == self.epoch, "{id:?} is not of epoch {}", self.epoch);
         demand!(self.live.is_running(item.job), "the job of {item:?} ended");
+        let may = self.live.job(item.job).is_some_and(|job| job.paused.is_none() && job.awaits.is_empty());
+        demand!(may, "{item:?} is given out of a job that rests or waits");
+        demand!(!self.live.is_drained(worker), "{item:?} is given to {worker}, which is drained");
+        let is_cut = self.live.job(item.job).is_some_and(|job| job.cut.is_some());
+        demand!(!is_cut, "{item:?} is given out though its job ends with what runs");
         demand!(self.live.outcome(&item).is_none(), "{item:?} has ended");
         let items = self.items(&item);
         demand!(item.index < items, "{item:?} is not one of {items}");
         if let Some(holder) = self.holders.get(&item) {
             return Err(format!("{item:?} is given out but {holder:?} has it"));
         }
-        let tries = self.live.trouble(&item).map_or(0, |trouble| trouble.failures + trouble.crashes + trouble.mishaps);
+        let tries =
+            self.live.trouble(&item).map_or(0, |trouble| trouble.failures + trouble.losses.count() + trouble.mishaps);
+        let tries = tries + self.earlier(&item);
         demand!(assignment.attempt == tries + 1, "{assignment:?} after {tries} tries");
         self.source_is_right(seen, assignment, coverage)?;
         self.there_is_room(worker, assignment)?;
+        self.is_alone_if_it_should(worker, assignment, coverage)?;
         self.holders.insert(item, (id, worker));
         let before = self.given.insert(id, (item, worker));
         demand!(before.is_none(), "{id:?} is given out twice");
@@ -191,7 +210,7 @@ impl Oracle {
         let stage = job.and_then(|job| job.spec.stages.get(usize::from(item.stage)));
         let stage = stage.ok_or_else(|| format!("{item:?} is of no stage"))?;
         let right = match stage.kind {
-            StageKind::Gather => {
+            StageKind::Gather { .. } | StageKind::Groups { .. } | StageKind::Ranges { .. } => {
                 coverage.saw("a gather item given out");
                 Source::Everything
             }
@@ -205,6 +224,19 @@ impl Oracle {
         demand!(assignment.source == right, "{assignment:?}: the source is {right:?}");
         let shown = seen.core.source(item);
         demand!(shown == Some(right), "the source of {item:?} is shown as {shown:?}");
+        Ok(())
+    }
+
+    /// Who is to run alone does.
+    fn is_alone_if_it_should(&mut self, worker: WorkerId, assignment: &Assignment, coverage: &mut Coverage) -> Check {
+        let held = self.held_by(worker);
+        let kept = held.iter().find(|(id, _)| id.epoch == self.epoch && self.alone.contains(id));
+        demand!(kept.is_none(), "{assignment:?} is given to {worker} beside {kept:?}, which is to be alone");
+        if self.is_suspect(&assignment.item) {
+            demand!(held.is_empty(), "{assignment:?} is to be alone, but {worker} has {held:?}");
+            coverage.saw("an item given out to be alone");
+            self.alone.insert(assignment.id);
+        }
         Ok(())
     }
 
@@ -239,7 +271,9 @@ impl Oracle {
     /// No replica is wanted of two workers.
     pub(super) fn replicas(&mut self, seen: Seen<'_>, coverage: &mut Coverage) -> Check {
         let mut all: BTreeSet<&ReplicaKey> = BTreeSet::new();
-        for key in self.told.values().flatten() {
+        // A drained worker keeps what another is starting.
+        let stay = self.told.iter().filter(|(worker, _)| !self.live.is_drained(**worker));
+        for key in stay.flat_map(|(_, keep)| keep) {
             demand!(all.insert(key), "two workers shall keep {key}");
         }
         for service in self.live.services().filter(|service| service.plan.is_some()) {
@@ -252,7 +286,8 @@ impl Oracle {
                 self.may_be_given(worker, &replica.key.service.namespace)?;
                 for (other, keep) in &self.told {
                     let told = keep.contains(&replica.key);
-                    demand!(!told || *other == worker, "{} is told {other}", replica.key);
+                    let moves = self.live.is_drained(worker) || self.live.is_drained(*other);
+                    demand!(!told || *other == worker || moves, "{} is told {other}", replica.key);
                 }
                 if self.placed.insert(replica.key, worker).is_none()
                     && matches!(seen.input, Input::Hello { worker: who, replicas, .. } if *who == worker && !replicas.is_empty())

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longshore_core::{AttemptId, ItemKey, JobId, JobState, MembersInput, Reply, ServiceName, TokenId, WorkerId};
+use longshore_core::{
+    AttemptId, Control, ItemKey, JobId, JobState, MembersInput, Reply, ServiceName, TokenId, WorkerId,
+};
 
 use super::check::{Check, demand};
 use crate::world::{client::Wish, kept::Kept, script::detail_of};
@@ -11,6 +13,9 @@ use crate::world::{client::Wish, kept::Kept, script::detail_of};
 #[derive(Debug, Default)]
 pub struct Promises {
     submitted: BTreeSet<JobId>,
+    /// Jobs of which it was decided that they go: whether that is kept, nobody may have been told.
+    going: BTreeSet<JobId>,
+    removed: BTreeSet<JobId>,
     cancelled: BTreeSet<JobId>,
     /// By service: its generation, and whether it is deployed.
     services: BTreeMap<ServiceName, (u64, bool)>,
@@ -31,6 +36,9 @@ impl Promises {
             }
             (Wish::Cancel(job), Reply::Cancelled) => {
                 self.cancelled.insert(*job);
+            }
+            (Wish::Control(Control::Remove { job, .. }), Reply::Done) => {
+                self.removed.insert(*job);
             }
             (Wish::Deploy { name, .. }, Reply::Deployed { generation }) => {
                 self.services.insert(name.clone(), (*generation, true));
@@ -63,6 +71,12 @@ impl Promises {
         self.members.remove(&worker);
     }
 
+    /// The job goes.
+    pub fn removed(&mut self, job: JobId) {
+        self.going.insert(job);
+        self.cancelled.remove(&job);
+    }
+
     /// The job runs again.
     pub fn retried(&mut self, job: JobId) {
         self.cancelled.remove(&job);
@@ -74,8 +88,13 @@ impl Promises {
     /// The first that is not.
     pub fn hold(&self, kept: &Kept) -> Check {
         for job in &self.submitted {
-            demand!(kept.job(*job).is_some(), "acknowledged job {job} is lost");
+            let there = kept.job(*job).is_some() || self.going.contains(job);
+            demand!(there, "acknowledged job {job} is lost");
         }
+        for job in &self.removed {
+            demand!(kept.seen(*job).is_none(), "removed job {job} is back");
+        }
+        demand!(kept.orphan().is_none(), "there is something of {:?}, which is not there", kept.orphan());
         for job in &self.cancelled {
             let state = kept.job(*job).map(|job| job.state);
             demand!(state == Some(JobState::Cancelled), "cancelled job {job} is {state:?}");
@@ -96,6 +115,7 @@ impl Promises {
         }
         for (item, id) in &self.settled {
             let is = kept.outcome(item).is_some_and(|it| it.detail == detail_of(*id));
+            let is = is || self.going.contains(&item.job);
             demand!(is, "the settled success of {item:?} is lost");
         }
         Ok(())

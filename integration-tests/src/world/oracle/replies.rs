@@ -6,7 +6,7 @@ use super::{
     check::{Check, demand},
     state::{Oracle, Seen},
 };
-use crate::world::script::detail_of;
+use crate::world::{coverage::Coverage, script::detail_of};
 
 impl Oracle {
     /// A worker has forgotten a success. It matters only if it is the one that was committed.
@@ -19,12 +19,21 @@ impl Oracle {
     }
 
     /// Each request is answered once, and with the truth.
-    pub(super) fn replies(&self, seen: Seen<'_>) -> Check {
+    pub(super) fn replies(&self, seen: Seen<'_>, coverage: &mut Coverage) -> Check {
         let (request, truth) = match seen.input {
             Input::Submit { request, job, namespace, key, .. } => {
                 let known = |it: &&JobRecord| !key.is_empty() && it.key == *key && it.namespace == *namespace;
                 let id = self.live.jobs().find(known);
                 let job = id.map_or(*job, |it| it.id);
+                if let [(_, Reply::Refused(refusal))] = seen.out.replies.as_slice() {
+                    demand!(self.refusal_is_true(seen, refusal), "{refusal:?} to {:?}", seen.input);
+                    match refusal {
+                        Refusal::KeyIsTaken { .. } => coverage.saw("other work under the same key refused"),
+                        Refusal::KeyOfRemoved { .. } => coverage.saw("the key of a removed job refused"),
+                        _ => {}
+                    }
+                    return Ok(());
+                }
                 demand!(self.live.job(job).is_some(), "{job} is not kept");
                 (request, Some(job))
             }
@@ -32,7 +41,8 @@ impl Oracle {
             | Input::Retry { request, .. }
             | Input::Deploy { request, .. }
             | Input::Remove { request, .. }
-            | Input::Members { request, .. } => (request, None),
+            | Input::Members { request, .. }
+            | Input::Control { request, .. } => (request, None),
             _ => {
                 demand!(seen.out.replies.is_empty(), "an answer to nobody");
                 return Ok(());
@@ -45,11 +55,14 @@ impl Oracle {
         if let Input::Members { ask, .. } = seen.input {
             return self.members_reply_is_true(seen, ask, reply);
         }
+        if let Input::Control { ask, .. } = seen.input {
+            return self.control_reply_is_true(ask, reply);
+        }
         self.reply_is_true(seen.input, reply, truth)
     }
 
     fn reply_is_true(&self, input: &Input, reply: &Reply, submitted: Option<JobId>) -> Check {
-        let state = |job| self.live.job(job).map(|job| job.state);
+        let state = |job| self.live.seen(job).map(|job| job.state);
         let plan = |name: &ServiceName| self.live.service(name).and_then(|it| it.plan.as_ref());
         let is_true = match (input, reply) {
             (Input::Submit { .. }, Reply::Submitted { job, .. }) => Some(*job) == submitted,

@@ -46,6 +46,8 @@ pub struct Oracle {
     pub(super) given: BTreeMap<AttemptId, (ItemKey, WorkerId)>,
     /// The one attempt of an item that may commit, and who has it.
     pub(super) holders: BTreeMap<ItemKey, (AttemptId, WorkerId)>,
+    /// Attempts that were given out to be alone on their workers.
+    pub(super) alone: BTreeSet<AttemptId>,
     pub(super) workers: BTreeMap<WorkerId, Known>,
     /// The life of each worker that said hello last.
     pub(super) last: BTreeMap<WorkerId, Incarnation>,
@@ -82,6 +84,7 @@ impl Oracle {
             live: Kept::default(),
             given: BTreeMap::new(),
             holders: BTreeMap::new(),
+            alone: BTreeSet::new(),
             workers: BTreeMap::new(),
             last: BTreeMap::new(),
             suspects: BTreeMap::new(),

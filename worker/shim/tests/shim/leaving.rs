@@ -1,6 +1,6 @@
 //! However the shim leaves, everything it started goes first.
 
-use longshore_shim::{MAX_QUEUED_RUNS, ToShim};
+use longshore_shim::{End, MAX_QUEUED_RUNS, ToShim};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::leftovers::Sign;
@@ -76,4 +76,17 @@ fn without_a_worker_it_does_not_begin() {
     assert_eq!(begun.status.code(), Some(69));
     let said = String::from_utf8(begun.stderr).unwrap();
     assert!(said.contains("/no/such/socket") && said.contains("No such file"), "{said}");
+}
+
+#[test]
+fn not_when_a_run_says_so_where_it_is_process_1() {
+    if !Place::all().contains(&Place::First) {
+        return;
+    }
+    let mut worker = Worker::start(Place::First);
+    let run = worker.script("kill -TERM 1; echo alive");
+    let done = worker.carry_out(run);
+    assert_eq!((done.end, &done.stdout.head[..]), (End::Exited(0), &b"alive\n"[..]));
+    let run = worker.script("echo still here");
+    assert_eq!(worker.carry_out(run).stdout.head, b"still here\n");
 }

@@ -42,6 +42,8 @@ fn serve(worker: &Worker, port: u16, variable: &str, value: &str) -> Serve {
         port,
         socket: worker.name("server.sock"),
         log_bytes: 1000,
+        user: None,
+        secrets: Vec::new(),
     }
 }
 
@@ -143,7 +145,7 @@ fn the_logs_of_a_server_are_told_with_its_end() {
         asked.argv = ["sh", "-c", script].map(String::from).to_vec();
         worker.send(&ToShim::Serve(asked));
         match worker.receive() {
-            FromShim::ServerEnded { end, stdout, stderr } => {
+            FromShim::ServerEnded { end, stdout, stderr, .. } => {
                 assert_eq!(end, End::Exited(2));
                 assert!(stdout.tail.ends_with(b"\0bye\n"));
                 assert_eq!((stdout.dropped, stderr.head), (999_004, b"sorry\n".to_vec()));

@@ -141,6 +141,9 @@ impl Worker {
             timeout_ms: None,
             grace_ms: 60_000,
             log_bytes: 4096,
+            user: None,
+            secrets: Vec::new(),
+            long_arguments: false,
         }
     }
 

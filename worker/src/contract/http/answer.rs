@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 
 use super::pool::Answer;
-use crate::contract::failures;
 
 /// Most bytes of a refusal's body that are shown.
 const WORDS: usize = 200;
@@ -45,8 +44,8 @@ pub(crate) async fn read(mut answer: Answer, most_bytes: u64, sink: &mut impl Si
     Ok(())
 }
 
-/// The beginning of an answer, escaped.
-pub(crate) async fn first_words(mut answer: Answer) -> String {
+/// The beginning of an answer, raw.
+pub(crate) async fn first_words(mut answer: Answer) -> Bytes {
     let mut words = Vec::new();
     while words.len() < WORDS
         && let Some(Ok(frame)) = answer.frame().await
@@ -56,5 +55,5 @@ pub(crate) async fn first_words(mut answer: Answer) -> String {
         }
     }
     words.truncate(WORDS);
-    failures::one_line(&String::from_utf8_lossy(&words))
+    words.into()
 }

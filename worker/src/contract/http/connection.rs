@@ -5,6 +5,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -20,12 +21,13 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::{body::Body, patient::Patient};
+use super::{body::Body, line::Line, patient::Patient};
 
 /// A connection. Nothing happens on it unless somebody waits; dropping it closes it.
 pub(super) struct Connection {
     sender: SendRequest<Body>,
     driver: Driver,
+    line: Arc<Line>,
 }
 
 /// Reads and writes; `None` once the connection is closed.
@@ -79,8 +81,14 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, driver) = http1::handshake(TokioIo::new(Patient::new(stream))).await?;
-        Ok(Self { sender, driver: Driver(Some(Box::pin(driver))) })
+        let line = Arc::<Line>::default();
+        let (sender, driver) = http1::handshake(TokioIo::new(Patient::new(stream, Arc::clone(&line)))).await?;
+        Ok(Self { sender, driver: Driver(Some(Box::pin(driver))), line })
+    }
+
+    /// What is known of it beside its bytes.
+    pub(super) fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 
     /// Goes on as far as is possible now.
@@ -100,6 +108,7 @@ impl Connection {
 
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Unsent> {
+        self.line.listen();
         let mut answer = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
         let answer = poll_fn(|context| {

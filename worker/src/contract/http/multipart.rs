@@ -5,8 +5,8 @@
 
 use std::io;
 
-use bytes::Bytes;
-use http::{HeaderValue, header};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header};
 use longshore_contract::header as named;
 
 use super::body::{Body, Pieces, streamed};
@@ -22,6 +22,8 @@ pub(crate) struct Part {
     /// Bytes of the blob.
     pub size: u64,
     pub blob: Blob,
+    /// What is said of its bytes.
+    pub said: HeaderMap,
 }
 
 /// A body of parts.
@@ -56,10 +58,18 @@ fn head(boundary: &str, index: usize, part: &Part) -> Bytes {
     let name: String = part.name.chars().filter(|character| !character.is_control()).collect();
     let (place, shard, path, size) = (named::INDEX, named::SHARD, named::NAME, header::CONTENT_LENGTH);
     let head = format!(
-        "\r\n--{boundary}\r\n{place}: {index}\r\n{shard}: {}\r\n{path}: {name}\r\n{size}: {}\r\n\r\n",
+        "\r\n--{boundary}\r\n{place}: {index}\r\n{shard}: {}\r\n{path}: {name}\r\n{size}: {}\r\n",
         part.shard, part.size
     );
-    head.into()
+    let mut head = BytesMut::from(head.as_bytes());
+    for (name, value) in &part.said {
+        // No value of a header can end its line.
+        for bytes in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(bytes);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head.freeze()
 }
 
 fn content_type(boundary: &str) -> HeaderValue {
@@ -75,18 +85,20 @@ mod tests {
 
     fn part(shard: u64, name: &str, text: &'static str) -> Part {
         let blob = Blob::Bytes(Bytes::from_static(text.as_bytes()));
-        Part { shard, name: name.to_owned(), size: text.len() as u64, blob }
+        Part { shard, name: name.to_owned(), size: text.len() as u64, blob, said: HeaderMap::new() }
     }
 
     #[tokio::test]
     async fn a_body_has_every_part_with_its_head_and_is_as_long_as_it_says() {
-        let multipart = Multipart::of(vec![part(0, "a", "one"), part(7, "b\nx: y", "")]);
+        let mut csv = part(7, "b\nx: y", "");
+        csv.said.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv"));
+        let multipart = Multipart::of(vec![part(0, "a", "one"), csv]);
         let content_type = multipart.content_type.to_str().unwrap().to_owned();
         let boundary = content_type.strip_prefix("multipart/mixed; boundary=").unwrap();
         let bytes = multipart.body.collect().await.unwrap().to_bytes();
         assert_eq!(bytes.len() as u64, multipart.length);
         let first = "longshore-index: 0\r\nlongshore-shard: 0\r\nlongshore-name: a\r\ncontent-length: 3\r\n\r\none";
-        let second = "longshore-index: 1\r\nlongshore-shard: 7\r\nlongshore-name: bx: y\r\ncontent-length: 0\r\n\r\n";
+        let second = "longshore-index: 1\r\nlongshore-shard: 7\r\nlongshore-name: bx: y\r\ncontent-length: 0\r\ncontent-type: text/csv\r\n\r\n";
         let body = format!("\r\n--{boundary}\r\n{first}\r\n--{boundary}\r\n{second}\r\n--{boundary}--\r\n");
         assert_eq!(String::from_utf8(bytes.to_vec()).unwrap(), body);
     }

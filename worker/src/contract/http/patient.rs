@@ -7,21 +7,27 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::line::Line;
 
 /// Such a socket.
 pub(super) struct Patient<S> {
     socket: S,
     /// The other side reads no more.
     unread: bool,
+    line: Arc<Line>,
+    /// We have told the other side that we write no more.
+    said_goodbye: bool,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(socket: S) -> Self {
-        Self { socket, unread: false }
+    pub(super) fn new(socket: S, line: Arc<Line>) -> Self {
+        Self { socket, unread: false, line, said_goodbye: false }
     }
 }
 
@@ -29,13 +35,22 @@ fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        if self.line.is_hung_up() && !self.said_goodbye {
+            // A socket's end is told at once; what cannot be told, reading tells.
+            self.said_goodbye = Pin::new(&mut self.socket).poll_shutdown(context).is_ready();
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.line.hear();
+        }
+        read
     }
 }
 

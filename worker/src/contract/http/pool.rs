@@ -42,7 +42,7 @@ impl Pool {
 
     fn keep(&self, connection: Connection) {
         let mut idle = self.lock();
-        if idle.connections.len() < CONNECTIONS && !idle.closed {
+        if idle.connections.len() < CONNECTIONS && !idle.closed && !connection.line().is_hung_up() {
             idle.connections.push(connection);
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Question<'a> {
     pub fixed: Fixed<'a>,
     /// How long the answer is waited for; none is as long as it takes.
     pub within: Option<Duration>,
+    /// What whoever asks says besides.
+    pub said: HeaderMap,
     pub content: Content,
 }
 
@@ -66,7 +68,8 @@ impl Question<'_> {
     }
 
     fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(HEADERS);
+        let mut headers = HeaderMap::with_capacity(HEADERS + self.said.len());
+        headers.extend(self.said.clone());
         headers.insert(INDEX, self.item.index.into());
         headers.insert(ATTEMPT, self.item.attempt.into());
         // A service knows how many there should be; of a gather stage all are here.

@@ -24,12 +24,14 @@ use tokio::{
 use super::{
     body::{Body, empty},
     connection::{Connection, Unmade, Unsent},
+    line::Hangup,
     pool::{Answer, Pool},
 };
 use crate::{
     contract::failures::log_bytes,
     pauses::Pauses,
     runtime::{Shim, ShimLost},
+    secrets::Secrets,
 };
 
 /// Longest wait for the shim to connect.
@@ -40,6 +42,9 @@ const HEALTH: Duration = Duration::from_secs(5);
 
 /// First and longest pause between such questions.
 const HEALTH_PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+
+/// A server that is not ready after so long has it said why.
+const EXPLAINED: Duration = Duration::from_secs(2);
 
 /// Kept connections tried before a request fails: each may have been closed a moment ago.
 const TRIES: usize = 3;
@@ -60,6 +65,7 @@ struct Board {
     connecting: Mutex<HashMap<u64, oneshot::Sender<Result<OwnedFd, CallError>>>>,
     pool: Arc<Pool>,
     ended: watch::Sender<Option<ServerEnd>>,
+    secrets: Secrets,
 }
 
 /// How a server ended.
@@ -71,6 +77,8 @@ pub(crate) enum ServerEnd {
         end: End,
         /// What it wrote to standard error.
         stderr: Bytes,
+        /// Processes of it that were killed for want of memory.
+        memory_kills: u64,
     },
     /// The whole container did.
     Sandbox(ShimLost),
@@ -79,15 +87,32 @@ pub(crate) enum ServerEnd {
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The server, or its container, has ended.
+    /// The server, or its container, had ended before anything was sent.
     #[error("the server has ended")]
     Ended,
+    /// It has ended since.
+    #[error("the server has ended")]
+    EndedOverIt,
+    /// A kept connection was closed as the request was sent, and nothing was said to it: likely it had been silent for too long.
+    #[error("the server closed the connection")]
+    Stale(#[source] hyper::Error),
     /// It does not take connections.
     #[error("the server cannot be connected to: {0}")]
     Connect(io::Error),
     /// It hung up, or what it said is not HTTP.
     #[error("the server broke off")]
     Broken(#[source] hyper::Error),
+}
+
+/// What a server says of its health.
+#[derive(Debug)]
+pub(crate) enum Health {
+    /// It is ready.
+    Well,
+    /// It says that it is not.
+    Unwell(String),
+    /// It says nothing.
+    Silent(String),
 }
 
 /// Why a server is not ready.
@@ -101,7 +126,8 @@ pub(crate) enum NotReady {
 
 impl HttpServer {
     /// Starts the server. From now on nobody else may receive from this shim.
-    pub(crate) async fn start(shim: Arc<dyn Shim>, serve: Serve) -> Result<Self, ShimLost> {
+    /// What it says at its end is told without these secrets.
+    pub(crate) async fn start(shim: Arc<dyn Shim>, serve: Serve, secrets: Secrets) -> Result<Self, ShimLost> {
         shim.send(&ToShim::Serve(serve)).await?;
         let board = Arc::new(Board {
             shim,
@@ -109,37 +135,55 @@ impl HttpServer {
             connecting: Mutex::default(),
             pool: Arc::default(),
             ended: watch::Sender::new(None),
+            secrets,
         });
         let task = tokio::spawn(Arc::clone(&board).listen());
         Ok(Self { board, _listening: Arc::new(Listening(task.abort_handle())) })
     }
 
-    /// Asks `GET /healthz` until the server says that it is ready; one that does not know the path is.
-    pub(crate) async fn ready(&self, within: Duration) -> Result<(), NotReady> {
-        let deadline = Instant::now() + within;
-        let mut seen = String::from("it took no connection");
+    /// Asks `GET /healthz` until the server says that it is ready; one that does not know the path is. What keeps it from that
+    /// for some time is told to `seen`, each thing once.
+    pub(crate) async fn ready(&self, within: Duration, seen: impl Fn(&str)) -> Result<(), NotReady> {
+        let began = Instant::now();
+        let mut last = String::from("it took no connection");
+        let mut said = None;
         let mut pauses = Pauses::new(HEALTH_PAUSES.0, HEALTH_PAUSES.1);
-        while Instant::now() < deadline {
-            match timeout(HEALTH, self.call(health_request())).await {
-                Ok(Ok(response)) if is_ready(response.status()) => return Ok(()),
-                Ok(Ok(response)) => seen = format!("GET {} answered {}", path::HEALTH, response.status()),
-                Ok(Err(CallError::Ended)) => return Err(NotReady::Ended(self.ended().await)),
-                Ok(Err(error)) => seen = error.to_string(),
-                Err(_) => seen = format!("GET {} was not answered", path::HEALTH),
+        while began.elapsed() < within {
+            match self.health().await {
+                Health::Well => return Ok(()),
+                Health::Unwell(why) | Health::Silent(why) => last = why,
+            }
+            if began.elapsed() > EXPLAINED && said.as_ref() != Some(&last) {
+                seen(&last);
+                said = Some(last.clone());
             }
             tokio::select! {
                 () = sleep(pauses.next()) => {}
                 end = self.ended() => return Err(NotReady::Ended(end)),
             }
         }
-        Err(NotReady::Late(seen))
+        Err(NotReady::Late(last))
+    }
+
+    /// Asks `GET /healthz` once.
+    pub(crate) async fn health(&self) -> Health {
+        match timeout(HEALTH, self.call_anew(health_request(), &Hangup::default())).await {
+            Ok(Ok(response)) if is_ready(response.status()) => Health::Well,
+            Ok(Ok(response)) => Health::Unwell(format!("GET {} answers {}", path::HEALTH, response.status())),
+            Ok(Err(error)) => Health::Silent(error.to_string()),
+            Err(_) => Health::Silent(format!("GET {} is not answered", path::HEALTH)),
+        }
     }
 
     /// Sends a request over a kept connection, or a new one. The request needs no `Host`.
     ///
     /// The connection is kept once the answer's body has been read to its end; dropping the answer closes it.
-    pub(crate) async fn call(&self, mut request: Request<Body>) -> Result<Response<Answer>, CallError> {
-        request.headers_mut().entry(HOST).or_insert(http::HeaderValue::from_static("localhost"));
+    pub(crate) async fn call(
+        &self,
+        mut request: Request<Body>,
+        hangup: &Hangup,
+    ) -> Result<Response<Answer>, CallError> {
+        name_host(&mut request);
         let mut tries = 0;
         while tries < TRIES
             && let Some(mut kept) = self.board.pool.take()
@@ -148,14 +192,27 @@ impl HttpServer {
                 continue;
             }
             tries += 1;
+            hangup.follow(kept.line());
             match kept.send(request).await {
                 Ok(response) => return Ok(self.board.pool.lend(kept, response)),
                 // It never left: the server had closed the connection already.
                 Err(Unsent { request: Some(unsent), .. }) => request = unsent,
+                Err(Unsent { error, .. }) if !kept.line().has_heard() => return Err(CallError::Stale(error)),
                 Err(Unsent { error, .. }) => return Err(self.board.broken(error)),
             }
         }
+        self.call_anew(request, hangup).await
+    }
+
+    /// The same, always over a new connection.
+    pub(crate) async fn call_anew(
+        &self,
+        mut request: Request<Body>,
+        hangup: &Hangup,
+    ) -> Result<Response<Answer>, CallError> {
+        name_host(&mut request);
         let mut connection = self.board.connect().await?;
+        hangup.follow(connection.line());
         match connection.send(request).await {
             Ok(response) => Ok(self.board.pool.lend(connection, response)),
             Err(Unsent { error, .. }) => Err(self.board.broken(error)),
@@ -184,8 +241,9 @@ impl Board {
                 Ok((FromShim::ConnectFailed { id, errno }, _)) => {
                     self.answer(id, Err(CallError::Connect(io::Error::from_raw_os_error(errno))));
                 }
-                Ok((FromShim::ServerEnded { end, stderr, .. }, _)) => {
-                    break ServerEnd::Process { end, stderr: log_bytes(stderr) };
+                Ok((FromShim::ServerEnded { end, stderr, memory_kills, .. }, _)) => {
+                    let stderr = log_bytes(self.secrets.hide_in_log(stderr));
+                    break ServerEnd::Process { end, stderr, memory_kills };
                 }
                 Ok(_) => break ServerEnd::Sandbox(ShimLost { reason: "it said what nobody asked".into() }),
                 Err(lost) => break ServerEnd::Sandbox(lost),
@@ -223,7 +281,7 @@ impl Board {
     }
 
     fn broken(&self, error: hyper::Error) -> CallError {
-        if self.ended.borrow().is_some() { CallError::Ended } else { CallError::Broken(error) }
+        if self.ended.borrow().is_some() { CallError::EndedOverIt } else { CallError::Broken(error) }
     }
 
     fn connecting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<OwnedFd, CallError>>>> {
@@ -244,6 +302,10 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+fn name_host(request: &mut Request<Body>) {
+    request.headers_mut().entry(HOST).or_insert(http::HeaderValue::from_static("localhost"));
 }
 
 fn health_request() -> Request<Body> {

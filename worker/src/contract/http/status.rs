@@ -12,9 +12,10 @@ pub(crate) enum Trouble {
     Busy,
     /// 504: it knows that its time was over.
     Late,
-    /// Any other 4xx: this input is bad, and would be anywhere.
+    /// Any other 4xx but those of the next: this input is bad, and would be anywhere.
     Refused,
-    /// Anything else: it went wrong here, like an exit code.
+    /// Anything else: it went wrong here, like an exit code. So did 404, 405 and 408, which speak of how the server was asked
+    /// (`POST /`, at our pace), and not of the input.
     Failed,
 }
 
@@ -24,6 +25,7 @@ pub(crate) fn meaning(status: StatusCode) -> Result<(), Trouble> {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Err(Trouble::Busy),
         StatusCode::GATEWAY_TIMEOUT => Err(Trouble::Late),
         status if status.is_success() => Ok(()),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::REQUEST_TIMEOUT => Err(Trouble::Failed),
         status if status.is_client_error() => Err(Trouble::Refused),
         _ => Err(Trouble::Failed),
     }
@@ -53,7 +55,8 @@ mod tests {
         assert_eq!([of(200), of(204)], [Ok(()); 2]);
         assert_eq!([of(429), of(503)], [Err(Trouble::Busy); 2]);
         assert_eq!(of(504), Err(Trouble::Late));
-        assert_eq!([of(400), of(404), of(413), of(422)], [Err(Trouble::Refused); 4]);
+        assert_eq!([of(400), of(403), of(413), of(422)], [Err(Trouble::Refused); 4]);
+        assert_eq!([of(404), of(405), of(408)], [Err(Trouble::Failed); 3]);
         assert_eq!([of(302), of(500), of(502), of(599)], [Err(Trouble::Failed); 4]);
     }
 

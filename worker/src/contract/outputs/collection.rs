@@ -1,7 +1,7 @@
 //! The walk over what a run left: everything is opened, judged, and taken out.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     ffi::CStr,
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
@@ -16,19 +16,26 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::{
-    error::{CollectError, io_trouble, kind_name, refused, shown, trouble, unreadable},
+    error::{CollectError, io_trouble, kind_name, refused, shown, too_large, too_many, too_much, trouble, unreadable},
+    links::{Link, Links},
+    notes::{self, Tally},
     tray::Tray,
 };
 use crate::{
-    contract::{amount, names::base_name, yard::Yard},
+    contract::{names::base_name, yard::Yard},
     work::{Content, Output, OwnedFile},
 };
+
+mod linked;
 
 /// Most directories above a file, below the run's own.
 pub(super) const DEPTH: usize = 32;
 
 /// Most bytes of one attempt that stay in memory; further small files stay files.
 pub(super) const INLINE_BYTES: usize = 2 << 20;
+
+/// The bit of a file's mode by which its owner may execute it.
+const EXECUTABLE: u32 = 0o100;
 
 /// No `..` out of the directory, no symbolic link of any kind, no other file system.
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH
@@ -37,12 +44,23 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_XDEV);
 
 /// How much one attempt may leave.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Largest file, in bytes.
     pub file_bytes: u64,
     /// All files together, in bytes.
     pub total_bytes: u64,
+    /// Number of files; at most [`OUTPUTS`].
+    pub files: usize,
+}
+
+/// What was collected of one run.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    /// Sorted by path.
+    pub outputs: Vec<Output>,
+    /// Lines for its log, about what is no output; mostly none.
+    pub notes: String,
 }
 
 /// What is being collected of one run.
@@ -54,20 +72,39 @@ struct Collection<'a> {
     /// Directories below the run's own, in the order they were found.
     dirs: Vec<String>,
     outputs: Vec<Output>,
+    policy: Links,
+    /// Symbolic links that are yet to be worked out.
+    links: Vec<Link>,
+    /// Files that had other names when they were found, by device and inode.
+    several: HashMap<(u64, u64), Several>,
+    /// First names of those that are yet to be taken.
+    waiting: HashSet<String>,
+    skipped_links: Tally,
+    empty_dirs: Tally,
     inline_bytes: usize,
     total_bytes: u64,
     /// Every file taken is out of the run's directory.
     emptied: bool,
 }
 
+/// A file with several names.
+#[derive(Debug)]
+struct Several {
+    /// Its outputs so far.
+    places: Vec<usize>,
+    /// It is still there under the first of its names, and its bytes are yet to be taken: once everything is counted, and the
+    /// other names are gone, so that it need not be copied.
+    waits: bool,
+}
+
 /// Takes everything a run left in its tray, sorted by path; see [`OutputDirs::collect`](super::OutputDirs::collect).
 pub(super) fn collect(
     tray: &mut Tray,
     item: &str,
-    limits: Limits,
+    (limits, policy): (Limits, Links),
     yard: &Yard,
     buffer: &mut [MaybeUninit<u8>],
-) -> Result<Vec<Output>, CollectError> {
+) -> Result<Collected, CollectError> {
     tray.emptied = false;
     let mut collection = Collection {
         yard,
@@ -75,6 +112,12 @@ pub(super) fn collect(
         prefix: item.rfind('/').map_or("", |slash| &item[..=slash]),
         dirs: Vec::new(),
         outputs: Vec::new(),
+        policy,
+        links: Vec::new(),
+        several: HashMap::new(),
+        waiting: HashSet::new(),
+        skipped_links: Tally::default(),
+        empty_dirs: Tally::default(),
         inline_bytes: 0,
         total_bytes: 0,
         emptied: true,
@@ -83,6 +126,13 @@ pub(super) fn collect(
         collection.take_spool(tray, base_name(item))?;
     }
     collection.walk(&tray.dir, buffer)?;
+    if !collection.waiting.is_empty() {
+        collection.take_waiting(&tray.dir)?;
+    }
+    if !collection.links.is_empty() {
+        collection.follow_links(tray)?;
+    }
+    let notes = notes::lines(&collection.empty_dirs, &collection.skipped_links);
     let Collection { dirs, mut outputs, emptied, .. } = collection;
     outputs.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     if let Some(twice) = outputs.windows(2).find(|pair| pair[0].path == pair[1].path) {
@@ -91,7 +141,7 @@ pub(super) fn collect(
     }
     let gone = dirs.iter().rev().all(|below| remove_dir(&tray.dir, below).is_ok());
     tray.emptied = emptied && gone;
-    Ok(outputs)
+    Ok(Collected { outputs, notes })
 }
 
 impl Collection<'_> {
@@ -100,24 +150,32 @@ impl Collection<'_> {
         let mut next = 0;
         while let Some(below) = self.dirs.get(next).cloned() {
             let dir = open_beneath(run, &below, OFlags::DIRECTORY).map_err(|errno| unreadable(&below, errno))?;
-            self.take_all(&dir, &format!("{below}/"), buffer)?;
+            if !self.take_all(&dir, &format!("{below}/"), buffer)? {
+                self.empty_dirs.add(&below);
+            }
             next += 1;
         }
         Ok(())
     }
 
-    /// Takes the files of one directory and notes the directories in it.
-    fn take_all(&mut self, dir: &OwnedFd, below: &str, buffer: &mut [MaybeUninit<u8>]) -> Result<(), CollectError> {
+    /// Takes the files of one directory and notes the directories in it. False when there is nothing in it.
+    fn take_all(&mut self, dir: &OwnedFd, below: &str, buffer: &mut [MaybeUninit<u8>]) -> Result<bool, CollectError> {
         let mut inner = HashSet::new();
+        let first = self.taken();
         loop {
             // From the beginning: it may have been read before, and entries may hide while others are removed.
             seek(dir, SeekFrom::Start(0)).map_err(|errno| trouble("reading a directory", errno))?;
-            let before = self.outputs.len();
+            let before = self.taken();
             self.take_once(dir, below, buffer, &mut inner)?;
-            if self.outputs.len() == before || !self.emptied {
-                return Ok(());
+            if self.taken() == before || !self.emptied {
+                return Ok(self.taken() > first || !inner.is_empty());
             }
         }
+    }
+
+    /// How many entries were taken or left out so far.
+    fn taken(&self) -> usize {
+        self.outputs.len() + self.links.len() + self.skipped_links.count
     }
 
     /// One pass over a directory; `inner` are the directories found in it so far.
@@ -151,6 +209,7 @@ impl Collection<'_> {
                     }
                 }
                 FileType::RegularFile => self.take_file(dir, name, path)?,
+                FileType::Symlink => self.take_link(dir, name, path)?,
                 kind => return Err(refused(format!("{} is {}", shown(&path), kind_name(kind)))),
             }
         }
@@ -184,25 +243,48 @@ impl Collection<'_> {
         Ok(())
     }
 
-    fn take_file(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
-        if self.outputs.len() == OUTPUTS {
-            return Err(refused(format!("there are more than {OUTPUTS} files")));
+    fn ensure_room(&self) -> Result<(), CollectError> {
+        let most = OUTPUTS.min(self.limits.files);
+        match self.taken() < most {
+            true => Ok(()),
+            false => Err(refused(too_many(most))),
         }
+    }
+
+    fn take_file(&mut self, dir: &OwnedFd, name: &CStr, path: String) -> Result<(), CollectError> {
+        if self.waiting.contains(&path) {
+            return Ok(());
+        }
+        self.ensure_room()?;
         // NONBLOCK: a FIFO put in its place meanwhile must not hold us up.
         let file =
             open_beneath(dir, name, OFlags::NONBLOCK | OFlags::NOCTTY).map_err(|errno| unreadable(&path, errno))?;
         let stat = fstat(&file).map_err(|errno| trouble("looking at a file", errno))?;
         let size = self.judge(&stat, &path)?;
-        let (digest, content) = if self.fits_inline(size) {
-            let bytes = read_exactly(&file, size, &path)?;
-            self.emptied &= unlinkat(dir, name, AtFlags::empty()).is_ok();
-            self.inline_bytes += bytes.len();
-            (Some(blake3::hash(&bytes)), Content::Inline(bytes))
-        } else {
-            (None, Content::File(Arc::new(self.move_out(dir, name, &stat, &path)?)))
+        let executable = stat.st_mode & EXECUTABLE != 0;
+        let (digest, content) = match self.take_again(&stat) {
+            Some(taken) => {
+                self.remove(dir, name);
+                taken
+            }
+            None if self.fits_inline(size) => {
+                let bytes = read_exactly(&file, size, &path)?;
+                self.remove(dir, name);
+                self.inline_bytes += bytes.len();
+                (Some(blake3::hash(&bytes)), Content::Inline(bytes))
+            }
+            None if stat.st_nlink == 1 => (None, Content::File(Arc::new(self.move_out(dir, name, &stat, &path)?))),
+            None => {
+                self.waiting.insert(path.clone());
+                (None, Content::Inline(Bytes::new()))
+            }
         };
-        self.outputs.push(Output { path: format!("{}{path}", self.prefix), digest, size, content });
+        self.outputs.push(Output { path: format!("{}{path}", self.prefix), digest, size, executable, content });
         Ok(())
+    }
+
+    fn remove(&mut self, dir: &OwnedFd, name: &CStr) {
+        self.emptied &= unlinkat(dir, name, AtFlags::empty()).is_ok();
     }
 
     /// Takes what the run wrote to standard output.
@@ -218,7 +300,7 @@ impl Collection<'_> {
             let owned = tray.take_spool().map_err(|cause| io_trouble(DOING, cause))?;
             (None, Content::File(Arc::new(owned)))
         };
-        self.outputs.push(Output { path: format!("{}{name}", self.prefix), digest, size, content });
+        self.outputs.push(Output { path: format!("{}{name}", self.prefix), digest, size, executable: false, content });
         Ok(())
     }
 
@@ -228,20 +310,26 @@ impl Collection<'_> {
         if kind != FileType::RegularFile {
             return Err(refused(format!("{} is {}", shown(path), kind_name(kind))));
         }
-        if stat.st_nlink != 1 {
-            return Err(refused(format!("{} is a hard link", shown(path))));
+        if stat.st_nlink != 1 && self.policy == Links::Refuse {
+            return Err(refused(format!(
+                "{} has several names, as hard links make them (`links: refuse`)",
+                shown(path)
+            )));
         }
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         if size > self.limits.file_bytes {
-            let bound = amount::bytes(self.limits.file_bytes);
-            return Err(refused(format!("{} is larger than {bound} (max_output_bytes)", shown(path))));
+            return Err(refused(too_large(path, self.limits.file_bytes)));
         }
+        self.count(size)?;
+        Ok(size)
+    }
+
+    fn count(&mut self, size: u64) -> Result<(), CollectError> {
         self.total_bytes = self.total_bytes.saturating_add(size);
         if self.total_bytes > self.limits.total_bytes {
-            let bound = amount::bytes(self.limits.total_bytes);
-            return Err(refused(format!("its outputs are larger than {bound} together")));
+            return Err(refused(too_much(self.limits.total_bytes)));
         }
-        Ok(size)
+        Ok(())
     }
 
     fn fits_inline(&self, size: u64) -> bool {

@@ -2,7 +2,10 @@
 
 use std::io;
 
+use longshore_proto::bounds::OUTPUTS;
 use rustix::{fs::FileType, io::Errno};
+
+use crate::contract::amount;
 
 /// Why there are no outputs.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +26,7 @@ pub(crate) enum CollectError {
 
 pub(super) fn unreadable(path: &str, errno: Errno) -> CollectError {
     match errno {
-        Errno::LOOP => refused(format!("{} is a symlink", shown(path))),
+        Errno::LOOP => refused(format!("{} became a symbolic link after the run", shown(path))),
         Errno::XDEV => refused(format!("{} is on another file system", shown(path))),
         Errno::NXIO => refused(format!("{} is a socket", shown(path))),
         Errno::ACCESS | Errno::PERM => refused(format!("{} cannot be read: {errno}", shown(path))),
@@ -34,7 +37,7 @@ pub(super) fn unreadable(path: &str, errno: Errno) -> CollectError {
 
 pub(super) fn kind_name(kind: FileType) -> &'static str {
     match kind {
-        FileType::Symlink => "a symlink",
+        FileType::Symlink => "a symbolic link",
         FileType::Fifo => "a FIFO",
         FileType::Socket => "a socket",
         FileType::CharacterDevice | FileType::BlockDevice => "a device",
@@ -49,6 +52,33 @@ pub(super) fn shown(path: &str) -> String {
     match path.char_indices().nth(CHARACTERS) {
         Some((at, _)) => format!("\"{}…\"", path[..at].escape_debug()),
         None => format!("\"{}\"", path.escape_debug()),
+    }
+}
+
+/// A file beyond its bound.
+pub(super) fn too_large(path: &str, most_bytes: u64) -> String {
+    let bound = amount::bytes(most_bytes);
+    format!(
+        "{} is larger than {bound}, the bound of one output; `max_output` in the spec or --max-output raises it",
+        shown(path)
+    )
+}
+
+/// Files beyond their bound together.
+pub(super) fn too_much(most_bytes: u64) -> String {
+    let bound = amount::bytes(most_bytes);
+    format!(
+        "its outputs are larger than {bound} together; `max_total_output` in the spec or --max-total-output raises that"
+    )
+}
+
+/// Too many files.
+pub(super) fn too_many(most: usize) -> String {
+    match most {
+        OUTPUTS => format!("there are more than {most} files, the most there can be"),
+        _ => format!(
+            "there are more than {most} files; `max_output_files` in the spec or --max-output-files raises that"
+        ),
     }
 }
 

@@ -37,7 +37,7 @@ async fn in_docker(test: impl AsyncFnOnce(&mut World)) {
     }
 }
 
-const PROGRAMS: [&str; 8] = ["sh", "cat", "tr", "ls", "head", "tail", "ln", "mkfifo"];
+pub(super) const PROGRAMS: [&str; 8] = ["sh", "cat", "tr", "ls", "head", "tail", "ln", "mkfifo"];
 
 #[tokio::test]
 async fn items_run_in_one_warm_container() {
@@ -69,14 +69,16 @@ async fn inputs_cannot_be_written_inside() {
 async fn hostile_outputs_are_refused_by_name() {
     in_docker(async |world| {
         for (line, message) in [
-            ("ln -s /etc/shadow \"{out}\"", "output refused: \"item\" is a symlink"),
-            ("ln -s /proc/self/environ \"{out}\"", "output refused: \"item\" is a symlink"),
+            ("ln -s /etc/shadow \"{out}\"", "output refused: \"item\" is a link to \"/etc/shadow\", which leads out"),
+            (
+                "ln -s /proc/self/environ \"{out}\"",
+                "output refused: \"item\" is a link to \"/proc/self/environ\", which leads out",
+            ),
             ("mkfifo \"{out}\"", "output refused: \"item\" is a FIFO"),
-            ("echo > \"{outdir}\"/a; ln \"{outdir}\"/a \"{outdir}\"/a2", "is a hard link"),
         ] {
             let failure = world.failure(world.shell(line)).await;
             assert_eq!(failure.class(), FailureClass::Output);
-            assert!(failure.message.ends_with(message), "{}", failure.message);
+            assert!(failure.message.starts_with(message), "{}", failure.message);
         }
     })
     .await;
@@ -91,7 +93,7 @@ async fn a_container_without_the_program_says_so() {
         let mut stage = world.stage(&["true"]);
         stage.container.as_mut().unwrap().image = "longshore.invalid/none:1".into();
         let failure = world.failure(stage).await;
-        assert_eq!(failure.class(), FailureClass::Image, "{}", failure.message);
+        assert_eq!(failure.class(), FailureClass::Infrastructure, "{}", failure.message);
     })
     .await;
 }
@@ -103,7 +105,7 @@ async fn memory_limits_are_told_from_other_ends() {
         stage.container.as_mut().unwrap().memory_bytes = 64 << 20;
         let failure = world.failure(stage.clone()).await;
         assert_eq!(failure.class(), FailureClass::OutOfMemory, "{}", failure.message);
-        assert_eq!(failure.message, "met its memory limit of 64 MiB");
+        assert!(failure.message.starts_with("met its memory limit of 64 MiB; `memory: 128m`"), "{}", failure.message);
         stage.container.as_mut().unwrap().command[2] = "cat \"{in}\"".into();
         assert_eq!(world.outputs(stage, "a", "fine").await, [pair("a", "fine")]);
     })

@@ -15,15 +15,9 @@ async fn refused(line: &str) -> String {
 
 #[tokio::test]
 async fn what_is_no_plain_file_fails_the_attempt_by_name() {
-    assert_eq!(refused("ln -s /etc/shadow \"{outdir}\"/x").await, "output refused: \"x\" is a symlink");
+    let message = refused("ln -s /etc/shadow \"{outdir}\"/x").await;
+    assert!(message.starts_with("output refused: \"x\" is a link to \"/etc/shadow\", which leads out"), "{message}");
     assert_eq!(refused("mkfifo \"{outdir}\"/p").await, "output refused: \"p\" is a FIFO");
-    assert_eq!(
-        refused("echo > \"{outdir}\"/a; ln \"{outdir}\"/a \"{outdir}\"/b; rm \"{outdir}\"/nothing; true")
-            .await
-            .split('"')
-            .next(),
-        Some("output refused: ")
-    );
     assert_eq!(
         refused("echo > \"{outdir}/$(printf 'a\\nb')\"").await,
         "output refused: the name \"a\\nb\" has control characters"

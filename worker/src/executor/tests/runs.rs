@@ -1,6 +1,12 @@
 //! What a run finds, what it leaves, and how its failure is told.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
+use crate::{
+    fitness::{About, Fitness},
+    runtime::{Image, ImageError, ImageRequest, RuntimeError, Sandbox, SandboxSpec, StartError},
+};
 
 #[tokio::test]
 async fn an_item_is_mapped_to_an_output_beside_it() {
@@ -161,8 +167,83 @@ async fn an_output_beyond_its_bound_is_refused() {
     let mut stage = world.stage(&["head", "-c", "100000", "/dev/zero"]);
     stage.max_output_bytes = 65_536;
     let failure = world.failure(stage).await;
-    assert_eq!(failure.message, "output larger than 64 KiB (max_output_bytes)");
+    assert_eq!(
+        failure.message,
+        "output refused: \"item\" is larger than 64 KiB, the bound of one output; `max_output` in the spec or --max-output \
+         raises it"
+    );
     assert_eq!(failure.class(), FailureClass::Output);
+    world.end().await;
+}
+
+/// Goes on for longer than any test waits, so only whoever watches it ends it.
+const THEN_STAYS: &str = "; exec sleep 600";
+
+#[tokio::test]
+async fn outputs_beyond_their_bound_together_end_the_run_while_it_goes_on() {
+    let mut world = World::new(1);
+    for (line, bound, message) in [
+        (
+            "head -c 700000 /dev/zero > \"{outdir}/a\"; head -c 700000 /dev/zero > \"{outdir}/b\"",
+            (0, 1 << 20, 0),
+            "its outputs take 1.3 MiB together and may take 1 MiB; `max_total_output: 2m` in the spec",
+        ),
+        (
+            "head -c 2000000 /dev/zero > \"{out}\"",
+            (1 << 20, 0, 0),
+            "its output \"item\" has 1.9 MiB and may have 1 MiB; `max_output: 2m` in the spec or `--max-output 2m`",
+        ),
+        (
+            "for i in 1 2 3 4 5; do echo > \"{outdir}/$i\"; done",
+            (0, 0, 3),
+            "it left 4 files and may leave 3; `max_output_files: 6` in the spec or `--max-output-files 6`",
+        ),
+        ("head -c 2000000 /dev/zero", (0, 1 << 20, 0), "its outputs take 1.9 MiB together and may take 1 MiB"),
+    ] {
+        let mut stage = world.shell(&format!("{line}{THEN_STAYS}"));
+        (stage.max_output_bytes, stage.max_total_output_bytes, stage.max_output_files) = bound;
+        let failure = world.failure(stage).await;
+        assert_eq!(failure.class(), FailureClass::Output);
+        assert!(failure.message.starts_with(&format!("ended while it ran: {message}")), "{}", failure.message);
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn temporary_files_beyond_their_bound_end_the_run_and_are_gone_for_the_next() {
+    let mut world = World::new(1);
+    let mut stage = world.shell(&format!("head -c 2000000 /dev/zero > \"$TMPDIR/spill\"{THEN_STAYS}"));
+    stage.container.as_mut().unwrap().tmp_bytes = 1 << 20;
+    let failure = world.failure(stage.clone()).await;
+    assert!(failure.message.contains("may take 1 MiB; `tmp_size: 2m` in the spec"), "{}", failure.message);
+    stage.container.as_mut().unwrap().command[2] = "ls \"$TMPDIR\"; echo done".into();
+    assert_eq!(world.outputs(stage, "a", "").await, [pair("a", "done\n")]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn temporary_files_that_were_removed_but_are_held_open_count_too() {
+    let mut world = World::new(1);
+    let held = "exec 3> \"$TMPDIR/held\"; rm \"$TMPDIR/held\"; head -c 2000000 /dev/zero >&3";
+    // A child of it that holds it alone.
+    let mut stage = world.shell(&format!("{held}; (sleep 600) & exec 3>&-{THEN_STAYS}"));
+    stage.container.as_mut().unwrap().tmp_bytes = 1 << 20;
+    let failure = world.failure(stage).await;
+    assert!(failure.message.contains("take 1.9 MiB and may take 1 MiB"), "{}", failure.message);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_for_more_than_the_operator_allows_is_refused_with_the_flag() {
+    let mut world = World::with(1, |options| {
+        let ceilings = Ceilings { tmp_bytes: Some(1 << 30), ..Ceilings::default() };
+        options.bounds = Policy::new(Machine::look(), 1, ceilings);
+    });
+    let mut stage = world.stage(&["true"]);
+    stage.container.as_mut().unwrap().tmp_bytes = 2 << 30;
+    let failure = world.failure(stage).await;
+    assert_eq!(failure.class(), FailureClass::Command);
+    assert!(failure.message.contains("tmp_size 2 GiB") && failure.message.contains("--max-tmp-size"), "{failure:?}");
     world.end().await;
 }
 
@@ -174,5 +255,114 @@ async fn a_sandbox_the_runtime_refuses_is_told() {
     let failure = world.failure(stage).await;
     assert_eq!(failure.class(), FailureClass::Command);
     assert!(failure.message.contains("nobody"), "{}", failure.message);
+    world.end().await;
+}
+
+/// A runtime whose engine fails every start.
+struct Broken(ProcessRuntime);
+
+impl Runtime for Broken {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn resolve<'a>(&'a self, asked: &'a ImageRequest) -> BoxFuture<'a, Result<Image, ImageError>> {
+        self.0.resolve(asked)
+    }
+
+    fn start<'a>(&'a self, _: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, StartError>> {
+        Box::pin(async { Err(StartError::Engine("out of order".into())) })
+    }
+
+    fn sweep(&self) -> BoxFuture<'_, Result<usize, RuntimeError>> {
+        self.0.sweep()
+    }
+}
+
+fn broken() -> (World, Arc<Fitness>) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Broken(ProcessRuntime::new(Uuid::new_v4(), &dir.path().join("shim")).unwrap());
+    let fitness = Arc::new(Fitness::default());
+    let told = Arc::clone(&fitness);
+    (World::over(Arc::new(runtime), "any", 1, dir, |options| options.fitness = told), fitness)
+}
+
+#[tokio::test]
+async fn an_item_is_given_back_untried_where_nothing_can_run() {
+    let (mut world, fitness) = broken();
+    let trial = tokio::spawn(async move {
+        fitness.doubted().await;
+        fitness.report(About::Runtime, Some("it is broken".into()));
+        fitness.tried();
+    });
+    let stage = world.stage(&["true"]);
+    let work = world.map(stage, &[("a", ""), ("b", "")]);
+    for finished in world.run(work).await {
+        assert!(matches!(finished.ended, Ended::Returned), "{finished:?}");
+    }
+    trial.await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_item_fails_whose_container_cannot_be_started_where_others_can() {
+    let (mut world, fitness) = broken();
+    let trial = tokio::spawn(async move {
+        fitness.doubted().await;
+        fitness.tried();
+    });
+    let stage = world.stage(&["true"]);
+    let failure = world.failure(stage).await;
+    assert_eq!(failure.class(), FailureClass::Infrastructure);
+    assert!(failure.message.contains("out of order"), "{}", failure.message);
+    trial.await.unwrap();
+    world.end().await;
+}
+
+/// A runtime that cannot reach any registry, and counts how often it is asked.
+struct Away(ProcessRuntime, AtomicUsize);
+
+impl Runtime for Away {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn resolve<'a>(&'a self, asked: &'a ImageRequest) -> BoxFuture<'a, Result<Image, ImageError>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        let (reference, registry) = (asked.reference.clone(), "nosuch.invalid".to_owned());
+        Box::pin(async { Err(ImageError::Unreachable { reference, registry, cause: "no such host".to_owned() }) })
+    }
+
+    fn start<'a>(&'a self, spec: &'a SandboxSpec) -> BoxFuture<'a, Result<Sandbox, StartError>> {
+        self.0.start(spec)
+    }
+
+    fn sweep(&self) -> BoxFuture<'_, Result<usize, RuntimeError>> {
+        self.0.sweep()
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_is_away_is_asked_once_for_all_that_wait_and_the_engine_is_not_blamed() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = ProcessRuntime::new(Uuid::new_v4(), &dir.path().join("shim")).unwrap();
+    let runtime = Arc::new(Away(process, AtomicUsize::new(0)));
+    let fitness = Arc::new(Fitness::default());
+    let told = Arc::clone(&fitness);
+    let mut world = World::over(Arc::clone(&runtime) as _, "any", 2, dir, |options| options.fitness = told);
+    let stage = world.stage(&["true"]);
+    let names: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    let inputs: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let work = world.map(stage, &inputs);
+    let finished = tokio::select! {
+        finished = world.run(work) => finished,
+        () = fitness.doubted() => panic!("the engine was blamed"),
+    };
+    assert_eq!(finished.len(), 10);
+    for finished in finished {
+        let Ended::Failure(failure) = finished.ended else { panic!("{finished:?}") };
+        assert_eq!(failure.class(), FailureClass::Infrastructure, "{}", failure.message);
+    }
+    assert_eq!(runtime.1.load(Ordering::Relaxed), 1);
     world.end().await;
 }

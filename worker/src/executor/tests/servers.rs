@@ -56,6 +56,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         }
         "late" => said(StatusCode::GATEWAY_TIMEOUT, "still at it"),
         "die" => exit(3),
+        "fill" => {
+            std::fs::write(format!("{}/spill", std::env::var("TMPDIR").unwrap()), vec![1; 2_000_000]).unwrap();
+            std::future::pending().await
+        }
         "slow" => std::future::pending().await,
         "large" => said(StatusCode::OK, &"x".repeat(3_000_000)),
         "who" => said(StatusCode::OK, &std::process::id().to_string()),
@@ -94,6 +98,20 @@ fn failure(finished: &Finished) -> (FailureClass, i32, &str) {
         Ended::Failure(failure) => (failure.class(), failure.code, &failure.message),
         other => panic!("it did not fail: {other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_server_that_fills_its_temporary_space_is_ended_and_started_anew() {
+    let mut world = World::new(1);
+    let mut stage = world.server("unix");
+    stage.container.as_mut().unwrap().tmp_bytes = 1 << 20;
+    let work = world.map(stage, &[("a", "fill"), ("b", "hello")]);
+    let finished = world.run(work).await;
+    let (class, _, message) = failure(&finished[0]);
+    assert_eq!(class, FailureClass::Output);
+    assert!(message.contains("its temporary files take 1.9 MiB and may take 1 MiB"), "{message}");
+    assert_eq!(outputs(&finished[1]), [pair("b", "b 1 |hello")]);
+    world.end().await;
 }
 
 #[tokio::test]

@@ -86,6 +86,13 @@ impl Container {
         }
     }
 
+    /// Where on the host the layer is that it writes over its image; `None` when the engine does not say.
+    pub(super) async fn layer(&self) -> Result<Option<String>, EngineError> {
+        let call = self.engine.docker().inspect_container(&self.name, None::<InspectContainerOptions>);
+        let driver = self.engine.within(LOOK, call).await?.graph_driver;
+        Ok(driver.and_then(|mut driver| driver.data.remove("UpperDir")).filter(|path| path.starts_with('/')))
+    }
+
     async fn state(&self) -> Result<ContainerState, EngineError> {
         let call = self.engine.docker().inspect_container(&self.name, None::<InspectContainerOptions>);
         Ok(self.engine.within(LOOK, call).await?.state.unwrap_or_default())
@@ -181,13 +188,18 @@ enum Removed {
 }
 
 /// Removes a container whose creation may not have been answered: the engine may still be at it, so one that is not
-/// there yet is looked for again.
+/// there yet is looked for again. Nobody else would try again what fails, until the next start; so that is done here, for a while.
 async fn remove_abandoned(engine: &Engine, name: &str, created: bool) -> Result<(), RuntimeError> {
     let begun = Instant::now();
-    while remove_if_there(engine, name).await? == Removed::Nothing && !created && begun.elapsed() < ENDING {
+    loop {
+        match remove_if_there(engine, name).await {
+            Err(error) if begun.elapsed() >= ENDING => return Err(error),
+            Err(_) => {}
+            Ok(Removed::Nothing) if !created && begun.elapsed() < ENDING => {}
+            Ok(_) => return Ok(()),
+        }
         sleep(LOOK_AGAIN).await;
     }
-    Ok(())
 }
 
 /// Kills and removes a container. One that is gone, or being removed by somebody else, is fine.

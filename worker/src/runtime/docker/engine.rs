@@ -2,11 +2,10 @@
 
 use std::{env, error::Error as _, fmt::Write as _, path::Path, time::Duration};
 
-use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker, errors::Error as ClientError};
+use bollard::{ClientVersion, Docker, errors::Error as ClientError, models::SystemVersion};
 use tokio_util::task::TaskTracker;
 
-/// Oldest API we speak: what Docker 20.10 has.
-const OLDEST_API: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
+use super::api::{self, Agreed, Disagreement, NEWEST, OLDEST};
 
 /// How long a call may take that only looks at something.
 pub(super) const LOOK: Duration = Duration::from_secs(20);
@@ -55,11 +54,30 @@ pub enum EngineError {
         cause: String,
     },
     /// It speaks only older versions than we do.
-    #[error("the Docker Engine at {socket} speaks API {version}; at least {OLDEST_API} (Docker 20.10) is needed")]
+    #[error("the Docker Engine at {socket} speaks API {version}; at least {OLDEST} (Docker 20.10) is needed")]
     TooOld {
         /// Where it is.
         socket: String,
         /// The newest it speaks.
+        version: String,
+    },
+    /// It speaks only newer versions than we do.
+    #[error(
+        "the Docker Engine at {socket} speaks no API older than {version}, this Longshore none newer than {NEWEST}; install a \
+         newer Longshore, or allow older clients in the engine's daemon.json: \"min-api-version\": \"{NEWEST}\""
+    )]
+    TooNew {
+        /// Where it is.
+        socket: String,
+        /// The oldest it speaks.
+        version: String,
+    },
+    /// What it says of its versions makes no sense.
+    #[error("whatever listens at {socket} is no Docker Engine: it says that it speaks API {version:?}")]
+    NoEngine {
+        /// Where it is.
+        socket: String,
+        /// Its words.
         version: String,
     },
     /// The address is not one on this machine.
@@ -93,25 +111,45 @@ impl EngineError {
 pub(super) struct Engine {
     docker: Docker,
     socket: String,
+    agreed: Agreed,
     abandoned: TaskTracker,
 }
 
 impl Engine {
-    /// Connects to `host`, or else to where `DOCKER_HOST` says, or else to the usual places, and agrees on a version.
-    pub(super) async fn connect(host: Option<&str>) -> Result<Self, EngineError> {
+    /// Connects to `host`, or else to where `DOCKER_HOST` says, or else to the usual places, and agrees on a version; also answers
+    /// what the engine says of itself.
+    pub(super) async fn connect(host: Option<&str>) -> Result<(Self, SystemVersion), EngineError> {
         let socket = socket_path(host)?;
         // Each call has its own limit below; this one is for headers only, and must not be the shorter one.
-        let docker = Docker::connect_with_unix(&socket, CHANGE.as_secs(), API_DEFAULT_VERSION)
+        let docker = Docker::connect_with_unix(&socket, CHANGE.as_secs(), &NEWEST)
             .map_err(|error| explain(error, &socket, CHANGE))?;
-        let negotiated = tokio::time::timeout(LOOK, docker.negotiate_version())
-            .await
-            .map_err(|_elapsed| timed_out(&socket, LOOK))?
-            .map_err(|error| explain(error, &socket, LOOK))?;
-        let version = negotiated.client_version();
-        if version < OLDEST_API {
-            return Err(EngineError::TooOld { socket, version: version.to_string() });
+        let agreed = Agreed::default();
+        let docker = docker.with_request_modifier(agreed.modifier());
+        let engine = Self { docker, socket, agreed, abandoned: TaskTracker::new() };
+        let version = engine.agree().await?;
+        Ok((engine, version))
+    }
+
+    /// Agrees on a version, anew if there is one: the engine may have been replaced by another. Answers what it says of itself.
+    pub(super) async fn agree(&self) -> Result<SystemVersion, EngineError> {
+        // Without a version in its path, every engine answers this.
+        self.agreed.forget();
+        let version = self.within(LOOK, self.docker.version()).await?;
+        let said = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (newest, oldest) = (said(&version.api_version), said(&version.min_api_version));
+        let socket = self.socket.clone();
+        match api::agree(&newest, &oldest) {
+            Ok(version) => self.agreed.on(version),
+            Err(Disagreement::TooOld) => return Err(EngineError::TooOld { socket, version: newest }),
+            Err(Disagreement::TooNew) => return Err(EngineError::TooNew { socket, version: oldest }),
+            Err(Disagreement::NoSense) => return Err(EngineError::NoEngine { socket, version: newest }),
         }
-        Ok(Self { docker: negotiated, socket, abandoned: TaskTracker::new() })
+        Ok(version)
+    }
+
+    /// The version of the interface that is spoken.
+    pub(super) fn api_version(&self) -> Option<ClientVersion> {
+        self.agreed.version()
     }
 
     /// The client, to make a call with: hand the call to [`Engine::within`].

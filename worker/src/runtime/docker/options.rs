@@ -17,22 +17,20 @@ pub struct DockerOptions {
     pub networks: Vec<String>,
     /// Whether specifications may name root as the user.
     pub allow_root: bool,
+    /// Docker's configuration, with what is shown to registries; `None` is that of this process's user.
+    pub registry_config: Option<PathBuf>,
+    /// Where to remember whose the images are that were pulled here; `None` remembers until the end of this process.
+    pub pulled: Option<PathBuf>,
+    /// Whether images that this worker has not pulled are for every namespace.
+    pub trust_local_images: bool,
     /// Longest pull of an image.
     pub pull_timeout: Duration,
     /// Longest time between a container's start and its shim's hello.
     pub hello_timeout: Duration,
     /// How many containers are started at a time: an engine that is given more becomes slower, not faster.
     pub concurrent_starts: usize,
-    /// Most processes and threads in a container, the shim's own included.
-    pub processes: u32,
     /// Most files a process may have open.
     pub open_files: u32,
-    /// Size of each scratch directory. It is memory, and counts against the container's limit.
-    pub scratch_bytes: u64,
-    /// Whether files in scratch may be run: programs that compile or unpack code there need it.
-    pub executable_scratch: bool,
-    /// Size of `/dev/shm`.
-    pub shared_memory_bytes: u64,
 }
 
 impl DockerOptions {
@@ -45,14 +43,13 @@ impl DockerOptions {
             host: None,
             networks: Vec::new(),
             allow_root: false,
+            registry_config: None,
+            pulled: None,
+            trust_local_images: false,
             pull_timeout: Duration::from_secs(300),
             hello_timeout: Duration::from_secs(30),
             concurrent_starts: 4,
-            processes: 256,
             open_files: 4096,
-            scratch_bytes: 64 << 20,
-            executable_scratch: false,
-            shared_memory_bytes: 64 << 20,
         }
     }
 }

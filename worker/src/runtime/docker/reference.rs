@@ -1,4 +1,17 @@
-//! Image references: what may be asked of an engine, and what it is asked to pull.
+//! Image references: what may be asked of an engine, what it is asked to pull, and of which registry.
+
+use std::fmt;
+
+use crate::runtime::ImageDigest;
+
+/// The registry of names that name none.
+pub(super) const HUB: &str = "docker.io";
+
+/// What is put before names of the hub's own.
+const HUB_LIBRARY: &str = "library/";
+
+/// Other names of the hub, which configurations and references use.
+const HUB_TOO: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 
 /// Longest reference: a name (255 by the distribution specification), a tag (128) and a digest (135), rounded up.
 const LONGEST: usize = 640;
@@ -10,7 +23,7 @@ const LONGEST: usize = 640;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference {
     /// An image's id, `sha256:` and 64 hexadecimal digits: looked up, never pulled.
-    Id,
+    Id(String),
     /// A name to look up or pull.
     Name {
         /// Repository, with the registry if one was named.
@@ -46,7 +59,7 @@ impl Reference {
             return Err(NoReference::TooLong);
         }
         if is_digest(text) {
-            return Ok(Self::Id);
+            return Ok(Self::Id(text.to_owned()));
         }
         let (named, digest) = match text.split_once('@') {
             Some((named, digest)) if is_digest(digest) => (named, Some(digest)),
@@ -63,6 +76,77 @@ impl Reference {
         let version = digest.or(tag).unwrap_or("latest");
         Ok(Self::Name { repository: repository.into(), version: version.into() })
     }
+
+    /// Exactly this image of the same repository. An id is exact already.
+    pub(super) fn at(self, digest: &ImageDigest) -> Self {
+        match self {
+            Self::Name { repository, .. } => Self::Name { repository, version: digest.to_string() },
+            id @ Self::Id(_) => id,
+        }
+    }
+
+    /// Whether it names one image, whatever a tag says by now.
+    pub(super) fn is_exact(&self) -> bool {
+        match self {
+            Self::Id(_) => true,
+            Self::Name { version, .. } => is_digest(version),
+        }
+    }
+
+    /// The digest by which its registry knows this image, among those that an engine tells (`repository@digest`); none where
+    /// the image did not come from there.
+    pub(super) fn digest_among(&self, told: &[String]) -> Option<(String, ImageDigest)> {
+        let found = told.iter().filter_map(|told| {
+            let (repository, digest) = told.split_once('@')?;
+            // Engines that give all names a registry say so of what is in none.
+            let elsewhere = !repository.starts_with("localhost/");
+            Some((repository.to_owned(), ImageDigest::parse(digest)?)).filter(|_| elsewhere)
+        });
+        let mut found = found.filter(|(repository, _)| match self {
+            Self::Id(_) => true,
+            Self::Name { repository: own, .. } => familiar(own) == familiar(repository),
+        });
+        let first = found.next()?;
+        match self {
+            Self::Name { version, .. } if first.1.to_string() != *version => {
+                Some(found.find(|(_, digest)| digest.to_string() == *version).unwrap_or(first))
+            }
+            _ => Some(first),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.write_str(id),
+            Self::Name { repository, version } if is_digest(version) => write!(f, "{repository}@{version}"),
+            Self::Name { repository, version } => write!(f, "{repository}:{version}"),
+        }
+    }
+}
+
+/// The registry of a repository: what stands before the first slash, where that is a host's name.
+pub(super) fn registry_of(repository: &str) -> &str {
+    match repository.split_once('/') {
+        Some((host, _)) if host == "localhost" || host.contains(['.', ':']) => one_hub(host),
+        _ => HUB,
+    }
+}
+
+/// The hub has many names.
+pub(super) fn one_hub(host: &str) -> &str {
+    if HUB_TOO.contains(&host) { HUB } else { host }
+}
+
+/// A repository without what may be left out.
+fn familiar(repository: &str) -> &str {
+    if registry_of(repository) != HUB {
+        return repository;
+    }
+    let named = [HUB].iter().chain(&HUB_TOO).find_map(|hub| repository.strip_prefix(*hub)?.strip_prefix('/'));
+    let named = named.unwrap_or(repository);
+    named.strip_prefix(HUB_LIBRARY).unwrap_or(named)
 }
 
 /// A colon after the last slash begins the tag; one before it, a registry's port.
@@ -126,7 +210,44 @@ mod tests {
         assert_eq!(Reference::parse("localhost:5000/a/b__c"), name("localhost:5000/a/b__c", "latest"));
         assert_eq!(Reference::parse("ghcr.io/x/y:V1.0-rc_1"), name("ghcr.io/x/y", "V1.0-rc_1"));
         assert_eq!(Reference::parse(&format!("x/y:1@{digest}")), name("x/y", &digest));
-        assert_eq!(Reference::parse(&digest), Ok(Reference::Id));
+        assert_eq!(Reference::parse(&digest), Ok(Reference::Id(digest)));
+    }
+
+    #[test]
+    fn the_registry_is_what_docker_takes_for_one() {
+        for of_hub in ["busybox", "ann/tool", "docker.io/ann/tool", "index.docker.io/library/busybox"] {
+            assert_eq!(registry_of(of_hub), HUB, "{of_hub}");
+        }
+        assert_eq!(registry_of("localhost/a"), "localhost");
+        assert_eq!(registry_of("127.0.0.1:5000/team/one"), "127.0.0.1:5000");
+        assert_eq!(registry_of("ghcr.io/x/y"), "ghcr.io");
+    }
+
+    #[test]
+    fn a_digest_counts_only_for_the_repository_that_was_asked_for() {
+        let (one, other) = (ImageDigest([1; 32]), ImageDigest([2; 32]));
+        let found = |asked: &str, told: &[String]| {
+            Reference::parse(asked).unwrap().digest_among(told).map(|(_, digest)| digest)
+        };
+        let told = [format!("ghcr.io/x/y@{one}"), format!("busybox@{other}")];
+        assert_eq!(found("ghcr.io/x/y:1", &told), Some(one));
+        assert_eq!(found("docker.io/library/busybox", &told), Some(other), "the same by its whole name");
+        assert_eq!(found("mine:latest", &told), None, "its operator gave it another name");
+        assert_eq!(found("x/y", &told), None, "of another registry");
+        assert_eq!(found("mine", &[format!("localhost/mine@{one}")]), None, "of none");
+        let twice = [format!("a@{one}"), format!("a@{other}")];
+        assert_eq!(found(&format!("a@{other}"), &twice), Some(other));
+        assert_eq!(found(&ImageDigest([3; 32]).to_string(), &told), Some(one), "an id is of any");
+        assert_eq!(found("a", &[]), None);
+    }
+
+    #[test]
+    fn a_reference_is_moved_to_a_digest_of_its_repository() {
+        let digest = ImageDigest([0xab; 32]);
+        let moved = Reference::parse("x/y:1").unwrap().at(&digest).to_string();
+        assert_eq!(moved, format!("x/y@sha256:{}", "ab".repeat(32)));
+        let id = ImageDigest([1; 32]).to_string();
+        assert_eq!(Reference::parse(&id).unwrap().at(&digest).to_string(), id);
     }
 
     #[test]

@@ -10,17 +10,14 @@ use super::{Broken, Fate, Pipeline, Running};
 use crate::{
     contract::{Tray, failures, inputs::Staged},
     runtime::ShimLost,
-    slot::{plan::StagePlan, queue::Offer},
+    slot::{plan::StagePlan, queue::Offer, shared::RETURNS},
     work::Ended,
 };
 
-/// An attempt that finds the container unusable this often fails.
-const RETURNS: u8 = 3;
-
 impl Pipeline<'_> {
     /// Settles a run that has ended. False when the container must not be used again.
-    pub(super) async fn conclude(&mut self, run: Running, done: Done) -> bool {
-        let Running { offer, plan, staged, mut tray, fate, .. } = run;
+    pub(super) async fn conclude(&mut self, run: Running, mut done: Done) -> bool {
+        let Running { offer, plan, staged, mut tray, fate, over, started, .. } = run;
         let called_back = matches!(done.end, End::Stopped);
         let ended = match fate {
             Fate::Forget => None,
@@ -29,7 +26,12 @@ impl Pipeline<'_> {
                 self.put_back(offer.clone(), false);
                 None
             }
-            _ => Some(self.judge(&mut tray, &offer, &plan, &done)),
+            // Unless it had ended by itself.
+            _ if called_back && let Some(over) = over => Some(Ended::Failure(over)),
+            _ => match self.judge(&mut tray, &offer, &plan, &mut done) {
+                Ended::Failure(failure) => self.shared.believe(&offer, failure, started).map(Ended::Failure),
+                ended => Some(ended),
+            },
         };
         let clean = self.clear(staged, tray);
         if let Some(ended) = ended {
@@ -48,9 +50,12 @@ impl Pipeline<'_> {
         self.report_unstarted(&offer, failure).await;
     }
 
-    fn judge(&mut self, tray: &mut Tray, offer: &Offer, plan: &StagePlan, done: &Done) -> Ended {
+    fn judge(&mut self, tray: &mut Tray, offer: &Offer, plan: &StagePlan, done: &mut Done) -> Ended {
         match self.warm.dirs.judge(&plan.runs, tray, &offer.work.path, done) {
-            Ok(outputs) => Ended::Success { outputs },
+            Ok(collected) => {
+                failures::say(&mut done.stderr, &collected.notes);
+                Ended::Success { outputs: collected.outputs }
+            }
             Err(failure) => Ended::Failure(failure),
         }
     }
@@ -62,8 +67,9 @@ impl Pipeline<'_> {
         }
         let mut finished = offer.work.ended(ended);
         finished.duration = Duration::from_micros(done.usage.wall_us);
-        finished.stdout_log = failures::log_bytes(done.stdout);
-        finished.stderr_log = failures::log_bytes(done.stderr);
+        let secrets = &offer.work.secrets;
+        finished.stdout_log = failures::log_bytes(secrets.hide_in_log(done.stdout));
+        finished.stderr_log = failures::log_bytes(secrets.hide_in_log(done.stderr));
         if let Ended::Failure(failure) = &mut finished.ended {
             failure.stderr_tail = failures::tail(&finished.stderr_log);
         }
@@ -79,16 +85,17 @@ impl Pipeline<'_> {
     }
 
     /// `counts` says that it was the container's fault: it must not go on for ever.
-    fn put_back(&mut self, mut offer: Offer, counts: bool) {
-        offer.returns += u8::from(counts);
-        let wake = self.shared.queue().put_back(offer);
-        self.shared.wake(wake);
+    fn put_back(&mut self, offer: Offer, counts: bool) {
+        self.shared.put_back(offer, counts);
     }
 
     /// Removes the container now: nothing inside lives after that. False when it cannot be removed.
     pub(super) async fn end_sandbox(&mut self) -> bool {
         self.closing = true;
-        let removed = self.warm.control.remove().await;
+        let removed = tokio::select! {
+            removed = self.warm.control.remove() => removed,
+            () = self.shared.too_late() => return false,
+        };
         if let Err(error) = &removed {
             warn!(container = self.warm.control.id(), %error, "a container cannot be removed");
         }
@@ -135,6 +142,7 @@ impl Pipeline<'_> {
             Fate::PutBack => return self.put_back(first.offer, false),
             Fate::Report => {}
         }
+        let Some(failure) = self.shared.believe(&first.offer, failure, first.started) else { return };
         let wanted = self.shared.queue().finish(&first.offer);
         if wanted {
             let mut finished = first.offer.work.ended(Ended::Failure(failure));

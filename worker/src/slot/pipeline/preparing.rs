@@ -23,6 +23,10 @@ impl Pipeline<'_> {
         if self.closing || !self.warm.is_fit(options.max_age, options.max_runs) {
             return false;
         }
+        // A run could reach what is put in place for another one that is the same user.
+        if self.warm.users.are_one() && !self.running.is_empty() {
+            return false;
+        }
         let offer = self.shared.queue().more(self.seat, self.warm.pace.is_quick(), Instant::now());
         let Some(offer) = offer else { return false };
         if self.warm.serves(&offer) {
@@ -39,7 +43,9 @@ impl Pipeline<'_> {
     pub(super) async fn prepare(&mut self, offer: Offer) {
         let plan = self.warm.plan(&offer, self.shared);
         let wanted = plan.wanted(&offer.work);
-        self.warm.dirs.inputs.turn_to(offer.work.job);
+        if let Err(failure) = plan.runs.ensure_arguments(&wanted, &self.warm.dirs.inputs) {
+            return self.refuse(&offer, failure).await;
+        }
         let staged = match self.warm.dirs.inputs.stage_small(&wanted) {
             Some(staged) => staged,
             None => match self.warm.dirs.inputs.stager() {
@@ -73,6 +79,11 @@ impl Pipeline<'_> {
 
     /// An attempt that waits fails without having run.
     async fn refuse(&mut self, offer: &Offer, failure: Failure) {
+        if self.shared.is_short_of_room() {
+            // It is tried again when there is room.
+            let wake = self.shared.queue().decline(self.seat, offer);
+            return self.shared.wake(wake);
+        }
         let mine = self.shared.queue().claim(self.seat, offer);
         if mine {
             self.report_unstarted(offer, failure).await;

@@ -3,6 +3,7 @@
 use longshore_proto::v1::{Container, Stage};
 
 use super::*;
+use crate::work::Secrets;
 
 struct World {
     queue: Queue,
@@ -70,11 +71,13 @@ fn work(number: u64, stage: &Arc<Stage>) -> Work {
         job_name: "job".into(),
         stage_index: 0,
         stage: Arc::clone(stage),
+        image: None,
         index: number,
         attempt: 1,
         path: number.to_string(),
         inputs: Vec::new(),
         gather: false,
+        secrets: Secrets::default(),
     }
 }
 

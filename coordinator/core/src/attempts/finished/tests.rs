@@ -8,7 +8,7 @@ use crate::{
     record::{JobRecord, OutcomeRecord, Record},
     schedule::hand_out::hand_out,
     settings::Settings,
-    stages::{StageKind, StageSpec},
+    stages::StageSpec,
     workers::{Arrival, Clientele, hello::hello},
 };
 
@@ -29,13 +29,12 @@ fn running() -> (State, AttemptId) {
         name: String::new(),
         slots: 1,
         clientele: Clientele::Everybody,
+        offer: std::sync::Arc::default(),
     };
     hello(&mut state, NOW, arrival, &[], &[], &mut out);
-    let kind = StageKind::Map;
-    let stage = StageSpec { kind, attempts: 1, backoff_ms: 0, max_backoff_ms: 0, max_parallel: 0 };
-    let spec = JobSpec { stages: vec![stage], priority: 0 };
+    let spec = JobSpec { stages: vec![StageSpec::default()], ..JobSpec::default() };
     let record = JobRecord::submitted(NOW, (JOB, Namespace::default(), String::new()), spec, 1, [0; 32]);
-    submit(&mut state, RequestId(1), record, &mut out);
+    submit(&mut state, NOW, RequestId(1), (record, &[]), &mut out);
     hand_out(&mut state, NOW, &mut out);
     match out.orders.as_slice() {
         [Order::Welcome { .. }, Order::Assign { attempts, .. }] => match attempts.as_slice() {
@@ -56,7 +55,7 @@ fn succeeds(state: &mut State, id: AttemptId) -> Outbox {
 #[test]
 fn an_item_that_has_ended_does_not_end_again_by_the_attempt_it_still_has() {
     let (mut state, id) = running();
-    let outcome = OutcomeRecord { item: ITEM, success: true, outputs: 0, first_child: 0, detail: vec![1] };
+    let outcome = OutcomeRecord::ended(ITEM, true, vec![1]);
     state.ledger.apply(&Record::Outcome(outcome));
     assert!(succeeds(&mut state, id).records.is_empty());
 }
@@ -75,7 +74,7 @@ fn an_attempt_a_worker_holds_commits_nothing_when_its_item_is_another_attempts()
 fn an_attempt_its_item_has_commits_nothing_when_another_worker_holds_it() {
     let (mut state, id) = running();
     assert_eq!(state.fleet.take(id, WORKER), Some(ITEM));
-    state.fleet.hold(id, ITEM, WorkerId([9; 16]));
+    state.fleet.hold(id, ITEM, None, WorkerId([9; 16]));
     assert!(succeeds(&mut state, id).records.is_empty());
     assert!(state.release(ITEM, id), "it is this attempt's as before");
 }

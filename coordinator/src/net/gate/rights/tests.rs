@@ -9,14 +9,21 @@ use super::*;
 const CALLERS: [Option<Role>; 6] = [None, Some(Admin), Some(Submit), Some(Read), Some(Query), Some(Worker)];
 
 /// What each of [`CALLERS`] is told, as a letter: `a`llowed, `u`nauthenticated, `d`enied.
-const SHOULD: [(&str, &str); 30] = [
+const SHOULD: [(&str, &str); 43] = [
     ("/longshore.v1.Jobs/Submit", "uaaddd"),
     ("/longshore.v1.Jobs/Cancel", "uaaddd"),
     ("/longshore.v1.Jobs/Retry", "uaaddd"),
+    ("/longshore.v1.Jobs/Pause", "uaaddd"),
+    ("/longshore.v1.Jobs/Resume", "uaaddd"),
+    ("/longshore.v1.Jobs/Change", "uaaddd"),
+    ("/longshore.v1.Jobs/Remove", "uaaddd"),
     ("/longshore.v1.Jobs/List", "uaaadd"),
     ("/longshore.v1.Jobs/Get", "uaaadd"),
     ("/longshore.v1.Jobs/Watch", "uaaadd"),
     ("/longshore.v1.Jobs/Items", "uaaadd"),
+    ("/longshore.v1.Jobs/Events", "uaaadd"),
+    ("/longshore.v1.Jobs/Recipe", "uaaadd"),
+    ("/longshore.v1.Jobs/FollowLogs", "uaaadd"),
     ("/longshore.v1.Blobs/Missing", "uaadda"),
     ("/longshore.v1.Blobs/Put", "uaadda"),
     ("/longshore.v1.Blobs/Get", "uaaada"),
@@ -26,6 +33,10 @@ const SHOULD: [(&str, &str); 30] = [
     ("/longshore.v1.Services/List", "uaaadd"),
     ("/longshore.v1.Services/Get", "uaaadd"),
     ("/longshore.v1.Services/Query", "uaadad"),
+    ("/longshore.v1.Services/Ask", "uaadad"),
+    ("/longshore.v1.Secrets/Put", "uaaddd"),
+    ("/longshore.v1.Secrets/List", "uaaddd"),
+    ("/longshore.v1.Secrets/Remove", "uaaddd"),
     ("/longshore.v1.Agent/Link", "uaddda"),
     ("/longshore.v1.Agent/Leaves", "uaddda"),
     ("/longshore.v1.Agent/Workers", "uaaadd"),
@@ -36,9 +47,11 @@ const SHOULD: [(&str, &str); 30] = [
     ("/longshore.v1.Members/RemoveTokens", "uadddd"),
     ("/longshore.v1.Members/RotateToken", "uadddd"),
     ("/longshore.v1.Members/RemoveWorker", "uadddd"),
+    ("/longshore.v1.Members/DrainWorker", "uadddd"),
     ("/grpc.health.v1.Health/Check", "uaaaaa"),
     ("/grpc.health.v1.Health/Watch", "uaaaaa"),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "uaaaaa"),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "uaaaaa"),
     ("/v1/services/find/query", "uaadad"),
 ];
 
@@ -58,6 +71,7 @@ fn methods() -> Vec<String> {
         longshore_proto::DESCRIPTORS,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
     let files = sets.into_iter().flat_map(|set| FileDescriptorSet::decode(set).unwrap().file);
     let mut methods = Vec::new();
@@ -90,7 +104,9 @@ fn no_row_is_of_something_that_is_not_there() {
 
 #[test]
 fn a_query_by_http_has_the_rights_of_one_by_grpc() {
-    assert_eq!(told("POST", "/v1/services/find/query"), told("POST", "/longshore.v1.Services/Query"));
+    for method in ["POST", "PUT", "OPTIONS"] {
+        assert_eq!(told(method, "/v1/services/find/query"), told("POST", "/longshore.v1.Services/Query"));
+    }
 }
 
 #[test]
@@ -116,7 +132,6 @@ fn what_is_not_in_the_table_is_there_for_nobody() {
         ("GET", ""),
         ("POST", "/v1/services//query"),
         ("POST", "/v1/services/a/b/query"),
-        ("PUT", "/v1/services/find/query"),
     ] {
         assert_eq!(told(method, path), "u?????", "{method} {path}");
     }

@@ -32,14 +32,21 @@ const CALLERS: [&str; 12] = [
 ];
 
 /// What each of [`CALLERS`] is told, as a letter: `a`llowed, `u`nauthenticated, `d`enied.
-const SHOULD: [(&str, &str); 29] = [
+const SHOULD: [(&str, &str); 42] = [
     ("/longshore.v1.Jobs/Submit", "uaadddddduuu"),
     ("/longshore.v1.Jobs/Cancel", "uaadddddduuu"),
     ("/longshore.v1.Jobs/Retry", "uaadddddduuu"),
+    ("/longshore.v1.Jobs/Pause", "uaadddddduuu"),
+    ("/longshore.v1.Jobs/Resume", "uaadddddduuu"),
+    ("/longshore.v1.Jobs/Change", "uaadddddduuu"),
+    ("/longshore.v1.Jobs/Remove", "uaadddddduuu"),
     ("/longshore.v1.Jobs/List", "uaadadddduuu"),
     ("/longshore.v1.Jobs/Get", "uaadadddduuu"),
     ("/longshore.v1.Jobs/Watch", "uaadadddduuu"),
     ("/longshore.v1.Jobs/Items", "uaadadddduuu"),
+    ("/longshore.v1.Jobs/Events", "uaadadddduuu"),
+    ("/longshore.v1.Jobs/FollowLogs", "uaadadddduuu"),
+    ("/longshore.v1.Jobs/Recipe", "uaadadddduuu"),
     ("/longshore.v1.Blobs/Missing", "uaadddadduuu"),
     ("/longshore.v1.Blobs/Put", "uaadddadduuu"),
     ("/longshore.v1.Blobs/Get", "uaadadadduuu"),
@@ -49,6 +56,10 @@ const SHOULD: [(&str, &str); 29] = [
     ("/longshore.v1.Services/List", "uaadadddduuu"),
     ("/longshore.v1.Services/Get", "uaadadddduuu"),
     ("/longshore.v1.Services/Query", "uaaddaddduuu"),
+    ("/longshore.v1.Services/Ask", "uaaddaddduuu"),
+    ("/longshore.v1.Secrets/Put", "uaadddddduuu"),
+    ("/longshore.v1.Secrets/List", "uaadddddduuu"),
+    ("/longshore.v1.Secrets/Remove", "uaadddddduuu"),
     ("/longshore.v1.Agent/Link", "uaddddadduuu"),
     ("/longshore.v1.Agent/Leaves", "uaddddadduuu"),
     ("/longshore.v1.Agent/Workers", "uaadadddduuu"),
@@ -59,9 +70,11 @@ const SHOULD: [(&str, &str); 29] = [
     ("/longshore.v1.Members/RemoveTokens", "uaddddddduuu"),
     ("/longshore.v1.Members/RotateToken", "uaddddddduuu"),
     ("/longshore.v1.Members/RemoveWorker", "uaddddddduuu"),
+    ("/longshore.v1.Members/DrainWorker", "uaddddddduuu"),
     ("/grpc.health.v1.Health/Check", "uaadaaadduuu"),
     ("/grpc.health.v1.Health/Watch", "uaadaaadduuu"),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "uaadaaadduuu"),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "uaadaaadduuu"),
 ];
 
 /// The gate in front of something that answers everybody.
@@ -164,6 +177,7 @@ fn methods() -> Vec<String> {
         longshore_proto::DESCRIPTORS,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
         tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
     let files = sets.into_iter().flat_map(|set| FileDescriptorSet::decode(set).unwrap().file);
     let name = |file: &prost_types::FileDescriptorProto| {
