@@ -72,9 +72,9 @@ fn opens(spec: &StageSpec, class: FaultClass) -> bool {
     }
 }
 
-/// Ends the job for that, at once or when nothing of it runs any more.
+/// Ends the job for that, at once or when nothing of it runs any more. If it is to end already, that stays the reason.
 pub(crate) fn cut(state: &mut State, now: Now, id: JobId, why: Cut, out: &mut Outbox) {
-    let Some(job) = state.ledger.job(id) else {
+    let Some(job) = state.ledger.job(id).filter(|job| !job.record.state.has_ended()) else {
         return;
     };
     let at_once = match why {
@@ -82,12 +82,15 @@ pub(crate) fn cut(state: &mut State, now: Now, id: JobId, why: Cut, out: &mut Ou
         Cut::Halt => job.record.spec.halt.is_some_and(|halt| halt.now),
         Cut::QueueTimeout | Cut::Canary { .. } | Cut::Breaker { .. } | Cut::Image { .. } => false,
     };
-    state.keep(Record::Job(JobRecord { cut: Some(why), ..job.record.clone() }), out);
-    state.queues.touch(id);
-    out.notice_job(id);
+    let is_first = job.record.cut.is_none();
+    if is_first {
+        state.keep(Record::Job(JobRecord { cut: Some(why), ..job.record.clone() }), out);
+        state.queues.touch(id);
+        out.notice_job(id);
+    }
     if at_once {
         end_job(state, now, id, JobState::Failed, String::new(), out);
-    } else {
+    } else if is_first {
         ask_back_all(state, id, out);
         state.cuts.set_ending(id);
     }

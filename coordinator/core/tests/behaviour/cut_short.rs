@@ -154,6 +154,18 @@ fn a_job_ends_at_its_deadline_and_what_runs_is_stopped() {
 }
 
 #[test]
+fn a_deadline_stops_what_a_job_that_is_to_end_still_runs_and_the_reason_stays_the_first() {
+    let mut it = Stage::new();
+    it.join(1, 2);
+    let out = it.submit(1, JobSpec { deadline_ms: 5_000, ..halting(HaltAt::Items(1), false) }, 9);
+    let [(_, first), (_, second)] = given(&out)[..] else { panic!("{out:?}") };
+    it.exits(1, &first, 1);
+    assert_eq!((it.state(1), cut(&it)), (JobState::Running, Some(Cut::Halt)));
+    let out = it.wait_with(1, 5_000);
+    assert_eq!((stopped(&out), it.state(1), cut(&it)), (vec![second.id], JobState::Failed, Some(Cut::Halt)));
+}
+
+#[test]
 fn a_job_that_has_ended_has_no_deadline_any_more() {
     let mut it = Stage::new();
     it.join(1, 1);

@@ -140,7 +140,10 @@ impl Oracle {
             }
             (JobState::Running, JobState::Succeeded) => whole && count::is_spent(&counts) && failed == 0,
             (JobState::Running, JobState::Failed) if job.cut.is_some() => {
-                let at_once = matches!(job.cut, Some(Cut::Deadline)) || job.spec.halt.is_some_and(|halt| halt.now);
+                // A deadline ends also what is to end for something else.
+                let overdue = job.spec.deadline_ms > 0 && matches!(input, Input::Tick);
+                let halts = job.cut == Some(Cut::Halt) && job.spec.halt.is_some_and(|halt| halt.now);
+                let at_once = overdue || halts;
                 let runs = self.holders.keys().any(|item| item.job == id);
                 before.cut == job.cut && (at_once || !runs)
             }

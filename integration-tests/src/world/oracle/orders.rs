@@ -18,7 +18,7 @@ use crate::world::{count, coverage::Coverage};
 const MOST_PER_SLOT: u64 = 64;
 
 impl Oracle {
-    /// After a hello: attempts the worker does not have are nobody's, those it has may go on if nothing speaks against
+    /// After a hello, when attempts that the worker does not have are nobody's: those it has may go on if nothing speaks against
     /// it, and the others have to be stopped.
     pub(super) fn reconcile(
         &mut self,
@@ -52,8 +52,6 @@ impl Oracle {
             stops.extend(held.iter().map(|held| (*worker, held.id)));
             return Ok(stops);
         }
-        let has: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
-        self.holders.retain(|_, (id, holder)| *holder != *worker || has.contains(id));
         let believed: BTreeSet<AttemptId> = self.held_by(*worker).into_iter().map(|(id, _)| id).collect();
         for held in held {
             if believed.contains(&held.id) {
