@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{coordinator, http, idle, latency, queue, report::Report, setup::Rounds, submit, transfer, wire};
+use crate::{coordinator, fan_out, http, idle, latency, queue, report::Report, setup::Rounds, submit, transfer, wire};
 
 /// Longshore and its peers, side by side on one machine.
 #[derive(Debug, Parser)]
@@ -34,6 +34,8 @@ pub enum Command {
     Transfer(transfer::TransferArgs),
     /// Requests to servers inside containers: stages and leaves, beside a direct client
     Http(http::HttpArgs),
+    /// Queries to many leaves, beside a client that asks the same servers by itself
+    FanOut(fan_out::FanOutArgs),
     /// A job of one item, on a warm system and on a cold one
     Latency(latency::LatencyArgs),
     /// What it costs when there is nothing to do
@@ -53,6 +55,7 @@ impl Command {
             Self::Queue(args) => queue::run(args, rounds),
             Self::Transfer(args) => transfer::run(args, rounds),
             Self::Http(args) => http::run(args, rounds),
+            Self::FanOut(args) => fan_out::run(args, rounds),
             Self::Latency(args) => latency::run(args, rounds),
             Self::Idle(args) => idle::run(args, rounds),
             Self::Submit(args) => submit::run(args, rounds),

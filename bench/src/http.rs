@@ -1,10 +1,11 @@
 //! Servers that stay up: requests through Longshore, as items of a stage and as queries to a leaf, beside a client that
-//! speaks with the same server directly.
+//! speaks with the same server directly, and nginx before it.
 
-mod caller;
-mod direct;
+pub mod caller;
+pub mod direct;
 mod flags;
 pub mod leaf;
+mod nginx;
 mod stage;
 
 use std::time::Duration;
@@ -36,8 +37,9 @@ pub fn run(args: &HttpArgs, rounds: &Rounds) -> Result<Report> {
     compare(&mut report, &title, "requests/s", stage, rounds)?;
     for queries in [1, args.queries] {
         let leaf = |kind| Box::new(leaf::Leaf::new(kind, &args.setup, work.clone(), queries, args.bytes, lasting));
+        let nginx = Box::new(nginx::Nginx::new(image.name.clone(), queries, args.bytes, lasting));
         let contenders: Contenders =
-            vec![leaf(leaf::Kind::Grpc), leaf(leaf::Kind::Http), leaf(leaf::Kind::Socket), direct(1, queries)];
+            vec![leaf(leaf::Kind::Socket), leaf(leaf::Kind::Http), leaf(leaf::Kind::Grpc), nginx, direct(1, queries)];
         compare(&mut report, &format!("a leaf, {queries} at once"), "requests/s", contenders, rounds)?;
     }
     report.note(args.setup.disk()?);

@@ -9,6 +9,7 @@ mod args;
 mod containers;
 mod contender;
 mod coordinator;
+mod fan_out;
 mod http;
 mod idle;
 mod image;

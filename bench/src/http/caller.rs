@@ -50,13 +50,14 @@ async fn ask<C: Caller>(mut caller: C, began: Instant, lasting: Duration) -> Res
     Ok(times)
 }
 
-/// A connection of HTTP/1.1 and what is asked over it; the answer has to be as long as the question.
+/// A connection of HTTP/1.1 and what is asked over it; the answer has to be as long as the question, or as was said.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     path: String,
     host: String,
     token: Option<HeaderValue>,
     body: Bytes,
+    answer: Option<usize>,
 }
 
 impl Connection {
@@ -67,12 +68,18 @@ impl Connection {
     {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { sender, path: path.to_owned(), host: host.to_owned(), token: None, body: vec![b'x'; bytes].into() })
+        let (path, host, body) = (path.to_owned(), host.to_owned(), Bytes::from(vec![b'x'; bytes]));
+        Ok(Self { sender, path, host, token: None, body, answer: Some(bytes) })
     }
 
     /// Shows a token with each request.
     pub fn with_token(self, token: HeaderValue) -> Self {
         Self { token: Some(token), ..self }
+    }
+
+    /// With an answer of so many bytes, or of any number.
+    pub fn answering(self, answer: Option<usize>) -> Self {
+        Self { answer, ..self }
     }
 }
 
@@ -85,7 +92,7 @@ impl Caller for Connection {
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        ensure!(body.len() == self.body.len(), "an answer of {} bytes", body.len());
+        ensure!(self.answer.is_none_or(|bytes| body.len() == bytes), "an answer of {} bytes", body.len());
         Ok(())
     }
 }

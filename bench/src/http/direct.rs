@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::net::UnixStream as Probe,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -27,8 +27,10 @@ pub struct Direct {
     running: Vec<Server>,
 }
 
-struct Server {
-    kept: Kept,
+/// A server in a container, reached by a unix socket in a directory of this machine.
+pub struct Server {
+    /// Its container.
+    pub kept: Kept,
     dir: tempfile::TempDir,
 }
 
@@ -40,25 +42,33 @@ impl Direct {
 }
 
 impl Server {
-    fn start(image: &str) -> Result<Self> {
+    /// Starts one and waits until it takes connections.
+    pub fn start(image: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let volume = format!("{}:/socket", dir.path().display());
         let user = format!("{}:{}", getuid().as_raw(), getgid().as_raw());
         let arguments = ["-v", &volume, "-e", "LONGSHORE_SOCKET=/socket/http", "--user", &user, "--read-only", image];
         let server = Self { kept: Kept::start(&[&arguments[..], &SERVE].concat())?, dir };
-        let begun = Instant::now();
-        while Probe::connect(server.socket()).is_err() {
-            if begun.elapsed() > READY {
-                bail!("the server takes no connection");
-            }
-            sleep(Duration::from_millis(10));
-        }
+        wait_for(&server.socket())?;
         Ok(server)
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
         self.dir.path().join("http")
     }
+}
+
+/// Waits until somebody takes connections there.
+pub fn wait_for(socket: &Path) -> Result<()> {
+    let begun = Instant::now();
+    while Probe::connect(socket).is_err() {
+        if begun.elapsed() > READY {
+            bail!("nobody takes connections at {}", socket.display());
+        }
+        sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 impl Contender for Direct {
