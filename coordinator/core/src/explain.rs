@@ -112,3 +112,6 @@ pub(crate) fn could_run(state: &State, job: &Job) -> Vec<(u16, WorkerId)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,15 +41,19 @@ pub(super) fn explain_stage(state: &State, job: &Job, at: usize, groups: &mut Ve
     }
     let short = job.gathering(at).map_or(0, |gathering| gathering.counts().short);
     if short > 0 {
-        groups.push(Why { stage: Some(stage), items: short, example: None, reason: Reason::Short, workers: Vec::new() });
+        groups.push(Why {
+            stage: Some(stage),
+            items: short,
+            example: None,
+            reason: Reason::Short,
+            workers: Vec::new(),
+        });
     }
 }
 
 /// What of a stage waits for a worker, by what of the worker.
 pub(super) fn classes<'a>(job: &'a Job, at: usize, found: &Waiting) -> Vec<(Items<'a>, Few)> {
-    let class = |wish: Wish| {
-        move |(growths, few): (usize, &Few)| (Items { job, at, growths, wish }, *few)
-    };
+    let class = |wish: Wish| move |(growths, few): (usize, &Few)| (Items { job, at, growths, wish }, *few);
     let anywhere = found.anywhere.iter().enumerate().map(class(Wish::Anybody));
     anywhere.chain(found.elsewhere.iter().enumerate().map(class(Wish::Another))).collect()
 }
@@ -63,6 +67,9 @@ fn explain_class(state: &State, items: Items<'_>, found: &Waiting) -> (Reason, V
     let workers = hindered(state, items);
     let reason = match reason(&workers) {
         Reason::Elsewhere { .. } => Reason::Elsewhere { until_ms: unix_ms(state, found.patience_ends_ms) },
+        Reason::NoSlots | Reason::NoRoom if workers.iter().any(|hindered| hindered.by == Hurdle::Failed) => {
+            Reason::Elsewhere { until_ms: unix_ms(state, found.patience_ends_ms) }
+        }
         full @ (Reason::NoSlots | Reason::NoRoom) => {
             let is_full = |by: &Hurdle| matches!(by, Hurdle::Slots | Hurdle::Room(_));
             let full_ones = workers.iter().filter(|hindered| is_full(&hindered.by));

@@ -16,7 +16,8 @@ pub(crate) enum Rest {
 impl Rest {
     /// Why a worker is given nothing that can be reached or not, has so many slots, is drained or not, and kept for an item or not.
     pub fn of(connected: bool, slots: u32, draining: bool, kept: bool) -> Option<Self> {
-        let all = [(!connected, Self::Away), (slots == 0, Self::Unable), (draining, Self::Draining), (kept, Self::Kept)];
+        let all =
+            [(!connected, Self::Away), (slots == 0, Self::Unable), (draining, Self::Draining), (kept, Self::Kept)];
         all.into_iter().find(|(is_so, _)| *is_so).map(|(_, rest)| rest)
     }
 }
