@@ -19,11 +19,8 @@ pub struct Said<'a> {
 /// For each group an item of it, and where its input is.
 pub async fn sources(driver: &Handle, explained: &Explanation) -> Result<Vec<Option<(ItemKey, Source)>>, Error> {
     let job = explained.record.id;
-    let items: Vec<Option<ItemKey>> = explained
-        .why
-        .iter()
-        .map(|why| Some(ItemKey { job, stage: why.stage?, index: why.example? }))
-        .collect();
+    let items: Vec<Option<ItemKey>> =
+        explained.why.iter().map(|why| Some(ItemKey { job, stage: why.stage?, index: why.example? })).collect();
     let look = move |core: &longshore_core::Core| {
         items.into_iter().map(|item| item.and_then(|item| Some((item, core.source(&item)?)))).collect()
     };
@@ -58,9 +55,7 @@ fn one(why: &Why, name: impl Fn(u16) -> String, said: Said<'_>) -> v1::Why {
         Reason::Ended => plain(v1::WhyNot::Ended),
         Reason::Cut(_) => plain(v1::WhyNot::Ending),
         Reason::Paused => plain(v1::WhyNot::Paused),
-        Reason::After(jobs) => {
-            v1::Why { jobs: jobs.iter().map(|job| id(job.0)).collect(), ..plain(v1::WhyNot::After) }
-        }
+        Reason::After(jobs) => v1::Why { jobs: jobs.iter().map(|job| id(job.0)).collect(), ..plain(v1::WhyNot::After) },
         Reason::Reunion { until_ms } => until(v1::WhyNot::Reunion, *until_ms),
         Reason::NoWorkers => plain(v1::WhyNot::NoWorkers),
         Reason::NoneFits => plain(v1::WhyNot::NoneFits),
