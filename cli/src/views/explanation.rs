@@ -154,7 +154,7 @@ mod tests {
             "job c2ab-1234 find: running, 1 item runs\n\
              stage train: 1 item waits: no worker that is here could ever run it\n    \
              for instance a.txt\n    \
-             1 worker (a\\\\x1b): it has no label \"gpu\", and gpu is needed\n    \
+             1 worker (a\\x1b): it has no label \"gpu\", and gpu is needed\n    \
              next: longshore worker --label gpu="
                 .replace("c2ab-1234", short("0198c2ab-1234"))
         );
