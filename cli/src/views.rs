@@ -7,12 +7,14 @@ mod brief;
 mod context;
 mod dry_run;
 mod event;
+mod explanation;
 mod item;
 mod job;
 mod namespace;
 mod secret;
 mod service;
 mod token;
+mod why;
 mod worker;
 
 use crate::printer::{Values, View};
@@ -22,6 +24,7 @@ pub use self::{
     context::{ContextDetail, ContextList},
     dry_run::DryRun,
     event::EventRows,
+    explanation::ExplanationView,
     item::{ItemRows, OutputList, ending},
     job::{JobDetail, JobList, ended, failure_line, missing, progress_of, state_word},
     secret::SecretList,

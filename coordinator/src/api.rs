@@ -4,6 +4,7 @@ pub mod admission;
 pub mod blobs;
 pub mod caller;
 mod events;
+mod explain;
 mod files;
 mod groups;
 mod items;

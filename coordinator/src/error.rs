@@ -6,7 +6,7 @@ use std::{
 };
 
 use longshore_blobs::{GetError, PutError};
-use longshore_core::{Refusal, Reply};
+use longshore_core::{Lack, Refusal, Reply};
 use longshore_proto::digest::NoDigest;
 
 use crate::{
@@ -110,6 +110,18 @@ impl Error {
         Self::Broken(Broken::Internal, why.into())
     }
 
+    /// As [`Error::of_reply`], of a submission whose stages have these names.
+    pub fn of_submission(reply: Reply, stages: &[String]) -> Self {
+        match reply {
+            Reply::Refused(Refusal::FitsNowhere { stage, worker, lack }) if usize::from(stage) < stages.len() => {
+                let name = &stages[usize::from(stage)];
+                let near = format!("worker {worker:?} comes nearest, but {lack}{}", remedy(&lack));
+                Self::not_now(format!("stage {name} could run on no worker that is here: {near}"))
+            }
+            other => Self::of_reply(other),
+        }
+    }
+
     /// The core has refused, or has answered something else, which would be a bug.
     pub fn of_reply(reply: Reply) -> Self {
         match reply {
@@ -180,6 +192,11 @@ impl From<Refusal> for Error {
     }
 }
 
+/// What would mend what a worker lacks.
+fn remedy(lack: &Lack) -> String {
+    format!("; its operator could start it with `{}`", lack.remedy())
+}
+
 /// What a refusal is about, with the times that the core cannot write.
 fn words(refusal: &Refusal) -> String {
     match refusal {
@@ -191,7 +208,7 @@ fn words(refusal: &Refusal) -> String {
         Refusal::KeyOfRemoved { until_ms, .. } => {
             format!("{refusal}: give this submission another key, or wait until {}", date(*until_ms))
         }
-        Refusal::FitsNowhere { lack, .. } => format!("{refusal}; its operator could start it with `{}`", lack.remedy()),
+        Refusal::FitsNowhere { lack, .. } => format!("{refusal}{}", remedy(lack)),
         other => other.to_string(),
     }
 }
@@ -284,6 +301,15 @@ mod tests {
             assert_eq!(Error::of_reply(Reply::Refused(refusal)), Error::Refused(kind, words));
         }
         assert!(matches!(Error::of_reply(Reply::Cancelled), Error::Broken(Broken::Internal, _)));
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_called_by_its_name() {
+        let lack = Box::new(Lack::Network("jobs".to_owned()));
+        let refusal = Refusal::FitsNowhere { stage: 1, worker: "box".to_owned(), lack };
+        let said = Error::of_submission(Reply::Refused(refusal), &["a".to_owned(), "train".to_owned()]).to_string();
+        assert!(said.starts_with("stage train could run on no worker that is here: worker \"box\" comes"), "{said}");
+        assert!(said.ends_with("`longshore worker --allow-network jobs`"), "{said}");
     }
 
     #[test]

@@ -297,6 +297,7 @@ impl Coordinator {
                 audit: Arc::clone(&self.audit),
                 room: self.room.clone(),
                 vault: Arc::clone(&self.vault),
+                sessions: Arc::clone(&self.sessions),
             },
             blobs: BlobsService {
                 blobs: Blobs {

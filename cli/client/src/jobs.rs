@@ -1,7 +1,7 @@
 //! Jobs: submit, look, stop, try again.
 
 use longshore_proto::v1::{
-    CancelJobRequest, ChangeJobRequest, EventsPage, EventsRequest, FollowLogsRequest, ItemView, ItemsPage,
+    CancelJobRequest, ChangeJobRequest, EventsPage, EventsRequest, Explanation, FollowLogsRequest, ItemView, ItemsPage,
     ItemsRequest, JobRequest, JobView, ListJobsRequest, LogPiece, PauseJobRequest, Recipe, RecipeRequest,
     RemoveJobRequest, RetryRequest, RetryResponse, SubmitRequest, SubmitResponse,
 };
@@ -113,6 +113,15 @@ impl Client {
         };
         let pages = self.again(ask).await?;
         Ok(Items { client: self.clone(), doing, pages })
+    }
+
+    /// Why what of the job waits does not run.
+    pub async fn explain(&self, id: &str) -> Result<Explanation, CallError> {
+        self.again(|| async {
+            let answer = self.jobs_rpc().explain(job_request(id)).await;
+            Ok(answer.map_err(|s| self.failed(&doing("explain", id), s))?.into_inner())
+        })
+        .await
     }
 
     /// What happened to a job lately; with `follow` also what happens until it has ended.

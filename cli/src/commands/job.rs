@@ -2,6 +2,7 @@
 
 pub mod cancel;
 pub mod events;
+pub mod explain;
 pub mod items;
 pub mod logs;
 pub mod ls;
@@ -56,6 +57,12 @@ pub enum JobCommand {
     Retry(retry::RetryArgs),
     /// List a job's items: their states, workers, tries and times
     Items(items::ItemsArgs),
+    /// Say why what of a job waits does not run, and what to do about it
+    #[command(
+        alias = "why",
+        after_help = "Examples:\n  longshore job explain last\n  longshore job explain last --format json\n\nWhat has to be mended first comes first."
+    )]
+    Explain(JobId),
     /// List what happened to a job, or follow it
     Events(events::EventsArgs),
     /// Show what items wrote to standard output and error
@@ -80,6 +87,7 @@ pub async fn run(command: JobCommand, context: &Context) -> Result<Exit> {
         JobCommand::Rm(args) => rm::run(args, context).await,
         JobCommand::Retry(args) => retry::run(args, context).await,
         JobCommand::Items(args) => items::run(args, context).await,
+        JobCommand::Explain(job) => explain::run(job, context).await,
         JobCommand::Events(args) => events::run(args, context).await,
         JobCommand::Logs(args) => logs::run(args, context).await,
         JobCommand::Replay(args) => replay::run(*args, context).await,

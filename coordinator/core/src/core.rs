@@ -2,6 +2,7 @@
 
 use crate::{
     attempts::finished::finished,
+    explain::{Explanation, explain},
     ids::{Incarnation, ItemKey, JobId, Namespace, Now, WorkerId},
     input::Input,
     invariants::{self, Violation},
@@ -39,7 +40,7 @@ impl Core {
     /// Takes in one input.
     pub fn step(&mut self, now: Now, input: Input) -> Outbox {
         let mut out = Outbox::default();
-        self.state.fleet.tell_the_time(now.wall_ms);
+        self.state.fleet.tell_the_time(now);
         self.command(now, input, &mut out);
         end_cut(&mut self.state, now, &mut out);
         begin_anew(&mut self.state, now);
@@ -151,6 +152,12 @@ impl Core {
     /// Workers that could not get images, and are given nothing of those stages for a while; of one job if it is named.
     pub fn no_images(&self, job: Option<JobId>) -> impl Iterator<Item = NoImage> {
         view::no_images(&self.state, job)
+    }
+
+    /// Why what of a job does not run does not.
+    #[must_use]
+    pub fn explain(&self, job: JobId) -> Option<Explanation> {
+        explain(&self.state, job)
     }
 
     /// A job as it stands.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    explain::overlooked,
     ids::{AttemptId, ItemKey, JobId, Namespace, WorkerId},
     members::{TokenId, TokenKind, TokenRecord},
     services::ReplicaKey,
@@ -25,6 +26,16 @@ pub enum Violation {
     /// A job that has something to give out has a turn, or waits for an emptier worker.
     #[error("job {0} has items to give out, but no turn")]
     Turn(JobId),
+    /// Whatever could be given to a worker now was given out.
+    #[error("worker {worker} could be given an item of stage {stage} of job {job}, and was not")]
+    Overlooked {
+        /// The job.
+        job: JobId,
+        /// Its stage.
+        stage: u16,
+        /// The worker.
+        worker: WorkerId,
+    },
     /// A job waits for exactly those that its record names, and only while it has not ended.
     #[error("job {0} waits for another than its record says, or has ended and waits, rests or is put back")]
     Waits(JobId),
@@ -93,7 +104,13 @@ pub(crate) fn check(state: &State) -> Result<(), Violation> {
     drains(state)?;
     attempts(state)?;
     replicas(state)?;
-    members(state)
+    members(state)?;
+    hand_outs(state)
+}
+
+fn hand_outs(state: &State) -> Result<(), Violation> {
+    let found = state.ledger.jobs().find_map(|job| Some((job.record.id, overlooked(state, job)?)));
+    found.map_or(Ok(()), |(job, (stage, worker))| Err(Violation::Overlooked { job, stage, worker }))
 }
 
 fn jobs(state: &State) -> Result<(), Violation> {

@@ -24,6 +24,7 @@
 mod attempts;
 mod chores;
 mod core;
+mod explain;
 mod fault;
 mod fit;
 mod ids;
@@ -47,6 +48,7 @@ mod workers;
 pub use crate::{
     attempts::{Losses, LostOn},
     core::Core,
+    explain::{Explanation, Hindered, Hurdle, Reason, Why},
     fault::{Blame, Fault, FaultClass, FaultPolicy, FaultRule},
     fit::{
         Bound, Ceilings, Constraint, Full, Growth, Lack, Misfit, Needs, NoConstraint, Offer, Usage, User, could, fit,

@@ -6,7 +6,9 @@ mod queue;
 mod queues;
 mod ready;
 mod streak;
+mod taking;
 mod turns;
+mod waiting;
 mod wards;
 
 pub(crate) mod ask_back;
@@ -14,4 +16,9 @@ pub(crate) mod hand_out;
 
 #[cfg(test)]
 pub(crate) use self::turns::Passed;
-pub(crate) use self::{queue::Queue, queues::Queues};
+pub(crate) use self::{
+    queue::Queue,
+    queues::Queues,
+    taking::{Busy, takes},
+    waiting::{Few, Waiting, waiting},
+};

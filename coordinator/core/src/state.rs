@@ -61,10 +61,12 @@ impl State {
                 cuts.set_ending(job.record.id);
             }
         }
+        let mut fleet = Fleet::new(epoch);
+        fleet.tell_the_time(now);
         let missed = ledger.workers().map(|(id, _)| id).collect();
         Self {
             settings,
-            fleet: Fleet::new(epoch),
+            fleet,
             reunion: Reunion::new(missed, now.steady_ms.saturating_add(settings.reunion_ms)),
             lives: Lives::default(),
             suspects: Suspects::default(),

@@ -17,8 +17,6 @@ pub(crate) fn tick(state: &mut State, now: Now, out: &mut Outbox) {
     end_impatient(state, now, out);
     lease::lose_the_silent(state, now, out);
     lease::give_up_the_missed(state, now, out);
-    // Here and not only when there is room for them, or their deadlines would stay due until there is.
-    out.notices.extend(state.queues.wake(now).into_iter().map(Notice::Job));
     ask_back(state, now, out);
     forget_tokens(state, now, out);
     remove::free_keys(state, now, out);

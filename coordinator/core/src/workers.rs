@@ -7,6 +7,7 @@ mod kind;
 mod lives;
 mod loss;
 mod ranking;
+mod rest;
 mod reunion;
 mod suspects;
 
@@ -23,6 +24,7 @@ pub(crate) use self::{
     kind::Kind,
     lives::Lives,
     ranking::Group,
+    rest::Rest,
     reunion::Reunion,
     suspects::Suspects,
 };

@@ -309,6 +309,18 @@ fn find(
     (None, found)
 }
 
+/// The path of an item that is there.
+pub fn path(
+    catalog: &Catalog,
+    submission: &Submission,
+    item: &ItemKey,
+    source: Source,
+) -> Result<String, CatalogError> {
+    let found = vec![(item.index, ItemState::Pending, Some(source), None)];
+    let page = look_up(catalog, submission, item.job, item.stage, found, false)?;
+    Ok(page.items.into_iter().next().map_or_else(String::new, |item| item.path))
+}
+
 fn look_up(
     catalog: &Catalog,
     submission: &Submission,

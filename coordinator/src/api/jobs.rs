@@ -6,24 +6,23 @@ use longshore_core::{
     Change, Control, Core, Cut, Input, ItemKey, JobId, JobRecord, JobView, Meant, Only, Refusal, Reply, Source,
 };
 use longshore_proto::{secret, v1};
-use prost::Message;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
     caller::{Caller, Role},
-    events, items, recipe, submission, validate, views,
+    events, explain, items, recipe, submission, validate, views,
 };
 use crate::{
     audit::Audit,
     diary::Diary,
-    drive::{Handle, Views},
+    drive::{Handle, Unanswered, Views},
     error::{Error, blocking, chain},
     kept::{catalog::Catalog, submission::Submission},
     limits,
     room::DiskRoom,
     secrets::{told, vault::Vault},
-    workers::recent_failures::RecentFailures,
+    workers::{recent_failures::RecentFailures, sessions::Sessions},
 };
 
 /// What can be asked of jobs.
@@ -36,6 +35,7 @@ pub struct Jobs {
     pub room: DiskRoom,
     pub audit: Arc<Audit>,
     pub vault: Arc<Vault>,
+    pub sessions: Arc<Sessions>,
 }
 
 impl Jobs {
@@ -46,6 +46,7 @@ impl Jobs {
         let needs = needs_secrets(&submission);
         let checked = blocking("checking the submission", move || submission::check(&room, &submission)).await?;
         let (job, namespace) = (JobId(*Uuid::now_v7().as_bytes()), caller.namespace.clone());
+        let stages = checked.stages;
         let told = self.tell_of_submission(caller, job, &checked.key, &needs).await?;
         let reply = self
             .driver
@@ -70,7 +71,7 @@ impl Jobs {
                 }
                 Ok(v1::SubmitResponse { job_id: views::id(job.0), existed })
             }
-            other => Err(Error::of_reply(other)),
+            other => Err(Error::of_submission(other, &stages)),
         }
     }
 
@@ -254,6 +255,32 @@ impl Jobs {
         Ok(pages)
     }
 
+    /// Why what of a job waits does not run.
+    pub async fn explain(&self, caller: &Caller, asked: String) -> Result<v1::Explanation, Error> {
+        let find = meant(caller, &asked);
+        let look = move |core: &Core| find(core).map(|job| Some((core.explain(job)?, core.job_view(job)?)));
+        // What waits because nothing can be kept is explained too.
+        let (found, disk_full) = match self.driver.read(look.clone()).await {
+            Err(Unanswered::NoRoom) => (self.driver.peek(look).await?, true),
+            found => (found?, false),
+        };
+        let (explained, view) = found.map_err(|none| none.of(&asked))?.ok_or_else(|| NotMeant::default().of(&asked))?;
+        let sources = explain::sources(&self.driver, &explained).await?;
+        let jobs = self.clone();
+        blocking("looking up the job", move || {
+            let shown = jobs.shown(&view);
+            let submission = jobs.catalog.submission(explained.record.id).ok();
+            let path = |(item, source): &(ItemKey, Source)| {
+                let submission = submission.as_deref()?;
+                items::path(&jobs.catalog, submission, item, *source).ok()
+            };
+            let paths = sources.iter().map(|found| found.as_ref().and_then(path).unwrap_or_default()).collect();
+            let said = explain::Said { sessions: &jobs.sessions, no_images: &view.no_images };
+            Ok(explain::shown(explained, shown, paths, disk_full, said))
+        })
+        .await
+    }
+
     /// What happened to a job lately, and on request what happens until it has ended.
     pub async fn events(
         &self,
@@ -399,28 +426,40 @@ impl Jobs {
     /// The job that people mean by a reference, among those of the caller's namespace. Those of others are not looked at: whoever
     /// asks for one learns what they learn of one that is not there, in the same words and time.
     async fn resolve(&self, caller: &Caller, asked: String) -> Result<JobId, Error> {
-        let (namespace, reference) = (caller.namespace.clone(), asked.clone());
-        let look = move |core: &Core| match core.ledger().meant(&namespace, &reference) {
-            Meant::Nothing => Err(Vec::new()),
-            Meant::One(job) => Ok(job),
-            Meant::Many(jobs) => Err(jobs.iter().filter_map(|job| core.ledger().job(*job)).map(candidate).collect()),
-        };
-        let candidates = match self.driver.read(look).await? {
-            Ok(job) => return Ok(job),
-            Err(candidates) => candidates,
-        };
-        Err(if !candidates.is_empty() {
-            Error::invalid(format!(
-                "{asked:?} means more than one job; say which by its id:\n{}",
-                candidates.join("\n")
-            ))
+        self.driver.read(meant(caller, &asked)).await?.map_err(|none| none.of(&asked))
+    }
+}
+
+/// No one job is meant, but these, a line each.
+#[derive(Debug, Default)]
+struct NotMeant(Vec<String>);
+
+impl NotMeant {
+    /// By this reference.
+    fn of(&self, asked: &str) -> Error {
+        let Self(candidates) = self;
+        if !candidates.is_empty() {
+            let listed = candidates.join("\n");
+            Error::invalid(format!("{asked:?} means more than one job; say which by its id:\n{listed}"))
         } else if asked == "last" {
             Error::not_found("there are no jobs yet")
         } else {
             // As an id is written, a name may be as long.
             let shown: String = asked.chars().take(limits::NAME_CHARS).collect();
             Error::not_found(format!("no job {shown}"))
-        })
+        }
+    }
+}
+
+/// Finds the job that a caller means by that.
+fn meant(caller: &Caller, asked: &str) -> impl Fn(&Core) -> Result<JobId, NotMeant> + Clone + Send + 'static {
+    let (namespace, reference) = (caller.namespace.clone(), asked.to_owned());
+    move |core: &Core| match core.ledger().meant(&namespace, &reference) {
+        Meant::Nothing => Err(NotMeant::default()),
+        Meant::One(job) => Ok(job),
+        Meant::Many(jobs) => {
+            Err(NotMeant(jobs.iter().filter_map(|job| core.ledger().job(*job)).map(candidate).collect()))
+        }
     }
 }
 
@@ -452,8 +491,7 @@ fn ensure_short(reason: &str) -> Result<(), Error> {
 fn show_no_images(view: &JobView, shown: &mut v1::JobView) {
     for miss in &view.no_images {
         let stage = shown.stages.get(usize::from(miss.stage)).map(|stage| stage.name.as_str()).unwrap_or_default();
-        let said = v1::Outcome::decode(miss.detail.as_slice()).ok().and_then(|outcome| outcome.failure);
-        let why = said.map_or(String::new(), |failure| format!(": {}", failure.message));
+        let why = explain::why_no_image(miss).map_or(String::new(), |why| format!(": {why}"));
         let told =
             format!("worker {} is left out of stage {stage} for a while, for it cannot get the image{why}", miss.name);
         shown.reason = [std::mem::take(&mut shown.reason), told]

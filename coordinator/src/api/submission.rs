@@ -19,6 +19,8 @@ pub struct Checked {
     pub groups: Vec<(u16, Vec<Run>)>,
     pub detail: Digest,
     pub meaning: Meaning,
+    /// Names of all its stages, levels of trees too.
+    pub stages: Vec<String>,
 }
 
 /// Everything a submission names is in the room of whoever submits it, and makes sense.
@@ -51,7 +53,8 @@ pub fn check(room: &Messages, submission: &v1::SubmitRequest) -> Result<Checked,
         )));
     }
     let detail = room.put(&kept)?;
-    Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, groups, detail, meaning })
+    let stages = kept.spec.iter().flat_map(|spec| &spec.stages).map(|stage| stage.name.clone()).collect();
+    Ok(Checked { key: submission.idempotency_key.clone(), spec, inputs, groups, detail, meaning, stages })
 }
 
 fn check_inputs(

@@ -201,3 +201,13 @@ fn what_a_worker_has_that_it_may_not_have_is_found() {
     state.queues.give_back(&ITEM);
     assert_eq!(check(&state), barred, "a replica");
 }
+
+#[test]
+fn what_could_be_given_out_and_was_not_is_found() {
+    let mut state = sound();
+    let id = attempt(&state);
+    state.fleet.take(id, WORKER);
+    state.release(ITEM, id);
+    state.queues.give_back(&ITEM);
+    assert_eq!(check(&state), Err(Violation::Overlooked { job: JOB, stage: 0, worker: WORKER }));
+}

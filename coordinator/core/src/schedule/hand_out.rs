@@ -6,7 +6,7 @@ use super::turns::Passed;
 use crate::{
     attempts::Trouble,
     ids::{Now, WorkerId},
-    outbox::{Assignment, Order, Outbox},
+    outbox::{Assignment, Notice, Order, Outbox},
     schedule::{queues::Next, wards::next_ward},
     state::State,
     workers::Group,
@@ -19,6 +19,8 @@ use crate::{
 /// together, messages are few, and yet the last items are spread over all (guided self-scheduling, Polychronopoulos
 /// and Kuck 1987).
 pub(crate) fn hand_out(state: &mut State, now: Now, out: &mut Outbox) {
+    // Here and not only when time passes, or when there is room: or what could be given out now would wait for either.
+    out.notices.extend(state.queues.wake(now).into_iter().map(Notice::Job));
     state.queues.learn_groups(&mut state.fleet);
     state.queues.rank_changed(&state.ledger);
     if state.reunion.is_on(now) || state.queues.is_empty() {

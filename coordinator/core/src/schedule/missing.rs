@@ -43,7 +43,13 @@ impl Missing {
 
     /// Whether the worker is left out of that stage.
     pub fn has(&self, place: (JobId, u16), worker: WorkerId) -> bool {
-        self.places.get(&place).and_then(|misses| misses.get(&worker)).is_some_and(|miss| miss.until_ms > 0)
+        self.until_ms(place, worker).is_some()
+    }
+
+    /// Until when the worker is left out of that stage, steady milliseconds, if it is.
+    pub fn until_ms(&self, place: (JobId, u16), worker: WorkerId) -> Option<u64> {
+        let miss = self.places.get(&place).and_then(|misses| misses.get(&worker));
+        miss.map(|miss| miss.until_ms).filter(|until_ms| *until_ms > 0)
     }
 
     /// Whether anybody is left out of that stage.

@@ -16,6 +16,9 @@ use crate::{
 /// Items of a stage that pause at once before no fresh ones are begun: each costs memory, and more of the same would not help.
 const MOST_PAUSED: usize = 10_000;
 
+/// Items that are looked at for one that was never begun, when somebody asks which.
+const LOOK: u64 = 1 << 16;
+
 /// How long an item that could be tried again waits for a worker on which it has not failed, milliseconds: what that costs an item
 /// is little beside being tried in vain, and with nobody else free it is not for long.
 pub(super) const PATIENCE_MS: u64 = 5_000;
@@ -71,7 +74,9 @@ impl Queue {
         let bound = self.open(job, at, job.ready_bound(at));
         while self.cursor < bound {
             let index = self.cursor;
-            let taken = self.live.contains_key(&index) || self.paused.contains(&index);
+            // One that an earlier life of the coordinator gave out may be listed before the cursor comes to it.
+            let listed = self.paused.contains(&index) || self.ready.iter().any(|ready| ready.has(index));
+            let taken = self.live.contains_key(&index) || listed;
             if job.is_open(at, index) && !taken {
                 if job.is_suspect(at, index) {
                     self.suspects.insert(index);
@@ -111,6 +116,11 @@ impl Queue {
         self.ready.get(growths).is_some_and(|ready| ready.len() > 0)
     }
 
+    /// Whether there may be items whose memory has grown so often that somebody may take now: there may not be either.
+    pub fn may_have(&self, job: &Job, at: usize, growths: usize) -> bool {
+        self.has_ready(growths) || growths == 0 && self.cursor < self.open(job, at, job.ready_bound(at))
+    }
+
     /// Items that may be begun: those that are there, but no fresh ones while too many pause, and only the first until those
     /// that are tried before all others have ended.
     fn open(&self, job: &Job, at: usize, items: u64) -> u64 {
@@ -122,8 +132,45 @@ impl Queue {
         if self.is_crowded() { items.min(self.cursor) } else { items }
     }
 
+    /// Items that may be begun now and never were, in order: among the next ones, however many there are.
+    pub fn fresh(&self, job: &Job, at: usize) -> impl Iterator<Item = u64> {
+        let bound = self.open(job, at, job.ready_bound(at)).min(self.cursor.saturating_add(LOOK));
+        let listed = |index: u64| {
+            self.live.contains_key(&index)
+                || self.paused.contains(&index)
+                || self.suspects.contains(&index)
+                || self.ready.iter().any(|ready| ready.has(index))
+        };
+        (self.cursor..bound).filter(move |index| job.is_open(at, *index) && !listed(*index))
+    }
+
+    /// Whether nothing but being begun keeps those from it that never were.
+    pub fn is_open(&self, job: &Job, at: usize) -> bool {
+        self.open(job, at, job.ready_bound(at)) == job.bound(at)
+    }
+
+    /// Items that are to be tried again now, by how often their memory has grown.
+    pub(super) fn ready(&self) -> &[Ready] {
+        &self.ready
+    }
+
+    /// Whether the worker may take any of those that wait for others than those on whom they failed.
+    pub fn has_elsewhere_for(&self, growths: usize, worker: WorkerId) -> bool {
+        self.ready.get(growths).is_some_and(|ready| ready.has_elsewhere_for(worker))
+    }
+
+    /// The first and the last of the pauses of items, and whose the first is: each with when it ends, steady milliseconds.
+    pub fn pauses(&self) -> Option<((u64, u64), u64)> {
+        Some((*self.later.first()?, self.later.last()?.0))
+    }
+
+    /// When the first of the items that wait for others than those on whom they failed waits no more, steady milliseconds.
+    pub fn next_patience_ms(&self) -> Option<u64> {
+        self.patience.first().map(|(until_ms, _)| *until_ms)
+    }
+
     /// Whether so many items pause that no fresh ones are begun.
-    fn is_crowded(&self) -> bool {
+    pub fn is_crowded(&self) -> bool {
         self.later.len() >= MOST_PAUSED
     }
 

@@ -11,11 +11,12 @@ use std::{
 use super::{
     missing::Missing,
     queue::{PATIENCE_MS, Queue},
+    taking::{Busy, takes},
     turns::{Part, Passed, Turns},
 };
 use crate::{
     fault::Fault,
-    fit::{Misfit, Needs},
+    fit::Needs,
     ids::{AttemptId, ItemKey, JobId, Namespace, Now, WorkerId},
     jobs::Job,
     ledger::Ledger,
@@ -122,6 +123,17 @@ impl Queues {
     /// The queue of that stage, to be looked at.
     pub fn of(&self, job: JobId, stage: usize) -> Option<&Queue> {
         self.jobs.get(&job)?.get(stage)
+    }
+
+    /// How many more attempts of a job's stage may be under way.
+    pub fn room(&self, job: &Job, stage: usize) -> u64 {
+        let found = self.of(job.record.id, stage).zip(job.spec(stage));
+        found.map_or(0, |(queue, spec)| room(spec, queue))
+    }
+
+    /// The jobs that have not ended.
+    pub fn jobs(&self) -> impl Iterator<Item = JobId> {
+        self.jobs.keys().copied()
     }
 
     /// Attempts that are under way, over all jobs.
@@ -353,11 +365,11 @@ impl Queues {
             let (Some(spec), Ok(stage), Some(queue)) = (job.spec(at), u16::try_from(at), queues.get_mut(at)) else {
                 continue;
             };
+            let room = room(spec, queue);
             if self.missing.has((id, stage), taker) {
-                not_here = true;
+                not_here |= room > 0 && queue.may_have(job, at, growths);
                 continue;
             }
-            let room = room(spec, queue);
             let index = (room > 0).then(|| queue.peek(job, at, growths, (taker, now.steady_ms))).flatten();
             if queue.suspects().next().is_some() {
                 self.suspicious.insert((id, at));
@@ -367,17 +379,15 @@ impl Queues {
                 continue;
             };
             let needs = job.needs(at, growths).map(|needs| &**needs);
-            if worker.counts(needs) {
+            match takes(worker, load, needs, queue.depth()) {
+                Ok(()) => {}
                 // Of all stages of the part alike. What could never be is not shown to this group.
-                if let Err(Misfit::NotNow(_) | Misfit::Never(_)) = worker.fit(needs) {
-                    return Offer::NoRoom;
+                Err(Busy::Room(_)) => return Offer::NoRoom,
+                Err(Busy::Beside) => return Offer::NotHere,
+                Err(Busy::Deep) => {
+                    deepest = deepest.max(queue.depth());
+                    continue;
                 }
-            } else if load >= 1024 && worker.is_counted() {
-                // Nothing is given ahead where something is counted: it would not fit in beside that.
-                return Offer::NotHere;
-            } else if load >= queue.depth() * 1024 {
-                deepest = deepest.max(queue.depth());
-                continue;
             }
             let Some(source) = job.source(at, index) else {
                 continue;
@@ -386,7 +396,8 @@ impl Queues {
             return Offer::Item(Next { item: ItemKey { job: id, stage, index }, source, pending });
         }
         match deepest {
-            0 if not_here => Offer::NotHere,
+            // Also where this one is too full for others of them: another may be given these, however full it is.
+            _ if not_here => Offer::NotHere,
             0 => Offer::Nothing,
             deepest => Offer::TooFull { below: deepest * 1024 },
         }

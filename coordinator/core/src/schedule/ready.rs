@@ -81,6 +81,26 @@ impl Ready {
         self.anywhere.first().into_iter().chain(other).min().copied()
     }
 
+    /// Whether the item may be taken, by whomever.
+    pub fn has(&self, index: u64) -> bool {
+        self.anywhere.contains(&index) || self.avoiding.contains_key(&index)
+    }
+
+    /// How many items may be taken by anybody, and the first of them.
+    pub fn anywhere(&self) -> (u64, Option<u64>) {
+        (self.anywhere.len() as u64, self.anywhere.first().copied())
+    }
+
+    /// How many items wait for others than those on whom they failed, and the first of them.
+    pub fn elsewhere(&self) -> (u64, Option<u64>) {
+        (self.avoiding.len() as u64, self.avoiding.first_key_value().map(|(index, _)| *index))
+    }
+
+    /// Whether the worker may take any of those.
+    pub fn has_elsewhere_for(&self, worker: WorkerId) -> bool {
+        self.elsewhere.keys().take(Self::LOOK).any(|avoided| !avoided.has(worker))
+    }
+
     /// How many items may be taken, by whomever.
     pub fn len(&self) -> u64 {
         (self.anywhere.len() + self.avoiding.len()) as u64

@@ -12,10 +12,11 @@ use super::{
     idle::IdleSlots,
     kind::Kind,
     ranking::{Group, Ranking},
+    rest::Rest,
 };
 use crate::{
     fit::{Lack, Misfit, Needs, Offer, Usage, could, distance, fit},
-    ids::{AttemptId, Incarnation, ItemKey, Namespace, WorkerId},
+    ids::{AttemptId, Incarnation, ItemKey, Namespace, Now, WorkerId},
 };
 
 /// Who says hello.
@@ -95,6 +96,11 @@ impl Worker {
         }
     }
 
+    /// Why it is given nothing, whatever there is.
+    pub fn rest(&self) -> Option<Rest> {
+        Rest::of(self.connected, self.slots, self.draining, self.ward.is_some())
+    }
+
     /// Whether something is counted there: then it is given nothing ahead.
     pub fn is_counted(&self) -> bool {
         self.usage.is_counted()
@@ -151,8 +157,8 @@ pub(crate) struct Fleet {
     wards: BTreeSet<WorkerId>,
     /// No worker was heard before that.
     heard_ms: Option<u64>,
-    /// Unix milliseconds of this step: for people alone.
-    wall_ms: u64,
+    /// The time of this step: for people alone.
+    now: Now,
 }
 
 impl Fleet {
@@ -167,13 +173,18 @@ impl Fleet {
             stale: BTreeSet::new(),
             wards: BTreeSet::new(),
             heard_ms: None,
-            wall_ms: 0,
+            now: Now { steady_ms: 0, wall_ms: 0 },
         }
     }
 
     /// What people's clocks show from now on.
-    pub fn tell_the_time(&mut self, wall_ms: u64) {
-        self.wall_ms = wall_ms;
+    pub fn tell_the_time(&mut self, now: Now) {
+        self.now = now;
+    }
+
+    /// The time of the last step: for people alone.
+    pub fn time(&self) -> Now {
+        self.now
     }
 
     /// The worker, if its lease runs.
@@ -193,8 +204,9 @@ impl Fleet {
 
     /// Every worker that can be reached, takes work, and could be given that of this namespace which needs this.
     pub fn takers_for(&self, namespace: &Namespace, needs: Option<&Needs>) -> impl Iterator<Item = WorkerId> {
-        let takes = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.slots > 0 && !worker.draining);
-        self.connected().filter(takes).filter(move |id| self.may_have(*id, namespace, needs))
+        let takes = |(_, worker): &(&WorkerId, &Worker)| matches!(worker.rest(), None | Some(Rest::Kept));
+        let takers = self.workers.iter().filter(takes).map(|(id, _)| *id);
+        takers.filter(move |id| self.may_have(*id, namespace, needs))
     }
 
     /// The worker for work of this namespace that lacks the least of what this needs, and the first thing that it lacks.
@@ -315,9 +327,7 @@ impl Fleet {
     /// Brings the ranking up to date.
     fn rank(&mut self) {
         for id in std::mem::take(&mut self.stale) {
-            let may_take =
-                |worker: &&Worker| worker.connected && worker.slots > 0 && worker.ward.is_none() && !worker.draining;
-            match self.workers.get(&id).filter(may_take) {
+            match self.workers.get(&id).filter(|worker| worker.rest().is_none()) {
                 Some(worker) => self.ranking.put(id, worker.group, worker.load(), worker.slots),
                 None => self.ranking.remove(id),
             }
@@ -384,7 +394,7 @@ impl Fleet {
     /// The worker holds an attempt, which needs this, that was given out before.
     pub fn hold(&mut self, id: AttemptId, item: ItemKey, needs: Option<&Arc<Needs>>, worker: WorkerId) {
         self.stale.insert(worker);
-        self.attempts.insert(id, Held { item, worker, since_ms: self.wall_ms });
+        self.attempts.insert(id, Held { item, worker, since_ms: self.now.wall_ms });
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.begin(id, needs);
         }
@@ -435,8 +445,7 @@ impl Fleet {
     /// Slots of connected workers for which nothing is held, by the kind of work they may be given.
     pub fn idle_slots(&self) -> IdleSlots<'_> {
         let mut idle: BTreeMap<Group, u64> = BTreeMap::new();
-        let may_take = |worker: &&Worker| worker.connected && worker.ward.is_none() && !worker.draining;
-        for worker in self.workers.values().filter(may_take) {
+        for worker in self.workers.values().filter(|worker| worker.rest().is_none()) {
             let slots = 1_024_u64.saturating_sub(worker.load()) * u64::from(worker.slots) / 1_024;
             if slots > 0 {
                 *idle.entry(worker.group).or_default() += slots;

@@ -97,3 +97,19 @@ fn it_goes_round_before_it_comes_back() {
         "nor does anybody wait when it has failed everywhere: {on:?}"
     );
 }
+
+#[test]
+fn an_item_is_not_hidden_from_another_by_those_for_which_the_first_is_too_full() {
+    let mut it = Stage::new();
+    it.join(1, 1);
+    let long = only(&it.submit(1, spec(&[quick(), quick()]), 9));
+    let short = only(&it.succeeds_after(1, &long, 90_000, 1));
+    let long = only(&it.succeeds_after(1, &short, 1_000, 0));
+    let short = only(&it.succeeds_after(1, &long, 90_000, 1));
+    it.join(2, 1);
+    it.fails(1, &short, Blame::Item);
+    let held: Vec<_> = it.core.worker_views().iter().map(|worker| worker.attempts).collect();
+    assert_eq!(held, [1, 1], "both have a long one, and nothing is given ahead of those");
+    it.heard(2);
+    assert_eq!(to(&given(&it.wait_with(1, 10))), [(2, 1)], "of the short ones something is");
+}

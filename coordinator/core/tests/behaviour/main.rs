@@ -8,6 +8,7 @@ mod control;
 mod cut_short;
 mod drains;
 mod elsewhere;
+mod explained;
 mod failure_policy;
 mod failures;
 mod gathers;

@@ -111,8 +111,13 @@ impl Stage {
     /// As [`Stage::wait`], with a worker that is heard all along.
     pub fn wait_with(&mut self, worker: u8, ms: u64) -> Outbox {
         self.now_ms += ms;
-        self.heard(worker);
-        self.step(Input::Tick)
+        // Whatever time has brought is given out with the first of both.
+        let (mut out, tick) = (self.heard(worker), self.step(Input::Tick));
+        out.records.extend(tick.records);
+        out.orders.extend(tick.orders);
+        out.replies.extend(tick.replies);
+        out.notices.extend(tick.notices);
+        out
     }
 
     fn request(&mut self) -> RequestId {

@@ -35,7 +35,7 @@ const UPLOADERS: Who = Who::Roles(&[Admin, Submit, Worker]);
 const DOWNLOADERS: Who = Who::Roles(&[Admin, Submit, Read, Worker]);
 
 /// Every method there is. gRPC's are named by their path, HTTP's by method and path, in which `*` is any method, or one component.
-const TABLE: [(&str, Who); 45] = [
+const TABLE: [(&str, Who); 46] = [
     ("/longshore.v1.Jobs/Submit", SUBMITTERS),
     ("/longshore.v1.Jobs/Cancel", SUBMITTERS),
     ("/longshore.v1.Jobs/Retry", SUBMITTERS),
@@ -47,6 +47,7 @@ const TABLE: [(&str, Who); 45] = [
     ("/longshore.v1.Jobs/Get", READERS),
     ("/longshore.v1.Jobs/Watch", READERS),
     ("/longshore.v1.Jobs/Items", READERS),
+    ("/longshore.v1.Jobs/Explain", READERS),
     ("/longshore.v1.Jobs/Events", READERS),
     ("/longshore.v1.Jobs/Recipe", READERS),
     ("/longshore.v1.Jobs/FollowLogs", READERS),

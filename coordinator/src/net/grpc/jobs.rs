@@ -71,6 +71,11 @@ impl jobs_server::Jobs for JobsService {
         Ok(Response::new(v1::RemoveJobResponse { job_id: job.to_string() }))
     }
 
+    async fn explain(&self, request: Request<v1::JobRequest>) -> Result<Response<v1::Explanation>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.0.explain(&caller, request.into_inner().job_id).await?))
+    }
+
     type EventsStream = Answers<v1::EventsPage>;
 
     async fn events(&self, request: Request<v1::EventsRequest>) -> Result<Response<Self::EventsStream>, Status> {

@@ -9,7 +9,7 @@ use super::*;
 const CALLERS: [Option<Role>; 6] = [None, Some(Admin), Some(Submit), Some(Read), Some(Query), Some(Worker)];
 
 /// What each of [`CALLERS`] is told, as a letter: `a`llowed, `u`nauthenticated, `d`enied.
-const SHOULD: [(&str, &str); 43] = [
+const SHOULD: [(&str, &str); 44] = [
     ("/longshore.v1.Jobs/Submit", "uaaddd"),
     ("/longshore.v1.Jobs/Cancel", "uaaddd"),
     ("/longshore.v1.Jobs/Retry", "uaaddd"),
@@ -21,6 +21,7 @@ const SHOULD: [(&str, &str); 43] = [
     ("/longshore.v1.Jobs/Get", "uaaadd"),
     ("/longshore.v1.Jobs/Watch", "uaaadd"),
     ("/longshore.v1.Jobs/Items", "uaaadd"),
+    ("/longshore.v1.Jobs/Explain", "uaaadd"),
     ("/longshore.v1.Jobs/Events", "uaaadd"),
     ("/longshore.v1.Jobs/Recipe", "uaaadd"),
     ("/longshore.v1.Jobs/FollowLogs", "uaaadd"),
