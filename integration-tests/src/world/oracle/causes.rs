@@ -63,9 +63,12 @@ impl Oracle {
         for (worker, loss) in lost {
             self.lose(worker, loss, &mut causes, coverage);
         }
-        if let Input::Hello { worker, incarnation, previous, .. } = seen.input
+        if let Input::Hello { worker, incarnation, previous, held, .. } = seen.input
             && !self.live.is_revoked(*worker)
         {
+            // Before its records, since a job may end with the last that it does not have any more.
+            let has: BTreeSet<AttemptId> = held.iter().map(|held| held.id).collect();
+            self.holders.retain(|_, (id, holder)| *holder != *worker || has.contains(id));
             self.comes_back(*worker, (*incarnation, *previous), &mut causes, coverage);
         }
         if let Input::Finished { worker, incarnation, results } = seen.input {
@@ -272,7 +275,7 @@ impl Oracle {
         if let Some(item) = held {
             coverage.saw(if self.live.job(result.item.job).is_none() {
                 "a result for a job that is not there"
-            } else if result.item.index >= self.items(&result.item) {
+            } else if !self.has(&result.item) {
                 "a result for an item that is not there"
             } else if self.live.outcome(&result.item).is_some() {
                 "a result for an item that has ended"
