@@ -192,7 +192,7 @@ fn the_manifest_says_where_parts_come_from_and_what_is_missing(env: &TestEnv) {
     for (gather, of_group) in
         [("{ by: '{dir}', require: any }", "a"), ("{ by: '{name}', of: output, require: any }", "n")]
     {
-        let dirs = stage(env, "dirs", gather, "cat {manifest} > {outdir}/m");
+        let dirs = stage(env, "dirs", gather, "cat {manifest} > {out}");
         env.write("job.yaml", format!("stages:\n{filtered}{dirs}"));
         let up = env.up();
         drop(up.cli(&["run", "-f", "job.yaml", "in", "-o", of_group]).exits(3));
@@ -204,12 +204,12 @@ fn the_manifest_says_where_parts_come_from_and_what_is_missing(env: &TestEnv) {
             serde_json::json!({ "input": "a/two", "stage": "count", "why": "failed", "class": "exit", "code": 7 });
         let empty = serde_json::json!({ "input": "c/none", "stage": "count", "why": "filtered" });
         if of_group == "a" {
-            let (a, c) = (read("a/a/m".into()), read("a/c/m".into()));
+            let (a, c) = (read("a/a".into()), read("a/c".into()));
             assert_eq!((inputs(&a["parts"]), &a["missing"]), (vec!["a/one".to_owned()], &serde_json::json!([failed])));
             assert_eq!(inputs(&c["parts"]), ["c/one", "c/two"]);
             assert_eq!((&c["missing"], &c["missing_inputs"]), (&serde_json::json!([empty]), &1.into()));
         } else {
-            let all = read("n/m".into());
+            let all = read("n/n".into());
             assert_eq!(inputs(&all["parts"]), ["a/one", "b/one", "c/one", "c/two"]);
             assert_eq!((&all["missing"], &all["missing_inputs"]), (&serde_json::json!([failed, empty]), &2.into()));
         }

@@ -59,6 +59,7 @@ pub const WANTED: &[&str] = &[
     "a failure that is not tried again",
     "a job that halts",
     "a deadline that is over",
+    "a job that waited for too long",
     "a canary that failed",
     "an item that succeeded after failures",
     "an attempt returned",

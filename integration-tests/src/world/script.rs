@@ -153,7 +153,9 @@ fn with_ends(spec: JobSpec, inputs: u64) -> JobSpec {
     let at = if dice.chance(50) { HaltAt::Items(dice.between(1, 4)) } else { HaltAt::Percent(20) };
     let halt = dice.chance(20).then_some(Halt { at, now });
     let deadline_ms = if dice.chance(10) { dice.between(500, 20_000) } else { 0 };
-    JobSpec { halt, deadline_ms, ..spec }
+    let dice = &mut Dice::of(&[10, spec.stages.first().map_or(0, |stage| stage.backoff_ms), inputs]);
+    let queue_timeout_ms = if dice.chance(15) { dice.between(200, 8_000) } else { 0 };
+    JobSpec { halt, deadline_ms, queue_timeout_ms, ..spec }
 }
 
 /// What a stage might say of failures.
