@@ -12,6 +12,7 @@ pub mod coverage;
 pub mod dice;
 pub mod disk;
 pub mod fault;
+pub mod flow;
 pub mod kept;
 pub mod net;
 pub mod oracle;

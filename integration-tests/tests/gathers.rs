@@ -9,6 +9,10 @@ on_processes! {
     a_retry_gathers_again_what_was_gathered_without_what_it_puts_back
     a_tree_merges_in_levels_and_gives_the_same
     gathers_that_make_no_sense_are_refused_by_name
+    outputs_are_gathered_by_what_they_are_called
+    an_output_without_a_key_fails_the_gather_by_name_or_is_left_out
+    a_retry_groups_outputs_anew
+    the_manifest_says_where_parts_come_from_and_what_is_missing
 }
 
 /// A stage of a shell's command line, which may have any quotes.
@@ -108,8 +112,106 @@ fn gathers_that_make_no_sense_are_refused_by_name(env: &TestEnv) {
     };
     drop(refused("{ by: '{outdir}' }").says("which is nothing of a path"));
     drop(refused("{ by: '{ext}' }").says("has no key; unmatched: skip"));
-    drop(refused("{ by: '{dir}', of: output }").says("output"));
+    drop(refused("{ of: output }").says("of: output is of keys"));
+    drop(refused("{ by: '{dir}', of: output, fan_in: 4 }").says("does not go with keys"));
+    drop(refused("{ by: '{dir}', of: output, require: count=9 }").says("the job has 2 inputs"));
     drop(refused("{ by: '{dir}', fan_in: 4 }").says("does not go with keys"));
     drop(refused("{ require: count=9 }").says("the job has 2 inputs"));
     drop(refused("{ match: '(' }").says("no regular expression"));
+}
+
+/// Splits each line of the inputs into a file by its first word, and puts the files of a name together.
+fn by_word(env: &TestEnv, gather: &str) {
+    let fixed = env.shell_path("fixed");
+    let split = format!(
+        "if grep -q BAD {{in}} && ! test -e {fixed}/now; then exit 7; fi; while read w rest; do echo $rest >> {{outdir}}/$w; done < {{in}}"
+    );
+    let stages = [
+        stage(env, "split", "", &split),
+        stage(env, "words", gather, "cat {in}/* > {out}"),
+        stage(env, "total", "all", "cat {in}/* > {out}"),
+    ];
+    env.write("job.yaml", format!("stages:\n{}", stages.concat()));
+    env.write("fixed/.keep", "");
+}
+
+fn outputs_are_gathered_by_what_they_are_called(env: &TestEnv) {
+    env.write("in/1", "sea.txt one\nfog.txt two\n");
+    env.write("in/2", "fog.txt three\n");
+    env.write("in/3", "ice.txt four\nsea.txt five\n");
+    by_word(env, "{ by: '{stem}', of: output }");
+    let up = env.up();
+    drop(up.cli(&["run", "-f", "job.yaml", "in", "-o", "out"]).exits(0));
+    assert_eq!(env.lines("out/total"), ["two", "three", "one", "five", "four"], "by key, and there by input");
+    let shown = up.job("last");
+    let stages = shown["stages"].as_array().unwrap();
+    let counts: Vec<_> =
+        stages.iter().map(|stage| (stage["name"].as_str().unwrap(), stage["items"].as_u64().unwrap())).collect();
+    assert_eq!(counts, [("split", 3), ("words.groups", 1), ("words", 3), ("total", 1)]);
+    drop(up.cli(&["job", "outputs", "last", "--stage", "words", "-o", "words"]).exits(0));
+    assert_eq!(
+        (env.lines("words/fog"), env.lines("words/ice")),
+        (vec!["two".into(), "three".into()], vec!["four".into()])
+    );
+}
+
+fn an_output_without_a_key_fails_the_gather_by_name_or_is_left_out(env: &TestEnv) {
+    env.write("in/1", "sea.txt one\nREADME two\n");
+    by_word(env, "{ by: '{ext}', of: output }");
+    let up = env.up();
+    drop(
+        up.cli(&["run", "-f", "job.yaml", "in", "-o", "out"])
+            .exits(3)
+            .says("output \"README\", of input \"1\", has no key"),
+    );
+    by_word(env, "{ by: '{ext}', of: output, unmatched: skip }");
+    drop(up.cli(&["run", "-f", "job.yaml", "in", "-o", "out"]).exits(0));
+    assert_eq!(env.lines("out/total"), ["one"]);
+}
+
+fn a_retry_groups_outputs_anew(env: &TestEnv) {
+    env.write("in/1", "sea.txt one\n");
+    env.write("in/2", "sea.txt BAD\nfog.txt two\n");
+    by_word(env, "{ by: '{stem}', of: output, require: any }");
+    let up = env.up();
+    drop(up.cli(&["run", "-f", "job.yaml", "in", "-o", "out"]).exits(3).says("gathered 1 of 2 inputs"));
+    assert_eq!(env.lines("out/total"), ["one"]);
+    env.write("fixed/now", "");
+    drop(up.cli(&["job", "retry", "last"]).exits(0));
+    drop(up.cli(&["job", "wait", "last"]).exits(0));
+    drop(up.cli(&["job", "outputs", "last", "-o", "again"]).exits(0));
+    assert_eq!(env.lines("again/total"), ["one", "BAD", "two"]);
+}
+
+fn the_manifest_says_where_parts_come_from_and_what_is_missing(env: &TestEnv) {
+    texts(env);
+    env.write("in/c/none", "EMPTY\n");
+    let count =
+        "if grep -q BAD {in}; then exit 7; fi; if grep -q EMPTY {in}; then exit 9; fi; wc -w < {in} > {outdir}/n";
+    let filtered = format!("{}    filter: {{ exit: [9] }}\n", stage(env, "count", "", count));
+    for (gather, of_group) in
+        [("{ by: '{dir}', require: any }", "a"), ("{ by: '{name}', of: output, require: any }", "n")]
+    {
+        let dirs = stage(env, "dirs", gather, "cat {manifest} > {out}");
+        env.write("job.yaml", format!("stages:\n{filtered}{dirs}"));
+        let up = env.up();
+        drop(up.cli(&["run", "-f", "job.yaml", "in", "-o", of_group]).exits(3));
+        let read = |path: String| -> serde_json::Value { serde_json::from_str(&env.lines(&path).concat()).unwrap() };
+        let inputs = |told: &serde_json::Value| -> Vec<String> {
+            told.as_array().unwrap().iter().map(|it| it["input"].as_str().unwrap().to_owned()).collect()
+        };
+        let failed =
+            serde_json::json!({ "input": "a/two", "stage": "count", "why": "failed", "class": "exit", "code": 7 });
+        let empty = serde_json::json!({ "input": "c/none", "stage": "count", "why": "filtered" });
+        if of_group == "a" {
+            let (a, c) = (read("a/a".into()), read("a/c".into()));
+            assert_eq!((inputs(&a["parts"]), &a["missing"]), (vec!["a/one".to_owned()], &serde_json::json!([failed])));
+            assert_eq!(inputs(&c["parts"]), ["c/one", "c/two"]);
+            assert_eq!((&c["missing"], &c["missing_inputs"]), (&serde_json::json!([empty]), &1.into()));
+        } else {
+            let all = read("n/n".into());
+            assert_eq!(inputs(&all["parts"]), ["a/one", "b/one", "c/one", "c/two"]);
+            assert_eq!((&all["missing"], &all["missing_inputs"]), (&serde_json::json!([failed, empty]), &2.into()));
+        }
+    }
 }

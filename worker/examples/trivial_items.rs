@@ -100,6 +100,7 @@ fn item(stage: &Arc<Stage>, round: u64, number: u64) -> Work {
         size: bytes.len() as u64,
         executable: false,
         inline: Some(bytes),
+        origin: String::new(),
     };
     Work {
         id: (round, number),
@@ -114,6 +115,7 @@ fn item(stage: &Arc<Stage>, round: u64, number: u64) -> Work {
         path: input.path.clone(),
         inputs: vec![input],
         gather: false,
+        missing: longshore_proto::v1::Missing::default(),
         secrets: Secrets::default(),
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod fetch;
 mod fields;
 pub(crate) mod http;
 pub(crate) mod inputs;
+mod manifest;
 pub(crate) mod names;
 mod outputs;
 pub(crate) mod placeholders;

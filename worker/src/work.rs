@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use longshore_proto::{
     ImageDigest,
-    v1::{Failure, NamedBlob, Stage},
+    v1::{Failure, Missing, NamedBlob, Stage},
 };
 
 pub use crate::secrets::Secrets;
@@ -44,6 +44,8 @@ pub struct Work {
     pub inputs: Vec<NamedBlob>,
     /// Whether the inputs are parts to be put together.
     pub gather: bool,
+    /// What is not among the parts.
+    pub missing: Missing,
     /// What the stage's container names of secrets.
     pub secrets: Secrets,
 }

@@ -62,6 +62,7 @@ fn list(first: u64, count: u64) -> v1::BlobList {
         size: INPUT.len() as u64,
         executable: false,
         inline: None,
+        origin: String::new(),
     };
     v1::BlobList { blobs: (first..first + count).map(entry).collect() }
 }

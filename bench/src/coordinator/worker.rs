@@ -193,6 +193,7 @@ impl Worker {
             size: 0,
             executable: false,
             inline: Some(Bytes::new()),
+            origin: String::new(),
         };
         v1::Result {
             id: attempt.id,

@@ -95,7 +95,7 @@ fn read_one(file: &SentFile, base: &Path) -> Result<NamedBlob, SentError> {
         return Err(SentError::Large { path: from });
     }
     let (digest, size) = (Digest::of(&bytes).to_wire(), bytes.len() as u64);
-    Ok(NamedBlob { path, digest, size, executable, inline: Some(bytes.into()) })
+    Ok(NamedBlob { path, digest, size, executable, inline: Some(bytes.into()), origin: String::new() })
 }
 
 /// The bytes of a file, or one more than it may have, and whether its owner may execute it.

@@ -182,6 +182,7 @@ impl Upload<'_> {
                 size: hashed.size,
                 executable: hashed.executable,
                 inline: None,
+                origin: String::new(),
             })
         };
         both.filter_map(name).collect()

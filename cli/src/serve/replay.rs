@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use longshore_client::{
     Digest, escape, path,
-    v1::{Failure as ItemFailure, ItemView, Recipe, SecretValue},
+    v1::{Failure as ItemFailure, ItemView, Missing, Recipe, SecretValue},
 };
 use longshore_worker::{
     bounds::{Machine, Policy},
@@ -102,6 +102,7 @@ fn attempt(replay: &Replay) -> Work {
         path: item.path.clone(),
         inputs: recipe.input.clone().into_iter().collect(),
         gather: false,
+        missing: Missing::default(),
         secrets: Secrets::new(replay.secrets.clone()),
     }
 }

@@ -22,15 +22,15 @@ pub struct Gather(Option<GatherFile>);
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct GatherFile {
-    /// One item for each key, made of the path of the input: of `{dir}`, `{name}`, `{stem}`, `{ext}` and `{part:N}`.
+    /// One item for each key, made of a path: of `{dir}`, `{name}`, `{stem}`, `{ext}` and `{part:N}`.
     by: Option<String>,
     /// Or of what this regular expression finds in the path: its first group.
     r#match: Option<String>,
-    /// Whose key it is; unset means input.
+    /// Whose path that is: the input's that an output comes from, or the output's own; unset means input.
     of: Option<Of>,
     /// How much has to be there: `all`, `any`, a fraction such as `0.95`, or a count as `count=3`; unset means all.
     require: Option<Enough>,
-    /// What becomes of inputs without a key; unset means fail.
+    /// What becomes of inputs, or outputs, without a key; unset means fail.
     unmatched: Option<Unmatched>,
     /// Merge in levels, so many parts at a time: for commands whose outputs they take as inputs again.
     fan_in: Option<Count<{ u32::MAX }>>,
@@ -43,6 +43,8 @@ struct GatherFile {
 enum Of {
     /// The input's that an output comes from.
     Input,
+    /// The output's own: made when everything before has ended.
+    Output,
 }
 
 /// What becomes of inputs without a key.
@@ -67,8 +69,6 @@ impl Gather {
     /// As the wire has it; nothing for everything in one item.
     pub fn wire(&self) -> Option<v1::Gather> {
         let file = self.0.as_ref()?;
-        // There is one, and it is the default.
-        let (None | Some(Of::Input)) = file.of;
         Some(v1::Gather {
             by: file.by.clone().unwrap_or_default(),
             r#match: file.r#match.clone().unwrap_or_default(),
@@ -80,7 +80,16 @@ impl Gather {
             },
             fan_in: file.fan_in.map_or(0, |most| most.0),
             level: 0,
+            of_outputs: 0,
         })
+    }
+
+    /// What kind of stage that is.
+    pub fn kind(&self) -> v1::StageKind {
+        match self.0.as_ref().and_then(|file| file.of) {
+            Some(Of::Output) => v1::StageKind::GatherOutputs,
+            Some(Of::Input) | None => v1::StageKind::Gather,
+        }
     }
 }
 

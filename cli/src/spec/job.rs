@@ -270,7 +270,7 @@ fn stage(spec: &SpecText, file: &StageFile) -> Result<Stage, SpecError> {
     let millis = |duration: Option<Millis>| duration.map_or(0, |duration| duration.0);
     Ok(Stage {
         name: file.name.value.0.clone(),
-        kind: if file.gather.is_some() { StageKind::Gather.into() } else { StageKind::Map.into() },
+        kind: file.gather.as_ref().map_or(StageKind::Map, Gather::kind).into(),
         gather: file.gather.as_ref().and_then(Gather::wire),
         container: Some(file.container(spec)?),
         retry: Some(v1::Retry {

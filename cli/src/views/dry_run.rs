@@ -78,7 +78,7 @@ impl View for DryRun {
 
 fn kind(stage: &Stage) -> &'static str {
     match stage.kind() {
-        StageKind::Gather => "gather",
+        StageKind::Gather | StageKind::GatherOutputs => "gather",
         StageKind::Map | StageKind::Unspecified => "map",
     }
 }

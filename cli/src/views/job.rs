@@ -287,7 +287,7 @@ fn stage_value(stage: &StageView) -> Value {
     json!({
         "name": stage.name,
         "kind": match stage.kind() {
-            StageKind::Gather => "gather",
+            StageKind::Gather | StageKind::GatherOutputs => "gather",
             StageKind::Map | StageKind::Unspecified => "map",
         },
         "image": stage.image,

@@ -30,6 +30,9 @@ impl Grouping {
     pub fn of(spec: &v1::JobSpec) -> Result<Self, Error> {
         let mut stages = Vec::new();
         for stage in &spec.stages {
+            if stage.kind() == v1::StageKind::GatherOutputs {
+                continue;
+            }
             let Some(keyed) = Keyed::of(stage).map_err(Error::invalid)? else { continue };
             let unmatched = stage.gather.as_ref().map_or(0, |gather| gather.unmatched);
             let skips = unmatched == i32::from(v1::Unmatched::Skip);
@@ -88,7 +91,13 @@ impl Grouping {
     }
 
     /// Says in the specification how many groups there are; answers the runs of each such stage.
-    pub fn finish(self, spec: &mut JobSpec) -> Vec<Vec<Run>> {
+    pub fn finish(self, spec: &mut JobSpec) -> Result<Vec<Vec<Run>>, Error> {
+        if let Some(empty) = self.stages.iter().find(|stage| stage.groups.is_empty()) {
+            return Err(Error::invalid(format!(
+                "stage {:?}: no input has a key, so that it would gather nothing; keys are made of whole paths as `--dry-run` shows them",
+                empty.name
+            )));
+        }
         let mut found = self.stages.into_iter();
         let mut runs = Vec::new();
         for stage in &mut spec.stages {
@@ -99,7 +108,7 @@ impl Grouping {
                 runs.push(of.runs);
             }
         }
-        runs
+        Ok(runs)
     }
 }
 
@@ -136,7 +145,7 @@ mod tests {
         let kind = StageKind::Groups { require: longshore_core::Require::All, groups: 0 };
         let stage = longshore_core::StageSpec { kind, ..longshore_core::StageSpec::default() };
         let mut spec = JobSpec { stages: vec![stage], ..JobSpec::default() };
-        let runs = grouping.finish(&mut spec);
+        let runs = grouping.finish(&mut spec).unwrap();
         let run = |inputs, group| Run { inputs, group: Some(group) };
         assert_eq!(runs, [vec![run(2, 0), run(1, 1), run(1, 0)]]);
         assert!(matches!(spec.stages[0].kind, StageKind::Groups { groups: 2, .. }));
@@ -146,7 +155,10 @@ mod tests {
     fn an_input_without_a_key_is_named_or_left_out() {
         let refused = grouping(&[("{ext}", v1::Unmatched::Fail)]).add("a/README").unwrap_err();
         assert!(refused.to_string().contains("a/README"), "{refused}");
-        grouping(&[("{ext}", v1::Unmatched::Skip)]).add("a/README").unwrap();
+        let mut skipping = grouping(&[("{ext}", v1::Unmatched::Skip)]);
+        skipping.add("a/README").unwrap();
+        let refused = skipping.finish(&mut JobSpec::default()).unwrap_err();
+        assert!(refused.to_string().contains("no input has a key"), "{refused}");
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub fn of(
 ) -> Result<v1::Recipe, Error> {
     let stage = submission.stages().get(usize::from(item.stage)).cloned();
     let stage = stage.ok_or_else(|| Error::not_found("the job has no such stage"))?;
-    if !matches!(source, Source::Input | Source::Output { .. }) {
+    let gathers = stage.kind() == v1::StageKind::Gather;
+    if gathers || !matches!(source, Source::Input | Source::Output { .. }) {
         let name = &stage.name;
         return Err(Error::not_now(format!(
             "stage {name:?} gathers: only items of stages that take one input can be replayed"

@@ -36,7 +36,7 @@ pub fn check(room: &Messages, submission: &v1::SubmitRequest) -> Result<Checked,
     let mut grouping = Grouping::of(asked)?;
     let (inputs, told) = check_inputs(room, submission, &mut grouping)?;
     let meaning = told.of(asked);
-    let groups = grouping.finish(&mut spec);
+    let groups = grouping.finish(&mut spec)?;
     let mut kept = submission.clone();
     if let Some(wanted) = &mut kept.spec {
         tree::grow(wanted, &mut spec, inputs)?;

@@ -52,7 +52,7 @@ pub fn job(spec: &v1::JobSpec) -> Checked<JobSpec> {
     ensure((1..=limits::STAGES).contains(&spec.stages.len()), || {
         format!("a job has 1 to {} stages, not {}", limits::STAGES, spec.stages.len())
     })?;
-    let first_gathers = spec.stages.first().is_some_and(|stage| stage.kind() == StageKind::Gather);
+    let first_gathers = spec.stages.first().is_some_and(gather::gathers);
     ensure(!first_gathers, || "the first stage takes the inputs one by one; it cannot gather".to_owned())?;
     let mut stages = Vec::with_capacity(spec.stages.len());
     for (at, stage) in spec.stages.iter().enumerate() {
@@ -110,12 +110,12 @@ fn stage(stage: &v1::Stage) -> Checked<StageSpec> {
         || "a stage's name is made of letters, digits, '-', '_' and '.', and does not begin with '.'".to_owned(),
     )?;
     container(stage.container.as_ref())?;
-    ensure(stage.gather.is_none() || stage.kind() == StageKind::Gather, || {
+    ensure(stage.gather.is_none() || gather::gathers(stage), || {
         "gather is of stages that gather alone: kind is to be GATHER".to_owned()
     })?;
     let kind = match stage.kind() {
         StageKind::Unspecified | StageKind::Map => longshore_core::StageKind::Map,
-        StageKind::Gather => gather::kind(stage)?,
+        StageKind::Gather | StageKind::GatherOutputs => gather::kind(stage)?,
     };
     let http = stage.container.as_ref().is_some_and(|container| container.interface() == Interface::Http);
     let fresh = stage.isolation() == v1::Isolation::Container;
@@ -164,7 +164,7 @@ fn parts(stage: &v1::Stage) -> Checked {
     if stage.parts() != v1::PartsAs::Stdin {
         return Ok(());
     }
-    ensure(stage.kind() == StageKind::Gather, || "only a gather stage has parts: parts: stdin".to_owned())?;
+    ensure(gather::gathers(stage), || "only a gather stage has parts: parts: stdin".to_owned())?;
     let Some(container) = &stage.container else { return Ok(()) };
     ensure(container.interface() != Interface::Http, || {
         "parts: stdin is for commands; interface http is sent its parts as one body".to_owned()

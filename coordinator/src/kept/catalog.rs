@@ -2,26 +2,28 @@
 //!
 //! Everything here may wait for disks: it is for threads that may.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use longshore_core::{ItemKey, JobId, Namespace, Source, StageSpec};
 use longshore_proto::{
     ImageDigest,
-    v1::{BlobListRef, NamedBlob, Outcome},
+    v1::{BlobList, BlobListRef, Missing, NamedBlob, Outcome},
 };
 use longshore_store::Reader;
 
 use super::{
     blocks::Blocks,
     error::CatalogError,
+    grouped::{self, GroupsError},
     groups::Groups,
     inputs::Inputs,
-    keyed::Keyed,
     lineage::{self, Descendants},
     lists::Lists,
     losses,
     messages::Messages,
-    outcomes, outputs, records,
+    outcomes, outputs,
+    parts::Parts,
+    records,
     rooms::Rooms,
     submission::{Submission, Submissions},
 };
@@ -155,39 +157,27 @@ impl Catalog {
         }
     }
 
-    /// All outputs of a stage in order of lineage, as lists kept as blobs.
-    pub fn everything(&self, job: JobId, stage: u16) -> Result<Vec<BlobListRef>, CatalogError> {
-        self.outputs_of(job, stage, vec![lineage::ALL])
+    /// The outputs that an item gathers, in order of lineage, as lists kept as blobs, and what did not come through.
+    pub fn parts(&self, item: &ItemKey, source: Source) -> Result<(Vec<BlobListRef>, Missing), CatalogError> {
+        self.parts_of(item.job)?.of(item, source)
     }
 
-    /// The outputs of a stage that descend from roots in these ranges, in order of lineage, as lists kept as blobs. Roots are the
-    /// items of [`lineage::root_stage`].
-    pub fn outputs_of(&self, job: JobId, stage: u16, roots: Vec<Range<u64>>) -> Result<Vec<BlobListRef>, CatalogError> {
-        let stages = self.stages(job)?;
-        outputs::of_stage(Arc::clone(&self.reader), &self.room_of(job)?, (job, &stages), stage, roots)
-    }
-
-    /// The outputs that an item gathers, in order of lineage, as lists kept as blobs.
-    pub fn parts(&self, item: &ItemKey, source: Source) -> Result<Vec<BlobListRef>, CatalogError> {
-        let before = item.stage.saturating_sub(1);
-        if source == Source::Everything {
-            return self.everything(item.job, before);
-        }
-        let roots = self.groups.units(&*self.reader, item, &self.stages(item.job)?)?;
-        self.outputs_of(item.job, before, roots)
+    /// The groups that an item finds which gathers by keys of outputs.
+    pub fn groups_of_outputs(&self, item: &ItemKey) -> Result<BlobList, GroupsError> {
+        grouped::find(&mut self.parts_of(item.job)?, item)
     }
 
     /// What an item that gathers a group is called: the group's key, where that may be a path.
     pub fn group_path(&self, item: &ItemKey) -> Result<String, CatalogError> {
-        let submission = self.submission(item.job)?;
-        let stage = submission.stages().get(usize::from(item.stage));
-        let name = stage.map_or(String::new(), |stage| stage.name.clone());
-        let numbered = |name: &str| format!("{name}/{:06}", item.index);
-        let Some(keyed) = stage.and_then(|stage| Keyed::of(stage).ok().flatten()) else { return Ok(numbered(&name)) };
-        let first = self.groups.first_input(&*self.reader, item)?;
-        let first = first.ok_or(CatalogError::NoInput { stage: item.stage, index: item.index })?;
-        let key = keyed.key(&self.inputs(item.job)?.get(&self.lists, first)?.path);
-        Ok(key.filter(|key| longshore_proto::path::check(key).is_ok()).unwrap_or_else(|| numbered(&name)))
+        self.parts_of(item.job)?.group_path(item)
+    }
+
+    fn parts_of(&self, job: JobId) -> Result<Parts<'_>, CatalogError> {
+        let record = records::job(&*self.reader, job)?.ok_or(CatalogError::NoJob { job })?;
+        let (reader, submission) = (Arc::clone(&self.reader), self.submission(job)?);
+        let inputs = (Inputs::new(Arc::clone(&submission)), record.inputs);
+        let stages = record.spec.stages;
+        Ok(Parts { reader, submission, inputs, lists: &self.lists, groups: &self.groups, stages })
     }
 
     /// The items of a stage in order of lineage, whatever became of them. Of a root stage each number there is.
@@ -227,7 +217,14 @@ mod tests {
 
     fn blob(name: &str, content: &[u8]) -> NamedBlob {
         let digest = Digest::of(content).to_wire();
-        NamedBlob { path: name.to_owned(), digest, size: content.len() as u64, executable: false, inline: None }
+        NamedBlob {
+            path: name.to_owned(),
+            digest,
+            size: content.len() as u64,
+            executable: false,
+            inline: None,
+            origin: String::new(),
+        }
     }
 
     fn outcome(item: ItemKey, success: bool, said: &Outcome) -> Record {

@@ -17,6 +17,7 @@ use longshore_store::Reader;
 use super::{
     cache::{self, Cache, HasSize},
     error::LoadError,
+    gaps::{Gap, Gaps},
     outcomes::{self, BLOCK},
 };
 
@@ -55,10 +56,39 @@ pub fn successes(
     (job, stages): (JobId, &[StageSpec]),
     at: u16,
     roots: Vec<Range<u64>>,
-) -> impl Iterator<Item = Result<(u64, Bytes), LoadError>> + Send + use<> {
-    let mut walk = Some(Walk::new(reader, job, (root_stage(stages, at), at), roots));
-    std::iter::from_fn(move || until_end(&mut walk, |walk| walk.next(walk.levels.len() - 1)))
-        .map(|found| found.map(|success| (success.index, success.detail)))
+) -> Successes {
+    Successes { walk: Walk::new(reader, job, (root_stage(stages, at), at), roots), is_over: false }
+}
+
+/// See [`successes`].
+pub struct Successes {
+    walk: Walk,
+    is_over: bool,
+}
+
+impl Successes {
+    /// The root that the last one descends from.
+    pub fn root(&self) -> u64 {
+        self.walk.root
+    }
+
+    /// What was not there so far, of roots in ranges that have an end.
+    pub fn gaps(self) -> Gaps {
+        self.walk.gaps
+    }
+}
+
+impl Iterator for Successes {
+    type Item = Result<(u64, Bytes), LoadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let found = self.walk.next(self.walk.levels.len() - 1).transpose();
+        self.is_over = !matches!(found, Some(Ok(_)));
+        found.map(|found| found.map(|success| (success.index, success.detail)))
+    }
 }
 
 /// The items of a stage that descend from roots in these ranges, in order of lineage, whatever became of them: of the root stage
@@ -112,6 +142,8 @@ struct Success {
     index: u64,
     /// What its outputs are at the next stage, if that maps over them.
     children: Range<u64>,
+    /// There was nothing in it.
+    filtered: bool,
     /// Empty where nobody asks for it.
     detail: Bytes,
 }
@@ -140,13 +172,27 @@ struct Walk {
     roots: std::vec::IntoIter<Range<u64>>,
     levels: Vec<Level>,
     blocks: Cache<(u16, u64), Block>,
+    /// The root that is being walked down from.
+    root: u64,
+    gaps: Gaps,
 }
 
 impl Walk {
     fn new(reader: Arc<dyn Reader>, job: JobId, (root, target): (u16, u16), roots: Vec<Range<u64>>) -> Self {
         let level = |stage| Level { stage, todo: 0..0, last: None };
         let levels = (root..=target).map(level).collect();
-        Self { reader, job, roots: roots.into_iter(), levels, blocks: cache::of_bytes(BYTES, USUAL_BYTES) }
+        let (blocks, gaps) = (cache::of_bytes(BYTES, USUAL_BYTES), Gaps::default());
+        Self { reader, job, roots: roots.into_iter(), levels, blocks, root: 0, gaps }
+    }
+
+    /// These have not succeeded.
+    fn skip(&mut self, depth: usize, items: Range<u64>) {
+        let stage = self.levels[depth].stage;
+        match depth {
+            0 => self.gaps.add_roots(stage, items),
+            _ if items.is_empty() => {}
+            _ => self.gaps.add(Gap { root: self.root, stage, index: items.start, filtered: false }),
+        }
     }
 
     /// The next success at this depth.
@@ -169,26 +215,33 @@ impl Walk {
     /// The next success among those whose turn it is.
     fn next_here(&mut self, depth: usize) -> Result<Option<Success>, LoadError> {
         while !self.levels[depth].todo.is_empty() {
-            let from = self.levels[depth].todo.start;
+            let Range { start: from, end } = self.levels[depth].todo;
             let number = from / BLOCK;
             let block = self.block(depth, number)?;
             let at = block.0.partition_point(|success| success.index < from);
-            let todo = &mut self.levels[depth].todo;
-            if let Some(success) = block.0.get(at) {
-                if success.index >= todo.end {
-                    todo.start = todo.end;
-                    return Ok(None);
-                }
-                todo.start = success.index + 1;
-                return Ok(Some(success.clone()));
-            }
-            let behind = (number + 1).saturating_mul(BLOCK);
-            todo.start = behind.min(todo.end);
+            let found = block.0.get(at).filter(|success| success.index < end);
+            let mut next = match (found, block.0.get(at)) {
+                (Some(success), _) => success.index,
+                (None, Some(_)) => end,
+                (None, None) => (number + 1).saturating_mul(BLOCK).min(end),
+            };
             // Where nothing has succeeded for long, nothing is read for long.
-            if block.0.is_empty() && !todo.is_empty() {
-                let next = outcomes::next(&*self.reader, self.job, self.levels[depth].stage, behind)?;
-                let todo = &mut self.levels[depth].todo;
-                todo.start = next.map_or(todo.end, |item| (item.index / BLOCK * BLOCK).clamp(todo.start, todo.end));
+            if block.0.is_empty() && next < end {
+                let first = outcomes::next(&*self.reader, self.job, self.levels[depth].stage, next)?;
+                next = first.map_or(end, |item| (item.index / BLOCK * BLOCK).clamp(next, end));
+            }
+            self.skip(depth, from..next);
+            self.levels[depth].todo.start = next;
+            if let Some(success) = found {
+                self.levels[depth].todo.start = success.index + 1;
+                if depth == 0 {
+                    self.root = success.index;
+                }
+                if success.filtered {
+                    let stage = self.levels[depth].stage;
+                    self.gaps.add(Gap { root: self.root, stage, index: success.index, filtered: true });
+                }
+                return Ok(Some(success.clone()));
             }
         }
         Ok(None)
@@ -206,7 +259,8 @@ impl Walk {
             let item = ItemKey { job: self.job, stage: level.stage, index: number * BLOCK };
             let found = outcomes::whole_block(&*self.reader, &item)?.into_iter().map(|(index, success)| {
                 let children = success.first_child..success.first_child.saturating_add(success.outputs);
-                Success { index, children, detail: if is_target { success.detail } else { Bytes::new() } }
+                let detail = if is_target { success.detail } else { Bytes::new() };
+                Success { index, children, filtered: success.filtered, detail }
             });
             Ok::<_, LoadError>(Arc::new(Block(found.collect())))
         })?;

@@ -72,6 +72,7 @@ mod tests {
             size: number,
             executable: false,
             inline: None,
+            origin: String::new(),
         };
         BlobList { blobs: (0..300).map(blob).collect() }
     }

@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::{
     error::{self, CatalogError},
+    gaps::Gaps,
     lineage,
     messages::{LIST, Messages},
 };
@@ -29,31 +30,80 @@ pub fn of(messages: &Messages, outcome: Outcome) -> Result<Vec<NamedBlob>, Catal
     Ok(list.blobs)
 }
 
-/// The outputs of a stage that descend from roots in these ranges (see [`lineage`]), in order of lineage, as lists kept as blobs: at
-/// least one, which may be empty.
-pub fn of_stage(
-    reader: Arc<dyn Reader>,
-    messages: &Messages,
-    (job, stages): (JobId, &[StageSpec]),
-    stage: u16,
-    roots: Vec<Range<u64>>,
-) -> Result<Vec<BlobListRef>, CatalogError> {
-    let mut lists = Vec::new();
-    let mut list = BlobList::default();
-    for success in lineage::successes(reader, (job, stages), stage, roots) {
-        let (_, detail) = success?;
-        for output in of(messages, outcome(detail)?)? {
-            messages.ensure_held(&output)?;
-            list.blobs.push(output);
-            if list.blobs.len() as u64 == limits::LIST_ENTRIES {
-                lists.push(put(messages, &std::mem::take(&mut list))?);
+/// What the parts of an item are read from.
+pub struct Source<'a> {
+    pub reader: Arc<dyn Reader>,
+    pub messages: &'a Messages,
+    pub job: JobId,
+    pub stages: &'a [StageSpec],
+}
+
+impl Source<'_> {
+    /// The outputs of a stage that descend from roots in these ranges (see [`lineage`]), in order of lineage, as lists kept as blobs:
+    /// at least one, which may be empty. And what did not come through. `origin` is what a root is called.
+    pub fn lists(
+        self,
+        stage: u16,
+        roots: Vec<Range<u64>>,
+        origin: impl FnMut(u64) -> Result<String, CatalogError>,
+    ) -> Result<(Vec<BlobListRef>, Gaps), CatalogError> {
+        let mut lists = Lists { messages: self.messages, full: Vec::new(), open: BlobList::default() };
+        let gaps = self.each(stage, roots, origin, |output| lists.add(output))?;
+        Ok((lists.finish()?, gaps))
+    }
+
+    /// The same outputs one by one.
+    pub fn each<E: From<CatalogError>>(
+        self,
+        stage: u16,
+        roots: Vec<Range<u64>>,
+        mut origin: impl FnMut(u64) -> Result<String, CatalogError>,
+        mut take: impl FnMut(NamedBlob) -> Result<(), E>,
+    ) -> Result<Gaps, E> {
+        let mut named: Option<(u64, String)> = None;
+        let mut successes = lineage::successes(self.reader, (self.job, self.stages), stage, roots);
+        while let Some(success) = successes.next() {
+            let (_, detail) = success.map_err(CatalogError::from)?;
+            let root = successes.root();
+            for mut output in of(self.messages, outcome(detail)?)? {
+                self.messages.ensure_held(&output)?;
+                output.origin = match &named {
+                    Some((last, name)) if *last == root => name.clone(),
+                    _ => named.insert((root, origin(root)?)).1.clone(),
+                };
+                take(output)?;
             }
         }
+        Ok(successes.gaps())
     }
-    if !list.blobs.is_empty() || lists.is_empty() {
-        lists.push(put(messages, &list)?);
+}
+
+/// Entries on their way into lists of the most that one has.
+pub struct Lists<'a> {
+    pub messages: &'a Messages,
+    pub full: Vec<BlobListRef>,
+    pub open: BlobList,
+}
+
+impl Lists<'_> {
+    pub fn add(&mut self, entry: NamedBlob) -> Result<(), CatalogError> {
+        self.open.blobs.push(entry);
+        if self.open.blobs.len() as u64 == limits::LIST_ENTRIES { self.close() } else { Ok(()) }
     }
-    Ok(lists)
+
+    /// Keeps what there is so far.
+    pub fn close(&mut self) -> Result<(), CatalogError> {
+        self.full.push(put(self.messages, &std::mem::take(&mut self.open))?);
+        Ok(())
+    }
+
+    /// All lists: at least one.
+    pub fn finish(mut self) -> Result<Vec<BlobListRef>, CatalogError> {
+        if !self.open.blobs.is_empty() || self.full.is_empty() {
+            self.close()?;
+        }
+        Ok(self.full)
+    }
 }
 
 /// Stores a list; durable with the next commit.
@@ -85,6 +135,7 @@ mod tests {
             size: CONTENT.len() as u64,
             executable: false,
             inline: None,
+            origin: String::new(),
         }
     }
 
@@ -94,7 +145,9 @@ mod tests {
     }
 
     fn stage_0(reader: Arc<dyn Reader>, messages: &Messages) -> Result<Vec<BlobListRef>, CatalogError> {
-        of_stage(reader, messages, (JOB, &[StageSpec::default()]), 0, vec![lineage::ALL])
+        let source = Source { reader, messages, job: JOB, stages: &[StageSpec::default()] };
+        let origin = |root: u64| Ok(format!("in/{root}"));
+        Ok(source.lists(0, vec![lineage::ALL], origin)?.0)
     }
 
     #[test]
@@ -126,8 +179,11 @@ mod tests {
         };
         assert_eq!(lists.iter().map(|list| list.count).collect::<Vec<_>>(), [limits::LIST_ENTRIES, 6]);
         let found: Vec<_> = lists.iter().flat_map(read).collect();
-        let wanted = [inside(3).blobs, inside(4).blobs, far.blobs, inside(900).blobs].concat();
-        assert!(found == wanted);
+        let wanted = [(3, inside(3).blobs), (4, inside(4).blobs), (700, far.blobs), (900, inside(900).blobs)];
+        let of_root = |(root, blobs): (u64, Vec<NamedBlob>)| {
+            blobs.into_iter().map(move |blob| NamedBlob { origin: format!("in/{root}"), ..blob })
+        };
+        assert!(found == wanted.into_iter().flat_map(of_root).collect::<Vec<_>>());
     }
 
     #[test]

@@ -81,7 +81,14 @@ const INPUT: &[u8] = b"what a job takes in";
 
 fn list() -> Vec<u8> {
     let digest = Digest::of(INPUT).to_wire();
-    let input = NamedBlob { path: "a".to_owned(), digest, size: INPUT.len() as u64, executable: false, inline: None };
+    let input = NamedBlob {
+        path: "a".to_owned(),
+        digest,
+        size: INPUT.len() as u64,
+        executable: false,
+        inline: None,
+        origin: String::new(),
+    };
     BlobList { blobs: vec![input] }.encode_to_vec()
 }
 

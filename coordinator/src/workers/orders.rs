@@ -9,13 +9,20 @@ use bytes::Bytes;
 use longshore_core::{Assignment, AttemptId, ItemKey, JobId, Namespace, Order, ReplicaKey, Role, SecretName, Source};
 use longshore_proto::{
     Digest, ImageDigest, secret,
-    v1::{self, NamedBlob, to_worker},
+    v1::{self, NamedBlob, OfOutputs, to_worker},
 };
+use prost::Message;
 
 use crate::{
     drive::deployed::Deployed,
     error::chain,
-    kept::{catalog::Catalog, error::CatalogError, inputs::Inputs, messages::Messages},
+    kept::{
+        catalog::Catalog,
+        error::CatalogError,
+        grouped::{self, GroupsError, of_outputs},
+        inputs::Inputs,
+        messages::Messages,
+    },
     limits,
     replica::{namespace_on_wire, replica_id},
     secrets::{
@@ -34,10 +41,18 @@ const PARTS_BYTES: u64 = 1 << 20;
 /// Parts of a gather item that travel in the message itself.
 const INLINE_PARTS: u64 = 64;
 
-/// Attempts whose input or secrets cannot be had: the worker never sees them.
-pub struct Unreadable {
+/// An attempt that its worker never sees.
+pub struct Unsent {
     pub assignment: Assignment,
-    pub why: Why,
+    pub how: How,
+}
+
+/// How an attempt ended before it was sent.
+pub enum How {
+    /// Its input or secrets cannot be had.
+    Not(Why),
+    /// It was the coordinator's own to do: it has these outputs.
+    Done(v1::BlobList),
 }
 
 /// Why an attempt cannot be given out.
@@ -56,6 +71,18 @@ pub enum Why {
         most = limits::PART_FILES
     )]
     Parts(u64),
+    /// Outputs are not as a gather by their keys needs them.
+    #[error(transparent)]
+    Groups(GroupsError),
+}
+
+impl From<GroupsError> for Why {
+    fn from(error: GroupsError) -> Self {
+        match error {
+            GroupsError::Kept(error) => Self::Kept(error),
+            other => Self::Groups(other),
+        }
+    }
 }
 
 impl Why {
@@ -63,7 +90,15 @@ impl Why {
     pub fn is_for_good(&self) -> bool {
         match self {
             Self::Kept(error) => error.is_loss(),
-            Self::Secrets(_) | Self::Parts(_) => true,
+            Self::Secrets(_) | Self::Parts(_) | Self::Groups(_) => true,
+        }
+    }
+
+    /// What kind of failure it is.
+    pub fn class(&self) -> v1::FailureClass {
+        match self {
+            Self::Groups(_) => v1::FailureClass::Output,
+            Self::Kept(_) | Self::Secrets(_) | Self::Parts(_) => v1::FailureClass::Infrastructure,
         }
     }
 }
@@ -131,17 +166,17 @@ impl OrderWriter {
         Self { kept, terms, proof, told: HashMap::new() }
     }
 
-    /// The messages for some orders, in order, and the attempts that cannot be sent.
-    pub fn write(&mut self, orders: Vec<Order>) -> (Vec<v1::ToWorker>, Vec<Unreadable>) {
+    /// The messages for some orders, in order, and the attempts that are not sent.
+    pub fn write(&mut self, orders: Vec<Order>) -> (Vec<v1::ToWorker>, Vec<Unsent>) {
         let mut messages = Vec::new();
-        let mut unreadable = Vec::new();
+        let mut unsent = Vec::new();
         let mut settled = Vec::new();
         let mut assigned = Vec::new();
         for order in orders {
             // What is to be forgotten and what is to be run have nothing to do with each other; all else keeps its place.
             if !matches!(order, Order::Assign { .. } | Order::Settle { .. }) {
                 settle(&mut settled, &mut messages);
-                self.assign(std::mem::take(&mut assigned), &mut messages, &mut unreadable);
+                self.assign(std::mem::take(&mut assigned), &mut messages, &mut unsent);
             }
             match order {
                 Order::Assign { attempts, .. } => assigned.extend(attempts),
@@ -173,16 +208,16 @@ impl OrderWriter {
             }
         }
         settle(&mut settled, &mut messages);
-        self.assign(assigned, &mut messages, &mut unreadable);
+        self.assign(assigned, &mut messages, &mut unsent);
         let messages = messages.into_iter().map(|message| v1::ToWorker { message: Some(message) }).collect();
-        (messages, unreadable)
+        (messages, unsent)
     }
 
     fn assign(
         &mut self,
         assignments: Vec<Assignment>,
         messages: &mut Vec<to_worker::Message>,
-        unreadable: &mut Vec<Unreadable>,
+        unsent: &mut Vec<Unsent>,
     ) {
         let mut message = v1::Assign { attempts: Vec::with_capacity(assignments.len()), ..v1::Assign::default() };
         let mut bytes = 0;
@@ -192,6 +227,17 @@ impl OrderWriter {
                 Some(job) if job.id == assignment.item.job => open.insert(job),
                 _ => open.insert(OpenJob::new(assignment.item.job)),
             };
+            match self.done_here(&assignment.item) {
+                Ok(None) => {}
+                Ok(Some(outputs)) => {
+                    unsent.push(Unsent { assignment, how: How::Done(outputs) });
+                    continue;
+                }
+                Err(why) => {
+                    unsent.push(Unsent { assignment, how: How::Not(why) });
+                    continue;
+                }
+            }
             let context = self.context(&assignment.item, &mut message);
             let written = context.and_then(|told| {
                 bytes += told;
@@ -201,9 +247,10 @@ impl OrderWriter {
                 Ok(attempt) => {
                     let inline = attempt.inputs.iter().filter_map(|input| input.inline.as_ref());
                     bytes += inline.map(Bytes::len).sum::<usize>() + 64 * (1 + attempt.inputs.len());
+                    bytes += attempt.missing.as_ref().map_or(0, Message::encoded_len);
                     message.attempts.push(attempt);
                 }
-                Err(why) => unreadable.push(Unreadable { assignment, why }),
+                Err(why) => unsent.push(Unsent { assignment, how: How::Not(why) }),
             }
             if bytes > MESSAGE_BYTES {
                 messages.push(to_worker::Message::Assign(std::mem::take(&mut message)));
@@ -213,6 +260,17 @@ impl OrderWriter {
         if !message.attempts.is_empty() || !message.contexts.is_empty() {
             messages.push(to_worker::Message::Assign(message));
         }
+    }
+
+    /// What the item leaves, where that is the coordinator's own to find.
+    fn done_here(&self, item: &ItemKey) -> Result<Option<v1::BlobList>, Why> {
+        // Only what has gathered everything is.
+        if item.stage == 0 || item.index > 0 {
+            return Ok(None);
+        }
+        let submission = self.kept.catalog.submission(item.job)?;
+        let finds = submission.stages().get(usize::from(item.stage)).map(of_outputs) == Some(OfOutputs::Finds);
+        Ok(if finds { Some(self.kept.catalog.groups_of_outputs(item)?) } else { None })
     }
 
     /// Tells what the attempts of the item's stage share, if that is not known yet or its secrets have changed since; answers how
@@ -265,32 +323,53 @@ impl OrderWriter {
                 Source::Group => self.kept.catalog.group_path(&item)?,
                 _ => stage.map_or(String::new(), |stage| stage.name.clone()),
             };
-            let lists = self.kept.catalog.parts(&item, assignment.source)?;
-            let parts = lists.iter().map(|list| list.count).sum();
-            if parts > limits::PART_FILES && stage.is_some_and(lays_parts) {
-                return Err(Why::Parts(parts));
-            }
-            match lists.as_slice() {
-                [only] if only.count <= INLINE_PARTS => {
-                    let room = job.room(&self.kept.catalog)?;
-                    attempt.inputs = room.listed(only)?;
-                    let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= PARTS_BYTES;
-                    if small {
-                        attempt.inputs.iter_mut().try_for_each(|input| room.inline(input))?;
-                    }
-                }
-                _ => attempt.inputs_refs = lists,
-            }
+            let (lists, missing) = self.kept.catalog.parts(&item, assignment.source)?;
+            self.add_parts(job, &mut attempt, stage, lists)?;
+            attempt.missing = (missing.count > 0).then_some(missing);
         } else {
             let mut input = match assignment.source {
                 Source::Input => job.input(&self.kept.catalog, item.index)?,
                 other => self.kept.catalog.source(&item, other)?,
             };
-            job.room(&self.kept.catalog)?.inline(&mut input)?;
             attempt.path.clone_from(&input.path);
-            attempt.inputs.push(input);
+            let submission = self.kept.catalog.submission(item.job)?;
+            let stage = submission.stages().get(usize::from(item.stage));
+            if stage.map(of_outputs) == Some(OfOutputs::Gathers) {
+                let group = grouped::read(job.room(&self.kept.catalog)?, &input)?;
+                self.add_parts(job, &mut attempt, stage, group.lists)?;
+                attempt.missing = group.missing;
+            } else {
+                job.room(&self.kept.catalog)?.inline(&mut input)?;
+                attempt.inputs.push(input);
+            }
         }
         Ok(attempt)
+    }
+
+    /// Adds the parts in these lists: a few small ones with their bytes.
+    fn add_parts(
+        &self,
+        job: &mut OpenJob,
+        attempt: &mut v1::Attempt,
+        stage: Option<&v1::Stage>,
+        lists: Vec<v1::BlobListRef>,
+    ) -> Result<(), Why> {
+        let parts = lists.iter().map(|list| list.count).sum();
+        if parts > limits::PART_FILES && stage.is_some_and(lays_parts) {
+            return Err(Why::Parts(parts));
+        }
+        match lists.as_slice() {
+            [only] if only.count <= INLINE_PARTS => {
+                let room = job.room(&self.kept.catalog)?;
+                attempt.inputs = room.listed(only)?;
+                let small = attempt.inputs.iter().map(|input| input.size).sum::<u64>() <= PARTS_BYTES;
+                if small {
+                    attempt.inputs.iter_mut().try_for_each(|input| room.inline(input))?;
+                }
+            }
+            _ => attempt.inputs_refs = lists,
+        }
+        Ok(())
     }
 
     fn replicas(&self, keep: &[ReplicaKey]) -> to_worker::Message {

@@ -236,6 +236,7 @@ fn keep_output(room: &Messages, output: &mut NamedBlob) -> Result<(), BadOutput>
         None => return Err(BadOutput::NeverPut { path: path() }),
     }
     output.inline = None;
+    output.origin.clear();
     Ok(())
 }
 
@@ -271,6 +272,7 @@ mod tests {
             size: content.len() as u64,
             executable: false,
             inline: Some(content.into()),
+            origin: String::new(),
         }
     }
 

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::{
     offers,
-    orders::{OrderWriter, Sources, Terms, Unreadable},
+    orders::{How, OrderWriter, Sources, Terms, Unsent},
     recent_failures::RecentFailures,
     results::{self, Breach, Taker},
     sessions::{About, Given, Orders, Session, Sessions},
@@ -93,7 +93,8 @@ impl Agents {
         let kept = Sources { catalog, deployed, vault: Arc::clone(&self.vault) };
         let writer = OrderWriter::new(kept, Arc::clone(&self.terms), proof);
         let (down, told) = mpsc::channel(64);
-        tokio::spawn(carry_orders(self.driver.clone(), peer, writer, orders, down.clone()));
+        let carried = (Arc::clone(&self.catalog), orders, down.clone());
+        tokio::spawn(carry_orders(self.driver.clone(), peer, writer, carried));
         Ok((Link { agents: self.clone(), peer, name, clientele, down }, Told::new(told, urgent)))
     }
 
@@ -333,7 +334,12 @@ fn replica_status(report: v1::ReplicaReport) -> Option<ReplicaStatus> {
 }
 
 /// Carries what the driver gives to the worker, until one of them ends the link.
-async fn carry_orders(driver: Handle, peer: Peer, mut writer: OrderWriter, mut orders: Orders, down: Down) {
+async fn carry_orders(
+    driver: Handle,
+    peer: Peer,
+    mut writer: OrderWriter,
+    (catalog, mut orders, down): (Arc<Catalog>, Orders, Down),
+) {
     loop {
         let given = tokio::select! {
             given = orders.recv() => given,
@@ -348,14 +354,15 @@ async fn carry_orders(driver: Handle, peer: Peer, mut writer: OrderWriter, mut o
             None => return,
         };
         let reads = batch.iter().any(|order| matches!(order, Order::Assign { .. } | Order::Replicas { .. }));
-        let (messages, unreadable) = leave_runtime_if(reads, || writer.write(batch));
+        let (messages, unsent) = leave_runtime_if(reads, || writer.write(batch));
         for message in messages {
             if down.send(Ok(message)).await.is_err() {
                 return;
             }
         }
-        if !unreadable.is_empty() {
-            let results = unreadable.into_iter().map(unreadable_result).collect();
+        if !unsent.is_empty() {
+            let ended = |unsent| result_of(&catalog, unsent).ok();
+            let results = leave_runtime_if(true, || unsent.into_iter().filter_map(ended).collect());
             let _ = driver.word(peer, Word::Finished(results)).await;
         }
     }
@@ -368,22 +375,36 @@ fn leave_runtime_if<T>(blocks: bool, act: impl FnOnce() -> T) -> T {
 }
 
 /// An attempt that ended before it was sent.
-fn unreadable_result(unreadable: Unreadable) -> Finished {
-    let Unreadable { assignment, why } = unreadable;
-    let blame = if why.is_for_good() { Blame::Hopeless } else { Blame::Infrastructure };
-    let message = why.to_string();
-    tracing::error!(item = ?assignment.item, why = message, "an item cannot be given out");
-    let failure = v1::Failure { class: v1::FailureClass::Infrastructure.into(), message, ..v1::Failure::default() };
-    let result = v1::Result {
+fn result_of(catalog: &Catalog, unsent: Unsent) -> Result<Finished, Breach> {
+    let Unsent { assignment, how } = unsent;
+    let result = |end| v1::Result {
         id: Some(v1::AttemptId { epoch: assignment.id.epoch, number: assignment.id.number }),
-        end: Some(v1::result::End::Failure(failure.clone())),
+        job_id: assignment.item.job.0.to_vec().into(),
+        stage: assignment.item.stage.into(),
+        index: assignment.item.index,
+        end: Some(end),
         attempt: assignment.attempt,
         ..v1::Result::default()
     };
-    Finished {
+    let why = match how {
+        How::Done(outputs) => {
+            let done = result(v1::result::End::Success(v1::Success { outputs: outputs.blobs }));
+            return Taker::new(catalog, COORDINATOR, &Clientele::Everybody).take_in(done);
+        }
+        How::Not(why) => why,
+    };
+    let blame = if why.is_for_good() { Blame::Hopeless } else { Blame::Infrastructure };
+    let message = why.to_string();
+    tracing::error!(item = ?assignment.item, why = message, "an item cannot be given out");
+    let failure = v1::Failure { class: why.class().into(), message, ..v1::Failure::default() };
+    let result = result(v1::result::End::Failure(failure.clone()));
+    Ok(Finished {
         id: assignment.id,
         item: assignment.item,
         end: End::Failed { blame, fault: results::fault_of(&failure), detail: results::detail(&result, failure) },
         run_us: 0,
-    }
+    })
 }
+
+/// Whose work it is called that no worker does.
+const COORDINATOR: &str = "coordinator";

@@ -3,7 +3,7 @@
 
 use longshore_core::{ItemKey, JobId, StageKind};
 
-use super::kept::Kept;
+use super::{flow::Flow, kept::Kept};
 
 /// The counts of one stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,30 +21,18 @@ pub struct Count {
 /// The counts of every stage of a job, in order; empty when there is no such job.
 #[must_use]
 pub fn stages(kept: &Kept, job: JobId) -> Vec<Count> {
-    let mut counts: Vec<Count> = Vec::new();
+    let mut counts = Vec::new();
     let Some(record) = kept.job(job) else {
         return counts;
     };
-    let mut outputs_before = record.inputs;
-    for (stage, spec) in (0_u16..).zip(&record.spec.stages) {
-        let all_before_succeeded = counts.iter().all(|count| count.succeeded + count.filtered == count.items);
-        let mut count = Count {
-            items: match spec.kind {
-                // Its jobs have no others than those that need everything.
-                StageKind::Gather { .. } | StageKind::Groups { .. } | StageKind::Ranges { .. } => {
-                    u64::from(all_before_succeeded)
-                }
-                StageKind::Map => outputs_before,
-            },
-            ..Count::default()
-        };
-        outputs_before = 0;
+    let flow = Flow::of(kept, job);
+    for stage in 0..u16::try_from(record.spec.stages.len()).unwrap_or(u16::MAX) {
+        let mut count = Count { items: flow.items(stage.into()), ..Count::default() };
         for outcome in kept.outcomes(job, stage) {
             if outcome.filtered {
                 count.filtered += 1;
             } else if outcome.success {
                 count.succeeded += 1;
-                outputs_before += outcome.outputs;
             } else {
                 count.failed += 1;
             }
@@ -67,7 +55,8 @@ pub fn next_first_child(kept: &Kept, item: &ItemKey) -> u64 {
     match next.map(|next| next.kind) {
         Some(StageKind::Map) => {
             let successes = kept.outcomes(item.job, item.stage).filter(|outcome| outcome.success);
-            successes.map(|outcome| outcome.outputs).sum()
+            let holes = kept.withdrawn(item.job, item.stage + 1);
+            successes.map(|outcome| outcome.outputs).sum::<u64>() + holes
         }
         Some(_) | None => 0,
     }

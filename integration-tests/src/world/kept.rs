@@ -186,6 +186,17 @@ impl Kept {
         })
     }
 
+    /// How many items of a stage were withdrawn: their numbers are not used again.
+    #[must_use]
+    pub fn withdrawn(&self, job: JobId, stage: u16) -> u64 {
+        let key = |index| Entity::Hole(ItemKey { job, stage, index });
+        let holes = self.0.range(key(0)..=key(u64::MAX)).map(|(_, record)| match record {
+            Record::Withdrawn(withdrawn) => withdrawn.outputs,
+            _ => 0,
+        });
+        holes.sum()
+    }
+
     /// The outcomes of all items that failed.
     pub fn failures(&self) -> impl Iterator<Item = &OutcomeRecord> {
         self.0.values().filter_map(|record| match record {

@@ -100,7 +100,7 @@ pub fn job(dice: &mut Dice) -> (JobSpec, u64) {
     let inputs = if dice.chance(20) { dice.between(10, 30) } else { dice.between(1, 8) };
     let name = format!("job-{}", inputs % 3);
     let spec = JobSpec { name, stages, priority, ..JobSpec::default() };
-    (with_ends(spec, inputs), inputs)
+    (with_gathers(with_ends(spec, inputs), inputs), inputs)
 }
 
 /// The stage, with what it might say of failures. Its own numbers decide, so that nobody else's dice fall differently.
@@ -114,6 +114,38 @@ fn with_rules(stage: StageSpec) -> StageSpec {
     }
 }
 
+/// The job, with gathers of other kinds: by groups, as a tree, and of what came through.
+fn with_gathers(mut spec: JobSpec, inputs: u64) -> JobSpec {
+    let dice = &mut Dice::of(&[9, spec.stages.first().map_or(0, |stage| stage.backoff_ms), inputs]);
+    let mut stages = Vec::new();
+    // How many groups there may still be: one, once everything is one item.
+    let mut units = inputs;
+    for stage in spec.stages.drain(..) {
+        if stage.kind == StageKind::Map || !dice.chance(70) {
+            units = if stage.kind == StageKind::Map { units } else { 1 };
+            stages.push(stage);
+            continue;
+        }
+        let some = [Require::All, Require::Any, Require::Count(dice.between(1, inputs)), Require::Millionths(600_000)];
+        let require = *dice.pick(&some).unwrap_or(&Require::All);
+        let width = dice.between(2, 4);
+        if units > 1 && dice.chance(50) {
+            // Those of a later one have to divide those of an earlier one.
+            units = if units == inputs { dice.between(1, inputs.min(4)) } else { 1 };
+            stages.push(StageSpec { kind: StageKind::Groups { require, groups: units }, ..stage });
+            continue;
+        }
+        let below = if require.is_partial() { Require::Any } else { Require::All };
+        while units > width && dice.chance(80) {
+            stages.push(StageSpec { kind: StageKind::Ranges { require: below, width }, ..stage.clone() });
+            units = units.div_ceil(width);
+        }
+        units = 1;
+        stages.push(StageSpec { kind: StageKind::Gather { require }, ..stage });
+    }
+    JobSpec { stages, ..spec }
+}
+
 /// The job, with what might end it before its items.
 fn with_ends(spec: JobSpec, inputs: u64) -> JobSpec {
     let dice = &mut Dice::of(&[7, spec.stages.first().map_or(0, |stage| stage.backoff_ms), inputs]);
@@ -121,7 +153,9 @@ fn with_ends(spec: JobSpec, inputs: u64) -> JobSpec {
     let at = if dice.chance(50) { HaltAt::Items(dice.between(1, 4)) } else { HaltAt::Percent(20) };
     let halt = dice.chance(20).then_some(Halt { at, now });
     let deadline_ms = if dice.chance(10) { dice.between(500, 20_000) } else { 0 };
-    JobSpec { halt, deadline_ms, ..spec }
+    let dice = &mut Dice::of(&[10, spec.stages.first().map_or(0, |stage| stage.backoff_ms), inputs]);
+    let queue_timeout_ms = if dice.chance(15) { dice.between(200, 8_000) } else { 0 };
+    JobSpec { halt, deadline_ms, queue_timeout_ms, ..spec }
 }
 
 /// What a stage might say of failures.

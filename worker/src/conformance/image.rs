@@ -73,6 +73,7 @@ pub(super) fn sent() -> Vec<NamedBlob> {
         size: bytes.len() as u64,
         executable,
         inline: Some(bytes.into()),
+        origin: String::new(),
     };
     vec![file("lib/word", b"a word\n", false), file("say", b"#!/bin/sh\necho said", true)]
 }

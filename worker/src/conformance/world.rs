@@ -283,6 +283,7 @@ impl World {
             path: path.into(),
             inputs: inputs.into_iter().map(named).collect(),
             gather: role.has_parts(),
+            missing: longshore_proto::v1::Missing::default(),
             secrets: Secrets::default(),
         };
         self.executor.submit(vec![work]);
@@ -394,6 +395,7 @@ fn named(bytes: Bytes) -> NamedBlob {
         size: bytes.len() as u64,
         executable: false,
         inline: Some(bytes),
+        origin: String::new(),
     }
 }
 

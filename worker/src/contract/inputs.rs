@@ -25,7 +25,10 @@ use std::{
     sync::Arc,
 };
 
-use longshore_proto::{bounds::COMPONENT_BYTES, v1::NamedBlob};
+use longshore_proto::{
+    bounds::COMPONENT_BYTES,
+    v1::{Missing, NamedBlob},
+};
 use rustix::{
     fs::{
         AtFlags, CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, linkat, mkdirat, openat, renameat, statat,
@@ -35,7 +38,7 @@ use rustix::{
 };
 
 use super::{
-    arguments,
+    arguments, manifest,
     names::{base_name, open_directory, shortened},
 };
 use crate::cache::Blob;
@@ -96,6 +99,8 @@ pub(crate) struct Wanted<'a> {
     pub name: &'a str,
     /// Whether they are parts.
     pub gather: bool,
+    /// What is not among the parts of a gather stage; nothing for a merge, which is told of what is there.
+    pub missing: Option<&'a Missing>,
     /// Parts only: how they lie.
     pub parts: Parts,
 }
@@ -272,7 +277,7 @@ impl Parent {
             }
         }
         if wanted.parts.manifest {
-            let manifest = manifest(wanted.inputs, &names)?;
+            let manifest = manifest::of(wanted.inputs, &names, wanted.missing)?;
             self.put(staged, MANIFEST.to_owned(), &Blob::Bytes(manifest.into()), false)?;
         }
         if wanted.parts.joined {
@@ -352,30 +357,6 @@ fn part_names(parts: &[NamedBlob]) -> Vec<String> {
         format!("{index:0digits$}-{base}")
     };
     parts.iter().enumerate().map(name).collect()
-}
-
-/// One part, as the manifest tells of it.
-#[derive(serde::Serialize)]
-struct Part<'a> {
-    index: usize,
-    /// Where it came from: an item's or output's path.
-    path: &'a str,
-    /// Its file's name in the directory of parts.
-    name: &'a str,
-    size: u64,
-    /// BLAKE3, in hexadecimal.
-    digest: String,
-}
-
-fn manifest(parts: &[NamedBlob], names: &[String]) -> io::Result<Vec<u8>> {
-    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let all: Vec<Part<'_>> = parts
-        .iter()
-        .zip(names)
-        .enumerate()
-        .map(|(index, (part, name))| Part { index, path: &part.path, name, size: part.size, digest: hex(&part.digest) })
-        .collect();
-    serde_json::to_vec(&all).map_err(io::Error::other)
 }
 
 #[cfg(test)]

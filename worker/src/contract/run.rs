@@ -162,7 +162,7 @@ impl Plan {
             true => Parts { laid: false, joined: true, manifest: uses.manifest },
             false => Parts { laid: true, joined: !uses.input && !uses.manifest, manifest: true },
         };
-        Wanted { inputs, name, gather, parts }
+        Wanted { inputs, name, gather, missing: None, parts }
     }
 
     /// Whether a command can be given these parts.

@@ -181,6 +181,7 @@ pub(crate) fn work(id: WorkId, context: Context, attempt: v1::Attempt) -> Option
         attempt: attempt.attempt,
         path: attempt.path,
         inputs: attempt.inputs,
+        missing: attempt.missing.unwrap_or_default(),
         secrets: context.secrets,
     })
 }

@@ -102,6 +102,7 @@ fn divide(outputs: Vec<Output>) -> (Vec<NamedBlob>, Vec<(Vec<usize>, Output)>) {
             size: output.size,
             executable: output.executable,
             inline: None,
+            origin: String::new(),
         };
         match &output.content {
             Content::Inline(bytes) if inline_bytes + output.size <= INLINE_BYTES => {

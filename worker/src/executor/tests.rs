@@ -119,6 +119,7 @@ impl World {
             path: path.into(),
             inputs,
             gather: false,
+            missing: longshore_proto::v1::Missing::default(),
             secrets: Secrets::default(),
         }
     }
@@ -179,6 +180,7 @@ fn named(path: &str, bytes: &str) -> NamedBlob {
         size: bytes.len() as u64,
         executable: false,
         inline: Some(Bytes::copy_from_slice(bytes.as_bytes())),
+        origin: String::new(),
     }
 }
 

@@ -322,6 +322,7 @@ fn inputs(call: Call) -> Vec<NamedBlob> {
         size: bytes.len() as u64,
         executable: false,
         inline: Some(bytes),
+        origin: String::new(),
     };
     match call {
         Call::Leaf(Message { body, .. }) => vec![named(QUERY.to_owned(), body)],

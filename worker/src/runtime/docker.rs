@@ -6,6 +6,7 @@ mod container;
 mod contents;
 mod credentials;
 mod engine;
+mod hosts;
 mod identity;
 mod images;
 mod info;

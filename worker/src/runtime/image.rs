@@ -134,6 +134,19 @@ pub enum ImageError {
         /// The engine's words.
         cause: String,
     },
+    /// No name server knows its registry's host, and none has for a while. Final.
+    #[error(
+        "image {reference} cannot be had: no name server knows the host {registry}: {cause}; correct the image's name, or see on the \
+         worker that {registry} can be looked up (`getent hosts`)"
+    )]
+    NoHost {
+        /// The reference.
+        reference: String,
+        /// The registry.
+        registry: String,
+        /// The engine's words.
+        cause: String,
+    },
     /// It does not fit on the engine's disk.
     #[error(
         "image {reference} cannot be pulled, as the engine's disk is full: {cause}; `docker system df` on the worker shows \
@@ -160,7 +173,7 @@ impl ImageError {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
-            Self::NotFound { .. } | Self::Denied { .. } => true,
+            Self::NotFound { .. } | Self::Denied { .. } | Self::NoHost { .. } => true,
             Self::RateLimited { .. } | Self::Unreachable { .. } | Self::NoRoom { .. } | Self::Engine { .. } => false,
         }
     }

@@ -91,7 +91,8 @@ impl StagePlan {
 
     /// How an attempt's inputs are to lie.
     pub(crate) fn wanted<'a>(&self, work: &'a Work) -> Wanted<'a> {
-        self.runs.wanted(&work.inputs, base_name(&work.path), work.gather)
+        let missing = work.gather.then_some(&work.missing);
+        Wanted { missing, ..self.runs.wanted(&work.inputs, base_name(&work.path), work.gather) }
     }
 
     /// An attempt as a run, in a container with these paths.

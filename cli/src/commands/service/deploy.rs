@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use longshore_client::{
     Client, escape,
-    inputs::{Collector, Input},
+    inputs::{Collector, Input, Source},
     secret, shards,
     v1::{ReplicaState, ReplicaView, ServiceSpec, ServiceView},
 };
@@ -34,6 +34,9 @@ use crate::{
 
 /// Pause between two looks at a service that is not ready.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+/// Shards that `--dry-run` shows.
+const SHOWN: usize = 16;
 
 /// What to deploy, and how long to wait.
 #[derive(Debug, Args)]
@@ -110,13 +113,20 @@ fn prepare(path: &Path) -> Result<(ServicePlan, Vec<Input>)> {
 }
 
 fn dry_run(spec: &ServiceSpec, data: &[Input], context: &Context) -> Result<Exit> {
-    let shards = shards_of(spec);
+    let (count, divided) = (shards_of(spec), divided(data, shards_of(spec))?);
     context.printer.note(&format!(
-        "service {}: {}, {}; nothing was deployed",
+        "service {}: {}, {} of data; nothing was deployed",
         spec.name,
-        amounts::some(u64::from(shards), "shard"),
-        amounts::some(data.len() as u64, "file of data").replace("datas", "data")
+        amounts::some(u64::from(count), "shard"),
+        amounts::some(data.len() as u64, "file"),
     ));
+    for (shard, (files, bytes)) in divided.iter().enumerate().take(if data.is_empty() { 0 } else { SHOWN }) {
+        let (files, bytes) = (amounts::some(*files as u64, "file"), amounts::bytes(*bytes));
+        context.printer.note(&format!("shard {shard}: {files}, {bytes}"));
+    }
+    if let Some(more @ 1..) = divided.len().checked_sub(SHOWN).filter(|_| !data.is_empty()) {
+        context.printer.note(&format!("… and {} more", amounts::count(more as u64)));
+    }
     let leaf = spec.leaf.as_ref().and_then(|leaf| leaf.container.as_ref());
     let merge = spec.merge.as_ref().and_then(|merge| merge.container.as_ref());
     let mut secrets: Vec<&str> = leaf.into_iter().chain(merge).flat_map(secret::named).collect();
@@ -126,10 +136,30 @@ fn dry_run(spec: &ServiceSpec, data: &[Input], context: &Context) -> Result<Exit
         context.printer.note(&format!("it names secrets: {}", secrets.join(", ")));
     }
     context.printer.view(&Named {
-        value: json!({ "name": spec.name, "shards": shards, "files": data.len(), "secrets": secrets }),
+        value: json!({
+            "name": spec.name,
+            "shards": count,
+            "files": data.len(),
+            "divided": divided.iter().map(|(files, bytes)| json!({ "files": files, "bytes": bytes })).collect::<Vec<_>>(),
+            "secrets": secrets,
+        }),
         name: spec.name.clone(),
     })?;
     Ok(Exit::Done)
+}
+
+/// How many files each shard has, and how many bytes.
+fn divided(data: &[Input], shards: u32) -> Result<Vec<(usize, u64)>> {
+    let size = |input: &Input| match &input.source {
+        Source::File(path) => {
+            let found = std::fs::metadata(path);
+            found.map(|file| file.len()).with_context(|| format!("cannot look at {}", escape::path(path)))
+        }
+        Source::Bytes(bytes) => Ok(bytes.len() as u64),
+    };
+    let sizes = data.iter().map(|input| Ok((input.path.as_str(), size(input)?))).collect::<Result<Vec<_>>>()?;
+    let bytes = |shard: &Vec<usize>| shard.iter().map(|file| sizes[*file].1).sum();
+    Ok(shards::divide(&sizes, shards).iter().map(|shard| (shard.len(), bytes(shard))).collect())
 }
 
 async fn deploy(client: &Client, mut spec: ServiceSpec, data: Vec<Input>, progress: &Progress) -> Result<ServiceView> {

@@ -8,6 +8,7 @@ use crate::{
     jobs::Job,
     outbox::Outbox,
     record::{Record, WithdrawnRecord},
+    stages::ItemState,
     state::State,
 };
 
@@ -51,7 +52,10 @@ fn withdraw(state: &mut State, id: JobId, mut doomed: Items, out: &mut Outbox) {
             let item = ItemKey { job: id, stage, index };
             let Some(job) = state.ledger.job(id) else { return };
             let troubled = job.trouble(&item).is_some();
-            if job.has_succeeded(&item) {
+            if job.state(&item) == Some(ItemState::Failed) {
+                // Of what is no item any more nothing may be kept: it would be counted at the next start.
+                state.keep(Record::OutcomeGone(item), out);
+            } else if job.has_succeeded(&item) {
                 let family = children.get(&stage).and_then(|of: &BTreeMap<u64, (u64, u64)>| of.get(&index)).copied();
                 let (first_child, outputs) = family.unwrap_or_default();
                 state.keep(Record::Withdrawn(WithdrawnRecord { item, first_child, outputs }), out);

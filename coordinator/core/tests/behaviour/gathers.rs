@@ -1,6 +1,6 @@
 //! Gathers: by groups and ranges, of what came through, and again when more does.
 
-use longshore_core::{Assignment, Blame, JobState, Outbox, Record, Require, Source, StageKind, StageSpec};
+use longshore_core::{Assignment, Blame, JobState, Only, Outbox, Record, Require, Source, StageKind, StageSpec};
 
 use super::stage::{Stage, by_groups, gather, given, item, map, spec};
 
@@ -157,6 +157,31 @@ fn a_retry_withdraws_what_was_gathered_without_what_it_puts_back_and_no_more() {
     it.wait_with(1, 10_000);
     let again = it.view(1);
     assert_eq!(again.stages.iter().map(|stage| stage.items).collect::<Vec<_>>(), [4, 1, 1, 0]);
+}
+
+#[test]
+fn nothing_is_kept_of_what_failed_behind_a_gather_that_is_withdrawn() {
+    let (mut it, first) = started(&[once(), partial(Require::Any), once()], 2);
+    it.fails(1, &first[0], Blame::Hopeless);
+    let gathered = attempts(&it.succeeds(1, &first[1], 1));
+    let behind = attempts(&it.succeeds(1, &gathered[0], 1));
+    it.fails(1, &behind[0], Blame::Hopeless);
+    assert_eq!(it.state(1), JobState::Failed);
+
+    // Of the first stage alone: what failed behind the gather is not asked for, and is no item any more.
+    let out = it.retry_only(1, Only { stage: 0, index: None });
+    assert_eq!(withdrawn(&out), [(1, 0)]);
+    it = it.restart(2);
+    assert_eq!(
+        it.view(1).stages.iter().map(|stage| (stage.items, stage.failed)).collect::<Vec<_>>(),
+        [(2, 0), (0, 0), (0, 0)]
+    );
+    let out = it.join(1, 16);
+    let mut out = if given(&out).is_empty() { it.wait_with(1, 10_000) } else { out };
+    for _ in 0..3 {
+        out = it.succeeds(1, &attempts(&out)[0], 1);
+    }
+    assert_eq!(it.state(1), JobState::Succeeded);
 }
 
 #[test]

@@ -275,7 +275,7 @@ impl Oracle {
         if let Some(item) = held {
             coverage.saw(if self.live.job(result.item.job).is_none() {
                 "a result for a job that is not there"
-            } else if result.item.index >= self.items(&result.item) {
+            } else if !self.has(&result.item) {
                 "a result for an item that is not there"
             } else if self.live.outcome(&result.item).is_some() {
                 "a result for an item that has ended"

@@ -1,8 +1,10 @@
 //! Whether each record of a step may be written: against what was kept before it, and against the step's causes.
 
+use std::collections::BTreeSet;
+
 use longshore_core::{
-    AttemptId, Blame, Breaker, Control, Cut, Fault, FaultClass, FaultRule, HaltAt, Input, ItemKey, JobRecord, JobState,
-    OutcomeRecord, Record, ServiceRecord, StageSpec, TroubleRecord, WorkerId,
+    AttemptId, Blame, Breaker, Control, Cut, Fault, FaultClass, FaultRule, HaltAt, Input, ItemKey, JobId, JobRecord,
+    JobState, OutcomeRecord, Record, ServiceRecord, StageSpec, TroubleRecord, WorkerId,
 };
 
 use super::{
@@ -11,7 +13,7 @@ use super::{
     control::is_asked,
     state::{Oracle, Seen},
 };
-use crate::world::{count, coverage::Coverage};
+use crate::world::{count, coverage::Coverage, flow::Flow};
 
 /// Attempts that workers have to be told to stop.
 pub(super) type Stops = Vec<(WorkerId, AttemptId)>;
@@ -25,15 +27,20 @@ impl Oracle {
         coverage: &mut Coverage,
     ) -> Result<Stops, String> {
         let mut stops = Stops::new();
+        let mut put_back = BTreeSet::new();
         for record in &seen.out.records {
             self.fact(seen, record, &mut causes, coverage)?;
             self.live.keep(record);
+            if let Record::OutcomeGone(item) = record {
+                put_back.insert(item.job);
+            }
             if let Record::Job(job) = record
                 && (job.state.has_ended() || job.paused.as_ref().is_some_and(|paused| paused.stop))
             {
                 self.fence_job(job, &mut stops);
             }
         }
+        put_back.into_iter().try_for_each(|job| self.nothing_is_made_of_less(job))?;
         if let Some((item, cause)) = causes.iter().find(|(item, _)| self.live.is_running(item.job)) {
             return Err(format!("nothing was written of {item:?}: {cause:?}"));
         }
@@ -50,11 +57,17 @@ impl Oracle {
                 self.trouble_may_be(trouble, causes)
             }
             Record::OutcomeGone(item) => self.outcome_may_go(seen.input, item),
-            Record::Groups(groups) => Err(format!("{} has groups", groups.job)),
-            Record::Withdrawn(record) => Err(format!("{:?} is withdrawn, which lacked nothing", record.item)),
+            Record::Groups(groups) => {
+                let asked = matches!(seen.input, Input::Submit { job, .. } if *job == groups.job);
+                demand!(asked, "nobody has said which groups {} has", groups.job);
+                coverage.saw("a job with groups");
+                Ok(())
+            }
+            Record::Withdrawn(withdrawn) => self.may_be_withdrawn(seen, &withdrawn.item, coverage),
             Record::TroubleGone(item) => {
                 demand!(self.live.trouble(item).is_some(), "no trouble of {item:?}");
-                demand!(self.live.outcome(item).is_some(), "{item:?} has not ended");
+                let ended = self.live.outcome(item).is_some();
+                demand!(ended || self.may_go_back(seen.input, item.job), "{item:?} has not ended");
                 Ok(())
             }
             Record::Image(image) => {
@@ -286,14 +299,46 @@ impl Oracle {
     pub(super) fn item_may_change(&self, item: &ItemKey) -> Check {
         demand!(self.live.is_running(item.job), "the job of {item:?} ended");
         demand!(self.live.outcome(item).is_none(), "{item:?} ended before");
-        let items = self.items(item);
-        demand!(item.index < items, "{item:?} is not one of {items}");
+        demand!(self.has(item), "there is no {item:?}");
         Ok(())
     }
 
-    /// How many items the item's stage has.
-    pub(super) fn items(&self, item: &ItemKey) -> u64 {
-        count::stages(&self.live, item.job).get(usize::from(item.stage)).map_or(0, |count| count.items)
+    /// Whether there is such an item.
+    pub(super) fn has(&self, item: &ItemKey) -> bool {
+        Flow::of(&self.live, item.job).has(item)
+    }
+
+    /// Whether failed items of the job are being put back.
+    fn may_go_back(&self, input: &Input, job: JobId) -> bool {
+        let asked = matches!(input, Input::Retry { job: asked, .. } if *asked == job);
+        let retried = self.live.job(job).and_then(|job| job.retried.as_deref());
+        asked || (matches!(input, Input::Tick) && retried.is_some_and(|retried| retried.next.is_some()))
+    }
+
+    /// A success is withdrawn because it was made of less than there will be, or of what is withdrawn with it: by the end of the step
+    /// there is no such item, or nothing is made of less. What lacked nothing stays.
+    fn may_be_withdrawn(&mut self, seen: Seen<'_>, item: &ItemKey, coverage: &mut Coverage) -> Check {
+        demand!(self.may_go_back(seen.input, item.job), "nobody retried what {item:?} was made of");
+        let ended_well = self.live.outcome(item).is_some_and(|outcome| outcome.success);
+        demand!(ended_well, "{item:?} is withdrawn and had not succeeded");
+        let flow = Flow::of(&self.live, item.job);
+        let gathers = self.stage_of(item).is_some_and(|stage| stage.kind.gathers());
+        demand!(!gathers || !flow.has(item), "{item:?} is withdrawn, which lacked nothing");
+        coverage.saw("a success withdrawn");
+        self.promises.settled.remove(item);
+        Ok(())
+    }
+
+    /// What is kept of the job is of items that are there: no result was made of less than there will be.
+    fn nothing_is_made_of_less(&self, job: JobId) -> Check {
+        let flow = Flow::of(&self.live, job);
+        let stages = self.live.job(job).map_or(0, |job| job.spec.stages.len());
+        for stage in 0..u16::try_from(stages).unwrap_or(u16::MAX) {
+            for outcome in self.live.outcomes(job, stage).filter(|outcome| outcome.success) {
+                demand!(flow.has(&outcome.item), "{:?} was made of less than there will be", outcome.item);
+            }
+        }
+        Ok(())
     }
 
     fn failure_detail(&self, cause: &Cause, item: &ItemKey) -> Result<Vec<u8>, String> {

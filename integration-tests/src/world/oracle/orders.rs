@@ -12,7 +12,7 @@ use super::{
     facts::Stops,
     state::{Known, Oracle, Seen},
 };
-use crate::world::{count, coverage::Coverage};
+use crate::world::{count, coverage::Coverage, flow::Flow};
 
 /// No worker needs more attempts per slot than this to keep its slots busy.
 const MOST_PER_SLOT: u64 = 64;
@@ -184,8 +184,7 @@ impl Oracle {
         let is_cut = self.live.job(item.job).is_some_and(|job| job.cut.is_some());
         demand!(!is_cut, "{item:?} is given out though its job ends with what runs");
         demand!(self.live.outcome(&item).is_none(), "{item:?} has ended");
-        let items = self.items(&item);
-        demand!(item.index < items, "{item:?} is not one of {items}");
+        demand!(self.has(&item), "there is no {item:?}");
         if let Some(holder) = self.holders.get(&item) {
             return Err(format!("{item:?} is given out but {holder:?} has it"));
         }
@@ -208,9 +207,16 @@ impl Oracle {
         let stage = job.and_then(|job| job.spec.stages.get(usize::from(item.stage)));
         let stage = stage.ok_or_else(|| format!("{item:?} is of no stage"))?;
         let right = match stage.kind {
-            StageKind::Gather { .. } | StageKind::Groups { .. } | StageKind::Ranges { .. } => {
+            StageKind::Gather { .. } => {
                 coverage.saw("a gather item given out");
                 Source::Everything
+            }
+            StageKind::Groups { .. } | StageKind::Ranges { .. } => {
+                coverage.saw(match stage.kind {
+                    StageKind::Groups { .. } => "a group given out",
+                    _ => "a merge of a tree given out",
+                });
+                Source::Group
             }
             StageKind::Map if item.stage == 0 => Source::Input,
             StageKind::Map => {
@@ -220,6 +226,9 @@ impl Oracle {
             }
         };
         demand!(assignment.source == right, "{assignment:?}: the source is {right:?}");
+        if Flow::of(&self.live, item.job).lacks(item) {
+            coverage.saw("a gather of what came through");
+        }
         let shown = seen.core.source(item);
         demand!(shown == Some(right), "the source of {item:?} is shown as {shown:?}");
         Ok(())

@@ -12,6 +12,7 @@ fn named(path: &str, bytes: &'static [u8]) -> NamedBlob {
         size: bytes.len() as u64,
         executable: false,
         inline: Some(bytes.into()),
+        origin: String::new(),
     }
 }
 
@@ -65,7 +66,7 @@ impl World {
 }
 
 fn one<'a>(inputs: &'a [NamedBlob], name: &'a str) -> Wanted<'a> {
-    Wanted { inputs, name, gather: false, parts: LAID }
+    Wanted { inputs, name, gather: false, missing: None, parts: LAID }
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn one_input_lies_under_its_own_name_readable_by_all() {
     assert_eq!(fs::read(world.input(&next)).unwrap(), b"p", "nothing of the one before");
     assert!(!file.exists());
     world.inputs.clear(next);
-    let parts = world.stage(&Wanted { inputs: &inputs, name: "x", gather: true, parts: LAID });
+    let parts = world.stage(&Wanted { inputs: &inputs, name: "x", gather: true, missing: None, parts: LAID });
     let dir = world.input(&parts).parent().unwrap().to_path_buf();
     assert_eq!(fs::read_dir(dir).unwrap().count(), 2, "the parts and the manifest, nothing else");
 }
@@ -107,7 +108,7 @@ fn a_program_can_be_executed_and_what_follows_it_cannot() {
         assert!(inputs[0].executable != file.exists(), "a program's file is not used again");
     }
     let parts = [program[0].clone(), plain[0].clone()];
-    let staged = world.stage(&Wanted { inputs: &parts, name: "x", gather: true, parts: BOTH });
+    let staged = world.stage(&Wanted { inputs: &parts, name: "x", gather: true, missing: None, parts: BOTH });
     let dir = world.input(&staged);
     let mode = |name: &str| fs::metadata(dir.join(name)).unwrap().mode() & 0o7777;
     assert_eq!((mode("000000-tool"), mode("000001-tool"), mode("../manifest.json")), (0o555, 0o444, 0o444));
@@ -138,7 +139,7 @@ fn directories_of_runs_side_by_side_are_each_ones_own() {
 fn parts_lie_in_order_with_nothing_beside_them() {
     let mut world = World::new(true);
     let inputs = [named("z/a.txt", b"1"), named("a.txt", b"22"), named("q/a.txt", b"")];
-    let staged = world.stage(&Wanted { inputs: &inputs, name: "total", gather: true, parts: BOTH });
+    let staged = world.stage(&Wanted { inputs: &inputs, name: "total", gather: true, missing: None, parts: BOTH });
     assert_eq!(staged.input.as_deref(), Some("/in/0/parts"));
     assert_eq!(staged.argument_bytes, 3 * ("/in/0/parts/000000-a.txt".len() as u64 + 9));
     let dir = world.input(&staged);
@@ -149,11 +150,11 @@ fn parts_lie_in_order_with_nothing_beside_them() {
     assert_eq!(world.stdin(&staged), b"122", "in order");
     let manifest = fs::read(world.outside(staged.manifest.as_ref().unwrap())).unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest[1]["path"], "a.txt");
-    assert_eq!(manifest[1]["name"], "000001-a.txt");
-    assert_eq!(manifest[1]["index"], 1);
-    assert_eq!(manifest[1]["size"], 2);
-    assert_eq!(manifest[1]["digest"], blake3::hash(b"22").to_hex().as_str());
+    assert_eq!(manifest["parts"][1]["path"], "a.txt");
+    assert_eq!(manifest["parts"][1]["name"], "000001-a.txt");
+    assert_eq!(manifest["parts"][1]["index"], 1);
+    assert_eq!(manifest["parts"][1]["size"], 2);
+    assert_eq!(manifest["parts"][1]["digest"], blake3::hash(b"22").to_hex().as_str());
     let dir = dir.parent().unwrap().to_path_buf();
     world.inputs.clear(staged);
     assert_eq!(fs::read_dir(dir).unwrap().count(), 0);
@@ -163,7 +164,7 @@ fn parts_lie_in_order_with_nothing_beside_them() {
 fn parts_that_come_as_a_stream_lie_in_no_directory() {
     let mut world = World::new(true);
     let inputs = [named("z/a.txt", b"1"), named("a.txt", b"22")];
-    let wanted = Wanted { inputs: &inputs, name: "total", gather: true, parts: STREAM };
+    let wanted = Wanted { inputs: &inputs, name: "total", gather: true, missing: None, parts: STREAM };
     let staged = world.stage(&wanted);
     assert_eq!((&staged.input, &staged.manifest, staged.argument_bytes), (&None, &None, 0));
     assert_eq!(world.stdin(&staged), b"122");
@@ -180,10 +181,10 @@ fn parts_that_come_as_a_stream_lie_in_no_directory() {
 #[test]
 fn a_gather_of_nothing_is_an_empty_directory() {
     let mut world = World::new(true);
-    let staged = world.stage(&Wanted { inputs: &[], name: "total", gather: true, parts: BOTH });
+    let staged = world.stage(&Wanted { inputs: &[], name: "total", gather: true, missing: None, parts: BOTH });
     assert_eq!(fs::read_dir(world.input(&staged)).unwrap().count(), 0);
     assert_eq!(world.stdin(&staged), b"");
-    assert_eq!(fs::read(world.outside(staged.manifest.as_ref().unwrap())).unwrap(), b"[]");
+    assert_eq!(fs::read(world.outside(staged.manifest.as_ref().unwrap())).unwrap(), br#"{"parts":[]}"#);
 }
 
 #[test]

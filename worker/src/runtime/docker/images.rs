@@ -23,6 +23,7 @@ use longshore_proto::namespace;
 use super::{
     credentials::{self, DockerConfig, Shown, Source},
     engine::{CHANGE, Engine, EngineError, LOOK},
+    hosts::Hosts,
     info::EngineInfo,
     options::DockerOptions,
     pulled::{Pulled, Standing, Whose},
@@ -54,6 +55,7 @@ pub(super) struct Images {
     asks_registries: bool,
     /// Registries that could not be asked, and when that was.
     out_of_reach: Mutex<HashMap<String, Instant>>,
+    hosts: Mutex<Hosts>,
 }
 
 impl Images {
@@ -68,6 +70,7 @@ impl Images {
             digests_tell: info.digests_tell,
             asks_registries: info.asks_registries,
             out_of_reach: Mutex::default(),
+            hosts: Mutex::default(),
         }
     }
 
@@ -141,7 +144,9 @@ impl Images {
         let exactly = Reference::Name { repository, version: digest.to_string() };
         match self.ask(asked, &exactly, &shown).await {
             Ok(()) => self.note(asked, &image, &shown).map(|()| image),
-            Err(ImageError::Unreachable { .. } | ImageError::RateLimited { .. }) if is_home => {
+            Err(ImageError::Unreachable { .. } | ImageError::NoHost { .. } | ImageError::RateLimited { .. })
+                if is_home =>
+            {
                 self.note_out_of_reach(registry);
                 Ok(own)
             }
@@ -159,7 +164,7 @@ impl Images {
         let (registry, name) = (registry_of(repository), exactly.to_string());
         let docker = showing(self.engine.patient(ASK), header(shown, registry));
         let answer = self.engine.within(ASK, docker.inspect_registry_image(&name, None)).await;
-        answer.map(drop).map_err(|error| of_pull(error, &asked.reference, registry, shown))
+        self.heard(registry, answer.map(drop).map_err(|error| of_pull(error, &asked.reference, registry, shown)))
     }
 
     /// What a registry is shown for whoever asks.
@@ -210,7 +215,12 @@ impl Images {
             let docker = showing(self.engine.patient(limit), header(shown, registry));
             pull(self.engine.clone(), docker, repository.clone(), version.clone(), limit).boxed()
         });
-        pull.await.map_err(|error| of_pull(error, &asked.reference, registry, shown))
+        self.heard(registry, pull.await.map_err(|error| of_pull(error, &asked.reference, registry, shown)))
+    }
+
+    fn heard(&self, registry: &str, answer: Result<(), ImageError>) -> Result<(), ImageError> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.heard(registry, Instant::now(), answer)
     }
 
     fn is_out_of_reach(&self, registry: &str) -> bool {

@@ -77,6 +77,7 @@ fn work(number: u64, stage: &Arc<Stage>) -> Work {
         path: number.to_string(),
         inputs: Vec::new(),
         gather: false,
+        missing: longshore_proto::v1::Missing::default(),
         secrets: Secrets::default(),
     }
 }
