@@ -147,7 +147,14 @@ pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<Exit
     eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
     let (ceilings, capacity) = (ceilings(&args.capacity), has(&args.capacity));
     let query_memory = args.query_memory.map(|size| size.0);
-    let config = agent::Config { token, may_end: true, ceilings, capacity, query_memory, ..config(&args.join, args.name, slots) };
+    let config = agent::Config {
+        token,
+        may_end: true,
+        ceilings,
+        capacity,
+        query_memory,
+        ..config(&args.join, args.name, slots)
+    };
     agent::run(home, runtime, config, None, stop.cancelled_owned()).await.map_err(hinted)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -376,7 +376,7 @@ impl Coordinator {
 /// The share of the machine's memory that queries have where nobody says how much.
 fn query_memory() -> u64 {
     let machine = rustix::system::sysinfo();
-    let memory = u64::from(machine.totalram).saturating_mul(machine.mem_unit.into());
+    let memory = machine.totalram.saturating_mul(machine.mem_unit.into());
     (memory / limits::QUERY_MEMORY_SHARE).max(limits::LEAST_QUERY_MEMORY)
 }
 

@@ -189,7 +189,7 @@ impl<'a, T: Target> Attempts<'a, T> {
         self.tried.push(place);
         let within = self.left();
         let out = Timed { means: self.means, kind: self.kind, out: Some(out) };
-        let calling = 
+        let calling =
             self.means.transport.call(&self.candidates[place].target, self.call.clone(), within, self.means.account);
         let ended = async move {
             let answer = timeout(within, calling).await.ok();

@@ -162,7 +162,8 @@ impl<T: Target> Engine<T> {
             Some(_) => topology.experience.merge_reserve(request.deadline, self.balance.now()),
             None => Duration::ZERO,
         };
-        let Gathered { mut coverage, parts } = self.gather(topology, &request, account, (started, until - reserve)).await?;
+        let Gathered { mut coverage, parts } =
+            self.gather(topology, &request, account, (started, until - reserve)).await?;
         let merging = Instant::now();
         let (head, pieces) = match &topology.merges {
             None => match topology.join.finish(parts) {

@@ -88,7 +88,8 @@ impl Filling {
         }
         // Whatever comes in many pieces doubles its room, that it need not be copied for each of them.
         let room = if self.is_empty() { len } else { len.max(held.saturating_mul(2)).max(LEAST) };
-        let more = self.account.hold_now((room - held) as u64).or_else(|_| self.account.hold_now((len - held) as u64))?;
+        let more =
+            self.account.hold_now((room - held) as u64).or_else(|_| self.account.hold_now((len - held) as u64))?;
         self.add(more);
         Ok(())
     }

@@ -40,8 +40,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Longest wait for room. What a leaf has made in the meantime is worth more than that of a query that has not begun.
-const WAIT: Duration = Duration::from_secs(10);
+/// Longest wait for room. Whoever waits with an answer keeps a place of its replica meanwhile, which others wait for.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// Those that may wait, and how many of them are looked at when room comes free.
 const WAITING: usize = 1 << 16;

@@ -52,7 +52,8 @@ impl Coming {
     async fn next(&mut self) -> Result<Option<Bytes>, NoBody> {
         let until = self.began + limits::QUERY_BODY_GRACE + Duration::from_secs(self.bytes / limits::QUERY_BODY_PACE);
         let piece = timeout_at(until, self.body.next()).await.map_err(|_| NoBody::Late)?;
-        let piece = piece.transpose().map_err(|error| if is_timeout(&error) { NoBody::Late } else { NoBody::Broken(error) })?;
+        let piece =
+            piece.transpose().map_err(|error| if is_timeout(&error) { NoBody::Late } else { NoBody::Broken(error) })?;
         self.bytes += piece.as_ref().map_or(0, |piece| piece.len() as u64);
         Ok(piece)
     }

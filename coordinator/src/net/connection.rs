@@ -125,8 +125,7 @@ pub async fn serve<L: Listener>(
     // What is said and not taken for so long is said to nobody.
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits::ANSWER_SILENCE));
-    let mut serving =
-        pin!(server.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service)));
+    let mut serving = pin!(server.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service)));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         // Whoever does not show who it is holds no place either.

@@ -132,7 +132,9 @@ fn next(code: Code, about: Option<(&str, &str)>, message: &str) -> Option<String
         (Code::Unauthenticated, _) => "longshore login HOST:PORT".to_owned(),
         (Code::PermissionDenied, _) => "longshore token create --role ROLE".to_owned(),
         (Code::DataLoss, _) => "longshore doctor --data DIR".to_owned(),
-        (Code::ResourceExhausted, _) if message.contains(MEMORY) => "longshore coordinator --query-memory SIZE".to_owned(),
+        (Code::ResourceExhausted, _) if message.contains(MEMORY) => {
+            "longshore coordinator --query-memory SIZE".to_owned()
+        }
         (Code::Unavailable | Code::ResourceExhausted, _) => "longshore doctor".to_owned(),
         _ => return None,
     })

@@ -224,7 +224,8 @@ fn retry_after(unavailable: Unavailable) -> u64 {
 fn failed(error: &QueryError) -> Response {
     let text = error.to_string();
     match error {
-        QueryError::TooFewParts { no_room: true, coverage, .. } | QueryError::Merge { cause: CallError::NoRoom(_), coverage } => {
+        QueryError::TooFewParts { no_room: true, coverage, .. }
+        | QueryError::Merge { cause: CallError::NoRoom(_), coverage } => {
             let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "memory_full", &text, Some(coverage));
             response.headers_mut().insert(header::RETRY_AFTER, MEMORY_RETRY.as_secs().into());
             response

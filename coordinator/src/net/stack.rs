@@ -72,9 +72,11 @@ pub fn grpc_of_queries(routes: Router, services: Services) -> Router {
 
 /// Routes of gRPC's methods, which whoever asks otherwise is told: an answer of gRPC's, always 200, would look like a success.
 pub fn grpc_alone(routes: Router) -> Router {
-    routes.layer(from_fn(async |request: Request<Body>, next: Next| {
-        if is_grpc(request.headers()) { next.run(request).await } else { only_grpc() }
-    }))
+    routes.layer(from_fn(
+        async |request: Request<Body>, next: Next| {
+            if is_grpc(request.headers()) { next.run(request).await } else { only_grpc() }
+        },
+    ))
 }
 
 fn only_grpc() -> Response {

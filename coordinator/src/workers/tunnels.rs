@@ -147,7 +147,9 @@ impl Drop for Guard {
         let cancel = to_leaves::Message::Cancel(v1::CallCancel {});
         let cancel = Ok(ToLeaves { call: self.id, message: Some(cancel) });
         // Many may give up at once, more than the stream takes at once: the rest waits for it, one for each call that was out.
-        if let (Err(TrySendError::Full(cancel)), Ok(runtime)) = (self.tunnel.down.try_send(cancel), Handle::try_current()) {
+        if let (Err(TrySendError::Full(cancel)), Ok(runtime)) =
+            (self.tunnel.down.try_send(cancel), Handle::try_current())
+        {
             let down = self.tunnel.down.clone();
             runtime.spawn(async move { drop(timeout(HANGING_UP, down.send(cancel)).await) });
         }
@@ -166,7 +168,8 @@ impl Tunnel {
         let id = self.open(Open { answer: Filling::new(&account), announced: Some(announced), done })?;
         let guard = Guard { tunnel: Arc::clone(&self), id };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new(), announce: true };
+        let mut start =
+            v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new(), announce: true };
         match call {
             Call::Leaf(Message { head, body }) if body.len() <= CHUNK_BYTES => {
                 start.head = head::to_wire(&head);

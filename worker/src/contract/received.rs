@@ -1,11 +1,6 @@
 //! Where the bytes of a server's answer go: into memory for a query, into memory or a file for a stage.
 
-use std::{
-    fs::File,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    sync::Arc,
-};
+use std::{fs::File, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use longshore_proto::SMALL_BLOB_BYTES;

@@ -14,7 +14,9 @@ use longshore_shim::Serve;
 use super::{
     command::{filled, secrets_of},
     failures::{self, Bounds, Ending, failure},
-    http::{self, CallError, Hangup, Health, HttpServer, NotReady, Question, ServerEnd, Sink, Trouble, Unread, Untaken},
+    http::{
+        self, CallError, Hangup, Health, HttpServer, NotReady, Question, ServerEnd, Sink, Trouble, Unread, Untaken,
+    },
     placeholders::{Facts, Fixed, Template},
 };
 use crate::{

@@ -70,8 +70,7 @@ async fn session(
     let mut down = coordinator.agent().leaves(ReceiverStream::new(stream)).await?.into_inner();
     pauses.reset();
     let (ended, mut ends) = mpsc::unbounded_channel();
-    let mut desk =
-        Desk {
+    let mut desk = Desk {
         replicas: Arc::clone(replicas),
         memory: Arc::clone(memory),
         up,

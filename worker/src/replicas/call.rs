@@ -11,12 +11,8 @@ use crate::contract::failures;
 /// Containers that are ready to answer. Dropping the future of a call abandons it.
 pub(crate) trait Serving: Send + Sync {
     /// Answers one call, within the time given. What the answer takes of memory is the account's.
-    fn call<'a>(
-        &'a self,
-        call: Call,
-        within: Duration,
-        account: &'a Account,
-    ) -> BoxFuture<'a, Result<Part, CallError>>;
+    fn call<'a>(&'a self, call: Call, within: Duration, account: &'a Account)
+    -> BoxFuture<'a, Result<Part, CallError>>;
 }
 
 /// What the failure of a run or request is to the caller.

@@ -142,7 +142,7 @@ impl<'a> Furnishing<'a> {
 /// What happens to one container of several.
 enum News<'a> {
     Ended(Arc<Started>, ReplicaError),
-    IsBack(Lane<'a>),
+    IsBack(Box<Lane<'a>>),
 }
 
 impl<'a> Lanes<'a> {
@@ -161,7 +161,7 @@ impl<'a> Lanes<'a> {
                 News::Ended(started, why) => {
                     left -= 1;
                     let back = again(started, why);
-                    working.push(async move { News::IsBack(back.await) }.boxed());
+                    working.push(async move { News::IsBack(Box::new(back.await)) }.boxed());
                 }
                 News::IsBack(lane) => {
                     left += 1;
@@ -245,7 +245,9 @@ impl<'a> Lane<'a> {
                 },
                 queued = async { calls.lock().await.recv().await } => queued,
             };
-            let Some(Queued { call, until, account, mut answer, _place }) = queued else { return ReplicaError::Uncalled };
+            let Some(Queued { call, until, account, mut answer, _place }) = queued else {
+                return ReplicaError::Uncalled;
+            };
             if answer.is_closed() {
                 continue;
             }

@@ -164,7 +164,8 @@ impl ServerReplica {
     async fn lost(&self, error: &Unheard) -> CallError {
         let mut ended = self.ended.subscribe();
         self.orphans.fetch_add(1, Ordering::Relaxed);
-        let mut told = timeout(NEWS, ended.wait_for(Option::is_some)).await.ok().and_then(Result::ok).map(|why| why.clone());
+        let mut told =
+            timeout(NEWS, ended.wait_for(Option::is_some)).await.ok().and_then(Result::ok).map(|why| why.clone());
         if told.is_none() {
             // One that answers has only hung up; of one that does not, the news is late.
             let is_silent = async { matches!(self.server.health().await, Health::Silent(_)) };

@@ -264,7 +264,12 @@ async fn serve_files(
     state.tell(ReplicaPhase::Ready, "", Some(Arc::new(files)));
     let again = |gone: Arc<Started>, why: ReplicaError| {
         let why = spec.secrets.hide_in_text(causes::in_a_line(&why));
-        tracing::warn!(service = spec.service, shard = spec.shard, why, "a container of a replica has ended; starting it again");
+        tracing::warn!(
+            service = spec.service,
+            shard = spec.shard,
+            why,
+            "a container of a replica has ended; starting it again"
+        );
         start_again(means, (spec, image, data), started, furnishing.clone(), gone)
     };
     Ok(lanes.work(again).await)
@@ -295,7 +300,12 @@ async fn start_again<'a>(
             Ok(lane) => return lane,
             Err(error) => {
                 let why = spec.secrets.hide_in_text(causes::in_a_line(&error));
-                tracing::warn!(service = spec.service, shard = spec.shard, why, "a container of a replica cannot be started again");
+                tracing::warn!(
+                    service = spec.service,
+                    shard = spec.shard,
+                    why,
+                    "a container of a replica cannot be started again"
+                );
             }
         }
     }

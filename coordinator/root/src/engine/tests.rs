@@ -69,7 +69,13 @@ async fn what_cannot_be_met_any_more_is_not_waited_for() {
     assert_eq!(began.elapsed(), Duration::from_millis(50));
     assert_eq!(script.abandoned(), ["a"]);
     assert_eq!(error.to_string(), "0 of 2 shards answered, 2 are required (shard 1: failed: broken)");
-    let QueryError::TooFewParts { required: Required::Parts(2), coverage, timed_out: false, refused: false, no_room: false } = error
+    let QueryError::TooFewParts {
+        required: Required::Parts(2),
+        coverage,
+        timed_out: false,
+        refused: false,
+        no_room: false,
+    } = error
     else {
         panic!("{error:?}");
     };
@@ -272,7 +278,8 @@ async fn parts_that_are_too_large_together_end_the_query() {
     script.after(5, "a", Ok("12345")).after(10, "b", Ok("67890"));
     let limits = Limits { parts_bytes: 9, ..Limits::default() };
     let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, limits);
-    let error = engine.query(&service(&["a", "b", "c"], None), request(Require::All), &Account::unbounded()).await.unwrap_err();
+    let error =
+        engine.query(&service(&["a", "b", "c"], None), request(Require::All), &Account::unbounded()).await.unwrap_err();
     assert_eq!(error, QueryError::PartsTooLarge { limit: 9, shard: 1 });
     assert_eq!(script.abandoned(), ["c"]);
 }

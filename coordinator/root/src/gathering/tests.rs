@@ -44,14 +44,8 @@ fn arrived(outcome: &Outcome) -> Option<Arrived<Named>> {
         target: None,
         size: 1,
     };
-    let failed = |refused| Arrived {
-        part: Err("why".to_owned()),
-        share: None,
-        refused,
-        no_room: false,
-        target: None,
-        size: 0,
-    };
+    let failed =
+        |refused| Arrived { part: Err("why".to_owned()), share: None, refused, no_room: false, target: None, size: 0 };
     Some(match outcome {
         Outcome::Whole => part(None),
         Outcome::InPart(some, of) => part(Share::said(true, Some(&format!("{some}/{of}")), "")),
