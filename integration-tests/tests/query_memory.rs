@@ -10,7 +10,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Request, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use integration_tests::real::{Server, TestEnv, ask, until};
+use longshore_proto::v1::{QueryRequest, QueryResponse, query_response};
+use prost::Message as _;
 
 const MIB: u64 = 1 << 20;
 
@@ -138,4 +144,33 @@ fn a_deadline_that_is_cut_is_told_and_one_of_nothing_refused() {
     up.cli(&["query", "small", "-d", "x", "--deadline", "0s"]).exits(2).says("a duration above 0");
     env.write("year.yaml", "name: year\nleaf: { image: any, command: [cat] }\nrequest: { deadline: 1y }\n");
     up.cli(&["service", "deploy", "year.yaml"]).exits(2).says("a query has at most 1h");
+}
+
+/// Over gRPC in one message, which is sent as it is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_answer_in_one_message_comes_whole() {
+    let env = TestEnv::process();
+    let up = env.up();
+    tokio::task::block_in_place(|| deploy(&env, &up, "large", "head -c 31457280 /dev/zero"));
+    let stream = tokio::net::TcpStream::connect(up.address.trim_start_matches("http://")).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let asked =
+        QueryRequest { service: "large".into(), body: "x".into(), deadline_ms: 60_000, ..QueryRequest::default() };
+    let mut message = vec![0];
+    message.extend(u32::try_from(asked.encoded_len()).unwrap().to_be_bytes());
+    asked.encode(&mut message).unwrap();
+    let request = Request::post(format!("{}/longshore.v1.Services/Query", up.address))
+        .header("authorization", format!("Bearer {}", up.token()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(Bytes::from(message)))
+        .unwrap();
+    let answer = client.send_request(request).await.unwrap();
+    assert_eq!(answer.headers()["longshore-deadline-ms"], "50000");
+    let whole = answer.into_body().collect().await.unwrap();
+    assert_eq!(whole.trailers().unwrap()["grpc-status"], "0");
+    let answered = QueryResponse::decode(&whole.to_bytes()[5..]).unwrap();
+    let Some(query_response::Answer::Complete(answer)) = answered.answer else { panic!("not complete") };
+    assert!(answer.body.len() == 30 << 20 && answer.body.iter().all(|byte| *byte == 0));
 }

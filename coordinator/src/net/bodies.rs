@@ -184,10 +184,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_has_bounds_and_waits_for_room_for_a_while() {
-        let memory = Memory::new(8 << 20);
-        let account = memory.account("somebody");
+        let account = Memory::new(64 << 20).account("somebody");
         let large = read(pieces(4, 1 << 20, Duration::ZERO), &account).await;
         assert!(matches!(large, Err(NoBody::TooLarge)), "{large:?}");
+        let memory = Memory::new(8 << 20);
+        let account = memory.account("somebody");
         let _others = memory.account("others").of("a").hold_now(3 << 20).unwrap();
         let began = Instant::now();
         let full = read(pieces(2, 1 << 20, Duration::ZERO), &account).await;

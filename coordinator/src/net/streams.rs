@@ -46,3 +46,29 @@ impl Cut {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_that_is_cut_is_dropped_and_another_goes_on() {
+        let begin = || {
+            let ((tell, told), (held, gone)) = (oneshot::channel(), oneshot::channel::<()>());
+            Streams.execute(async move {
+                let _held = held;
+                let _ = tell.send(Cut::of_this_stream());
+                std::future::pending::<()>().await;
+            });
+            (told, gone)
+        };
+        let ((first, gone), (other, mut goes_on)) = (begin(), begin());
+        let (first, _other) = (first.await.unwrap(), other.await.unwrap());
+        first.cut();
+        assert!(gone.await.is_err() && goes_on.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+        // Where there is no stream there is nothing to cut.
+        Cut::of_this_stream().cut();
+    }
+}
