@@ -146,7 +146,15 @@ pub async fn worker(args: WorkerArgs, token: Option<TokenSource>) -> Result<Exit
     let slots = args.capacity.slots.get();
     eprintln!("worker {} joins {} with {slots} slots, runtime {}", args.name, args.join, runtime.name());
     let (ceilings, capacity) = (ceilings(&args.capacity), has(&args.capacity));
-    let config = agent::Config { token, may_end: true, ceilings, capacity, ..config(&args.join, args.name, slots) };
+    let query_memory = args.query_memory.map(|size| size.0);
+    let config = agent::Config {
+        token,
+        may_end: true,
+        ceilings,
+        capacity,
+        query_memory,
+        ..config(&args.join, args.name, slots)
+    };
     agent::run(home, runtime, config, None, stop.cancelled_owned()).await.map_err(hinted)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -226,6 +234,7 @@ fn config(coordinator: &str, name: String, slots: u32) -> agent::Config {
         idle: IDLE,
         ceilings: Ceilings::default(),
         capacity: Capacity::default(),
+        query_memory: None,
         may_end: false,
     }
 }
@@ -259,6 +268,7 @@ fn open(data: &Path, args: &ServingArgs) -> Result<Coordinator> {
         accept_data_loss: args.accept_data_loss,
         new_authority: args.new_authority,
         certificates_for: args.certificates_for,
+        query_memory: args.query_memory.map(|size| size.0),
         ..Config::new(data.join("coordinator"), keys, data.join("audit"))
     };
     config.settings.lease_ms = u64::try_from(args.lease.as_millis()).unwrap_or(u64::MAX);

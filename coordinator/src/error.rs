@@ -8,6 +8,7 @@ use std::{
 use longshore_blobs::{GetError, PutError};
 use longshore_core::{Lack, Refusal, Reply};
 use longshore_proto::digest::NoDigest;
+use longshore_root::NoMemory;
 
 use crate::{
     api::validate::Invalid,
@@ -59,6 +60,8 @@ pub enum Unavailable {
     Full,
     /// As much is under way as may be.
     Busy,
+    /// The memory for queries is full.
+    Memory,
     /// The coordinator is stopping.
     Stopping,
     /// It has to begin anew.
@@ -155,6 +158,15 @@ impl From<Ending> for Error {
 impl From<TooMany> for Error {
     fn from(too_many: TooMany) -> Self {
         Self::busy(too_many.to_string())
+    }
+}
+
+impl From<NoMemory> for Error {
+    fn from(error: NoMemory) -> Self {
+        match error {
+            NoMemory::Now { .. } => Self::Unavailable(Unavailable::Memory, error.to_string()),
+            NoMemory::Ever { .. } => Self::invalid(error.to_string()),
+        }
     }
 }
 

@@ -94,6 +94,18 @@ pub const FIELD_BYTES: usize = 256;
 /// How long the next piece of an answer may take to be read: whoever does not read does not hold a query's place and memory.
 pub const ANSWER_SILENCE: Duration = Duration::from_secs(60);
 
+/// Bytes a second that an answer is read with beyond that: who takes a piece a minute does not hold the rest for hours.
+pub const ANSWER_PACE: u64 = 64 << 10;
+
+/// Bytes of a large answer over HTTP: a smaller one is sent in one, its bytes copied together.
+pub const SMALL_ANSWER_BYTES: u64 = 16 << 10;
+
+/// Least memory for the bytes of all queries: one may have half of it.
+pub const LEAST_QUERY_MEMORY: u64 = 256 << 20;
+
+/// The part of the machine's memory for them, where nobody says how much.
+pub const QUERY_MEMORY_SHARE: u64 = 8;
+
 /// Longest deadline of a query.
 pub const QUERY_DEADLINE: Duration = Duration::from_secs(3_600);
 
@@ -169,6 +181,10 @@ pub const DOOR_TICKET_TIME: Duration = Duration::from_secs(30);
 /// Streams of one HTTP/2 connection.
 pub const STREAMS: u32 = 512;
 
+/// Streams of one HTTP/2 connection that were begun and given up before anybody looked at them: some waves of all that may be open.
+/// Each holds its headers until then.
+pub const RESETS: usize = 8 * STREAMS as usize;
+
 /// Bytes of one HTTP/2 frame: uploads are made of them, and each is held whole.
 pub const FRAME_BYTES: u32 = 256 << 10;
 
@@ -185,8 +201,11 @@ pub const HEADER_TIME: Duration = Duration::from_secs(10);
 /// Time between two pieces of a request's body. Streams of workers may be silent for longer: they have leases.
 pub const BODY_SILENCE: Duration = Duration::from_secs(30);
 
-/// Time for the whole body of a query over HTTP: even a slow line brings 3 MiB within it.
-pub const QUERY_BODY_TIME: Duration = Duration::from_secs(300);
+/// Time for the body of a query, beyond which it has to come with [`QUERY_BODY_PACE`].
+pub const QUERY_BODY_GRACE: Duration = Duration::from_secs(30);
+
+/// Bytes a second that the body of a query comes with at least: a slow line brings 3 MiB in three and a half minutes.
+pub const QUERY_BODY_PACE: u64 = 16 << 10;
 
 /// Free bytes below which new work is refused, so that running work can still be committed.
 pub const FREE_BYTES: u64 = 128 << 20;

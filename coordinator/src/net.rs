@@ -1,6 +1,7 @@
 //! The transports: ports, with TLS or on this machine, and sockets beside them for gRPC and HTTP, the gate before them, and the
 //! door for descriptors.
 
+mod bodies;
 mod codes;
 mod connection;
 mod deadline;
@@ -15,4 +16,6 @@ pub mod secure;
 mod sending;
 pub mod server;
 mod stack;
+mod streams;
 mod turns;
+mod whole;

@@ -12,7 +12,7 @@ use longshore_authority::{Authority, KeysError, PublicCertificate};
 use longshore_core::{Core, Settings, WorkerId};
 use longshore_local::{PrivateDir, PrivateDirError};
 use longshore_proto::v1::ReplicaId;
-use longshore_root::{Limits, Transport};
+use longshore_root::{Limits, Memory, Transport};
 use longshore_store::{Batch, CommitError, Committer, Epoch, Op, Options, Reader, SledStore, Store};
 use longshore_trust::system_clock;
 use tokio::net::TcpListener;
@@ -71,6 +71,8 @@ pub struct Config {
     pub certificates_for: Duration,
     /// Whether to make a new authority where the key that workers of other machines trust is lost.
     pub new_authority: bool,
+    /// Bytes of memory for bodies, parts and answers of queries together; a share of the machine's unless set.
+    pub query_memory: Option<u64>,
 }
 
 impl Config {
@@ -86,6 +88,7 @@ impl Config {
             audit: audit.into(),
             new_authority: false,
             certificates_for: limits::CERTIFICATES_FOR,
+            query_memory: None,
         }
     }
 }
@@ -178,6 +181,7 @@ pub struct Coordinator {
     vault: Arc<Vault>,
     diary: Arc<Diary>,
     audit: Arc<Audit>,
+    memory: Arc<Memory>,
 }
 
 impl Coordinator {
@@ -241,6 +245,7 @@ impl Coordinator {
             vault,
             diary,
             audit: Arc::new(audit),
+            memory: Memory::new(config.query_memory.unwrap_or_else(query_memory)),
         })
     }
 
@@ -314,6 +319,7 @@ impl Coordinator {
                 deployed: Arc::clone(&self.deployed),
                 engine: Arc::new(Engine::new(transport, Limits::default())),
                 queries: Admission::new(),
+                memory: Arc::clone(&self.memory),
                 audit: Arc::clone(&self.audit),
                 room: self.room.clone(),
                 vault: Arc::clone(&self.vault),
@@ -366,6 +372,13 @@ impl Coordinator {
             cluster: self.authority.cluster().to_string(),
         }
     }
+}
+
+/// The share of the machine's memory that queries have where nobody says how much.
+fn query_memory() -> u64 {
+    let machine = rustix::system::sysinfo();
+    let memory = machine.totalram.saturating_mul(machine.mem_unit.into());
+    (memory / limits::QUERY_MEMORY_SHARE).max(limits::LEAST_QUERY_MEMORY)
 }
 
 /// The core as it was kept.

@@ -165,6 +165,46 @@ fn a_service_that_is_asked_too_much_shuts_out_no_other_and_says_when_to_ask_agai
 }
 
 #[test]
+fn an_end_that_is_told_late_is_that_querys_too() {
+    let env = TestEnv::process();
+    let up = deploy(&env, "replicas: 3", "10s");
+    let lost = query(&up, "die late");
+    assert_eq!(lost.status, 503, "{lost:?}");
+    assert!(lost.body.contains("exit code 139"), "it names the cause: {lost:?}");
+    assert_eq!(query(&up, "who").status, 200, "one is left");
+    let again = query(&up, "die late");
+    assert!(again.body.contains("ended over the same query"), "{again:?}");
+}
+
+#[test]
+fn a_container_that_ends_takes_its_own_query_along_and_none_of_its_neighbours() {
+    let env = TestEnv::process();
+    let up = env.up();
+    // On processes, what starts a run is what a container is.
+    let script = "case $(cat) in die) kill -9 $PPID;; slow) sleep 3;; esac; echo fine";
+    let spec = format!(
+        "name: several\nleaf: {{ image: {}, concurrency: 2, command: [sh, -c, '{script}'] }}\nrequest: {{ deadline: 20s }}\n",
+        env.image()
+    );
+    env.write("several.yaml", spec);
+    up.cli(&["service", "deploy", "several.yaml"]).exits(0);
+    let ask = |text: &str| ask(&up, "/v1/services/several/query", text);
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| ask("slow"));
+        assert_eq!(ask("fine").status, 200, "there is another beside the slow one");
+        for _ in 0..3 {
+            let died = ask("die");
+            assert_ne!(died.status, 200, "{died:?}");
+            // Every one of them is answered: by the one that is left, or both.
+            assert_eq!(ask("fine").status, 200);
+        }
+        assert_eq!(slow.join().unwrap().status, 200, "its container was another");
+    });
+    let shown = up.cli(&["service", "show", "several", "--format", "json"]).exits(0).json();
+    assert_eq!(shown["ready"], true, "{shown}");
+}
+
+#[test]
 fn a_server_that_closes_silent_connections_fails_no_query() {
     let env = TestEnv::process();
     let up = deploy(&env, "concurrency: 2", "5s");

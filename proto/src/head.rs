@@ -7,6 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::v1::HeaderField;
 
+/// Of an answer to a query over HTTP, and among the metadata over gRPC: the time the query was given, in milliseconds, where that is
+/// less than was asked for.
+pub const DEADLINE_MS: &str = "longshore-deadline-ms";
+
 /// What is said of bytes: with a query to its leaves, with a part to the merge, with an answer to the client.
 pub static OF_BYTES: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 

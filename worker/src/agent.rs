@@ -14,7 +14,7 @@ use std::{
 use futures_util::future::OptionFuture;
 use longshore_local::TokenSource;
 use longshore_proto::v1::{self, ReplicaId};
-use longshore_root::Transport;
+use longshore_root::{Memory, Transport};
 use longshore_way::AddressError;
 use tokio::{
     sync::{mpsc, watch},
@@ -80,6 +80,8 @@ pub struct Config {
     pub ceilings: Ceilings,
     /// What it has for work.
     pub capacity: Capacity,
+    /// Bytes of memory for queries, parts and answers that travel through it together; a share of the machine's unless set.
+    pub query_memory: Option<u64>,
     /// Ends with an error when it is refused before it was ever welcome, instead of trying again: somebody sees that.
     pub may_end: bool,
 }
@@ -307,7 +309,8 @@ pub async fn run(
             None
         }
         None => {
-            let replicas = Arc::clone(&replicas);
+            let memory = Memory::new(config.query_memory.unwrap_or_else(|| Machine::look().query_memory()));
+            let replicas = (Arc::clone(&replicas), memory);
             let lives = (home.id(), incarnation);
             let tunnel = calls::serve(coordinator, lives, replicas, link.welcome.subscribe(), leave.clone());
             Some(tokio::spawn(tunnel))

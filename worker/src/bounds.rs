@@ -54,6 +54,11 @@ impl Machine {
         let memory = u64::from(told.totalram).saturating_mul(told.mem_unit.into());
         Self { memory_bytes: memory, cpu_milli: u32::try_from(cores).unwrap_or(u32::MAX).saturating_mul(CPU) }
     }
+
+    /// The share of its memory for queries and answers that travel through a worker, as coordinators have it.
+    pub(crate) fn query_memory(self) -> u64 {
+        (self.memory_bytes / 8).max(256 << 20)
+    }
 }
 
 /// The most that the operator lets specifications ask for; `None` is what the field says.

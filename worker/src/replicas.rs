@@ -28,7 +28,7 @@ use longshore_proto::{
     secret,
     v1::{DesiredReplica, NamespaceSecrets, ReplicaId, ReplicaReport, SecretValue},
 };
-use longshore_root::{Call, CallError, Part, Transport};
+use longshore_root::{Account, Call, CallError, Part, Transport};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -162,12 +162,18 @@ impl Replicas {
 
 /// Queries reach replicas so from within this process, and through the stream of those from elsewhere.
 impl Transport<ReplicaId> for Replicas {
-    fn call(&self, id: &ReplicaId, call: Call, within: Duration) -> BoxFuture<'static, Result<Part, CallError>> {
-        let ready = self.ready(id);
+    fn call(
+        &self,
+        id: &ReplicaId,
+        call: Call,
+        within: Duration,
+        account: &Account,
+    ) -> BoxFuture<'static, Result<Part, CallError>> {
+        let (ready, account) = (self.ready(id), account.lent());
         Box::pin(async move {
             let serving = ready?;
             let late = |_| Err(CallError::Late(format!("no answer within {within:.1?}")));
-            timeout(within, serving.call(call, within)).await.unwrap_or_else(late)
+            timeout(within, serving.call(call, within, &account)).await.unwrap_or_else(late)
         })
     }
 }

@@ -1,5 +1,7 @@
 //! An answer that is read as it comes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use longshore_proto::v1::{Answer, AnswerHead, AnswerPiece, QueryResponse, answer_piece::Piece, query_response};
 use tonic::{Status, Streaming};
@@ -12,6 +14,7 @@ pub struct Answering {
     client: Client,
     doing: String,
     head: AnswerHead,
+    cut: Option<Duration>,
     rest: Rest,
 }
 
@@ -34,11 +37,11 @@ impl Answering {
     pub(crate) async fn begun(
         client: Client,
         doing: String,
-        mut stream: Streaming<AnswerPiece>,
+        (mut stream, cut): (Streaming<AnswerPiece>, Option<Duration>),
     ) -> Result<Self, CallError> {
         match stream.message().await {
             Ok(Some(AnswerPiece { piece: Some(Piece::Head(head)) })) => {
-                Ok(Self { client, doing, head, rest: Rest::Coming(Box::new(stream)) })
+                Ok(Self { client, doing, head, cut, rest: Rest::Coming(Box::new(stream)) })
             }
             Ok(_) => Err(client.failed(&doing, broken_off())),
             Err(status) => Err(client.failed(&doing, status)),
@@ -52,13 +55,19 @@ impl Answering {
         let answer = answered.answer.clone().map(|mut answer| std::mem::take(inside(&mut answer))).unwrap_or_default();
         let size = body.as_ref().map_or(0, |body| body.len() as u64);
         let head = AnswerHead { coverage: answer.coverage, complete, head: answer.head, size };
-        Self { client, doing, head, rest: Rest::Here(body, Some(answered)) }
+        Self { client, doing, head, cut: None, rest: Rest::Here(body, Some(answered)) }
     }
 
     /// How complete it is, and what is said of its bytes.
     #[must_use]
     pub fn head(&self) -> &AnswerHead {
         &self.head
+    }
+
+    /// The time the query was given, where that is less than was asked for.
+    #[must_use]
+    pub fn cut(&self) -> Option<Duration> {
+        self.cut
     }
 
     /// The next piece; the end is the last.

@@ -198,6 +198,10 @@ impl CallError {
                 Code::Unavailable if status.message().contains("already") => {
                     Some("try again in a moment, or with fewer at once".to_owned())
                 }
+                Code::ResourceExhausted if status.message().contains("memory for queries") => Some(
+                    "ask again in a moment, or for less at once; `longshore coordinator --query-memory SIZE` gives queries more"
+                        .to_owned(),
+                ),
                 Code::ResourceExhausted => Some("try again later, or make room on the coordinator's disk".to_owned()),
                 _ => None,
             },

@@ -1,9 +1,11 @@
 //! Services: deploy, look, remove, ask.
 
-use longshore_proto::v1::{
-    DeployRequest, ListServicesRequest, QueryRequest, QueryResponse, ServiceRequest, ServiceSpec, ServiceView,
-};
+use std::time::Duration;
 
+use longshore_proto::{
+    head::DEADLINE_MS,
+    v1::{DeployRequest, ListServicesRequest, QueryRequest, QueryResponse, ServiceRequest, ServiceSpec, ServiceView},
+};
 use tonic::Code;
 
 use crate::{CallError, Client, answering::Answering, escape};
@@ -56,7 +58,11 @@ impl Client {
         let doing = doing("query", &request.service);
         let asked = self.services_rpc().ask(request.clone()).await;
         match asked {
-            Ok(stream) => Answering::begun(self.clone(), doing, stream.into_inner()).await,
+            Ok(stream) => {
+                let cut = stream.metadata().get(DEADLINE_MS).and_then(|cut| cut.to_str().ok()?.parse().ok());
+                let cut = cut.map(Duration::from_millis);
+                Answering::begun(self.clone(), doing, (stream.into_inner(), cut)).await
+            }
             Err(status) if status.code() == Code::Unimplemented => {
                 Ok(Answering::whole(self.clone(), doing, self.query(request).await?))
             }

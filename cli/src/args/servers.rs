@@ -7,7 +7,7 @@ use longshore_local::data_dir;
 
 use super::listen::ListenAt;
 use crate::spec::{
-    quantity::{ByteSize, Count, MilliCpus},
+    quantity::{ByteSize, Count, MilliCpus, Quantity as _},
     resource::{self, Resource},
 };
 
@@ -85,6 +85,9 @@ pub struct ServingArgs {
     /// How long a worker may be out of reach before its work is given to others: 1s to 10m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = lease)]
     pub lease: Duration,
+    /// Memory for bodies, parts and answers of queries together, at least 64m; an eighth of the machine's, at least 256m, unless set
+    #[arg(long, value_name = "SIZE", value_parser = query_memory)]
+    pub query_memory: Option<ByteSize>,
     /// Start although acknowledged data is lost: what is gone is given up, and jobs that need it fail
     #[arg(long)]
     pub accept_data_loss: bool,
@@ -103,9 +106,22 @@ impl ServingArgs {
             certificates_for: CERTIFICATES_FOR,
             new_authority: false,
             lease: LEASE,
+            query_memory: None,
             accept_data_loss: false,
         }
     }
+}
+
+/// Least memory for queries: one may take half of it.
+const QUERY_MEMORY: u64 = 64 << 20;
+
+/// A text that is no memory for queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the memory for queries is a size of at least 64m, such as 512m or 2g")]
+struct NoMemory;
+
+fn query_memory(text: &str) -> Result<ByteSize, NoMemory> {
+    ByteSize::from_text(text).filter(|size| size.0 >= QUERY_MEMORY).ok_or(NoMemory)
 }
 
 /// A text that is no lease.
@@ -145,6 +161,8 @@ pub struct WorkerArgs {
     pub name: String,
     /// What it may run, and how much at once.
     pub capacity: CapacityArgs,
+    /// Memory for queries that travel through it.
+    pub query_memory: Option<ByteSize>,
 }
 
 /// Flags of `worker`. They stand beside a subcommand that needs none of them, so none is there for certain.
@@ -162,6 +180,9 @@ pub struct WorkerFlags {
     /// Name shown in listings; the host's unless set
     #[arg(long, value_name = "NAME", default_value_t = host_name())]
     name: String,
+    /// Memory for queries, parts and answers that travel through it, at least 64m; an eighth of the machine's, at least 256m, unless set
+    #[arg(long, value_name = "SIZE", value_parser = query_memory)]
+    query_memory: Option<ByteSize>,
     #[command(flatten)]
     capacity: CapacityArgs,
 }
@@ -169,8 +190,8 @@ pub struct WorkerFlags {
 impl WorkerFlags {
     /// The worker to run, if a coordinator is named.
     pub fn worker(self) -> Option<WorkerArgs> {
-        let Self { join, token, data, name, capacity } = self;
-        Some(WorkerArgs { join: join?, token, data, name, capacity })
+        let Self { join, token, data, name, query_memory, capacity } = self;
+        Some(WorkerArgs { join: join?, token, data, name, capacity, query_memory })
     }
 }
 

@@ -95,6 +95,9 @@ pub async fn run(args: QueryArgs, context: &Context) -> Result<Exit> {
             return Err(error.into());
         }
     };
+    if let Some(cut) = answering.cut() {
+        context.printer.warn(&format!("the deadline is {}, as its service has it", humantime::format_duration(cut)));
+    }
     let (end, body) = read(&mut answering, &context.printer).await?;
     match end.answer {
         Some(query_response::Answer::Complete(answer)) => print((answer, body), true, args.parts, &context.printer),

@@ -21,6 +21,7 @@ use crate::{
     balance::{Balance, Out, Picked},
     experience::{Experience, Kind},
     gather::{Called, nobody_ready},
+    memory::Account,
     message::Part,
     poison::Verdict,
     standing::Ending,
@@ -37,6 +38,8 @@ pub(crate) struct Means<'a, T> {
     pub experience: &'a Experience,
     /// The query, by which it is recognised.
     pub query: &'a Bytes,
+    /// Whose memory answers take.
+    pub account: &'a Account,
 }
 
 /// Calls the best replica, and what follows from that, until one answers, there is nobody left, or time runs out.
@@ -186,7 +189,8 @@ impl<'a, T: Target> Attempts<'a, T> {
         self.tried.push(place);
         let within = self.left();
         let out = Timed { means: self.means, kind: self.kind, out: Some(out) };
-        let calling = self.means.transport.call(&self.candidates[place].target, self.call.clone(), within);
+        let calling =
+            self.means.transport.call(&self.candidates[place].target, self.call.clone(), within, self.means.account);
         let ended = async move {
             let answer = timeout(within, calling).await.ok();
             Ended { place, out, answer, within }
@@ -250,7 +254,8 @@ impl<'a, T: Target> Attempts<'a, T> {
                 return Some(Called { answer: Err(refusal), target });
             }
             Some(Err(error)) => {
-                out.ended(if error.again() == Again::Free { Ending::Unmade } else { Ending::Failed });
+                let is_its_fault = error.again() != Again::Free && !matches!(error, CallError::NoRoom(_));
+                out.ended(if is_its_fault { Ending::Failed } else { Ending::Unmade });
                 error
             }
         };

@@ -12,6 +12,7 @@ use crate::{
     balance::Balance,
     coverage::Coverage,
     gathering::{Gathered, Gathering, TooFew},
+    memory::Account,
     message::{Message, Part},
     require::{Require, Required},
     topology::{Call, CallError, Target, Topology, Transport},
@@ -29,13 +30,11 @@ pub struct Engine<T> {
 pub struct Limits {
     /// Bytes of all parts together; a service whose parts are larger has no place in memory.
     pub parts_bytes: u64,
-    /// Longest share of the deadline kept for the merge.
-    pub merge_reserve: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parts_bytes: 256 << 20, merge_reserve: Duration::from_secs(1) }
+        Self { parts_bytes: 256 << 20 }
     }
 }
 
@@ -107,6 +106,8 @@ pub enum QueryError<T> {
         timed_out: bool,
         /// Every shard that failed refused the query itself.
         refused: bool,
+        /// A part found no room in memory.
+        no_room: bool,
     },
     /// The parts are too large together.
     #[error("the parts take more than {limit} bytes together (shard {shard} went over)")]
@@ -145,18 +146,24 @@ impl<T: Target> Engine<T> {
         self.balance.retain(keep);
     }
 
-    /// Asks every shard once, merges what came, and says how complete it is.
+    /// Asks every shard once, merges what came, and says how complete it is. Parts and answer take memory that is the account's.
     ///
     /// # Errors
     /// When the rule is not met, or the parts cannot be merged. Never a partial answer that its rule does not allow.
-    pub async fn query(&self, topology: &Topology<T>, request: Request) -> Result<Answer<T>, QueryError<T>> {
+    pub async fn query(
+        &self,
+        topology: &Topology<T>,
+        request: Request,
+        account: &Account,
+    ) -> Result<Answer<T>, QueryError<T>> {
         let started = Instant::now();
         let until = started + request.deadline;
         let reserve = match topology.merges {
-            Some(_) => (request.deadline / 5).min(self.limits.merge_reserve),
+            Some(_) => topology.experience.merge_reserve(request.deadline, self.balance.now()),
             None => Duration::ZERO,
         };
-        let Gathered { mut coverage, parts } = self.gather(topology, &request, started, until - reserve).await?;
+        let Gathered { mut coverage, parts } =
+            self.gather(topology, &request, account, (started, until - reserve)).await?;
         let merging = Instant::now();
         let (head, pieces) = match &topology.merges {
             None => match topology.join.finish(parts) {
@@ -166,7 +173,7 @@ impl<T: Target> Engine<T> {
             Some(merges) => {
                 let parts = parts.into_iter().filter_map(|(shard, part)| Some((shard, part.into_message()?)));
                 let call = Call::Merge { head: request.head.merge, parts: parts.collect() };
-                let called = call_any(&self.means(topology, &request.body), merges, call, until).await;
+                let called = call_any(&self.means(topology, &request.body, account), merges, call, until).await;
                 match called.answer {
                     Ok(Part { message: Message { head, body }, share }) => {
                         coverage.merge = share;
@@ -179,21 +186,21 @@ impl<T: Target> Engine<T> {
         Ok(Answer { head, pieces, coverage, merge: merging.elapsed(), total: started.elapsed() })
     }
 
-    fn means<'a>(&'a self, topology: &'a Topology<T>, query: &'a Bytes) -> Means<'a, T> {
+    fn means<'a>(&'a self, topology: &'a Topology<T>, query: &'a Bytes, account: &'a Account) -> Means<'a, T> {
         let (balance, transport) = (&self.balance, &*self.transport);
-        Means { balance, transport, experience: &topology.experience, query }
+        Means { balance, transport, experience: &topology.experience, query, account }
     }
 
     async fn gather(
         &self,
         topology: &Topology<T>,
         request: &Request,
-        started: Instant,
-        until: Instant,
+        account: &Account,
+        (started, until): (Instant, Instant),
     ) -> Result<Gathered<T>, QueryError<T>> {
         let message = Message { head: request.head.leaf.clone(), body: request.body.clone() };
         let reads = topology.merges.is_none().then_some(&topology.join);
-        let means = self.means(topology, &request.body);
+        let means = self.means(topology, &request.body, account);
         let mut calls: FuturesUnordered<_> = (0_u32..)
             .zip(&topology.shards)
             .map(|(shard, candidates)| {
@@ -213,8 +220,8 @@ impl<T: Target> Engine<T> {
         drop(calls);
         match gathering.end() {
             (gathered, Ok(())) => Ok(gathered),
-            (Gathered { coverage, .. }, Err(TooFew { required, timed_out, refused })) => {
-                Err(QueryError::TooFewParts { required, coverage, timed_out, refused })
+            (Gathered { coverage, .. }, Err(TooFew { required, timed_out, refused, no_room })) => {
+                Err(QueryError::TooFewParts { required, coverage, timed_out, refused, no_room })
             }
         }
     }

@@ -18,6 +18,10 @@ const SOONEST: Duration = Duration::from_millis(1);
 /// When somebody else is asked beside a replica on trial, where nothing is known of how long calls take.
 const TRIAL: Duration = Duration::from_millis(20);
 
+/// What is kept for a merge of which nothing is known, beside a fifth of the time; and what is kept beside what merges take.
+const UNKNOWN_RESERVE: Duration = Duration::from_secs(1);
+const LEAST_RESERVE: Duration = Duration::from_millis(5);
+
 /// Which kind of call: their times have nothing to do with one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -87,6 +91,15 @@ impl Experience {
         self.lock().latencies(kind).median(now).map_or(TRIAL, |median| (median * 2).max(SOONEST))
     }
 
+    /// How much of a query's time is kept for its merge: what nearly all merges take and a little more, within bounds of the time.
+    /// Merges that were given up count as having taken as long as that, so that what is too little grows.
+    pub(crate) fn merge_reserve(&self, deadline: Duration, now: Moment) -> Duration {
+        match self.lock().merges.most(now) {
+            Some(most) => (most * 5 / 4 + LEAST_RESERVE).min(deadline / 2),
+            None => (deadline / 5).min(UNKNOWN_RESERVE),
+        }
+    }
+
     /// Pays for a copy, if it can.
     pub(crate) fn copy(&self, now: Moment) -> bool {
         self.lock().budget.copy(now)
@@ -115,5 +128,25 @@ impl Experience {
     /// A query was answered.
     pub(crate) fn answered(&self, query: &[u8]) {
         self.lock().poison.answered(query);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_kept_for_a_merge_is_what_merges_take_within_bounds() {
+        let millis = Duration::from_millis;
+        let (experience, now) = (Experience::default(), Moment::from_secs(100));
+        let reserve = |deadline| experience.merge_reserve(deadline, now);
+        assert_eq!((reserve(millis(1_000)), reserve(millis(60_000))), (millis(200), millis(1_000)), "nothing is known");
+        (0..20).for_each(|_| experience.took(Kind::Merge, millis(8), now));
+        let learned = reserve(millis(1_000));
+        assert!(learned > millis(14) && learned < millis(17), "{learned:?}");
+        assert_eq!(reserve(millis(10)), millis(5), "half of the time at most");
+        (0..20).for_each(|_| experience.took(Kind::Merge, millis(3_000), now));
+        let slow = reserve(millis(60_000));
+        assert!(slow > millis(3_700) && slow < millis(4_300), "{slow:?}");
     }
 }

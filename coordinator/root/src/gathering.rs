@@ -22,6 +22,7 @@ pub(crate) struct Arrived<T> {
     part: Result<Prepared, String>,
     share: Option<Share>,
     refused: bool,
+    no_room: bool,
     target: Option<Arc<T>>,
     size: u64,
 }
@@ -31,6 +32,7 @@ impl<T> Called<T> {
     pub(crate) async fn prepared(self, join: Option<&Join>) -> Arrived<T> {
         let Self { answer, target } = self;
         let refused = matches!(answer, Err(CallError::Refused(_)));
+        let no_room = matches!(answer, Err(CallError::NoRoom(_)));
         let (message, share) = match answer {
             Ok(part) => (Ok(part.message), part.share),
             Err(error) => (Err(error.to_string()), None),
@@ -41,7 +43,7 @@ impl<T> Called<T> {
             (Ok(message), None) => Ok(Prepared::Whole(message)),
             (Err(why), _) => Err(why),
         };
-        Arrived { part, share, refused, target, size }
+        Arrived { part, share, refused, no_room, target, size }
     }
 }
 
@@ -58,6 +60,8 @@ pub(crate) struct TooFew {
     pub timed_out: bool,
     /// Every shard that failed refused the query itself.
     pub refused: bool,
+    /// A part found no room in memory.
+    pub no_room: bool,
 }
 
 /// A query whose shards are asked.
@@ -69,6 +73,7 @@ pub(crate) struct Gathering<T> {
     parts: Vec<(u32, Prepared)>,
     bytes: u64,
     refusals: usize,
+    no_room: bool,
     started: Instant,
     until: Instant,
     /// When the rule was met, and until when the rest is waited for.
@@ -88,6 +93,7 @@ impl<T> Gathering<T> {
             parts: Vec::with_capacity(shards),
             bytes: 0,
             refusals: 0,
+            no_room: false,
             started,
             until,
             enough: None,
@@ -111,7 +117,8 @@ impl<T> Gathering<T> {
 
     /// Takes in what came of a shard.
     pub fn take(&mut self, shard: u32, arrived: Arrived<T>) {
-        let Arrived { part, share, refused, target, size } = arrived;
+        let Arrived { part, share, refused, no_room, target, size } = arrived;
+        self.no_room |= no_room;
         self.bytes += size;
         self.refusals += usize::from(refused);
         let (state, error, share) = match (&part, share) {
@@ -151,6 +158,7 @@ impl<T> Gathering<T> {
             required: self.require.asks(self.tally.shards(), self.weights.iter().sum()),
             timed_out,
             refused: failed > 0 && self.refusals == failed,
+            no_room: self.no_room,
         };
         let coverage = coverage(self.reports, &self.weights, &unawaited, after);
         (Gathered { coverage, parts: self.parts }, if met { Ok(()) } else { Err(too_few) })

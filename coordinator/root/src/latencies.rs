@@ -20,6 +20,9 @@ const ENOUGH: u32 = 100;
 /// Fewer calls say nothing about a median.
 const ENOUGH_FOR_A_MEDIAN: u32 = 10;
 
+/// Fewer calls say nothing about how long nearly all take.
+const ENOUGH_FOR_MOST: u32 = 20;
+
 /// Times of calls.
 #[derive(Debug)]
 pub(crate) struct Latencies {
@@ -69,6 +72,13 @@ impl Latencies {
     pub fn median(&self, now: Moment) -> Option<Duration> {
         let newest = window(now);
         median(&self.counts(|number| number + WINDOWS > newest))
+    }
+
+    /// How long nineteen of twenty calls take at most, however slow they have become; `None` while too few have been seen.
+    pub fn most(&self, now: Moment) -> Option<Duration> {
+        let newest = window(now);
+        let all = self.counts(|number| number + WINDOWS > newest);
+        (total(&all) >= ENOUGH_FOR_MOST).then(|| quantile(&all, 0.95))
     }
 
     fn counts(&self, of: impl Fn(u64) -> bool) -> [u32; BUCKETS] {

@@ -20,10 +20,12 @@ mod budget;
 mod coverage;
 mod engine;
 mod experience;
+mod filling;
 mod gather;
 mod gathering;
 mod join;
 mod latencies;
+mod memory;
 mod message;
 mod patience;
 mod poison;
@@ -40,7 +42,9 @@ pub use crate::{
     coverage::{Coverage, PartReport},
     engine::{Answer, Engine, Heads, Limits, QueryError, Request},
     experience::Experience,
+    filling::Filling,
     join::Join,
+    memory::{Account, Held, Memory, NoMemory, Outstanding},
     message::{Message, Part},
     require::{Require, Required},
     share::Share,

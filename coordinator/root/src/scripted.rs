@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
 use crate::{
+    memory::Account,
     message::Part,
     topology::{Call, CallError, Candidate, Transport},
 };
@@ -113,7 +114,13 @@ impl Drop for Out {
 }
 
 impl Transport<Named> for Script {
-    fn call(&self, target: &Named, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Part, CallError>> {
+    fn call(
+        &self,
+        target: &Named,
+        call: Call,
+        timeout: Duration,
+        _: &Account,
+    ) -> BoxFuture<'static, Result<Part, CallError>> {
         let name = target.0;
         self.asked.lock().unwrap().push((name, call, timeout));
         let answer = self.answers.lock().unwrap().get(name).cloned();

@@ -12,6 +12,7 @@ use http::HeaderMap;
 
 use crate::{
     join::Join,
+    memory::{Account, NoMemory},
     message::{Message, Part},
 };
 
@@ -83,8 +84,15 @@ pub enum Call {
 
 /// How calls travel. Dropping the future abandons the call.
 pub trait Transport<T>: Send + Sync + 'static {
-    /// Calls a replica and waits for its whole answer, at most `timeout`.
-    fn call(&self, target: &T, call: Call, timeout: Duration) -> BoxFuture<'static, Result<Part, CallError>>;
+    /// Calls a replica and waits for its whole answer, at most `timeout`. What the answer takes of this process's memory is the
+    /// account's.
+    fn call(
+        &self,
+        target: &T,
+        call: Call,
+        timeout: Duration,
+        account: &Account,
+    ) -> BoxFuture<'static, Result<Part, CallError>>;
 }
 
 /// Why a call brought no answer.
@@ -108,6 +116,9 @@ pub enum CallError {
     /// It ended while it worked on the call, which may be why.
     #[error("ended while it worked on the query: {0}")]
     Lost(String),
+    /// Its answer found no room in memory. That of another would find no more.
+    #[error("has an answer for which there is no room: {0}")]
+    NoRoom(String),
 }
 
 /// Whether a call that failed is made again, of another replica. Nothing but the answer decides.
@@ -127,10 +138,19 @@ impl CallError {
     /// What follows from it.
     pub(crate) fn again(&self) -> Again {
         match self {
-            Self::Refused(_) => Again::Never,
+            Self::Refused(_) | Self::NoRoom(_) => Again::Never,
             Self::Away(_) => Again::Free,
             Self::Busy(_) | Self::Late(_) | Self::Failed(_) => Again::Paid,
             Self::Lost(_) => Again::Warily,
+        }
+    }
+}
+
+impl From<NoMemory> for CallError {
+    fn from(error: NoMemory) -> Self {
+        match error {
+            NoMemory::Now { .. } => Self::NoRoom(error.to_string()),
+            NoMemory::Ever { .. } => Self::Failed(error.to_string()),
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use longshore_core::{Input, Refusal, Reply, ServiceName};
 use longshore_proto::{Digest, head, v1};
-use longshore_root::{Heads, Request as Query};
+use longshore_root::{Account, Heads, Memory, Request as Query};
 use tokio::time::Instant;
 
 use super::{
@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     audit::Audit,
-    drive::{Handle, deployed::Deployed},
+    drive::{
+        Handle,
+        deployed::{Deployed, Entry},
+    },
     error::{Error, blocking},
     kept::{catalog::Catalog, messages::Messages},
     limits,
@@ -36,6 +39,8 @@ pub struct Services {
     pub deployed: Arc<Deployed>,
     pub engine: Arc<Engine>,
     pub queries: Arc<Admission>,
+    /// What bodies, parts and answers of queries may take together.
+    pub memory: Arc<Memory>,
     pub room: DiskRoom,
     pub audit: Arc<Audit>,
     pub vault: Arc<Vault>,
@@ -49,12 +54,23 @@ pub struct Asked {
     pub head: HeaderMap,
     pub deadline: Option<Duration>,
     pub require: Option<v1::Require>,
+    /// Whose memory the body takes, and all that comes of it.
+    pub account: Account,
 }
 
 /// An answer, and its turn among the queries under way: held until the answer is sent, for it is in memory so long.
 pub struct Answered {
     pub answer: Answer,
     pub turn: Turn,
+    /// Whose memory the answer takes.
+    pub account: Account,
+}
+
+/// What became of a query.
+pub struct Outcome {
+    pub answered: Result<Answered, QueryFailure>,
+    /// The time it was given, where that is less than was asked for.
+    pub cut: Option<Duration>,
 }
 
 /// Why a query has no answer.
@@ -133,19 +149,36 @@ impl Services {
         }
     }
 
+    /// The account of a query, before anything of it is read. Bodies of one caller are bounded together.
+    pub fn account(&self, caller: &Caller) -> Account {
+        self.memory.account(&format!("body of {caller}"))
+    }
+
     /// Asks a service.
-    pub async fn ask(&self, caller: &Caller, asked: Asked) -> Result<Answered, QueryFailure> {
-        let name = named(caller, asked.service);
+    pub async fn ask(&self, caller: &Caller, asked: Asked) -> Outcome {
+        let name = named(caller, asked.service.clone());
         let Some(entry) = self.deployed.get(&name) else {
-            return Err(Refusal::NoSuchService(name).into());
+            return Outcome { answered: Err(Refusal::NoSuchService(name).into()), cut: None };
         };
+        let spec = entry.spec.request.unwrap_or_default();
+        let own = if spec.deadline_ms == 0 { DEFAULT_DEADLINE } else { Duration::from_millis(spec.deadline_ms) };
+        let deadline = asked.deadline.map_or(own, |asked| asked.min(own)).min(limits::QUERY_DEADLINE);
+        let cut = asked.deadline.is_some_and(|asked| asked > deadline).then_some(deadline);
+        Outcome { answered: self.ask_within(name, &entry, asked, deadline).await, cut }
+    }
+
+    async fn ask_within(
+        &self,
+        name: ServiceName,
+        entry: &Entry,
+        asked: Asked,
+        deadline: Duration,
+    ) -> Result<Answered, QueryFailure> {
         if asked.body.len() > limits::QUERY_BYTES {
             let (most, has) = (limits::QUERY_BYTES, asked.body.len());
             return Err(Error::invalid(format!("a query has at most {most} bytes, not {has}")).into());
         }
         let spec = entry.spec.request.unwrap_or_default();
-        let own = if spec.deadline_ms == 0 { DEFAULT_DEADLINE } else { Duration::from_millis(spec.deadline_ms) };
-        let deadline = asked.deadline.map_or(own, |asked| asked.min(own)).min(limits::QUERY_DEADLINE);
         let shards = u32::try_from(entry.topology.shards.len()).unwrap_or(u32::MAX);
         let rule = asked.require.or(spec.require).unwrap_or_default();
         let require = validate::require(&rule, shards)?;
@@ -153,11 +186,12 @@ impl Services {
         let mut turn = self.queries.turn(&name, limits::QUERY_WAIT.min(deadline / limits::QUERY_WAIT_SHARE)).await?;
         let head = heads(&asked.head, &entry.topology);
         let query = Query { body: asked.body, head, deadline: deadline.saturating_sub(began.elapsed()), require };
-        let answer = self.engine.query(&entry.topology, query).await;
+        let account = asked.account.of(&name.to_string());
+        let answer = self.engine.query(&entry.topology, query, &account).await;
         if matches!(answer, Err(QueryError::TooFewParts { timed_out: true, .. })) {
             turn.was_late();
         }
-        Ok(Answered { answer: answer.map_err(QueryFailure::Failed)?, turn })
+        Ok(Answered { answer: answer.map_err(QueryFailure::Failed)?, turn, account })
     }
 
     fn view(&self, name: ServiceName) -> Result<v1::ServiceView, Error> {

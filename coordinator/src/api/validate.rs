@@ -1,6 +1,6 @@
 //! What clients may ask for: specifications and names, checked before anything is made of them.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use longshore_contract::{Word, env};
 use longshore_core::{JobId, JobSpec, ServicePlan, StageSpec};
@@ -340,6 +340,15 @@ pub fn service(spec: &v1::ServiceSpec) -> Checked<ServicePlan> {
     let bytes = container_bytes * (leaf.shards * replicas) as usize;
     ensure(bytes <= limits::SERVICE_BYTES, || {
         format!("leaf: its container takes {bytes} bytes over all replicas, more than {}", limits::SERVICE_BYTES)
+    })?;
+    let deadline = Duration::from_millis(spec.request.as_ref().map_or(0, |request| request.deadline_ms));
+    ensure(deadline <= limits::QUERY_DEADLINE, || {
+        let (most, asked) = (limits::QUERY_DEADLINE, deadline);
+        format!(
+            "request: a query has at most {}, not {}",
+            humantime::format_duration(most),
+            humantime::format_duration(asked)
+        )
     })?;
     if let Some(rule) = spec.request.as_ref().and_then(|request| request.require.as_ref()) {
         require(rule, leaf.shards)?;

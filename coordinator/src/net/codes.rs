@@ -18,7 +18,7 @@ pub fn of(error: &Error) -> Code {
             Refused::UsedUp => Code::OutOfRange,
         },
         Error::Unavailable(unavailable, _) => match unavailable {
-            Unavailable::Full => Code::ResourceExhausted,
+            Unavailable::Full | Unavailable::Memory => Code::ResourceExhausted,
             // What waits and asks again will be answered: callers, and workers that join, go by this code.
             Unavailable::Busy | Unavailable::Stopping => Code::Unavailable,
             Unavailable::Ended => Code::Aborted,

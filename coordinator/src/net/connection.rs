@@ -12,17 +12,18 @@ use futures_util::future::{Ready, ready};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 use tower::{MakeService, Service};
 use tower_http::timeout::TimeoutBody;
 
 use crate::{
     limits,
-    net::{gate::Peer, listener::Listener},
+    net::{gate::Peer, listener::Listener, streams::Streams},
 };
 
 /// What answers the requests of a connection.
@@ -96,7 +97,7 @@ pub async fn serve<L: Listener>(
         Ok(Err(error)) => return tracing::debug!(%error, "a connection has ended before anything was asked"),
         Err(_) => return,
     };
-    let mut server = auto::Builder::new(TokioExecutor::new());
+    let mut server = auto::Builder::new(Streams);
     server
         .http1()
         .timer(TokioTimer::new())
@@ -108,7 +109,9 @@ pub async fn serve<L: Listener>(
         .max_concurrent_streams(limits::STREAMS)
         .max_header_list_size(limits::HEADER_BYTES)
         // Callers that give up together (a deadline) must not cost each other the connection.
-        .max_pending_accept_reset_streams(1_024)
+        .max_pending_accept_reset_streams(limits::RESETS)
+        // Whoever shows who it is may give up as often as it likes; what comes late for a stream that was given up is nobody's fault.
+        .max_local_error_reset_streams(None)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(8 << 20)
         .max_frame_size(limits::FRAME_BYTES)
@@ -119,7 +122,10 @@ pub async fn serve<L: Listener>(
         Ok(service) => service,
         Err(never) => match never {},
     };
-    let mut serving = pin!(server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    // What is said and not taken for so long is said to nobody.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(limits::ANSWER_SILENCE));
+    let mut serving = pin!(server.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service)));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         // Whoever does not show who it is holds no place either.

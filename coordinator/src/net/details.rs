@@ -3,6 +3,8 @@
 //! An `ErrorInfo` has the reason, a `ResourceInfo` what it is about, a `Help` the next command to type. They travel in a header, of
 //! which some clients take 8 KiB in all.
 
+use std::time::Duration;
+
 use longshore_proto::v1;
 use prost::Message;
 use tonic::{Code, Status};
@@ -16,6 +18,12 @@ const COVERAGE: &str = "longshore.v1.Coverage";
 
 /// What names of types begin with.
 const TYPES: &str = "type.googleapis.com";
+
+/// What is said of a want of memory, which is nobody's disk.
+const MEMORY: &str = "memory for queries";
+
+/// After which it is worth asking again where there is no memory.
+pub const MEMORY_RETRY: Duration = Duration::from_secs(2);
 
 /// Most bytes of a message as it travels, where all but letters and digits may take three.
 const MESSAGE_BYTES: usize = 3 * 1024;
@@ -35,7 +43,11 @@ pub fn status(code: Code, message: &str, coverage: Option<&v1::Coverage>) -> Sta
         let resource = pb::ResourceInfo { resource_type, resource_name, ..pb::ResourceInfo::default() };
         details.push(any("google.rpc.ResourceInfo", &resource));
     }
-    if let Some(next) = next(code, about) {
+    if info.reason == "MEMORY_FULL" {
+        let retry_delay = Some(prost_types::Duration { seconds: MEMORY_RETRY.as_secs().cast_signed(), nanos: 0 });
+        details.push(any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay }));
+    }
+    if let Some(next) = next(code, about, &message) {
         let links = vec![pb::help::Link { description: next, url: String::new() }];
         details.push(any("google.rpc.Help", &pb::Help { links }));
     }
@@ -82,6 +94,7 @@ fn reason(code: Code, about: Option<(&str, &str)>, message: &str) -> String {
         (Code::AlreadyExists, Some(what)) => format!("{what}_EXISTS"),
         (Code::FailedPrecondition, Some(what)) if message.contains("has ended") => format!("{what}_HAS_ENDED"),
         (Code::FailedPrecondition, Some(what)) if message.contains("has not ended") => format!("{what}_HAS_NOT_ENDED"),
+        (Code::ResourceExhausted, _) if message.contains(MEMORY) => "MEMORY_FULL".to_owned(),
         (Code::NotFound, None) => "NOT_FOUND".to_owned(),
         (code, _) => of_code(code).to_owned(),
     }
@@ -110,7 +123,7 @@ fn of_code(code: Code) -> &'static str {
 }
 
 /// The next thing to type.
-fn next(code: Code, about: Option<(&str, &str)>) -> Option<String> {
+fn next(code: Code, about: Option<(&str, &str)>, message: &str) -> Option<String> {
     Some(match (code, about) {
         (Code::NotFound, Some((kind, _))) => format!("longshore {kind} ls"),
         (Code::FailedPrecondition | Code::AlreadyExists, Some((kind @ ("job" | "service"), name))) => {
@@ -119,6 +132,9 @@ fn next(code: Code, about: Option<(&str, &str)>) -> Option<String> {
         (Code::Unauthenticated, _) => "longshore login HOST:PORT".to_owned(),
         (Code::PermissionDenied, _) => "longshore token create --role ROLE".to_owned(),
         (Code::DataLoss, _) => "longshore doctor --data DIR".to_owned(),
+        (Code::ResourceExhausted, _) if message.contains(MEMORY) => {
+            "longshore coordinator --query-memory SIZE".to_owned()
+        }
         (Code::Unavailable | Code::ResourceExhausted, _) => "longshore doctor".to_owned(),
         _ => return None,
     })

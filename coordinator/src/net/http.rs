@@ -4,9 +4,9 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Extension, Router,
-    body::{Body, Bytes},
+    body::Body,
     extract::{
-        DefaultBodyLimit, FromRequest, Path, Query, Request, State,
+        Path, Query, Request, State,
         rejection::{PathRejection, QueryRejection},
     },
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
@@ -14,21 +14,25 @@ use axum::{
     routing::{get, post},
 };
 use longshore_contract::header as contract_header;
-use longshore_proto::{CHUNK_BYTES, v1};
+use longshore_proto::{head, v1};
 use longshore_root::CallError;
 use serde::Deserialize;
-use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tower_http::timeout::TimeoutError;
 
 use crate::{
     api::{
         caller::Caller,
-        services::{Answered, Asked, QueryFailure, Services},
+        services::{Answered, Asked, Outcome, QueryFailure, Services},
     },
     error::{Broken, Error, Refused, Unavailable},
     limits,
-    net::{problem::problem, sending},
+    net::{
+        bodies::{self, NoBody},
+        details::MEMORY_RETRY,
+        problem::problem,
+        sending::{self, Until},
+        streams::Cut,
+    },
     replica::{Coverage, QueryError},
 };
 
@@ -40,6 +44,9 @@ const MISSING: HeaderName = HeaderName::from_static(contract_header::MISSING);
 /// The share of the service that is in the answer, by the weights of its shards: `1.000000` when it is complete.
 const COVERED: HeaderName = HeaderName::from_static(contract_header::COVERED);
 
+/// The time a query was given, where that is less than was asked for.
+const DEADLINE: HeaderName = HeaderName::from_static(head::DEADLINE_MS);
+
 /// Whether it serves.
 pub fn health() -> Router {
     Router::new().route("/healthz", get(|| async { "ok\n" }))
@@ -49,7 +56,6 @@ pub fn health() -> Router {
 pub fn routes(services: Services) -> Router {
     Router::new()
         .route("/v1/services/{name}/query", post(query).options(methods).fallback(not_allowed))
-        .layer(DefaultBodyLimit::max(limits::QUERY_BYTES))
         .with_state(services)
 }
 
@@ -78,18 +84,26 @@ async fn query(
         Err(why) => return bad(&format!("require: {why}")),
     };
     let head = request.headers().clone();
-    let body = match timeout(limits::QUERY_BODY_TIME, Bytes::from_request(request, &())).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(rejected)) if is_timeout(&rejected) => return late(),
-        Ok(Err(rejected)) => return problem(rejected.status(), "invalid_argument", &rejected.body_text(), None),
-        Err(_) => return late(),
+    if options.deadline_ms == Some(0) {
+        return bad("deadline_ms: 0 leaves no time; without it a query has its service's");
+    }
+    let account = services.account(&caller);
+    let body = match bodies::read(request.into_body(), &account).await {
+        Ok(body) => body,
+        Err(why) => return unread(why),
     };
-    let deadline = options.deadline_ms.filter(|ms| *ms > 0).map(Duration::from_millis);
-    match services.ask(&caller, Asked { service, body, head, deadline, require }).await {
+    let deadline = options.deadline_ms.map(Duration::from_millis);
+    let Outcome { answered, cut } =
+        services.ask(&caller, Asked { service, body, head, deadline, require, account }).await;
+    let mut response = match answered {
         Ok(answered) => sent(answered),
         Err(QueryFailure::Unasked(error)) => unasked(&error),
         Err(QueryFailure::Failed(error)) => failed(&error),
+    };
+    if let Some(cut) = cut.and_then(|cut| u64::try_from(cut.as_millis()).ok()) {
+        response.headers_mut().insert(DEADLINE, cut.into());
     }
+    response
 }
 
 /// What a query can be asked by.
@@ -106,28 +120,31 @@ async fn not_allowed(method: Method) -> Response {
     response
 }
 
-/// An answer on its way: a large one in chunks, as it is read.
-fn sent(Answered { answer, turn }: Answered) -> Response {
+/// An answer on its way: all but a small one in pieces, as it is read.
+fn sent(Answered { answer, turn, account }: Answered) -> Response {
     let complete = answer.coverage.is_complete();
     let status = if complete { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
     let mut headers = coverage_headers(&answer.coverage);
     headers.extend(answer.head.clone());
     let size = answer.size();
-    if size <= CHUNK_BYTES as u64 {
+    if size <= limits::SMALL_ANSWER_BYTES {
         return (status, headers, answer.whole()).into_response();
     }
     headers.insert(header::CONTENT_LENGTH, size.into());
-    let sent = sending::send(answer.pieces, turn, None, Ok::<_, Infallible>, None);
+    let until = Until { held: turn, outstanding: account.outstanding(), cut: Cut::of_this_stream() };
+    let sent = sending::send(answer.pieces, until, None, Ok::<_, Infallible>, None);
     (status, headers, Body::from_stream(ReceiverStream::new(sent))).into_response()
 }
 
-/// A body that does not come, or comes too slowly.
-fn late() -> Response {
-    problem(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body of the query did not come in time", None)
-}
-
-fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<TimeoutError>() || error.source().is_some_and(is_timeout)
+/// A body that is not here whole.
+fn unread(why: NoBody) -> Response {
+    let (status, code) = match why {
+        NoBody::NoRoom(error) => return unasked(&error.into()),
+        NoBody::Late => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+        NoBody::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_argument"),
+        NoBody::Broken(_) => (StatusCode::BAD_REQUEST, "invalid_argument"),
+    };
+    problem(status, code, &why.to_string(), None)
 }
 
 fn coverage_headers(coverage: &Coverage) -> HeaderMap {
@@ -178,6 +195,7 @@ pub fn unasked(error: &Error) -> Response {
         Error::Unavailable(unavailable, _) => match unavailable {
             Unavailable::Busy => (StatusCode::TOO_MANY_REQUESTS, "busy"),
             Unavailable::Full => (StatusCode::INSUFFICIENT_STORAGE, "resource_exhausted"),
+            Unavailable::Memory => (StatusCode::SERVICE_UNAVAILABLE, "memory_full"),
             Unavailable::Stopping | Unavailable::Ended => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         },
         Error::Broken(broken, _) => match broken {
@@ -193,9 +211,10 @@ pub fn unasked(error: &Error) -> Response {
 }
 
 /// Seconds after which it is worth asking again.
-fn retry_after(unavailable: Unavailable) -> u16 {
+fn retry_after(unavailable: Unavailable) -> u64 {
     match unavailable {
         Unavailable::Busy => 1,
+        Unavailable::Memory => MEMORY_RETRY.as_secs(),
         Unavailable::Stopping | Unavailable::Ended => 5,
         // Somebody has to make room first.
         Unavailable::Full => 60,
@@ -205,6 +224,12 @@ fn retry_after(unavailable: Unavailable) -> u16 {
 fn failed(error: &QueryError) -> Response {
     let text = error.to_string();
     match error {
+        QueryError::TooFewParts { no_room: true, coverage, .. }
+        | QueryError::Merge { cause: CallError::NoRoom(_), coverage } => {
+            let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "memory_full", &text, Some(coverage));
+            response.headers_mut().insert(header::RETRY_AFTER, MEMORY_RETRY.as_secs().into());
+            response
+        }
         QueryError::TooFewParts { refused: true, coverage, .. } => {
             problem(StatusCode::BAD_REQUEST, "refused", &text, Some(coverage))
         }

@@ -80,7 +80,7 @@ impl Served {
         let reflection =
             || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
         let (_, health) = tonic_health::server::health_reporter();
-        let gateway = gateway::routes(self.services.clone());
+        let (gateway, services) = (gateway::routes(self.services.clone()), self.services.clone());
         let grpc = Routes::new(reflection().build_v1()?)
             // What clients of many languages know is the version before.
             .add_service(reflection().build_v1alpha()?)
@@ -107,7 +107,7 @@ impl Served {
             .max_decoding_message_size(2 * MAX_MESSAGE_BYTES)
             .max_encoding_message_size(2 * MAX_MESSAGE_BYTES);
         let always = Routes::new(agent).add_service(health).into_axum_router().reset_fallback();
-        Ok(stack::shedding(stack::grpc_alone(grpc).merge(gateway))
+        Ok(stack::shedding(stack::grpc_of_queries(grpc, services).merge(gateway))
             .merge(stack::grpc_alone(always))
             .merge(gateway::health()))
     }

@@ -21,12 +21,14 @@ use tower_http::trace::TraceLayer;
 use tracing::{Level, Span};
 
 use super::{
+    bodies,
     deadline::DeadlineLayer,
     gate::{Gate, is_grpc},
     problem::problem,
     turns::Turns,
+    whole,
 };
-use crate::api::caller::Caller;
+use crate::api::{caller::Caller, services::Services};
 
 /// Puts the layers for everybody before the routes.
 pub fn before(
@@ -44,15 +46,42 @@ pub fn shedding(routes: Router) -> Router {
     routes.layer(layers)
 }
 
+/// The methods that ask a service.
+const QUERIES: [&str; 2] = ["/longshore.v1.Services/Query", "/longshore.v1.Services/Ask"];
+
+/// Routes of gRPC's methods as with [`grpc_alone`], where bodies of queries are counted as they come, and answers as they are read.
+pub fn grpc_of_queries(routes: Router, services: Services) -> Router {
+    routes.layer(from_fn(move |request: Request<Body>, next: Next| {
+        let services = services.clone();
+        async move {
+            if !is_grpc(request.headers()) {
+                return only_grpc();
+            }
+            let caller = request.extensions().get::<Caller>();
+            let (Some(caller), true) = (caller, QUERIES.contains(&request.uri().path())) else {
+                return next.run(request).await;
+            };
+            let account = services.account(caller);
+            let (mut parts, body) = request.into_parts();
+            let (body, query) = bodies::counted(body, account);
+            parts.extensions.insert(query);
+            whole::as_it_is_read(next.run(Request::from_parts(parts, body)).await).await
+        }
+    }))
+}
+
 /// Routes of gRPC's methods, which whoever asks otherwise is told: an answer of gRPC's, always 200, would look like a success.
 pub fn grpc_alone(routes: Router) -> Router {
-    routes.layer(from_fn(async |request: Request<Body>, next: Next| {
-        if is_grpc(request.headers()) {
-            return next.run(request).await;
-        }
-        let why = "this is a method of gRPC's: send content-type application/grpc; over HTTP there is POST /v1/services/NAME/query";
-        problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why, None)
-    }))
+    routes.layer(from_fn(
+        async |request: Request<Body>, next: Next| {
+            if is_grpc(request.headers()) { next.run(request).await } else { only_grpc() }
+        },
+    ))
+}
+
+fn only_grpc() -> Response {
+    let why = "this is a method of gRPC's: send content-type application/grpc; over HTTP there is POST /v1/services/NAME/query";
+    problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", why, None)
 }
 
 fn span(request: &Request<Body>) -> Span {

@@ -6,17 +6,21 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use longshore_core::WorkerId;
 use longshore_proto::{
     CHUNK_BYTES, head,
     v1::{self, CallEnd, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Message, Part, Share, Transport};
+use longshore_root::{Account, Call, CallError, Filling, Held, Message, NoMemory, Part, Share, Transport};
 use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
+    runtime::Handle,
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
+    time::{Instant, timeout},
 };
 use tonic::Status;
 
@@ -58,7 +62,9 @@ struct Calls {
 }
 
 struct Open {
-    answer: BytesMut,
+    answer: Filling,
+    /// Told how large the answer is that waits to be asked for.
+    announced: Option<oneshot::Sender<u64>>,
     done: oneshot::Sender<Answer>,
 }
 
@@ -112,16 +118,16 @@ impl Tunnels {
 }
 
 impl Transport<Target> for Tunnels {
-    fn call(&self, target: &Target, call: Call, timeout: Duration) -> BoxFuture<'static, Answer> {
+    fn call(&self, target: &Target, call: Call, timeout: Duration, account: &Account) -> BoxFuture<'static, Answer> {
         if let Some(nearby) = self.nearby.get().filter(|nearby| Some(nearby.worker) == target.worker) {
-            return nearby.transport.call(&target.id, call, timeout);
+            return nearby.transport.call(&target.id, call, timeout, account);
         }
         let tunnel = target.worker.and_then(|worker| self.lock().get(&worker).cloned());
-        let replica = target.id.clone();
+        let (replica, account) = (target.id.clone(), account.lent());
         Box::pin(async move {
             let tunnel =
                 tunnel.ok_or_else(|| CallError::Away("its worker has no connection for queries".to_owned()))?;
-            tunnel.call(replica, call, timeout).await
+            tunnel.call(replica, call, timeout, account).await
         })
     }
 }
@@ -134,10 +140,18 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.tunnel.lock().open.remove(&self.id).is_some() {
-            let cancel = to_leaves::Message::Cancel(v1::CallCancel {});
-            // A stream too full for this has its calls end by their own timeouts.
-            let _ = self.tunnel.down.try_send(Ok(ToLeaves { call: self.id, message: Some(cancel) }));
+        let open = self.tunnel.lock().open.remove(&self.id);
+        if open.is_none() {
+            return;
+        }
+        let cancel = to_leaves::Message::Cancel(v1::CallCancel {});
+        let cancel = Ok(ToLeaves { call: self.id, message: Some(cancel) });
+        // Many may give up at once, more than the stream takes at once: the rest waits for it, one for each call that was out.
+        if let (Err(TrySendError::Full(cancel)), Ok(runtime)) =
+            (self.tunnel.down.try_send(cancel), Handle::try_current())
+        {
+            let down = self.tunnel.down.clone();
+            runtime.spawn(async move { drop(timeout(HANGING_UP, down.send(cancel)).await) });
         }
     }
 }
@@ -147,12 +161,15 @@ impl Tunnel {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn call(self: Arc<Self>, replica: ReplicaId, call: Call, timeout: Duration) -> Answer {
-        let (done, answer) = oneshot::channel();
-        let id = self.open(done)?;
+    async fn call(self: Arc<Self>, replica: ReplicaId, call: Call, timeout: Duration, account: Account) -> Answer {
+        let until = Instant::now() + timeout;
+        let (done, mut answer) = oneshot::channel();
+        let (announced, size) = oneshot::channel();
+        let id = self.open(Open { answer: Filling::new(&account), announced: Some(announced), done })?;
         let guard = Guard { tunnel: Arc::clone(&self), id };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new() };
+        let mut start =
+            v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new(), announce: true };
         match call {
             Call::Leaf(Message { head, body }) if body.len() <= CHUNK_BYTES => {
                 start.head = head::to_wire(&head);
@@ -176,20 +193,36 @@ impl Tunnel {
                 self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
         }
-        let answer = answer.await;
+        let answer = tokio::select! {
+            biased;
+            answer = &mut answer => answer,
+            Ok(size) = size => {
+                let room = account.hold(size, until).await?;
+                self.make_room(id, room);
+                self.send(id, to_leaves::Message::Take(v1::CallTake {})).await?;
+                answer.await
+            }
+        };
         drop(guard);
         answer.unwrap_or_else(|_| Err(CallError::Failed("the connection has ended".to_owned())))
     }
 
-    fn open(&self, done: oneshot::Sender<Answer>) -> Result<u64, CallError> {
+    fn open(&self, open: Open) -> Result<u64, CallError> {
         let mut calls = self.lock();
         if calls.closed {
             return Err(CallError::Away("its worker's connection has ended".to_owned()));
         }
         calls.last += 1;
         let id = calls.last;
-        calls.open.insert(id, Open { answer: BytesMut::new(), done });
+        calls.open.insert(id, open);
         Ok(id)
+    }
+
+    /// There is room for the answer of this call.
+    fn make_room(&self, id: u64, room: Held) {
+        if let Some(open) = self.lock().open.get_mut(&id) {
+            open.answer.add(room);
+        }
     }
 
     async fn send_data(&self, id: u64, mut data: Bytes) -> Result<(), CallError> {
@@ -220,7 +253,20 @@ impl Tunnel {
                     calls.end(id, Err(too_large()));
                     return;
                 }
-                open.answer.extend_from_slice(&data);
+                if let Err(error) = open.answer.push_now(data) {
+                    calls.end(id, Err(error.into()));
+                }
+            }
+            Some(from_leaves::Message::Announced(size)) => {
+                let Some(open) = calls.open.get_mut(&id) else {
+                    return;
+                };
+                if size.bytes > limits::ANSWER_BYTES as u64 {
+                    calls.end(id, Err(too_large()));
+                } else if let Some(announced) = open.announced.take() {
+                    // The caller may have gone.
+                    let _ = announced.send(size.bytes);
+                }
             }
             Some(from_leaves::Message::End(end)) => {
                 if let Some(open) = calls.open.remove(&id) {
@@ -264,7 +310,7 @@ impl Open {
     fn end(self, end: CallEnd) {
         let failing = end.failing();
         let answer = match end.end {
-            Some(call_end::End::Ok(ok)) if self.fits(&ok.data) => Ok(part(self.answer, ok)),
+            Some(call_end::End::Ok(ok)) if self.fits(&ok.data) => part(self.answer, ok).map_err(CallError::from),
             Some(call_end::End::Ok(_)) => Err(too_large()),
             Some(call_end::End::Refused(why)) => Err(CallError::Refused(why)),
             Some(call_end::End::Busy(why)) => Err(CallError::Busy(why)),
@@ -273,6 +319,7 @@ impl Open {
                 call_end::Failing::Unspecified => CallError::Failed(why),
                 call_end::Failing::Away => CallError::Away(why),
                 call_end::Failing::Lost => CallError::Lost(why),
+                call_end::Failing::NoRoom => CallError::NoRoom(why),
             }),
             None => Err(CallError::Failed("it ended without saying how".to_owned())),
         };
@@ -282,20 +329,13 @@ impl Open {
 }
 
 /// What a worker says is taken as a container's own words are.
-fn part(before: BytesMut, ok: v1::CallOk) -> Part {
+fn part(mut body: Filling, ok: v1::CallOk) -> Result<Part, NoMemory> {
     let head = head::from_wire(&ok.head, &head::OF_BYTES);
     let share = ok
         .share
         .and_then(|v1::Share { answered, of, missing }| Share::said(true, Some(&format!("{answered}/{of}")), &missing));
-    Part { message: Message { head, body: join(before, ok.data) }, share }
-}
-
-fn join(mut before: BytesMut, last: Bytes) -> Bytes {
-    if before.is_empty() {
-        return last;
-    }
-    before.extend_from_slice(&last);
-    before.freeze()
+    body.push_now(ok.data)?;
+    Ok(Part { message: Message { head, body: body.whole() }, share })
 }
 
 fn too_large() -> CallError {

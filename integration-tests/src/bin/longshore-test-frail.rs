@@ -1,14 +1,15 @@
 //! A server for leaves that does what servers should not: it ends, hangs and sticks when it is asked to.
 //!
 //! `die` ends it at once; `stick` is never answered, nor is anything after it, and `/healthz` says 503 from then on; `work MS` takes
-//! so long, and is answered with the time that was left when it came; `most` says how many were at work at once. Anything else is
-//! answered with the process's host. After `hang up`, every connection is closed once it has been silent for 5 ms, as that of a
-//! server with a short idle timeout.
+//! so long, and is answered with the time that was left when it came; `most` says how many were at work at once. `await MS` takes so
+//! long unless its client goes before, and `gone` says how many went. `large BYTES` is answered with so many. `die late` hangs up, says
+//! nothing to anybody, and ends a while after that. Anything else is answered with the process's host. After `hang up`, every
+//! connection is closed when the next request on it comes, as that of a server whose idle timeout is over just then.
 
 use std::{
     env,
     io::{self, BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     process,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
@@ -17,6 +18,8 @@ use std::{
 
 static STUCK: AtomicBool = AtomicBool::new(false);
 static HANGS_UP: AtomicBool = AtomicBool::new(false);
+static DYING: AtomicBool = AtomicBool::new(false);
+static GONE: AtomicUsize = AtomicUsize::new(0);
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 static MOST: AtomicUsize = AtomicUsize::new(0);
 
@@ -31,13 +34,13 @@ fn main() -> io::Result<()> {
 
 fn serve(mut stream: TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    loop {
-        if HANGS_UP.load(Ordering::SeqCst) {
-            stream.set_read_timeout(Some(Duration::from_millis(5)))?;
-        }
+    for number in 0.. {
         let mut first = String::new();
-        if reader.read_line(&mut first)? == 0 {
+        if reader.read_line(&mut first)? == 0 || (number > 0 && HANGS_UP.load(Ordering::SeqCst)) {
             return Ok(());
+        }
+        while DYING.load(Ordering::SeqCst) {
+            thread::park();
         }
         let (mut length, mut left) = (0, String::new());
         loop {
@@ -52,14 +55,36 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
+        let asked = String::from_utf8_lossy(&body).into_owned();
+        if asked == "die late" {
+            DYING.store(true, Ordering::SeqCst);
+            stream.shutdown(Shutdown::Both)?;
+            thread::sleep(Duration::from_millis(700));
+            process::exit(139);
+        }
+        if let Some(millis) = asked.strip_prefix("await ")
+            && has_gone(&stream, Duration::from_millis(millis.parse().unwrap_or(0)))?
+        {
+            GONE.fetch_add(1, Ordering::SeqCst);
+            return Ok(());
+        }
         let (status, answer) = match first.starts_with("GET ") {
             true if STUCK.load(Ordering::SeqCst) => ("503 Service Unavailable", String::new()),
             true => ("200 OK", String::new()),
-            false => ("200 OK", answer(&String::from_utf8_lossy(&body), left)),
+            false => ("200 OK", answer(&asked, left)),
         };
         let length = answer.len();
         stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{answer}").as_bytes())?;
     }
+    Ok(())
+}
+
+/// Whether the client goes within this time.
+fn has_gone(stream: &TcpStream, within: Duration) -> io::Result<bool> {
+    stream.set_read_timeout(Some(within))?;
+    let gone = matches!(stream.peek(&mut [0]), Ok(0));
+    stream.set_read_timeout(None)?;
+    Ok(gone)
 }
 
 fn answer(asked: &str, left: String) -> String {
@@ -76,11 +101,13 @@ fn answer(asked: &str, left: String) -> String {
             AT_WORK.fetch_sub(1, Ordering::SeqCst);
             left
         }
+        Some(("large", bytes)) => "x".repeat(bytes.parse().unwrap_or(0)),
         Some(("hang", "up")) => {
             HANGS_UP.store(true, Ordering::SeqCst);
             String::new()
         }
         _ if asked == "die" => process::exit(139),
+        _ if asked == "gone" => GONE.load(Ordering::SeqCst).to_string(),
         _ if asked == "most" => MOST.load(Ordering::SeqCst).to_string(),
         _ => env::var("HOSTNAME").unwrap_or_default(),
     }

@@ -163,6 +163,16 @@ impl<'env> Server<'env> {
         });
     }
 
+    /// The most memory it has had, in bytes.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn most_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        most.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Asks it to stop, and waits; answers its exit code.
     ///
     /// # Panics

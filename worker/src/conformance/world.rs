@@ -13,7 +13,7 @@ use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{
     Container, DesiredReplica, Failure, FailureClass, NamedBlob, ReplicaId, ReplicaPhase, Stage,
 };
-use longshore_root::{Call, CallError, Message, Transport as _};
+use longshore_root::{Account, Call, CallError, Message, Transport as _};
 use tokio::{
     sync::{Mutex, mpsc},
     time::timeout,
@@ -310,7 +310,7 @@ impl World {
         } else {
             Call::Leaf(input.into())
         };
-        match self.replicas.call(&id, call, within).await {
+        match self.replicas.call(&id, call, within, &Account::unbounded()).await {
             Ok(answer) => Judged::Answer(answer.message.body),
             Err(unanswered) => Judged::Call(unanswered),
         }

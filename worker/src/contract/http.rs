@@ -15,7 +15,7 @@ mod server;
 mod status;
 
 pub(crate) use self::{
-    answer::{Sink, Unread, first_words, read},
+    answer::{Sink, Unread, Untaken, first_words, read},
     line::Hangup,
     multipart::Part,
     question::{Content, Question},

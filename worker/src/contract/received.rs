@@ -1,28 +1,56 @@
 //! Where the bytes of a server's answer go: into memory for a query, into memory or a file for a stage.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    sync::Arc,
-};
+use std::{fs::File, io::Write, os::unix::fs::OpenOptionsExt, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use longshore_proto::SMALL_BLOB_BYTES;
+use longshore_root::{Account, Filling};
+use tokio::time::Instant;
 
-use super::{http::Sink, yard::Yard};
+use super::{
+    http::{Sink, Untaken},
+    yard::Yard,
+};
 use crate::work::{Content, Output, OwnedFile};
+
+/// The answer to a query, in memory that is the query's.
+pub(crate) struct InRoom {
+    filling: Filling,
+    until: Instant,
+}
+
+impl InRoom {
+    /// Nothing yet; room is waited for until then.
+    pub(crate) fn new(account: &Account, until: Instant) -> Self {
+        Self { filling: Filling::new(account), until }
+    }
+
+    /// What has come.
+    pub(crate) fn whole(self) -> Bytes {
+        self.filling.whole()
+    }
+}
+
+impl Sink for InRoom {
+    async fn expect(&mut self, bytes: u64) -> Result<(), Untaken> {
+        Ok(self.filling.expect(bytes, self.until).await?)
+    }
+
+    async fn take(&mut self, piece: Bytes) -> Result<(), Untaken> {
+        Ok(self.filling.push(piece, self.until).await?)
+    }
+}
 
 /// All bytes in memory. One piece, the common case, is not copied.
 #[derive(Debug, Default)]
-pub(crate) struct InMemory {
+struct InMemory {
     first: Bytes,
     rest: BytesMut,
 }
 
 impl InMemory {
     /// What has come.
-    pub(crate) fn whole(self) -> Bytes {
+    fn whole(self) -> Bytes {
         if self.rest.is_empty() { self.first } else { self.rest.freeze() }
     }
 
@@ -39,13 +67,6 @@ impl InMemory {
 
     fn len(&self) -> usize {
         self.first.len() + self.rest.len()
-    }
-}
-
-impl Sink for InMemory {
-    fn take(&mut self, piece: Bytes) -> io::Result<()> {
-        self.push(piece);
-        Ok(())
     }
 }
 
@@ -81,11 +102,11 @@ impl<'a> AsOutput<'a> {
 }
 
 impl Sink for AsOutput<'_> {
-    fn take(&mut self, piece: Bytes) -> io::Result<()> {
+    async fn take(&mut self, piece: Bytes) -> Result<(), Untaken> {
         self.size += piece.len() as u64;
         self.hasher.update(&piece);
         if let Some((file, _)) = &mut self.file {
-            return file.write_all(&piece);
+            return Ok(file.write_all(&piece)?);
         }
         self.bytes.push(piece);
         if self.bytes.len() > SMALL_BLOB_BYTES {

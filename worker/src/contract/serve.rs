@@ -8,12 +8,15 @@ use std::{sync::Arc, time::Duration};
 use ::http::{HeaderMap, StatusCode, response};
 use longshore_contract::{DEFAULT_PORT, env};
 use longshore_proto::v1::{Container, Failure, FailureClass};
+use longshore_root::NoMemory;
 use longshore_shim::Serve;
 
 use super::{
     command::{filled, secrets_of},
     failures::{self, Bounds, Ending, failure},
-    http::{self, CallError, Hangup, Health, HttpServer, NotReady, Question, ServerEnd, Sink, Trouble, Unread},
+    http::{
+        self, CallError, Hangup, Health, HttpServer, NotReady, Question, ServerEnd, Sink, Trouble, Unread, Untaken,
+    },
     placeholders::{Facts, Fixed, Template},
 };
 use crate::{
@@ -64,6 +67,8 @@ pub(crate) enum Unserved {
     Failed(Failure),
     /// There is no whole answer: nobody knows what it is doing.
     Lost(CallError),
+    /// There is no memory for its answer.
+    NoRoom(NoMemory),
 }
 
 impl Server {
@@ -151,7 +156,10 @@ impl Server {
         http::read(answer, most_bytes, sink).await.map_err(|unread| match unread {
             Unread::Broken(error) => Unserved::Lost(CallError::Broken(error)),
             Unread::TooLarge => Unserved::Failed(failures::of_too_large(most_bytes)),
-            Unread::Disk(cause) => Unserved::Failed(failures::of_disk("the answer cannot be kept", &cause)),
+            Unread::Untaken(Untaken::Disk(cause)) => {
+                Unserved::Failed(failures::of_disk("the answer cannot be kept", &cause))
+            }
+            Unread::Untaken(Untaken::NoRoom(error)) => Unserved::NoRoom(error),
         })?;
         Ok(Said { status, headers })
     }

@@ -2,16 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::HeaderMap;
 use longshore_contract::bounds::PARTS_BYTES;
 use longshore_proto::{
     CHUNK_BYTES, head,
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Message, Part, Share, Transport as _};
+use longshore_root::{Account, Call, CallError, Filling, Memory, Message, NoMemory, Part, Share, Transport as _};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::AbortHandle,
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,7 +27,7 @@ use crate::{pauses::Pauses, replicas::Replicas};
 pub(crate) async fn serve(
     coordinator: Coordinator,
     (worker, incarnation): (Uuid, Uuid),
-    replicas: Arc<Replicas>,
+    (replicas, memory): (Arc<Replicas>, Arc<Memory>),
     mut welcome: watch::Receiver<u64>,
     leave: CancellationToken,
 ) {
@@ -39,7 +39,7 @@ pub(crate) async fn serve(
             () = leave.cancelled() => return,
         }
         welcome.mark_unchanged();
-        let session = session(&coordinator, worker, incarnation, &replicas, &mut pauses);
+        let session = session(&coordinator, (worker, incarnation), &replicas, &memory, &mut pauses);
         let ended = tokio::select! {
             ended = session => ended,
             _ = welcome.changed() => continue,
@@ -56,9 +56,9 @@ pub(crate) async fn serve(
 
 async fn session(
     coordinator: &Coordinator,
-    worker: Uuid,
-    incarnation: Uuid,
+    (worker, incarnation): (Uuid, Uuid),
     replicas: &Arc<Replicas>,
+    memory: &Arc<Memory>,
     pauses: &mut Pauses,
 ) -> Result<(), Status> {
     let (up, stream) = mpsc::channel(64);
@@ -70,8 +70,14 @@ async fn session(
     let mut down = coordinator.agent().leaves(ReceiverStream::new(stream)).await?.into_inner();
     pauses.reset();
     let (ended, mut ends) = mpsc::unbounded_channel();
-    let mut desk =
-        Desk { replicas: Arc::clone(replicas), up, ended, arriving: HashMap::new(), working: HashMap::new() };
+    let mut desk = Desk {
+        replicas: Arc::clone(replicas),
+        memory: Arc::clone(memory),
+        up,
+        ended,
+        arriving: HashMap::new(),
+        working: HashMap::new(),
+    };
     loop {
         tokio::select! {
             message = down.message() => match message? {
@@ -92,10 +98,24 @@ async fn say(up: &mpsc::Sender<FromLeaves>, call: u64, message: from_leaves::Mes
 /// The calls of one stream.
 struct Desk {
     replicas: Arc<Replicas>,
+    memory: Arc<Memory>,
     up: mpsc::Sender<FromLeaves>,
     ended: mpsc::UnboundedSender<u64>,
     arriving: HashMap<u64, Arriving>,
-    working: HashMap<u64, AbortHandle>,
+    working: HashMap<u64, Working>,
+}
+
+/// A call that a replica works on, or whose answer waits.
+struct Working {
+    task: AbortHandle,
+    /// Told when its answer may be sent.
+    take: Option<oneshot::Sender<()>>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// A call that is not here whole.
@@ -104,16 +124,11 @@ struct Arriving {
     timeout: Duration,
     since: std::time::Instant,
     head: HeaderMap,
-    body: BytesMut,
-    parts: Vec<(u32, HeaderMap, BytesMut)>,
+    account: Account,
+    announce: bool,
+    body: Filling,
+    parts: Vec<(u32, HeaderMap, Filling)>,
     bytes: usize,
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        // The caller has lost the stream too: nobody waits for these.
-        self.working.values().for_each(AbortHandle::abort);
-    }
 }
 
 impl Desk {
@@ -126,16 +141,22 @@ impl Desk {
                 let Some(replica) = start.replica else { return };
                 let timeout = Duration::from_millis(start.timeout_ms);
                 let head = head::from_wire(&start.head, head::OF_BYTES.iter().chain(&head::OF_QUERIES));
+                let account = self.memory.account("").of(&format!("{}/{}", replica.namespace, replica.service));
                 if let Some(whole) = start.whole {
-                    self.work(call, replica, Call::Leaf(Message { head, body: whole }), timeout);
+                    // It was bounded as a message.
+                    let asked = Call::Leaf(Message { head, body: whole });
+                    self.work(call, replica, asked, timeout, (account, start.announce));
                     return;
                 }
+                let body = Filling::new(&account);
                 let arriving = Arriving {
                     replica,
                     timeout,
                     since: std::time::Instant::now(),
                     head,
-                    body: BytesMut::new(),
+                    account,
+                    announce: start.announce,
+                    body,
                     parts: Vec::new(),
                     bytes: 0,
                 };
@@ -143,7 +164,8 @@ impl Desk {
             }
             Some(to_leaves::Message::Part(part)) => {
                 if let Some(arriving) = self.arriving.get_mut(&call) {
-                    arriving.parts.push((part.shard, head::from_wire(&part.head, &head::OF_BYTES), BytesMut::new()));
+                    let filling = Filling::new(&arriving.account);
+                    arriving.parts.push((part.shard, head::from_wire(&part.head, &head::OF_BYTES), filling));
                 }
             }
             Some(to_leaves::Message::Data(data)) => {
@@ -151,54 +173,91 @@ impl Desk {
                     arriving.bytes += data.len();
                     if arriving.bytes as u64 > PARTS_BYTES {
                         self.arriving.remove(&call);
-                        self.answer_at_once(call, format!("the query is larger than {PARTS_BYTES} bytes"));
+                        self.answer_at_once(
+                            call,
+                            CallError::Failed(format!("the query is larger than {PARTS_BYTES} bytes")),
+                        );
                         return;
                     }
                     let into = arriving.parts.last_mut().map_or(&mut arriving.body, |(_, _, part)| part);
-                    into.extend_from_slice(&data);
+                    // Who waited here would have all other calls wait.
+                    if let Err(error) = into.push_now(data) {
+                        self.arriving.remove(&call);
+                        self.answer_at_once(call, no_room(error));
+                    }
                 }
             }
             Some(to_leaves::Message::Sent(_)) => {
-                if let Some(Arriving { replica, timeout, since, head, body, parts, .. }) = self.arriving.remove(&call) {
+                if let Some(arriving) = self.arriving.remove(&call) {
+                    let Arriving { replica, timeout, since, head, body, parts, account, announce, .. } = arriving;
                     let asked = if replica.merge {
-                        let part = |(shard, head, body): (u32, HeaderMap, BytesMut)| {
-                            (shard, Message { head, body: body.freeze() })
+                        let part = |(shard, head, body): (u32, HeaderMap, Filling)| {
+                            (shard, Message { head, body: body.whole() })
                         };
                         Call::Merge { head, parts: parts.into_iter().map(part).collect() }
                     } else {
-                        Call::Leaf(Message { head, body: body.freeze() })
+                        Call::Leaf(Message { head, body: body.whole() })
                     };
-                    self.work(call, replica, asked, timeout.saturating_sub(since.elapsed()));
+                    self.work(call, replica, asked, timeout.saturating_sub(since.elapsed()), (account, announce));
                 }
             }
             Some(to_leaves::Message::Cancel(_)) => {
                 self.arriving.remove(&call);
-                if let Some(work) = self.working.remove(&call) {
-                    work.abort();
+                self.working.remove(&call);
+            }
+            Some(to_leaves::Message::Take(_)) => {
+                if let Some(take) = self.working.get_mut(&call).and_then(|working| working.take.take()) {
+                    // It may have been given up.
+                    let _ = take.send(());
                 }
             }
             None => {}
         }
     }
 
-    fn answer_at_once(&self, call: u64, why: String) {
+    fn answer_at_once(&self, call: u64, error: CallError) {
         let up = self.up.clone();
         tokio::spawn(async move {
-            let end = v1::CallEnd { end: Some(call_end::End::Failed(why)), ..v1::CallEnd::default() };
             // A stream that has ended needs no answer.
-            let _ = say(&up, call, from_leaves::Message::End(end)).await;
+            let _ = send_answer(&up, call, Err(error)).await;
         });
     }
 
-    fn work(&mut self, call: u64, replica: ReplicaId, asked: Call, within: Duration) {
+    fn work(
+        &mut self,
+        call: u64,
+        replica: ReplicaId,
+        asked: Call,
+        within: Duration,
+        (account, announce): (Account, bool),
+    ) {
         let (replicas, up, ended) = (Arc::clone(&self.replicas), self.up.clone(), self.ended.clone());
+        let (take, taken) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let answer = replicas.call(&replica, asked, within).await;
+            let answer = replicas.call(&replica, asked, within, &account).await;
+            // It takes nothing more.
+            drop(account);
+            if let Ok(part) = &answer
+                && announce
+                && part.message.body.len() > CHUNK_BYTES
+            {
+                let size = v1::AnswerSize { bytes: part.message.body.len() as u64 };
+                let _ = say(&up, call, from_leaves::Message::Announced(size)).await;
+                // Whoever does not ask for it cancels it, or the stream ends.
+                let _ = taken.await;
+            }
             // A stream that has ended needs no answer.
             let _ = send_answer(&up, call, answer).await;
             let _ = ended.send(call);
         });
-        self.working.insert(call, task.abort_handle());
+        self.working.insert(call, Working { task: task.abort_handle(), take: Some(take) });
+    }
+}
+
+fn no_room(error: NoMemory) -> CallError {
+    match CallError::from(error) {
+        CallError::NoRoom(why) => CallError::NoRoom(format!("on its worker {why}")),
+        other => other,
     }
 }
 
@@ -207,6 +266,7 @@ async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Pa
     let failing = match answer {
         Err(CallError::Away(_)) => call_end::Failing::Away,
         Err(CallError::Lost(_)) => call_end::Failing::Lost,
+        Err(CallError::NoRoom(_)) => call_end::Failing::NoRoom,
         _ => call_end::Failing::Unspecified,
     };
     let end = match answer {
@@ -219,9 +279,13 @@ async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Pa
         }
         Err(CallError::Refused(why)) => call_end::End::Refused(why),
         Err(CallError::Busy(why)) => call_end::End::Busy(why),
-        Err(CallError::Late(why) | CallError::Failed(why) | CallError::Away(why) | CallError::Lost(why)) => {
-            call_end::End::Failed(why)
-        }
+        Err(
+            CallError::Late(why)
+            | CallError::Failed(why)
+            | CallError::Away(why)
+            | CallError::Lost(why)
+            | CallError::NoRoom(why),
+        ) => call_end::End::Failed(why),
     };
     let end = v1::CallEnd { end: Some(end), late, failing: failing.into() };
     say(up, call, from_leaves::Message::End(end)).await

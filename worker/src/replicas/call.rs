@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use longshore_proto::v1::{Failure, FailureClass};
-use longshore_root::{Call, CallError, Part};
+use longshore_root::{Account, Call, CallError, Part};
 
 use crate::contract::failures;
 
 /// Containers that are ready to answer. Dropping the future of a call abandons it.
 pub(crate) trait Serving: Send + Sync {
-    /// Answers one call, within the time given.
-    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Part, CallError>>;
+    /// Answers one call, within the time given. What the answer takes of memory is the account's.
+    fn call<'a>(&'a self, call: Call, within: Duration, account: &'a Account)
+    -> BoxFuture<'a, Result<Part, CallError>>;
 }
 
 /// What the failure of a run or request is to the caller.

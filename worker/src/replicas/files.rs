@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
+    FutureExt as _,
     future::BoxFuture,
     stream::{FuturesUnordered, StreamExt as _},
 };
@@ -12,13 +13,12 @@ use longshore_proto::{
     bounds::OUTPUTS,
     v1::{Failure, FailureClass, NamedBlob},
 };
-use longshore_root::{Call, CallError, Message, Part};
+use longshore_root::{Account, Call, CallError, Message, Part};
 use longshore_shim::{Done, End, FromShim, ToShim};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
     time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     call::{Serving, call_error, part_name},
@@ -55,6 +55,7 @@ const QUERY: &str = "query";
 struct Queued {
     call: Call,
     until: Instant,
+    account: Account,
     answer: oneshot::Sender<Result<Part, CallError>>,
     /// Given back when the container takes the next.
     _place: Place,
@@ -67,80 +68,117 @@ pub(super) struct Files {
 }
 
 impl Serving for Files {
-    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Part, CallError>> {
+    fn call<'a>(
+        &'a self,
+        call: Call,
+        within: Duration,
+        account: &'a Account,
+    ) -> BoxFuture<'a, Result<Part, CallError>> {
         Box::pin(async move {
             let until = Instant::now() + within;
             let place = self.places.take(until).await?;
             let (answer, answered) = oneshot::channel();
             let ended = || CallError::Away("its container has ended".to_owned());
-            let queued = Queued { call, until, answer, _place: place };
+            let queued = Queued { call, until, account: account.lent(), answer, _place: place };
             self.calls.send(queued).await.map_err(|_| ended())?;
             answered.await.unwrap_or_else(|_| Err(ended()))
         })
     }
 }
 
-/// All containers of a replica, each at work on one call.
-pub(super) struct Lanes<'a> {
-    lanes: Vec<Lane<'a>>,
-    closing: CancellationToken,
-}
+/// The containers of a replica, each at work on one call.
+pub(super) struct Lanes<'a>(Vec<Lane<'a>>);
 
-struct Lane<'a> {
-    started: &'a Started,
+/// One container, at work on one call after the other.
+pub(super) struct Lane<'a> {
+    started: Arc<Started>,
     spec: &'a ReplicaSpec,
     plan: Plan,
     dirs: RunDirs,
     calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
-    /// No further call is begun: another container has ended.
-    closing: CancellationToken,
     /// Who waits for what this container was working on when it ended.
     unanswered: Option<oneshot::Sender<Result<Part, CallError>>>,
     runs: u64,
 }
 
+/// What every container of a replica is made ready with.
+#[derive(Clone)]
+pub(super) struct Furnishing<'a> {
+    spec: &'a ReplicaSpec,
+    yard: Arc<Yard>,
+    read_only_inputs: bool,
+    calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
+}
+
 impl Files {
-    /// Makes started containers ready for calls, whose program is there.
+    /// Makes started containers ready for calls, whose program is there; and others later, in place of those that end.
     pub(super) async fn furnish<'a>(
         spec: &'a ReplicaSpec,
-        started: &'a [Started],
+        started: Vec<Arc<Started>>,
         yard: &Arc<Yard>,
         read_only_inputs: bool,
-    ) -> Result<(Self, Lanes<'a>), ReplicaError> {
+    ) -> Result<(Self, Lanes<'a>, Furnishing<'a>), ReplicaError> {
         let count = u32::try_from(started.len()).unwrap_or(u32::MAX).max(1);
         let (calls, waiting) = mpsc::channel(count as usize);
-        let waiting = Arc::new(Mutex::new(waiting));
-        let closing = CancellationToken::new();
-        let lane = |started| Lane::new(spec, started, yard, Arc::clone(&waiting), closing.clone(), read_only_inputs);
-        let lanes: Vec<Lane<'_>> = started.iter().map(lane).collect::<Result<_, _>>()?;
-        for lane in &lanes {
-            lane.find_program().await?;
+        let furnishing =
+            Furnishing { spec, yard: Arc::clone(yard), read_only_inputs, calls: Arc::new(Mutex::new(waiting)) };
+        let mut lanes = Vec::with_capacity(started.len());
+        for started in started {
+            lanes.push(furnishing.lane(started).await?);
         }
-        Ok((Self { calls, places: Places::new(count) }, Lanes { lanes, closing }))
+        Ok((Self { calls, places: Places::new(count) }, Lanes(lanes), furnishing))
     }
 }
 
-impl Lanes<'_> {
-    /// Works until one of the containers ends, of which `ending` is told, and the others have done what they were working on;
-    /// answers why.
-    pub(super) async fn work(self, ending: impl FnOnce(&ReplicaError)) -> ReplicaError {
-        let Self { lanes, closing } = self;
-        let mut working: FuturesUnordered<_> = lanes.into_iter().map(Lane::work).collect();
-        let why = working.next().await.unwrap_or(ReplicaError::Uncalled);
-        closing.cancel();
-        ending(&why);
-        while working.next().await.is_some() {}
-        why
+impl<'a> Furnishing<'a> {
+    /// A started container, ready for calls.
+    pub(super) async fn lane(&self, started: Arc<Started>) -> Result<Lane<'a>, ReplicaError> {
+        let lane = Lane::new(self.spec, started, &self.yard, Arc::clone(&self.calls), self.read_only_inputs)?;
+        lane.find_program().await?;
+        Ok(lane)
+    }
+}
+
+/// What happens to one container of several.
+enum News<'a> {
+    Ended(Arc<Started>, ReplicaError),
+    IsBack(Box<Lane<'a>>),
+}
+
+impl<'a> Lanes<'a> {
+    /// Works until no container is left; answers why. One that ends while others go on takes its own call along and no other, and
+    /// is started `again`.
+    pub(super) async fn work<F>(self, again: impl Fn(Arc<Started>, ReplicaError) -> F) -> ReplicaError
+    where
+        F: Future<Output = Lane<'a>> + Send + 'a,
+    {
+        let mut left = self.0.len();
+        let mut working: FuturesUnordered<BoxFuture<'a, News<'a>>> =
+            self.0.into_iter().map(|lane| lane.until_its_end().boxed()).collect();
+        while let Some(news) = working.next().await {
+            match news {
+                News::Ended(_, why) if left == 1 => return why,
+                News::Ended(started, why) => {
+                    left -= 1;
+                    let back = again(started, why);
+                    working.push(async move { News::IsBack(Box::new(back.await)) }.boxed());
+                }
+                News::IsBack(lane) => {
+                    left += 1;
+                    working.push(lane.until_its_end().boxed());
+                }
+            }
+        }
+        ReplicaError::Uncalled
     }
 }
 
 impl<'a> Lane<'a> {
     fn new(
         spec: &'a ReplicaSpec,
-        started: &'a Started,
+        started: Arc<Started>,
         yard: &Arc<Yard>,
         calls: Arc<Mutex<mpsc::Receiver<Queued>>>,
-        closing: CancellationToken,
         read_only_inputs: bool,
     ) -> Result<Self, ReplicaError> {
         let allowed = Allowance {
@@ -157,7 +195,7 @@ impl<'a> Lane<'a> {
         plan.ensure_command().map_err(ReplicaError::Failed)?;
         let dirs = RunDirs::open(&started.paths, Arc::clone(&started.users), yard, read_only_inputs)
             .map_err(ReplicaError::Directories)?;
-        Ok(Self { started, spec, plan, dirs, calls, closing, unanswered: None, runs: 0 })
+        Ok(Self { started, spec, plan, dirs, calls, unanswered: None, runs: 0 })
     }
 
     /// Whether runs can be started at all: not every query shall find out.
@@ -172,6 +210,11 @@ impl<'a> Lane<'a> {
             }
             _ => Err(ReplicaError::Shim("said what nobody asked")),
         }
+    }
+
+    async fn until_its_end(self) -> News<'a> {
+        let started = Arc::clone(&self.started);
+        News::Ended(started, self.work().await)
     }
 
     async fn work(mut self) -> ReplicaError {
@@ -193,21 +236,22 @@ impl<'a> Lane<'a> {
     async fn carry_out_all(&mut self) -> ReplicaError {
         let calls = Arc::clone(&self.calls);
         loop {
-            // Waiting for the next call, the end of the container is heard too, and that of another.
+            // Waiting for the next call, the end of the container is heard too.
             let queued = tokio::select! {
                 biased;
-                () = self.closing.cancelled() => return ReplicaError::Uncalled,
                 frame = self.started.shim.receive() => return match frame {
                     Ok(_) => ReplicaError::Shim("said what nobody asked"),
                     Err(lost) => lost.into(),
                 },
                 queued = async { calls.lock().await.recv().await } => queued,
             };
-            let Some(Queued { call, until, mut answer, _place }) = queued else { return ReplicaError::Uncalled };
+            let Some(Queued { call, until, account, mut answer, _place }) = queued else {
+                return ReplicaError::Uncalled;
+            };
             if answer.is_closed() {
                 continue;
             }
-            match self.carry_out(call, until, &mut answer).await {
+            match self.carry_out(call, until, &account, &mut answer).await {
                 Ok((outcome, goes_on)) => {
                     // The caller may have gone.
                     let _ = answer.send(outcome);
@@ -228,6 +272,7 @@ impl<'a> Lane<'a> {
         &mut self,
         call: Call,
         until: Instant,
+        account: &Account,
         answer: &mut oneshot::Sender<Result<Part, CallError>>,
     ) -> Result<(Result<Part, CallError>, Result<(), ReplicaError>), ReplicaError> {
         // What is left of the time, now that the turn has come.
@@ -262,7 +307,13 @@ impl<'a> Lane<'a> {
         let outcome = match (dirty, over) {
             (true, _) => Err(CallError::Failed(ReplicaError::Dirty.to_string())),
             (false, Some(failure)) => Err(call_error(&failure)),
-            (false, None) => self.judge(&mut tray, done).map(Part::from).map_err(|failure| call_error(&failure)),
+            (false, None) => match self.judge(&mut tray, done) {
+                Ok(output) => tokio::select! {
+                    taken = in_memory(output, account, until) => taken.map(Part::from),
+                    () = answer.closed() => Err(CallError::Late("nobody waits any more".to_owned())),
+                },
+                Err(failure) => Err(call_error(&failure)),
+            },
         };
         let cleared = self.dirs.clear(staged, tray);
         let goes_on = if dirty { Err(ReplicaError::Dirty) } else { cleared.map_err(ReplicaError::Unclearable) };
@@ -301,7 +352,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn judge(&mut self, tray: &mut Tray, done: Done) -> Result<Bytes, Failure> {
+    fn judge(&mut self, tray: &mut Tray, done: Done) -> Result<Output, Failure> {
         let judged = self.dirs.judge(&self.plan, tray, ANSWER, &done);
         let collected = judged.map_err(|failure| {
             let secrets = &self.spec.secrets;
@@ -332,16 +383,25 @@ fn inputs(call: Call) -> Vec<NamedBlob> {
     }
 }
 
+/// The bytes of an answer, once there is room for them.
+async fn in_memory(answer: Output, account: &Account, until: Instant) -> Result<Bytes, CallError> {
+    let held = account.hold(answer.size, until).await?;
+    let bytes = match answer.content {
+        Content::Inline(bytes) => bytes,
+        Content::File(file) => {
+            let read = std::fs::read(file.path());
+            let cannot = |cause| call_error(&failures::of_disk("its answer cannot be read", &cause));
+            read.map(Bytes::from).map_err(cannot)?
+        }
+    };
+    Ok(held.keep(bytes))
+}
+
 /// A call has exactly one answer.
-fn only(mut outputs: Vec<Output>) -> Result<Bytes, Failure> {
+fn only(mut outputs: Vec<Output>) -> Result<Output, Failure> {
     let refused = |why: String| Err(failures::failure(FailureClass::Output, why));
     match (outputs.pop(), outputs.len()) {
-        (Some(only), 0) => match only.content {
-            Content::Inline(bytes) => Ok(bytes),
-            Content::File(file) => std::fs::read(file.path())
-                .map(Bytes::from)
-                .map_err(|cause| failures::of_disk("its answer cannot be read", &cause)),
-        },
+        (Some(only), 0) => Ok(only),
         (None, _) => refused("it left no answer".to_owned()),
         (Some(_), more) => refused(format!("it left {} files, not one answer", more + 1)),
     }

@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, StatusCode};
 use longshore_contract::{bounds::ANSWER_BYTES, header};
 use longshore_proto::head;
-use longshore_root::{Call, CallError, Message, Part as Answered, Share};
+use longshore_root::{Account, Call, CallError, Message, Part as Answered, Share};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -33,7 +33,7 @@ use crate::{
         failures,
         http::{CallError as Unheard, Content, Hangup, Health, Part, Question},
         placeholders::Fixed,
-        received::InMemory,
+        received::InRoom,
         serve::{Said, Server, ServerSpec, Unserved},
     },
     runtime::Control,
@@ -48,8 +48,10 @@ const LOG_BYTES: u32 = 16 << 10;
 /// Calls a server works on at once when its service does not say.
 const CONCURRENCY: u32 = 16;
 
-/// The news of a server's end may be so long behind the end of its connections.
+/// The news of a server's end may be so long behind the end of its connections. After that it is asked whether it is there; where it
+/// says nothing, the news is waited for as long again as a machine with too much to do may take.
 const NEWS: Duration = Duration::from_millis(200);
+const LATE_NEWS: Duration = Duration::from_secs(2);
 
 /// A server that is ready.
 pub(super) struct ServerReplica {
@@ -128,11 +130,11 @@ impl ServerReplica {
         self.server.health().await
     }
 
-    async fn ask(&self, call: Call, within: Duration) -> Result<Answered, CallError> {
+    async fn ask(&self, call: Call, within: Duration, account: &Account) -> Result<Answered, CallError> {
         let until = Instant::now() + within;
         let place = self.places.take(until).await?;
         let (server, spec, hangup) = (self.server.clone(), Arc::clone(&self.spec), Hangup::default());
-        let line = hangup.clone();
+        let (line, mut answer) = (hangup.clone(), InRoom::new(account, until));
         let work = async move {
             // Until the server is done with it, not until nobody waits for it.
             let _place = place;
@@ -141,7 +143,6 @@ impl ServerReplica {
             let within = until.saturating_duration_since(Instant::now());
             let (said, content) = content(call);
             let question = Question { item: spec.item(), fixed, within: Some(within), said, content };
-            let mut answer = InMemory::default();
             let said = server.ask_until(question, &line, &mut answer).await?;
             Ok(answered(&said, answer.whole()))
         };
@@ -153,6 +154,7 @@ impl ServerReplica {
             Ok(answer) => Ok(answer),
             Err(Unserved::Busy(failure)) => Err(CallError::Busy(failures::in_a_line(&failure))),
             Err(Unserved::Failed(failure)) => Err(call_error(&failure)),
+            Err(Unserved::NoRoom(error)) => Err(error.into()),
             Err(Unserved::Lost(error @ Unheard::Ended)) => Err(CallError::Away(error.to_string())),
             Err(Unserved::Lost(error)) => Err(self.lost(&error).await),
         }
@@ -162,8 +164,22 @@ impl ServerReplica {
     async fn lost(&self, error: &Unheard) -> CallError {
         let mut ended = self.ended.subscribe();
         self.orphans.fetch_add(1, Ordering::Relaxed);
-        let told = match timeout(NEWS, ended.wait_for(Option::is_some)).await {
-            Ok(Ok(why)) => CallError::Lost(why.clone().unwrap_or_default()),
+        let mut told =
+            timeout(NEWS, ended.wait_for(Option::is_some)).await.ok().and_then(Result::ok).map(|why| why.clone());
+        if told.is_none() {
+            // One that answers has only hung up; of one that does not, the news is late.
+            let is_silent = async { matches!(self.server.health().await, Health::Silent(_)) };
+            let late = timeout(LATE_NEWS, async {
+                tokio::select! {
+                    biased;
+                    why = ended.wait_for(Option::is_some) => why.ok().map(|why| why.clone()),
+                    false = is_silent => None,
+                }
+            });
+            told = late.await.ok().flatten();
+        }
+        let told = match told {
+            Some(why) => CallError::Lost(why.unwrap_or_default()),
             // Of a whole container it may take longer to find out.
             _ if matches!(error, Unheard::EndedOverIt) => CallError::Lost(error.to_string()),
             _ => CallError::Failed(causes::in_a_line(error)),
@@ -176,8 +192,13 @@ impl ServerReplica {
 }
 
 impl Serving for ServerReplica {
-    fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Answered, CallError>> {
-        Box::pin(self.ask(call, within))
+    fn call<'a>(
+        &'a self,
+        call: Call,
+        within: Duration,
+        account: &'a Account,
+    ) -> BoxFuture<'a, Result<Answered, CallError>> {
+        Box::pin(self.ask(call, within, account))
     }
 }
 

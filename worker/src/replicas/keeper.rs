@@ -1,6 +1,9 @@
 //! One replica's keeper: data, containers, and all of it again when they end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use longshore_contract::bounds::ANSWER_BYTES;
 use longshore_proto::v1::{DesiredReplica, Interface, ReplicaPhase};
@@ -11,7 +14,7 @@ use super::{
     call::Serving,
     data::Data,
     error::ReplicaError,
-    files::Files,
+    files::{Files, Furnishing, Lane},
     health::{Checkup, Condition, LOOK},
     http::ServerReplica,
     spec::{ReplicaSpec, Started},
@@ -23,7 +26,7 @@ use crate::{
     causes,
     contract::{tree, yard::Yard},
     pauses::Pauses,
-    runtime::{ImageRequest, Runtime, SandboxSpec},
+    runtime::{Image, ImageRequest, Runtime, SandboxSpec},
     secrets::Secrets,
     slot::has_read_only_inputs,
 };
@@ -86,9 +89,9 @@ async fn live(
     ended_by_a_call: &mut bool,
 ) -> Result<(), ReplicaError> {
     let spec = Arc::new(ReplicaSpec::of(desired, secrets, &means.bounds)?);
-    let mut started = Vec::new();
+    let started = Containers::default();
     let ended = tokio::select! {
-        ended = start_and_serve(means, &spec, data, &mut started, state, ended_by_a_call) => Some(ended),
+        ended = start_and_serve(means, &spec, data, &started, state, ended_by_a_call) => Some(ended),
         () = leave.cancelled() => None,
     };
     match &ended {
@@ -96,11 +99,31 @@ async fn live(
         Some(error) => state.tell(ReplicaPhase::Failed, secrets.hide_in_text(causes::in_a_line(error)), None),
         None => state.tell(ReplicaPhase::Starting, "is ending", None),
     }
-    for sandbox in started {
-        clear(means, sandbox).await;
+    for sandbox in started.all() {
+        clear(means, &sandbox).await;
     }
     // One that ended just then was to leave all the same.
     if leave.is_cancelled() { Ok(()) } else { ended.map_or(Ok(()), Err) }
+}
+
+/// The containers of a replica that have to be cleared away after it.
+#[derive(Default)]
+struct Containers(Mutex<Vec<Arc<Started>>>);
+
+impl Containers {
+    fn add(&self, started: Started) -> Arc<Started> {
+        let started = Arc::new(started);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&started));
+        started
+    }
+
+    fn forget(&self, gone: &Arc<Started>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|started| !Arc::ptr_eq(started, gone));
+    }
+
+    fn all(&self) -> Vec<Arc<Started>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Starts the containers and has them answer; ends with them.
@@ -108,16 +131,17 @@ async fn start_and_serve(
     means: &Means,
     spec: &Arc<ReplicaSpec>,
     data: &mut Option<Data>,
-    started: &mut Vec<Started>,
+    started: &Containers,
     state: &State,
     ended_by_a_call: &mut bool,
 ) -> ReplicaError {
-    if let Err(error) = prepare(means, spec, data, started).await {
-        return error;
-    }
+    let image = match prepare(means, spec, data, started).await {
+        Ok(image) => image,
+        Err(error) => return error,
+    };
     let served = match spec.container.interface() {
-        Interface::Http => serve_http(spec, started, state, ended_by_a_call).await,
-        _ => serve_files(means, spec, started, state).await,
+        Interface::Http => serve_http(spec, &started.all(), state, ended_by_a_call).await,
+        _ => serve_files(means, spec, (&image, data.as_ref()), started, state).await,
     };
     served.unwrap_or_else(|error| error)
 }
@@ -126,8 +150,8 @@ async fn prepare(
     means: &Means,
     spec: &ReplicaSpec,
     data: &mut Option<Data>,
-    started: &mut Vec<Started>,
-) -> Result<(), ReplicaError> {
+    started: &Containers,
+) -> Result<Image, ReplicaError> {
     let asked = ImageRequest {
         namespace: Arc::clone(&spec.namespace),
         secret: spec.secrets.pull_secret(&spec.container),
@@ -140,40 +164,50 @@ async fn prepare(
     }
     let containers = if spec.container.interface() == Interface::Http { 1 } else { spec.concurrency.max(1) };
     for _ in 0..containers {
-        let dir = means.yard.slot_dir().map_err(ReplicaError::Directories)?;
-        let sent = tree::lay_out_sent(&means.blobs, &spec.namespace, &dir, &spec.container.files).await;
-        let files = match sent {
-            Ok(files) => files,
-            Err(error) => {
-                let _ = means.yard.remove_slot_dir(&dir);
-                return Err(error.into());
-            }
-        };
-        let sandbox = SandboxSpec {
-            role: if spec.merge { "merge" } else { "leaf" },
-            owner: spec.service.clone(),
-            namespace: Arc::clone(&spec.namespace),
-            image: image.clone(),
-            container: spec.container.clone(),
-            dir: dir.clone(),
-            data: data.as_ref().map(Data::files),
-            files,
-            max_output_bytes: ANSWER_BYTES,
-        };
-        match means.runtime.start(&sandbox).await {
-            Ok(sandbox) => started.push(Started::new(sandbox, spec.container.tmp_bytes, image.clone(), dir)),
-            Err(error) => {
-                let _ = means.yard.remove_slot_dir(&dir);
-                return Err(error.into());
-            }
+        started.add(start_one(means, spec, &image, data.as_ref()).await?);
+    }
+    Ok(image)
+}
+
+/// Starts one container of the replica.
+async fn start_one(
+    means: &Means,
+    spec: &ReplicaSpec,
+    image: &Image,
+    data: Option<&Data>,
+) -> Result<Started, ReplicaError> {
+    let dir = means.yard.slot_dir().map_err(ReplicaError::Directories)?;
+    let sent = tree::lay_out_sent(&means.blobs, &spec.namespace, &dir, &spec.container.files).await;
+    let files = match sent {
+        Ok(files) => files,
+        Err(error) => {
+            let _ = means.yard.remove_slot_dir(&dir);
+            return Err(error.into());
+        }
+    };
+    let sandbox = SandboxSpec {
+        role: if spec.merge { "merge" } else { "leaf" },
+        owner: spec.service.clone(),
+        namespace: Arc::clone(&spec.namespace),
+        image: image.clone(),
+        container: spec.container.clone(),
+        dir: dir.clone(),
+        data: data.map(Data::files),
+        files,
+        max_output_bytes: ANSWER_BYTES,
+    };
+    match means.runtime.start(&sandbox).await {
+        Ok(sandbox) => Ok(Started::new(sandbox, spec.container.tmp_bytes, image.clone(), dir)),
+        Err(error) => {
+            let _ = means.yard.remove_slot_dir(&dir);
+            Err(error.into())
         }
     }
-    Ok(())
 }
 
 async fn serve_http(
     spec: &Arc<ReplicaSpec>,
-    started: &[Started],
+    started: &[Arc<Started>],
     state: &State,
     ended_by_a_call: &mut bool,
 ) -> Result<ReplicaError, ReplicaError> {
@@ -221,21 +255,64 @@ async fn look_after(server: &Arc<ServerReplica>, state: &State) -> ReplicaError 
 async fn serve_files(
     means: &Means,
     spec: &ReplicaSpec,
-    started: &[Started],
+    (image, data): (&Image, Option<&Data>),
+    started: &Containers,
     state: &State,
 ) -> Result<ReplicaError, ReplicaError> {
     let read_only = has_read_only_inputs(&*means.runtime);
-    let (files, lanes) = Files::furnish(spec, started, &means.yard, read_only).await?;
+    let (files, lanes, furnishing) = Files::furnish(spec, started.all(), &means.yard, read_only).await?;
     state.tell(ReplicaPhase::Ready, "", Some(Arc::new(files)));
-    let ending = |why: &ReplicaError| {
-        let why = spec.secrets.hide_in_text(causes::in_a_line(why));
-        state.tell(ReplicaPhase::Failed, why, None);
+    let again = |gone: Arc<Started>, why: ReplicaError| {
+        let why = spec.secrets.hide_in_text(causes::in_a_line(&why));
+        tracing::warn!(
+            service = spec.service,
+            shard = spec.shard,
+            why,
+            "a container of a replica has ended; starting it again"
+        );
+        start_again(means, (spec, image, data), started, furnishing.clone(), gone)
     };
-    Ok(lanes.work(ending).await)
+    Ok(lanes.work(again).await)
+}
+
+/// Clears a container away that has ended, and starts another in its place, as often as it takes.
+async fn start_again<'a>(
+    means: &Means,
+    (spec, image, data): (&'a ReplicaSpec, &Image, Option<&Data>),
+    started: &Containers,
+    furnishing: Furnishing<'a>,
+    gone: Arc<Started>,
+) -> Lane<'a> {
+    let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
+    let mut gone = Some(gone);
+    loop {
+        if let Some(gone) = gone.take() {
+            clear(means, &gone).await;
+            started.forget(&gone);
+        }
+        sleep(pauses.next()).await;
+        let begun = async {
+            let begun = started.add(start_one(means, spec, image, data).await?);
+            gone = Some(Arc::clone(&begun));
+            furnishing.lane(begun).await
+        };
+        match begun.await {
+            Ok(lane) => return lane,
+            Err(error) => {
+                let why = spec.secrets.hide_in_text(causes::in_a_line(&error));
+                tracing::warn!(
+                    service = spec.service,
+                    shard = spec.shard,
+                    why,
+                    "a container of a replica cannot be started again"
+                );
+            }
+        }
+    }
 }
 
 /// Removes a container and its directory: where the engine is away, a few times more, but not for long.
-async fn clear(means: &Means, sandbox: Started) {
+async fn clear(means: &Means, sandbox: &Started) {
     let mut pauses = Pauses::new(PAUSES.0, PAUSES.1);
     for left in (0..REMOVALS).rev() {
         let removed = tokio::time::timeout(REMOVAL, sandbox.control.remove()).await;

@@ -210,6 +210,8 @@ async fn patiently(
             // Whatever it was still doing for that item would take the next one's time too.
             Err(Unserved::Failed(failure)) if failure.class() == FailureClass::Timeout => Outcome::Lost(failure),
             Err(Unserved::Busy(failure) | Unserved::Failed(failure)) => Outcome::Ended(Ended::Failure(failure)),
+            // Only queries have bounds of memory; an item goes elsewhere.
+            Err(Unserved::NoRoom(error)) => Outcome::Lost(failures::failure(FailureClass::SlotLost, error.to_string())),
             Err(Unserved::Lost(error)) => Outcome::Lost(server.failure_of(&error, END_NEWS, &*warm.control).await),
         };
     }

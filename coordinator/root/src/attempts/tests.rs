@@ -22,9 +22,14 @@ impl World {
 
     /// Calls one of these, within a second.
     async fn ask(&self, query: &'static str) -> Called<Named> {
-        let query = Bytes::from_static(query.as_bytes());
-        let means =
-            Means { balance: &self.balance, transport: &*self.script, experience: &self.experience, query: &query };
+        let (query, account) = (Bytes::from_static(query.as_bytes()), &Account::unbounded());
+        let means = Means {
+            balance: &self.balance,
+            transport: &*self.script,
+            experience: &self.experience,
+            query: &query,
+            account,
+        };
         call_any(&means, &self.candidates, Call::Leaf(query.clone().into()), Instant::now() + SECOND).await
     }
 

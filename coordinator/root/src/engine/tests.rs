@@ -29,7 +29,7 @@ async fn ask(
     require: Require,
 ) -> Result<Answer<Named>, QueryError<Named>> {
     let transport: Arc<Script> = Arc::clone(script);
-    Engine::new(transport, Limits::default()).query(topology, request(require)).await
+    Engine::new(transport, Limits::default()).query(topology, request(require), &Account::unbounded()).await
 }
 
 /// For every shard: who answered or was asked last, and why it is missing.
@@ -69,7 +69,13 @@ async fn what_cannot_be_met_any_more_is_not_waited_for() {
     assert_eq!(began.elapsed(), Duration::from_millis(50));
     assert_eq!(script.abandoned(), ["a"]);
     assert_eq!(error.to_string(), "0 of 2 shards answered, 2 are required (shard 1: failed: broken)");
-    let QueryError::TooFewParts { required: Required::Parts(2), coverage, timed_out: false, refused: false } = error
+    let QueryError::TooFewParts {
+        required: Required::Parts(2),
+        coverage,
+        timed_out: false,
+        refused: false,
+        no_room: false,
+    } = error
     else {
         panic!("{error:?}");
     };
@@ -162,7 +168,7 @@ async fn what_is_said_of_bytes_goes_with_them() {
     let heads = Heads { leaf: head("query/leaf"), merge: head("query/merge") };
     let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, Limits::default());
     let asked = Request { head: heads.clone(), ..request(Require::All) };
-    let answer = engine.query(&service(&["a"], Some("m")), asked).await.unwrap();
+    let answer = engine.query(&service(&["a"], Some("m")), asked, &Account::unbounded()).await.unwrap();
     assert_eq!(answer.head, head("text/html"));
     let asked = script.asked();
     assert_eq!(asked[0].1, Call::Leaf(Message { head: heads.leaf, body: Bytes::from("query") }));
@@ -262,7 +268,7 @@ async fn time_for_the_merge_is_kept() {
     // Of a short deadline only a fifth.
     let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, Limits::default());
     let short = Request { deadline: SECOND, ..request(Require::Deadline) };
-    assert!(engine.query(&topology, short).await.is_err());
+    assert!(engine.query(&topology, short, &Account::unbounded()).await.is_err());
     assert_eq!(script.asked()[3].2, Duration::from_millis(800));
 }
 
@@ -272,7 +278,8 @@ async fn parts_that_are_too_large_together_end_the_query() {
     script.after(5, "a", Ok("12345")).after(10, "b", Ok("67890"));
     let limits = Limits { parts_bytes: 9, ..Limits::default() };
     let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, limits);
-    let error = engine.query(&service(&["a", "b", "c"], None), request(Require::All)).await.unwrap_err();
+    let error =
+        engine.query(&service(&["a", "b", "c"], None), request(Require::All), &Account::unbounded()).await.unwrap_err();
     assert_eq!(error, QueryError::PartsTooLarge { limit: 9, shard: 1 });
     assert_eq!(script.abandoned(), ["c"]);
 }

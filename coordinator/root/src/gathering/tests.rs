@@ -39,11 +39,13 @@ fn arrived(outcome: &Outcome) -> Option<Arrived<Named>> {
     let part = |share| Arrived {
         part: Ok(Prepared::Whole(Bytes::from_static(b"x").into())),
         share,
+        no_room: false,
         refused: false,
         target: None,
         size: 1,
     };
-    let failed = |refused| Arrived { part: Err("why".to_owned()), share: None, refused, target: None, size: 0 };
+    let failed =
+        |refused| Arrived { part: Err("why".to_owned()), share: None, refused, no_room: false, target: None, size: 0 };
     Some(match outcome {
         Outcome::Whole => part(None),
         Outcome::InPart(some, of) => part(Share::said(true, Some(&format!("{some}/{of}")), "")),

@@ -95,7 +95,7 @@ async fn a_connection_ends_with_its_token_also_when_nothing_of_the_answer_is_tak
 async fn streams_of_http2_end_with_their_token_also_when_their_window_stays_shut() {
     let world = world().await;
     let (client, served) = world.connect().await;
-    let (mut ask, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+    let (mut ask, connection) = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
         .initial_stream_window_size(0)
         .handshake(TokioIo::new(client))
         .await
