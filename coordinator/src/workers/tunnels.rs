@@ -13,7 +13,7 @@ use longshore_proto::{
     CHUNK_BYTES, head,
     v1::{self, CallEnd, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Message, Part, Share, Transport};
+use longshore_root::{Arriving, Call, CallError, Message, Over, Part, Share, Transport};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -148,11 +148,11 @@ impl Tunnel {
     }
 
     async fn call(self: Arc<Self>, replica: ReplicaId, call: Call, timeout: Duration) -> Answer {
-        let (done, answer) = oneshot::channel();
+        let (done, mut answer) = oneshot::channel();
         let id = self.open(done)?;
         let guard = Guard { tunnel: Arc::clone(&self), id };
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new() };
+        let mut start = v1::CallStart { replica: Some(replica), timeout_ms, ..v1::CallStart::default() };
         match call {
             Call::Leaf(Message { head, body }) if body.len() <= CHUNK_BYTES => {
                 start.head = head::to_wire(&head);
@@ -169,16 +169,38 @@ impl Tunnel {
                 start.head = head::to_wire(&head);
                 self.send(id, to_leaves::Message::Start(start)).await?;
                 for (shard, Message { head, body }) in parts {
-                    let part = v1::PartStart { shard, head: head::to_wire(&head) };
+                    let part = v1::PartStart { shard, head: head::to_wire(&head), size: body.len() as u64 };
                     self.send(id, to_leaves::Message::Part(part)).await?;
                     self.send_data(id, body).await?;
                 }
                 self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
+            Call::Streamed { head, parts } => {
+                start.head = head::to_wire(&head);
+                start.streamed = true;
+                self.send(id, to_leaves::Message::Start(start)).await?;
+                tokio::select! {
+                    biased;
+                    // It may come before all parts have.
+                    early = &mut answer => return early.unwrap_or_else(|_| Err(ended())),
+                    sent = self.send_parts(id, parts) => sent?,
+                }
+            }
         }
         let answer = answer.await;
         drop(guard);
-        answer.unwrap_or_else(|_| Err(CallError::Failed("the connection has ended".to_owned())))
+        answer.unwrap_or_else(|_| Err(ended()))
+    }
+
+    async fn send_parts(&self, id: u64, mut parts: Arriving) -> Result<(), CallError> {
+        let over = |over: Over| CallError::Failed(over.to_string());
+        for number in 0.. {
+            let Some((shard, Message { head, body })) = parts.part(number).await.map_err(over)? else { break };
+            let part = v1::PartStart { shard, head: head::to_wire(&head), size: body.len() as u64 };
+            self.send(id, to_leaves::Message::Part(part)).await?;
+            self.send_data(id, body).await?;
+        }
+        self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await
     }
 
     fn open(&self, done: oneshot::Sender<Answer>) -> Result<u64, CallError> {
@@ -287,7 +309,7 @@ fn part(before: BytesMut, ok: v1::CallOk) -> Part {
     let share = ok
         .share
         .and_then(|v1::Share { answered, of, missing }| Share::said(true, Some(&format!("{answered}/{of}")), &missing));
-    Part { message: Message { head, body: join(before, ok.data) }, share }
+    Part { message: Message { head, body: join(before, ok.data) }, share, read: ok.read }
 }
 
 fn join(mut before: BytesMut, last: Bytes) -> Bytes {
@@ -296,6 +318,10 @@ fn join(mut before: BytesMut, last: Bytes) -> Bytes {
     }
     before.extend_from_slice(&last);
     before.freeze()
+}
+
+fn ended() -> CallError {
+    CallError::Failed("the connection has ended".to_owned())
 }
 
 fn too_large() -> CallError {

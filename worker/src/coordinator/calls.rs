@@ -9,7 +9,7 @@ use longshore_proto::{
     CHUNK_BYTES, head,
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Call, CallError, Message, Part, Share, Transport as _};
+use longshore_root::{Call, CallError, Feed, Message, Part, Share, Transport as _};
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -70,8 +70,14 @@ async fn session(
     let mut down = coordinator.agent().leaves(ReceiverStream::new(stream)).await?.into_inner();
     pauses.reset();
     let (ended, mut ends) = mpsc::unbounded_channel();
-    let mut desk =
-        Desk { replicas: Arc::clone(replicas), up, ended, arriving: HashMap::new(), working: HashMap::new() };
+    let mut desk = Desk {
+        replicas: Arc::clone(replicas),
+        up,
+        ended,
+        arriving: HashMap::new(),
+        streaming: HashMap::new(),
+        working: HashMap::new(),
+    };
     loop {
         tokio::select! {
             message = down.message() => match message? {
@@ -80,6 +86,7 @@ async fn session(
             },
             Some(call) = ends.recv() => {
                 desk.working.remove(&call);
+                desk.streaming.remove(&call);
             }
         }
     }
@@ -95,6 +102,8 @@ struct Desk {
     up: mpsc::Sender<FromLeaves>,
     ended: mpsc::UnboundedSender<u64>,
     arriving: HashMap<u64, Arriving>,
+    /// Those of merges that take parts up as they come.
+    streaming: HashMap<u64, Streaming>,
     working: HashMap<u64, AbortHandle>,
 }
 
@@ -107,6 +116,32 @@ struct Arriving {
     body: BytesMut,
     parts: Vec<(u32, HeaderMap, BytesMut)>,
     bytes: usize,
+}
+
+/// The parts of a call that is at work already.
+struct Streaming {
+    feed: Feed,
+    /// The part that is not here whole: its shard, what is said of it, its size, and what is here.
+    part: Option<(u32, HeaderMap, u64, BytesMut)>,
+    bytes: usize,
+}
+
+impl Streaming {
+    fn begin(&mut self, shard: u32, head: HeaderMap, size: u64) {
+        self.part = Some((shard, head, size, BytesMut::new()));
+        self.take(&Bytes::new());
+    }
+
+    fn take(&mut self, data: &Bytes) {
+        self.bytes += data.len();
+        let Some((shard, head, size, mut body)) = self.part.take() else { return };
+        body.extend_from_slice(data);
+        if (body.len() as u64) < size {
+            self.part = Some((shard, head, size, body));
+        } else {
+            self.feed.add(shard, Message { head, body: body.freeze() });
+        }
+    }
 }
 
 impl Drop for Desk {
@@ -130,6 +165,12 @@ impl Desk {
                     self.work(call, replica, Call::Leaf(Message { head, body: whole }), timeout);
                     return;
                 }
+                if start.streamed && replica.merge {
+                    let (feed, parts) = Feed::new();
+                    self.streaming.insert(call, Streaming { feed, part: None, bytes: 0 });
+                    self.work(call, replica, Call::Streamed { head, parts }, timeout);
+                    return;
+                }
                 let arriving = Arriving {
                     replica,
                     timeout,
@@ -142,12 +183,20 @@ impl Desk {
                 self.arriving.insert(call, arriving);
             }
             Some(to_leaves::Message::Part(part)) => {
-                if let Some(arriving) = self.arriving.get_mut(&call) {
+                if let Some(streaming) = self.streaming.get_mut(&call) {
+                    streaming.begin(part.shard, head::from_wire(&part.head, &head::OF_BYTES), part.size);
+                } else if let Some(arriving) = self.arriving.get_mut(&call) {
                     arriving.parts.push((part.shard, head::from_wire(&part.head, &head::OF_BYTES), BytesMut::new()));
                 }
             }
             Some(to_leaves::Message::Data(data)) => {
-                if let Some(arriving) = self.arriving.get_mut(&call) {
+                if let Some(streaming) = self.streaming.get_mut(&call) {
+                    streaming.take(&data);
+                    if streaming.bytes as u64 > PARTS_BYTES {
+                        // Whoever waits for further parts hears that there are none, and the caller that its call failed.
+                        self.streaming.remove(&call);
+                    }
+                } else if let Some(arriving) = self.arriving.get_mut(&call) {
                     arriving.bytes += data.len();
                     if arriving.bytes as u64 > PARTS_BYTES {
                         self.arriving.remove(&call);
@@ -159,7 +208,11 @@ impl Desk {
                 }
             }
             Some(to_leaves::Message::Sent(_)) => {
-                if let Some(Arriving { replica, timeout, since, head, body, parts, .. }) = self.arriving.remove(&call) {
+                if let Some(streaming) = self.streaming.get(&call) {
+                    streaming.feed.end();
+                } else if let Some(Arriving { replica, timeout, since, head, body, parts, .. }) =
+                    self.arriving.remove(&call)
+                {
                     let asked = if replica.merge {
                         let part = |(shard, head, body): (u32, HeaderMap, BytesMut)| {
                             (shard, Message { head, body: body.freeze() })
@@ -173,6 +226,7 @@ impl Desk {
             }
             Some(to_leaves::Message::Cancel(_)) => {
                 self.arriving.remove(&call);
+                self.streaming.remove(&call);
                 if let Some(work) = self.working.remove(&call) {
                     work.abort();
                 }
@@ -210,12 +264,12 @@ async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Pa
         _ => call_end::Failing::Unspecified,
     };
     let end = match answer {
-        Ok(Part { message: Message { head, mut body }, share }) => {
+        Ok(Part { message: Message { head, mut body }, share, read }) => {
             while body.len() > CHUNK_BYTES {
                 let piece = body.split_to(CHUNK_BYTES);
                 say(up, call, from_leaves::Message::Data(piece)).await?;
             }
-            call_end::End::Ok(v1::CallOk { data: body, head: head::to_wire(&head), share: share.map(wire_share) })
+            call_end::End::Ok(v1::CallOk { data: body, head: head::to_wire(&head), share: share.map(wire_share), read })
         }
         Err(CallError::Refused(why)) => call_end::End::Refused(why),
         Err(CallError::Busy(why)) => call_end::End::Busy(why),

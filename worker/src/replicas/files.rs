@@ -69,6 +69,9 @@ pub(super) struct Files {
 impl Serving for Files {
     fn call(&self, call: Call, within: Duration) -> BoxFuture<'_, Result<Part, CallError>> {
         Box::pin(async move {
+            if matches!(call, Call::Streamed { .. }) {
+                return Err(CallError::Failed("takes no parts as they come: that needs interface http".to_owned()));
+            }
             let until = Instant::now() + within;
             let place = self.places.take(until).await?;
             let (answer, answered) = oneshot::channel();
@@ -328,6 +331,8 @@ fn inputs(call: Call) -> Vec<NamedBlob> {
         Call::Merge { parts, .. } => {
             parts.into_iter().map(|(shard, part)| named(part_name(shard), part.body)).collect()
         }
+        // Refused when it came in.
+        Call::Streamed { .. } => Vec::new(),
     }
 }
 
