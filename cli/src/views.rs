@@ -28,7 +28,7 @@ pub use self::{
     item::{ItemRows, OutputList, ending},
     job::{JobDetail, JobList, ended, failure_line, missing, progress_of, state_word},
     secret::SecretList,
-    service::{ServiceDetail, ServiceList, replica_line},
+    service::{ServiceDetail, ServiceList, replica_line, replica_trouble},
     token::TokenList,
     worker::{WorkerList, trouble},
 };

@@ -1,6 +1,7 @@
-//! What a leaf or a merge answers, and the ways it can fail; one place maps them to HTTP.
+//! What a leaf or a merge answers: bytes that are there, or that are written piece by piece.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -8,13 +9,36 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use longshore_contract::header;
 use serde::Serialize;
 
+use crate::error::AnswerError;
+use crate::pieces::Pieces;
+
 /// A successful answer: bytes and what kind of bytes they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Answer {
-    body: Bytes,
+    body: Content,
     content_type: Cow<'static, str>,
     encoding: Option<Cow<'static, str>>,
     share: Option<Share>,
+    /// How many parts it was made of, where these are not all.
+    parts: Option<u32>,
+}
+
+/// Code that writes an answer.
+pub(crate) type Write = Box<dyn FnOnce(&mut Pieces) -> Result<(), AnswerError> + Send>;
+
+/// The bytes of an answer.
+pub(crate) enum Content {
+    Whole(Bytes),
+    Written(Write),
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => bytes.fmt(f),
+            Self::Written(_) => f.write_str("to be written"),
+        }
+    }
 }
 
 /// So much of so much, and what is missing.
@@ -47,7 +71,17 @@ impl Answer {
     }
 
     fn of(body: Bytes, content_type: &'static str) -> Self {
-        Self { body, content_type: content_type.into(), encoding: None, share: None }
+        Self { body: Content::Whole(body), content_type: content_type.into(), encoding: None, share: None, parts: None }
+    }
+
+    /// An answer that is sent while it is written (`application/octet-stream`, unless [`Answer::with_type`] says otherwise): for one
+    /// that is large, or of which the beginning is there long before the end. `write` runs where leaves and merges do, after they
+    /// have returned this.
+    ///
+    /// What it says of itself is sent with its first piece. When `write` fails before that, it is as if the leaf had failed; after it
+    /// the answer is cut, and whoever asked takes it for none.
+    pub fn written(write: impl FnOnce(&mut Pieces) -> Result<(), AnswerError> + Send + 'static) -> Self {
+        Self { body: Content::Written(Box::new(write)), ..Self::bytes(Bytes::new()) }
     }
 
     /// The same with another media type. One that no header can carry is not sent.
@@ -70,6 +104,11 @@ impl Answer {
         Self { share, ..self }
     }
 
+    /// The same, made of the first so many parts of those that were to come.
+    pub(crate) fn of_parts(self, parts: u32) -> Self {
+        Self { parts: Some(parts), ..self }
+    }
+
     /// The HTTP status sent with it.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -85,7 +124,9 @@ impl Answer {
             share.missing.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).take(512).collect()
         };
         let missing: Option<String> = share.map(words);
+        let parts = self.parts.map(|parts| parts.to_string());
         let said = [
+            (header::PARTS, parts.as_deref()),
             (CONTENT_TYPE.as_str(), Some(&*self.content_type)),
             (CONTENT_ENCODING.as_str(), self.encoding.as_deref()),
             (header::COVERAGE, amount.as_deref()),
@@ -100,9 +141,13 @@ impl Answer {
         head
     }
 
-    /// The bytes.
+    /// The bytes; none of an answer that is still to be written.
     pub fn body(&self) -> &Bytes {
-        &self.body
+        static NONE: Bytes = Bytes::new();
+        match &self.body {
+            Content::Whole(bytes) => bytes,
+            Content::Written(_) => &NONE,
+        }
     }
 
     /// The media type sent with them.
@@ -110,7 +155,7 @@ impl Answer {
         &self.content_type
     }
 
-    pub(crate) fn into_body(self) -> Bytes {
+    pub(crate) fn into_content(self) -> Content {
         self.body
     }
 }
@@ -133,43 +178,6 @@ impl From<String> for Answer {
     }
 }
 
-/// Why there is no answer. The variant decides what the caller does next.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AnswerError {
-    /// This input is bad and would be bad anywhere: 400, not tried again.
-    #[error("bad request: {0}")]
-    BadRequest(String),
-    /// The body is larger than [`Options::body_max_bytes`](crate::Options::body_max_bytes): 413, not tried again.
-    #[error("the body is larger than {limit_bytes} bytes")]
-    TooLarge {
-        /// The bound.
-        limit_bytes: usize,
-    },
-    /// No room now: 503, tried on another replica.
-    #[error("busy")]
-    Busy,
-    /// The request's time is over: 504.
-    #[error("the time for this request is over")]
-    Late,
-    /// It went wrong here: 500, tried again.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl AnswerError {
-    /// The HTTP status sent for it.
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Late => StatusCode::GATEWAY_TIMEOUT,
-            Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +192,7 @@ mod tests {
         assert_eq!(half.head()["longshore-missing"], "chapter 2: ??");
         let all = Answer::text("all").partial(2, 2, "");
         assert_eq!((all.status(), all.head().len()), (StatusCode::OK, 1));
+        assert_eq!(Answer::text("early").of_parts(3).head()["longshore-parts"], "3");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hyper::HeaderMap;
 use longshore_contract::header;
 
-use crate::answer::AnswerError;
+use crate::error::AnswerError;
 
 /// The end of a request's time, and whether the caller has left before it.
 #[derive(Debug, Clone)]

@@ -8,20 +8,25 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
-use http_body_util::{BodyDataStream, BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyDataStream, BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
-use longshore_contract::{header, path};
+use longshore_contract::path;
 
-use crate::answer::{Answer, AnswerError};
-use crate::deadline::{Deadline, number};
+use crate::answer::{Answer, Content};
+use crate::deadline::Deadline;
+use crate::error::AnswerError;
 use crate::leaf::Leaf;
 use crate::merge::{Merge, MergeRequest, Part};
 use crate::parts;
 use crate::place::Place;
 use crate::pool::Pool;
 use crate::request::Request;
+use crate::writing::{Held, Written, begun};
+
+/// The body of an answer: bytes that are there, or that are still written.
+pub(crate) type Sent = Either<Full<Bytes>, Written>;
 
 /// What answers `POST /`.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -48,10 +53,10 @@ pub(crate) async fn respond<H: Handler>(
     handler: Arc<H>,
     bounds: Arc<Bounds>,
     request: hyper::Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Sent>, Infallible> {
     let response = match (request.method(), request.uri().path()) {
         (&Method::POST, path::REQUEST) => match answer(&*handler, &bounds, request).await {
-            Ok(answer) => sent(answer),
+            Ok(response) => response,
             Err(error) => plain(error.status(), TEXT, format!("{error}\n")),
         },
         (&Method::GET | &Method::HEAD, path::HEALTH) => health(handler.ready()),
@@ -66,44 +71,47 @@ async fn answer<H: Handler>(
     handler: &H,
     bounds: &Bounds,
     request: hyper::Request<Incoming>,
-) -> Result<Answer, AnswerError> {
+) -> Result<Response<Sent>, AnswerError> {
     let deadline = Deadline::of(request.headers(), bounds.longest)?;
-    let _room = bounds.pool.admit()?;
-    let _waiting = deadline.waiting();
+    let held = Held::new(bounds.pool.admit()?, deadline.waiting());
     if request.body().size_hint().lower() > bounds.body_max_bytes as u64 {
         return Err(AnswerError::TooLarge { limit_bytes: bounds.body_max_bytes });
     }
     let end = deadline.clone();
+    let answered = async {
+        let answer = handler.handle(request, bounds, deadline.clone()).await?;
+        let (status, head) = (answer.status(), answer.head());
+        let body = match answer.into_content() {
+            Content::Whole(bytes) => Either::Left(Full::new(bytes)),
+            Content::Written(write) => Either::Right(begun(write, &bounds.pool, deadline, held).await?),
+        };
+        let mut response = Response::new(body);
+        (*response.status_mut(), *response.headers_mut()) = (status, head);
+        Ok(response)
+    };
     tokio::select! {
         biased;
-        handled = handler.handle(request, bounds, deadline) => handled,
+        answered = answered => answered,
         () = end.over() => Err(AnswerError::Late),
     }
 }
 
-fn sent(answer: Answer) -> Response<Full<Bytes>> {
-    let (status, head) = (answer.status(), answer.head());
-    let mut response = Response::new(Full::new(answer.into_body()));
-    (*response.status_mut(), *response.headers_mut()) = (status, head);
-    response
-}
-
 const TEXT: &str = "text/plain; charset=utf-8";
 
-fn plain(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn plain(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Sent> {
+    let mut response = Response::new(Either::Left(Full::new(body.into())));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn not_allowed(allowed: &'static str) -> Response<Full<Bytes>> {
+fn not_allowed(allowed: &'static str) -> Response<Sent> {
     let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {allowed} is allowed here\n"));
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
-fn health(ready: bool) -> Response<Full<Bytes>> {
+fn health(ready: bool) -> Response<Sent> {
     let (status, text) =
         if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
     plain(status, TEXT, text)
@@ -157,8 +165,9 @@ impl<M: Merge> Handler for MergeHandler<M> {
         deadline: Deadline,
     ) -> Result<Answer, AnswerError> {
         let boundary = parts::boundary(request.headers())?;
-        let asked = MergeRequest::new(number(request.headers(), header::SHARDS)?, deadline.clone());
-        let body = BodyDataStream::new(request.into_body());
+        let (head, body) = request.into_parts();
+        let asked = MergeRequest::new(head.headers, deadline.clone())?;
+        let body = BodyDataStream::new(body);
         let mut parts = pin!(parts::parts(body, boundary, bounds.body_max_bytes));
         let mut folding = Folding::Begin(asked);
         loop {
@@ -203,24 +212,38 @@ async fn burst(mut parts: impl Stream<Item = Result<Part, AnswerError>> + Unpin)
 /// A fold, before its first part or under way.
 enum Folding<S> {
     Begin(MergeRequest),
-    Under(S),
+    Under(Under<S>),
+}
+
+/// What has been folded so far.
+struct Under<S> {
+    state: S,
+    /// How many parts that is.
+    parts: u32,
+    /// The answer need not wait for all.
+    may_stop: bool,
 }
 
 /// Where a fold is after a burst.
 enum Step<S> {
-    Wants(S),
+    Wants(Under<S>),
     Answered(Answer),
 }
 
 impl<S> Folding<S> {
     fn step<M: Merge<State = S>>(self, merge: &M, burst: Burst) -> Result<Step<S>, AnswerError> {
-        let mut state = match self {
-            Self::Begin(request) => merge.begin(&request),
-            Self::Under(state) => state,
+        let mut under = match self {
+            Self::Begin(request) => Under { state: merge.begin(&request), parts: 0, may_stop: request.is_streamed() },
+            Self::Under(under) => under,
         };
         for part in burst.parts {
-            merge.add(&mut state, part)?;
+            merge.add(&mut under.state, part)?;
+            under.parts += 1;
+            if under.may_stop && merge.is_enough(&under.state) {
+                let parts = under.parts;
+                return merge.finish(under.state).map(|answer| Step::Answered(answer.of_parts(parts)));
+            }
         }
-        if burst.last { merge.finish(state).map(Step::Answered) } else { Ok(Step::Wants(state)) }
+        if burst.last { merge.finish(under.state).map(Step::Answered) } else { Ok(Step::Wants(under)) }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use crate::answer::{Answer, AnswerError};
+use crate::answer::Answer;
+use crate::error::AnswerError;
 use crate::request::Request;
 
 /// Answers for one shard.

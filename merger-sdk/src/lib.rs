@@ -43,7 +43,12 @@
 //! ```
 //!
 //! The answer of such a merge is again a part, with the coverage added up, so the same image serves at any level of a
-//! tree. [`laws`] has the checks that keep it so.
+//! tree. [`laws`] has the checks that keep it so; [`Total`], [`Best`], [`Listed`], pairs and maps of partial results keep them already.
+//!
+//! # Piece by piece
+//!
+//! [`Answer::written`] sends an answer while it is made. A merge of a service with `merge: {stream: true}` takes up each part as its leaf
+//! answers; once [`Partial::is_enough`] (or [`Merge::is_enough`]) says so, it answers, and the leaves that are still at work are given up.
 //!
 //! # What the server does
 //!
@@ -56,24 +61,31 @@
 
 mod answer;
 mod deadline;
+mod error;
 mod handler;
 pub mod laws;
 mod leaf;
 mod merge;
 mod partial;
 mod parts;
+mod pieces;
 mod place;
 mod pool;
+mod ready;
 mod request;
 mod serve;
 mod server;
+mod writing;
 
-pub use answer::{Answer, AnswerError};
+pub use answer::Answer;
 pub use bytes::Bytes;
+pub use error::AnswerError;
 pub use leaf::{Leaf, Loading};
 pub use merge::{Merge, MergeRequest, Part};
 pub use partial::{Coverage, Covered, MergePartials, Partial};
+pub use pieces::Pieces;
 pub use place::{Place, PlaceError};
+pub use ready::{Best, Listed, Total};
 pub use request::Request;
 pub use serve::{ServeError, load_and_serve_leaf, serve_leaf, serve_merge};
 pub use server::{Listener, Options, Server};

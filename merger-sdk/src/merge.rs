@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::HeaderMap;
+use longshore_contract::header;
 
-use crate::answer::{Answer, AnswerError};
-use crate::deadline::Deadline;
+use crate::answer::Answer;
+use crate::deadline::{Deadline, number};
+use crate::error::AnswerError;
 
 /// One leaf's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +42,15 @@ pub trait Merge: Send + Sync + 'static {
     /// End the request at once; the parts still to come are not read.
     fn add(&self, state: &mut Self::State, part: Part) -> Result<(), AnswerError>;
 
-    /// Answers, after the last part.
+    /// Whether this is all that is needed, though more is to come. It is asked after each part, but only of a request whose parts
+    /// come as leaves answer ([`MergeRequest::is_streamed`]): then [`Merge::finish`] answers at once, the leaves that have not
+    /// answered are given up, and of the answer it is said which parts are in it.
+    fn is_enough(&self, state: &Self::State) -> bool {
+        let _ = state;
+        false
+    }
+
+    /// Answers, after the last part, or after the one that was enough.
     ///
     /// # Errors
     /// The variant of [`AnswerError`] says whether the caller should try again, and where.
@@ -54,13 +65,27 @@ pub trait Merge: Send + Sync + 'static {
 /// What is known about a request to merge before its parts come.
 #[derive(Debug, Clone)]
 pub struct MergeRequest {
+    headers: HeaderMap,
     shards: Option<u32>,
     deadline: Deadline,
 }
 
 impl MergeRequest {
-    pub(crate) fn new(shards: Option<u32>, deadline: Deadline) -> Self {
-        Self { shards, deadline }
+    /// Reads the head of a request.
+    pub(crate) fn new(headers: HeaderMap, deadline: Deadline) -> Result<Self, AnswerError> {
+        let shards = number(&headers, header::SHARDS)?;
+        Ok(Self { headers, shards, deadline })
+    }
+
+    /// A header of the request, by its name in lower case: what the query's sender gave it, traces, and those of the interface. `None`
+    /// when it is absent, or no text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether parts come as leaves answer, so that the answer may come before all are there.
+    pub fn is_streamed(&self) -> bool {
+        self.headers.contains_key(header::STREAMED)
     }
 
     /// How many shards were asked (header `longshore-shards`). Fewer parts than that may come, when the service takes

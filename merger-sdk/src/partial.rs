@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, AnswerError};
+use crate::answer::Answer;
+use crate::error::AnswerError;
 use crate::merge::{Merge, MergeRequest, Part};
 
 /// A result for some of the shards, closed under merging: merged with another it is again a result of the same kind.
@@ -24,6 +25,12 @@ pub trait Partial: Default + Serialize + DeserializeOwned + Send + 'static {
 
     /// Takes up another result, which covers other shards (later ones, unless the merge is commutative).
     fn merge(&mut self, other: Self);
+
+    /// Whether no more is needed, whatever else there is to come: then a merge whose parts come as leaves answer answers at once, and
+    /// the other leaves are not waited for. Only asked where the merge is commutative; merging must not undo it.
+    fn is_enough(&self) -> bool {
+        false
+    }
 }
 
 /// How complete a result is. Coverages add up.
@@ -115,6 +122,10 @@ impl<P: Partial> Partial for Covered<P> {
         self.coverage = self.coverage.plus(other.coverage);
         self.result.merge(other.result);
     }
+
+    fn is_enough(&self) -> bool {
+        self.result.is_enough()
+    }
 }
 
 /// The merge of leaves (or merges below) that answer `Covered<P>` in JSON. Its answer is one again.
@@ -163,6 +174,10 @@ impl<P: Partial> Merge for MergePartials<P> {
             state.held.insert(part.shard, covered);
         }
         Ok(())
+    }
+
+    fn is_enough(&self, state: &Gathered<P>) -> bool {
+        P::COMMUTATIVE && state.merged.is_enough()
     }
 
     fn finish(&self, state: Gathered<P>) -> Result<Answer, AnswerError> {

@@ -14,8 +14,8 @@ use longshore_contract::header;
 use mime::Mime;
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
-use crate::answer::AnswerError;
 use crate::deadline::number;
+use crate::error::AnswerError;
 use crate::merge::Part;
 
 /// Longest boundary, from RFC 2046.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use longshore_contract::env;
 
-use crate::answer::AnswerError;
+use crate::error::AnswerError;
 
 /// The shard a process answers for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task;
 
-use crate::answer::AnswerError;
 use crate::deadline::Deadline;
+use crate::error::AnswerError;
 
 /// Bounds on what goes on at once.
 #[derive(Debug, Clone)]
@@ -49,13 +49,32 @@ impl Pool {
         let Some(permit) = permit else {
             return guarded(work);
         };
-        // The permit goes along: work that nobody waits for any more still occupies its thread.
-        let running = task::spawn_blocking(move || {
-            let _permit = permit;
-            guarded(work)
-        });
-        running.await.unwrap_or_else(|_| Err(panicked()))
+        aside(permit, work).await
     }
+
+    /// The same, always on a thread that may wait: without threads of its own, on one beside them.
+    pub(crate) async fn run_aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, AnswerError> + Send + 'static,
+    ) -> Result<T, AnswerError> {
+        let permit = match &self.threads {
+            Some(threads) => Some(Arc::clone(threads).acquire_owned().await.map_err(|_| AnswerError::Busy)?),
+            None => None,
+        };
+        aside(permit, work).await
+    }
+}
+
+/// The permit goes along: work that nobody waits for any more still occupies its thread.
+async fn aside<T: Send + 'static>(
+    permit: impl Send + 'static,
+    work: impl FnOnce() -> Result<T, AnswerError> + Send + 'static,
+) -> Result<T, AnswerError> {
+    let running = task::spawn_blocking(move || {
+        let _permit = permit;
+        guarded(work)
+    });
+    running.await.unwrap_or_else(|_| Err(panicked()))
 }
 
 /// Turns a panic into a failure. What the panic may have left half-done is the user's: a request's own state is

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::HeaderMap;
 
-use crate::answer::AnswerError;
 use crate::deadline::Deadline;
+use crate::error::AnswerError;
 use crate::place::Place;
 
 /// One request to a leaf.

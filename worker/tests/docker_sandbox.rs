@@ -26,6 +26,12 @@ async fn there_is_no_network_but_the_loopback() {
     };
     let sandbox = world.start().await;
     assert_eq!(said(&sandbox, 1, "ls /sys/class/net").await, "lo");
+    // Up, and a loopback.
+    assert_eq!(said(&sandbox, 2, "cat /sys/class/net/lo/flags").await, "0x9");
+    let names = said(&sandbox, 3, "cat /etc/hosts").await;
+    assert!(names.starts_with("127.0.0.1\tlocalhost\n::1"), "{names}");
+    let shown = client().await.inspect_container(sandbox.control.id(), None::<InspectContainerOptions>).await.unwrap();
+    assert_eq!(shown.config.unwrap().network_disabled, Some(true), "the engine runs nothing of its own inside");
     sandbox.control.remove().await.unwrap();
     world.close().await;
 }

@@ -26,6 +26,8 @@ with_container! {
         replicas: Option<Count<REPLICAS>>,
         /// Merges one replica works on at once; unset means 1 for files, 16 for http.
         concurrency: Option<Count<{ u32::MAX }>>,
+        /// It is given parts as leaves answer, and may answer before all have (interface http); unset: all together.
+        stream: Option<bool>,
     }
 }
 
@@ -58,6 +60,7 @@ impl Merge {
                 replicas: file.replicas.map_or(0, |replicas| replicas.0),
                 concurrency: file.concurrency.map_or(0, |concurrency| concurrency.0),
                 builtin: None,
+                stream: file.stream == Some(true),
             }),
         }
     }

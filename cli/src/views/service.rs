@@ -87,11 +87,13 @@ pub fn replica_line(replica: &ReplicaView) -> String {
     if !replica.worker.is_empty() {
         line = format!("{line} on {}", replica.worker);
     }
-    line = format!("{line}: {}", replica_state(replica));
-    if !replica.message.is_empty() {
-        line = format!("{line}: {}", replica.message);
-    }
-    escape::line(&line)
+    format!("{}: {}", escape::line(&line), replica_trouble(replica))
+}
+
+/// How a replica is, in one line, escaped: `failed: no such image`.
+pub fn replica_trouble(replica: &ReplicaView) -> String {
+    let state = replica_state(replica);
+    if replica.message.is_empty() { state.to_owned() } else { escape::line(&format!("{state}: {}", replica.message)) }
 }
 
 fn replica_name(replica: &ReplicaView) -> String {

@@ -148,7 +148,8 @@ impl<'a, T: Target> Attempts<'a, T> {
         let delay = experience.first(self.kind, self.left(), now);
         let (delay, free) =
             if picked.on_trial { (Some(experience.trial(self.kind, now)), true) } else { (delay, false) };
-        if verdict == Verdict::Clean {
+        // How long a merge takes that waits for parts says nothing of it.
+        if verdict == Verdict::Clean && !matches!(self.call, Call::Streamed { .. }) {
             let copying = |delay| Copying { at: Instant::now() + delay, delay, left: COPIES, free };
             self.copy = delay.map(copying);
         }

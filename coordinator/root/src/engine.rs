@@ -1,6 +1,6 @@
 //! A query from its body to its answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -8,14 +8,16 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    arriving::Feed,
     attempts::{Means, call_any},
     balance::Balance,
     coverage::Coverage,
-    gathering::{Gathered, Gathering, TooFew},
+    gathering::{Arrived, Gathered, Gathering, TooFew},
     memory::Account,
     message::{Message, Part},
     require::{Require, Required},
-    topology::{Call, CallError, Target, Topology, Transport},
+    share::Share,
+    topology::{Call, CallError, Candidate, Target, Topology, Transport},
 };
 
 /// The engine. One for all services, shared by all queries.
@@ -162,6 +164,10 @@ impl<T: Target> Engine<T> {
             Some(_) => topology.experience.merge_reserve(request.deadline, self.balance.now()),
             None => Duration::ZERO,
         };
+        if let Some(merges) = topology.merges.as_deref().filter(|_| topology.streams) {
+            let times = (started, until - reserve, until);
+            return self.query_streamed((topology, merges), request, account, times).await;
+        }
         let Gathered { mut coverage, parts } =
             self.gather(topology, &request, account, (started, until - reserve)).await?;
         let merging = Instant::now();
@@ -175,7 +181,7 @@ impl<T: Target> Engine<T> {
                 let call = Call::Merge { head: request.head.merge, parts: parts.collect() };
                 let called = call_any(&self.means(topology, &request.body, account), merges, call, until).await;
                 match called.answer {
-                    Ok(Part { message: Message { head, body }, share }) => {
+                    Ok(Part { message: Message { head, body }, share, .. }) => {
                         coverage.merge = share;
                         (head, vec![body])
                     }
@@ -198,16 +204,8 @@ impl<T: Target> Engine<T> {
         account: &Account,
         (started, until): (Instant, Instant),
     ) -> Result<Gathered<T>, QueryError<T>> {
-        let message = Message { head: request.head.leaf.clone(), body: request.body.clone() };
-        let reads = topology.merges.is_none().then_some(&topology.join);
         let means = self.means(topology, &request.body, account);
-        let mut calls: FuturesUnordered<_> = (0_u32..)
-            .zip(&topology.shards)
-            .map(|(shard, candidates)| {
-                let called = call_any(&means, candidates, Call::Leaf(message.clone()), until);
-                async move { (shard, called.await.prepared(reads).await) }
-            })
-            .collect();
+        let mut calls = leaf_calls(&means, topology, request, until);
         let mut gathering = Gathering::new(topology, request.require, started, until);
         while gathering.goes_on() {
             let Ok(next) = timeout_at(gathering.waits_until(), calls.next()).await else { break };
@@ -218,13 +216,111 @@ impl<T: Target> Engine<T> {
             }
         }
         drop(calls);
-        match gathering.end() {
-            (gathered, Ok(())) => Ok(gathered),
-            (Gathered { coverage, .. }, Err(TooFew { required, timed_out, refused, no_room })) => {
-                Err(QueryError::TooFewParts { required, coverage, timed_out, refused, no_room })
+        ended(gathering)
+    }
+
+    /// The same with a merge that takes parts up as they come. Its call begins with the first part; once it answers, nobody else is
+    /// waited for, and what it has read is what is in the answer. The rule holds for that as for any answer.
+    async fn query_streamed(
+        &self,
+        (topology, merges): (&Topology<T>, &[Candidate<T>]),
+        request: Request,
+        account: &Account,
+        (started, gathered_by, until): (Instant, Instant, Instant),
+    ) -> Result<Answer<T>, QueryError<T>> {
+        let means = self.means(topology, &request.body, account);
+        let mut calls = leaf_calls(&means, topology, &request, gathered_by);
+        let mut gathering = Gathering::new(topology, request.require, started, gathered_by);
+        let (feed, arriving) = Feed::new();
+        let call = Call::Streamed { head: request.head.merge.clone(), parts: arriving };
+        let mut merge = pin!(call_any(&means, merges, call, until));
+        let mut handed = Vec::new();
+        let mut answered = None;
+        while gathering.goes_on() {
+            tokio::select! {
+                biased;
+                next = timeout_at(gathering.waits_until(), calls.next()) => {
+                    let Ok(Some((shard, arrived))) = next else { break };
+                    if let Some(message) = arrived.message() {
+                        feed.add(shard, message.clone());
+                        handed.push(shard);
+                    }
+                    gathering.take(shard, arrived);
+                    if gathering.bytes() > self.limits.parts_bytes {
+                        return Err(QueryError::PartsTooLarge { limit: self.limits.parts_bytes, shard });
+                    }
+                }
+                called = &mut merge, if !handed.is_empty() => {
+                    answered = Some(called);
+                    break;
+                }
             }
         }
+        drop(calls);
+        gathering.close();
+        let (merging, is_early) = (Instant::now(), answered.is_some());
+        let called = match answered {
+            Some(called) => called,
+            None if gathering.is_met() => {
+                feed.end();
+                merge.await
+            }
+            None => {
+                let Gathered { coverage, .. } = ended(gathering)?;
+                return Err(QueryError::Join { why: "there are no parts".to_owned(), coverage });
+            }
+        };
+        let Part { message: Message { head, body }, mut share, read } = match called.answer {
+            Ok(part) => part,
+            Err(cause) => {
+                let coverage = gathering.end().0.coverage;
+                return Err(QueryError::Merge { cause: in_time(cause, until), coverage });
+            }
+        };
+        match read {
+            Some(read) => gathering.merge_had_enough(&handed[..handed.len().min(read as usize)]),
+            // Nobody knows what is in it.
+            None if is_early => {
+                gathering.merge_had_enough(&handed);
+                share = share.or(Share::said(
+                    true,
+                    None,
+                    "it answered before it had all parts, and did not say which it has",
+                ));
+            }
+            None => {}
+        }
+        let mut coverage = ended(gathering)?.coverage;
+        coverage.merge = share;
+        let (merge, total) = (merging.elapsed(), started.elapsed());
+        Ok(Answer { head, pieces: vec![body], coverage, merge, total })
     }
+}
+
+/// What has come, if it is enough.
+fn ended<T>(gathering: Gathering<T>) -> Result<Gathered<T>, QueryError<T>> {
+    match gathering.end() {
+        (gathered, Ok(())) => Ok(gathered),
+        (Gathered { coverage, .. }, Err(TooFew { required, timed_out, refused, no_room })) => {
+            Err(QueryError::TooFewParts { required, coverage, timed_out, refused, no_room })
+        }
+    }
+}
+
+/// A call of each shard, all at once.
+fn leaf_calls<'a, T: Target>(
+    means: &'a Means<'a, T>,
+    topology: &'a Topology<T>,
+    request: &Request,
+    until: Instant,
+) -> FuturesUnordered<impl Future<Output = (u32, Arrived<T>)> + use<'a, T>> {
+    let message = Message { head: request.head.leaf.clone(), body: request.body.clone() };
+    let reads = topology.merges.is_none().then_some(&topology.join);
+    let call = |(shard, candidates): (u32, &'a Vec<Candidate<T>>)| {
+        let called = call_any(means, candidates, Call::Leaf(message.clone()), until);
+        async move { (shard, called.await.prepared(reads).await) }
+    };
+    (0_u32..).zip(&topology.shards).map(call).collect()
 }
 
 /// Whatever a merge failed of when there was no time left, that there was none is the cause.

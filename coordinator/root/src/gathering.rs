@@ -16,6 +16,10 @@ use crate::{
     topology::{CallError, Topology},
 };
 
+/// Why shards are missing from an answer whose merge needed no more.
+const HAD_ENOUGH: &str = "not waited for, since the merge had enough";
+const LEFT_OUT: &str = "it came when the merge had enough";
+
 /// What came of one shard.
 pub(crate) struct Arrived<T> {
     /// Its part, or why there is none.
@@ -44,6 +48,16 @@ impl<T> Called<T> {
             (Err(why), _) => Err(why),
         };
         Arrived { part, share, refused, no_room, target, size }
+    }
+}
+
+impl<T> Arrived<T> {
+    /// The part, where it is there as it came.
+    pub fn message(&self) -> Option<&Message> {
+        match &self.part {
+            Ok(Prepared::Whole(message)) => Some(message),
+            _ => None,
+        }
     }
 }
 
@@ -78,6 +92,10 @@ pub(crate) struct Gathering<T> {
     until: Instant,
     /// When the rule was met, and until when the rest is waited for.
     enough: Option<(Instant, Instant)>,
+    /// When nothing more was waited for.
+    closed: Option<Instant>,
+    /// The merge needs no more.
+    had_enough: bool,
 }
 
 impl<T> Gathering<T> {
@@ -97,6 +115,8 @@ impl<T> Gathering<T> {
             started,
             until,
             enough: None,
+            closed: None,
+            had_enough: false,
         }
     }
 
@@ -140,11 +160,41 @@ impl<T> Gathering<T> {
         }
     }
 
+    /// Whether what has come is enough.
+    pub fn is_met(&self) -> bool {
+        self.require.is_met(&self.tally)
+    }
+
+    /// Nothing more is waited for.
+    pub fn close(&mut self) {
+        self.closed.get_or_insert_with(Instant::now);
+    }
+
+    /// The merge has read the parts of these shards, and needs no more: what else has come is in no answer.
+    pub fn merge_had_enough(&mut self, read: &[u32]) {
+        self.had_enough = true;
+        self.tally = Tally::of(&self.weights);
+        for report in self.reports.iter_mut().flatten() {
+            let state = match (&report.error, &report.share) {
+                (None, _) | (_, Some(_)) if !read.contains(&report.shard) => {
+                    (report.error, report.share) = (Some(LEFT_OUT.to_owned()), None);
+                    State::Missing
+                }
+                (None, _) => State::Whole,
+                (_, Some(share)) => State::InPart(share.fraction()),
+                (Some(_), None) => State::Missing,
+            };
+            self.tally.note(report.shard, state);
+        }
+    }
+
     /// What has come is all there is.
     pub fn end(mut self) -> (Gathered<T>, Result<(), TooFew>) {
-        let (now, after) = (Instant::now(), self.started.elapsed());
+        let now = self.closed.unwrap_or_else(Instant::now);
+        let after = now - self.started;
         let timed_out = now >= self.until;
         let unawaited = match self.enough {
+            _ if self.had_enough => HAD_ENOUGH.to_owned(),
             Some((since, _)) if self.tally.out() > 0 => {
                 format!("no answer within {after:.1?}, {:.0?} after there was enough", now - since)
             }
@@ -152,7 +202,7 @@ impl<T> Gathering<T> {
             _ => NOT_AWAITED.to_owned(),
         };
         self.parts.sort_unstable_by_key(|(shard, _)| *shard);
-        let met = self.require.is_met(&self.tally);
+        let met = self.is_met();
         let failed = self.tally.shards() - self.tally.out() - self.tally.parts();
         let too_few = TooFew {
             required: self.require.asks(self.tally.shards(), self.weights.iter().sum()),

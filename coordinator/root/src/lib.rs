@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admission;
+mod arriving;
 mod attempts;
 mod balance;
 mod budget;
@@ -39,6 +40,7 @@ mod topology;
 
 pub use crate::{
     admission::Admission,
+    arriving::{Arriving, Feed, Over},
     coverage::{Coverage, PartReport},
     engine::{Answer, Engine, Heads, Limits, QueryError, Request},
     experience::Experience,

@@ -21,6 +21,8 @@ pub struct Part {
     pub message: Message,
     /// How much of its shard is in it, where it says itself that this is not all; `None` when it is whole.
     pub share: Option<Share>,
+    /// Of a merge that took parts up as they came: how many it has read, where it says that these are not all.
+    pub read: Option<u32>,
 }
 
 impl From<Bytes> for Message {
@@ -31,6 +33,6 @@ impl From<Bytes> for Message {
 
 impl From<Bytes> for Part {
     fn from(body: Bytes) -> Self {
-        Self { message: body.into(), share: None }
+        Self { message: body.into(), ..Self::default() }
     }
 }

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
 use crate::{
+    arriving::Arriving,
     memory::Account,
     message::Part,
     topology::{Call, CallError, Candidate, Transport},
@@ -49,6 +50,8 @@ pub(crate) struct Script {
     answers: Mutex<HashMap<&'static str, Reply>>,
     asked: Mutex<Vec<Asked>>,
     abandoned: Arc<Mutex<Vec<&'static str>>>,
+    /// How many parts that come whoever takes them up reads before it answers; of others all are read.
+    reads: Mutex<HashMap<&'static str, usize>>,
 }
 
 impl Script {
@@ -74,6 +77,12 @@ impl Script {
         answer: Result<Part, CallError>,
     ) -> &Arc<Self> {
         self.answers.lock().unwrap().insert(name, (Duration::from_millis(millis), answer));
+        self
+    }
+
+    /// This one has had enough after so many parts.
+    pub fn reads(self: &Arc<Self>, name: &'static str, parts: usize) -> &Arc<Self> {
+        self.reads.lock().unwrap().insert(name, parts);
         self
     }
 
@@ -122,16 +131,37 @@ impl Transport<Named> for Script {
         _: &Account,
     ) -> BoxFuture<'static, Result<Part, CallError>> {
         let name = target.0;
+        let reads = self.reads.lock().unwrap().get(name).copied();
+        let parts = if let Call::Streamed { parts, .. } = &call { Some(parts.clone()) } else { None };
         self.asked.lock().unwrap().push((name, call, timeout));
         let answer = self.answers.lock().unwrap().get(name).cloned();
         let out = Out { name, abandoned: Some(Arc::clone(&self.abandoned)) };
         Box::pin(async move {
             let Some((after, answer)) = answer else { return std::future::pending().await };
+            let joined = match parts {
+                Some(parts) => Some(read(parts, reads).await?),
+                None => None,
+            };
             sleep(after).await;
             out.answered();
-            answer
+            // What it was given is what it answers, where nothing else is said.
+            answer.map(|part| match joined {
+                Some(joined) if part.message.body.is_empty() => Part { message: joined.into(), ..part },
+                _ => part,
+            })
         })
     }
+}
+
+/// The bytes of so many parts as they come, or of all.
+async fn read(mut parts: Arriving, most: Option<usize>) -> Result<Bytes, CallError> {
+    let mut joined = BytesMut::new();
+    for number in 0..most.unwrap_or(usize::MAX) {
+        let part = parts.part(number).await.map_err(|over| failed(&over.to_string()))?;
+        let Some((_, part)) = part else { break };
+        joined.extend_from_slice(&part.body);
+    }
+    Ok(joined.freeze())
 }
 
 /// It failed, for this reason.

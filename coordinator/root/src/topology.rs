@@ -11,12 +11,12 @@ use futures_util::future::BoxFuture;
 use http::HeaderMap;
 
 use crate::{
+    arriving::Arriving,
+    experience::Experience,
     join::Join,
     memory::{Account, NoMemory},
     message::{Message, Part},
 };
-
-use crate::experience::Experience;
 
 /// A replica as whoever uses the engine knows it. It is compared, so that what was learned of one is not taken for
 /// another's, and shown to people (`replica 3`); nothing else is asked of it.
@@ -34,6 +34,8 @@ pub struct Topology<T> {
     pub weights: Vec<u64>,
     /// The replicas of the merge container; `None` when the engine joins parts itself.
     pub merges: Option<Vec<Candidate<T>>>,
+    /// Whether a merge is given parts as they come, and may answer before all are there.
+    pub streams: bool,
     /// How it joins them then.
     pub join: Join,
     /// What its queries have taught, which stays when its replicas change.
@@ -46,6 +48,7 @@ impl<T> Default for Topology<T> {
             shards: Vec::new(),
             weights: Vec::new(),
             merges: None,
+            streams: false,
             join: Join::default(),
             experience: Arc::default(),
         }
@@ -79,6 +82,13 @@ pub enum Call {
         head: HeaderMap,
         /// Each with its shard, in the order of those.
         parts: Vec<(u32, Message)>,
+    },
+    /// Parts for a merge, as they come.
+    Streamed {
+        /// As of a merge that is given them together.
+        head: HeaderMap,
+        /// Each with its shard.
+        parts: Arriving,
     },
 }
 

@@ -312,13 +312,16 @@ pub fn service(spec: &v1::ServiceSpec) -> Checked<ServicePlan> {
     services::weights(&leaf.weights, leaf.shards)?;
     let merges = match &spec.merge {
         None => 0,
-        Some(v1::MergeSpec { builtin: Some(builtin), container, replicas: 0, concurrency: 0 }) => {
+        Some(v1::MergeSpec { builtin: Some(builtin), container, replicas: 0, concurrency: 0, stream: false }) => {
             ensure(container.is_none(), || "merge: a built-in one has no container".to_owned())?;
             services::builtin(builtin)?;
             0
         }
         Some(merge) => {
-            ensure(merge.builtin.is_none(), || "merge: a built-in one has no replicas and no concurrency".to_owned())?;
+            ensure(merge.builtin.is_none(), || {
+                "merge: a built-in one has no replicas, no concurrency and no stream".to_owned()
+            })?;
+            services::streamed(merge)?;
             container(merge.container.as_ref()).map_err(|Invalid(why)| Invalid(format!("merge: {why}")))?;
             writable_of_a_service(merge.container.as_ref()).map_err(|Invalid(why)| Invalid(format!("merge: {why}")))?;
             merge.replicas.max(1)

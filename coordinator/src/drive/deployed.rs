@@ -172,8 +172,10 @@ fn topology(view: &ServiceView, spec: &ServiceSpec, experience: Arc<Experience>)
     let builtin = spec.merge.as_ref().and_then(|merge| merge.builtin.as_ref());
     let merges = spec.merge.is_some() && builtin.is_none();
     let weights = spec.leaf.as_ref().map(|leaf| leaf.weights.clone()).unwrap_or_default();
+    let streams = spec.merge.as_ref().is_some_and(|merge| merge.stream);
     let join = builtin.map(join).unwrap_or_default();
-    let mut topology = Topology { weights, merges: merges.then(Vec::new), join, experience, ..Topology::default() };
+    let mut topology =
+        Topology { weights, merges: merges.then(Vec::new), streams, join, experience, ..Topology::default() };
     for replica in &view.replicas {
         let candidate = candidate(replica);
         match replica.key.role {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -13,7 +14,9 @@ use longshore_proto::{
     CHUNK_BYTES, head,
     v1::{self, CallEnd, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Account, Call, CallError, Filling, Held, Message, NoMemory, Part, Share, Transport};
+use longshore_root::{
+    Account, Arriving, Call, CallError, Filling, Held, Message, NoMemory, Over, Part, Share, Transport,
+};
 use tokio::{
     runtime::Handle,
     sync::{
@@ -163,13 +166,14 @@ impl Tunnel {
 
     async fn call(self: Arc<Self>, replica: ReplicaId, call: Call, timeout: Duration, account: Account) -> Answer {
         let until = Instant::now() + timeout;
-        let (done, mut answer) = oneshot::channel();
+        let (done, answer) = oneshot::channel();
         let (announced, size) = oneshot::channel();
         let id = self.open(Open { answer: Filling::new(&account), announced: Some(announced), done })?;
-        let guard = Guard { tunnel: Arc::clone(&self), id };
+        let _guard = Guard { tunnel: Arc::clone(&self), id };
+        let mut answered = pin!(self.answered(id, (answer, size), &account, until));
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut start =
-            v1::CallStart { replica: Some(replica), timeout_ms, whole: None, head: Vec::new(), announce: true };
+            v1::CallStart { replica: Some(replica), timeout_ms, announce: true, ..v1::CallStart::default() };
         match call {
             Call::Leaf(Message { head, body }) if body.len() <= CHUNK_BYTES => {
                 start.head = head::to_wire(&head);
@@ -186,13 +190,35 @@ impl Tunnel {
                 start.head = head::to_wire(&head);
                 self.send(id, to_leaves::Message::Start(start)).await?;
                 for (shard, Message { head, body }) in parts {
-                    let part = v1::PartStart { shard, head: head::to_wire(&head) };
+                    let part = v1::PartStart { shard, head: head::to_wire(&head), size: body.len() as u64 };
                     self.send(id, to_leaves::Message::Part(part)).await?;
                     self.send_data(id, body).await?;
                 }
                 self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await?;
             }
+            Call::Streamed { head, parts } => {
+                start.head = head::to_wire(&head);
+                start.streamed = true;
+                self.send(id, to_leaves::Message::Start(start)).await?;
+                tokio::select! {
+                    biased;
+                    // It may come before all parts have.
+                    early = &mut answered => return early,
+                    sent = self.send_parts(id, parts) => sent?,
+                }
+            }
         }
+        answered.await
+    }
+
+    /// Waits for the answer; for one that is announced there has to be room before it is sent.
+    async fn answered(
+        &self,
+        id: u64,
+        (mut answer, size): (oneshot::Receiver<Answer>, oneshot::Receiver<u64>),
+        account: &Account,
+        until: Instant,
+    ) -> Answer {
         let answer = tokio::select! {
             biased;
             answer = &mut answer => answer,
@@ -203,8 +229,18 @@ impl Tunnel {
                 answer.await
             }
         };
-        drop(guard);
-        answer.unwrap_or_else(|_| Err(CallError::Failed("the connection has ended".to_owned())))
+        answer.unwrap_or_else(|_| Err(ended()))
+    }
+
+    async fn send_parts(&self, id: u64, mut parts: Arriving) -> Result<(), CallError> {
+        let over = |over: Over| CallError::Failed(over.to_string());
+        for number in 0.. {
+            let Some((shard, Message { head, body })) = parts.part(number).await.map_err(over)? else { break };
+            let part = v1::PartStart { shard, head: head::to_wire(&head), size: body.len() as u64 };
+            self.send(id, to_leaves::Message::Part(part)).await?;
+            self.send_data(id, body).await?;
+        }
+        self.send(id, to_leaves::Message::Sent(v1::CallSent {})).await
     }
 
     fn open(&self, open: Open) -> Result<u64, CallError> {
@@ -335,7 +371,11 @@ fn part(mut body: Filling, ok: v1::CallOk) -> Result<Part, NoMemory> {
         .share
         .and_then(|v1::Share { answered, of, missing }| Share::said(true, Some(&format!("{answered}/{of}")), &missing));
     body.push_now(ok.data)?;
-    Ok(Part { message: Message { head, body: body.whole() }, share })
+    Ok(Part { message: Message { head, body: body.whole() }, share, read: ok.read })
+}
+
+fn ended() -> CallError {
+    CallError::Failed("the connection has ended".to_owned())
 }
 
 fn too_large() -> CallError {

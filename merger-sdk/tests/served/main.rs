@@ -5,3 +5,4 @@
 mod leaf;
 mod merge;
 mod world;
+mod written;

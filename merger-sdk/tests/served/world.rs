@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
-use hyper::body::{Bytes, Frame};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use merger_sdk::{Leaf, Listener, Merge, Options, Place, Server};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -126,13 +126,24 @@ impl Connection {
         headers: &[(&str, &str)],
         body: BoxBody<Bytes, std::convert::Infallible>,
     ) -> (StatusCode, Bytes) {
+        let response = soon(self.ask(method, path, headers, body)).await.unwrap();
+        let status = response.status();
+        (status, soon(response.into_body().collect()).await.unwrap().to_bytes())
+    }
+
+    /// Asks, and answers with the head of the answer.
+    pub async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: BoxBody<Bytes, std::convert::Infallible>,
+    ) -> hyper::Result<Response<Incoming>> {
         let mut request = Request::builder().method(method).uri(path).header("host", "leaf");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = soon(self.0.send_request(request.body(body).unwrap())).await.unwrap();
-        let status = response.status();
-        (status, soon(response.into_body().collect()).await.unwrap().to_bytes())
+        self.0.send_request(request.body(body).unwrap()).await
     }
 
     pub async fn post(&mut self, body: impl Into<Bytes>) -> (StatusCode, Bytes) {

@@ -34,3 +34,9 @@ pub const COVERED: &str = "longshore-covered";
 /// Of an answer to a query: the missing shards, each with its reason. Of a leaf's or merge's partial answer: what is missing, in
 /// words.
 pub const MISSING: &str = "longshore-missing";
+
+/// Of a request to a merge: its parts come as leaves answer, so it may be answered before all are there. Absent: all are there.
+pub const STREAMED: &str = "longshore-streamed";
+
+/// Of an answer of a merge to such a request: how many of the parts it has read, in the order in which they came. Absent: all.
+pub const PARTS: &str = "longshore-parts";

@@ -17,8 +17,8 @@ mod status;
 pub(crate) use self::{
     answer::{Sink, Unread, Untaken, first_words, read},
     line::Hangup,
-    multipart::Part,
-    question::{Content, Question},
+    multipart::{Coming, Part},
+    question::{Again, Content, Question},
     server::{CallError, Health, HttpServer, NotReady, ServerEnd},
     status::{Trouble, meaning},
 };

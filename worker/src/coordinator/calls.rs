@@ -9,7 +9,7 @@ use longshore_proto::{
     CHUNK_BYTES, head,
     v1::{self, FromLeaves, ReplicaId, ToLeaves, call_end, from_leaves, to_leaves},
 };
-use longshore_root::{Account, Call, CallError, Filling, Memory, Message, NoMemory, Part, Share, Transport as _};
+use longshore_root::{Account, Call, CallError, Feed, Filling, Memory, Message, NoMemory, Part, Share, Transport as _};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::AbortHandle,
@@ -76,6 +76,7 @@ async fn session(
         up,
         ended,
         arriving: HashMap::new(),
+        streaming: HashMap::new(),
         working: HashMap::new(),
     };
     loop {
@@ -86,6 +87,7 @@ async fn session(
             },
             Some(call) = ends.recv() => {
                 desk.working.remove(&call);
+                desk.streaming.remove(&call);
             }
         }
     }
@@ -102,6 +104,8 @@ struct Desk {
     up: mpsc::Sender<FromLeaves>,
     ended: mpsc::UnboundedSender<u64>,
     arriving: HashMap<u64, Arriving>,
+    /// Those of merges that take parts up as they come.
+    streaming: HashMap<u64, Streaming>,
     working: HashMap<u64, Working>,
 }
 
@@ -131,6 +135,34 @@ struct Arriving {
     bytes: usize,
 }
 
+/// The parts of a call that is at work already.
+struct Streaming {
+    feed: Feed,
+    account: Account,
+    /// The part that is not here whole: its shard, what is said of it, its size, and what is here.
+    part: Option<(u32, HeaderMap, u64, Filling)>,
+    bytes: usize,
+}
+
+impl Streaming {
+    fn begin(&mut self, shard: u32, head: HeaderMap, size: u64) -> Result<(), NoMemory> {
+        self.part = Some((shard, head, size, Filling::new(&self.account)));
+        self.take(Bytes::new())
+    }
+
+    fn take(&mut self, data: Bytes) -> Result<(), NoMemory> {
+        self.bytes += data.len();
+        let Some((shard, head, size, mut body)) = self.part.take() else { return Ok(()) };
+        body.push_now(data)?;
+        if (body.len() as u64) < size {
+            self.part = Some((shard, head, size, body));
+        } else {
+            self.feed.add(shard, Message { head, body: body.whole() });
+        }
+        Ok(())
+    }
+}
+
 impl Desk {
     fn take_in(&mut self, message: ToLeaves) {
         let call = message.call;
@@ -148,6 +180,12 @@ impl Desk {
                     self.work(call, replica, asked, timeout, (account, start.announce));
                     return;
                 }
+                if start.streamed && replica.merge {
+                    let ((feed, parts), lent) = (Feed::new(), account.lent());
+                    self.streaming.insert(call, Streaming { feed, account: lent, part: None, bytes: 0 });
+                    self.work(call, replica, Call::Streamed { head, parts }, timeout, (account, start.announce));
+                    return;
+                }
                 let body = Filling::new(&account);
                 let arriving = Arriving {
                     replica,
@@ -163,13 +201,23 @@ impl Desk {
                 self.arriving.insert(call, arriving);
             }
             Some(to_leaves::Message::Part(part)) => {
-                if let Some(arriving) = self.arriving.get_mut(&call) {
+                if let Some(streaming) = self.streaming.get_mut(&call) {
+                    let begun = streaming.begin(part.shard, head::from_wire(&part.head, &head::OF_BYTES), part.size);
+                    self.goes_on(call, begun);
+                } else if let Some(arriving) = self.arriving.get_mut(&call) {
                     let filling = Filling::new(&arriving.account);
                     arriving.parts.push((part.shard, head::from_wire(&part.head, &head::OF_BYTES), filling));
                 }
             }
             Some(to_leaves::Message::Data(data)) => {
-                if let Some(arriving) = self.arriving.get_mut(&call) {
+                if let Some(streaming) = self.streaming.get_mut(&call) {
+                    let taken = streaming.take(data);
+                    if streaming.bytes as u64 > PARTS_BYTES {
+                        // Whoever waits for further parts hears that there are none, and the caller that its call failed.
+                        self.streaming.remove(&call);
+                    }
+                    self.goes_on(call, taken);
+                } else if let Some(arriving) = self.arriving.get_mut(&call) {
                     arriving.bytes += data.len();
                     if arriving.bytes as u64 > PARTS_BYTES {
                         self.arriving.remove(&call);
@@ -188,7 +236,9 @@ impl Desk {
                 }
             }
             Some(to_leaves::Message::Sent(_)) => {
-                if let Some(arriving) = self.arriving.remove(&call) {
+                if let Some(streaming) = self.streaming.get(&call) {
+                    streaming.feed.end();
+                } else if let Some(arriving) = self.arriving.remove(&call) {
                     let Arriving { replica, timeout, since, head, body, parts, account, announce, .. } = arriving;
                     let asked = if replica.merge {
                         let part = |(shard, head, body): (u32, HeaderMap, Filling)| {
@@ -203,6 +253,7 @@ impl Desk {
             }
             Some(to_leaves::Message::Cancel(_)) => {
                 self.arriving.remove(&call);
+                self.streaming.remove(&call);
                 self.working.remove(&call);
             }
             Some(to_leaves::Message::Take(_)) => {
@@ -212,6 +263,15 @@ impl Desk {
                 }
             }
             None => {}
+        }
+    }
+
+    /// Ends a call whose next part has no room.
+    fn goes_on(&mut self, call: u64, part: Result<(), NoMemory>) {
+        if let Err(error) = part {
+            self.streaming.remove(&call);
+            self.working.remove(&call);
+            self.answer_at_once(call, no_room(error));
         }
     }
 
@@ -270,12 +330,12 @@ async fn send_answer(up: &mpsc::Sender<FromLeaves>, call: u64, answer: Result<Pa
         _ => call_end::Failing::Unspecified,
     };
     let end = match answer {
-        Ok(Part { message: Message { head, mut body }, share }) => {
+        Ok(Part { message: Message { head, mut body }, share, read }) => {
             while body.len() > CHUNK_BYTES {
                 let piece = body.split_to(CHUNK_BYTES);
                 say(up, call, from_leaves::Message::Data(piece)).await?;
             }
-            call_end::End::Ok(v1::CallOk { data: body, head: head::to_wire(&head), share: share.map(wire_share) })
+            call_end::End::Ok(v1::CallOk { data: body, head: head::to_wire(&head), share: share.map(wire_share), read })
         }
         Err(CallError::Refused(why)) => call_end::End::Refused(why),
         Err(CallError::Busy(why)) => call_end::End::Busy(why),

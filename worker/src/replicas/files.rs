@@ -75,6 +75,9 @@ impl Serving for Files {
         account: &'a Account,
     ) -> BoxFuture<'a, Result<Part, CallError>> {
         Box::pin(async move {
+            if matches!(call, Call::Streamed { .. }) {
+                return Err(CallError::Failed("takes no parts as they come: that needs interface http".to_owned()));
+            }
             let until = Instant::now() + within;
             let place = self.places.take(until).await?;
             let (answer, answered) = oneshot::channel();
@@ -380,6 +383,8 @@ fn inputs(call: Call) -> Vec<NamedBlob> {
         Call::Merge { parts, .. } => {
             parts.into_iter().map(|(shard, part)| named(part_name(shard), part.body)).collect()
         }
+        // Refused when it came in.
+        Call::Streamed { .. } => Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A replica with interface `http`: a server that stays up, asked many things at once.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -9,11 +10,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt as _, future::BoxFuture};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use http::{HeaderMap, StatusCode};
 use longshore_contract::{bounds::ANSWER_BYTES, header};
 use longshore_proto::head;
-use longshore_root::{Account, Call, CallError, Message, Part as Answered, Share};
+use longshore_root::{Account, Arriving, Call, CallError, Message, Part as Answered, Share};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -31,7 +32,7 @@ use crate::{
     causes,
     contract::{
         failures,
-        http::{CallError as Unheard, Content, Hangup, Health, Part, Question},
+        http::{Again, CallError as Unheard, Coming, Content, Hangup, Health, Part, Question},
         placeholders::Fixed,
         received::InRoom,
         serve::{Said, Server, ServerSpec, Unserved},
@@ -207,7 +208,8 @@ fn answered(said: &Said, body: Bytes) -> Answered {
     let text = |name: &str| said.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let missing = text(header::MISSING).unwrap_or_default();
     let share = Share::said(said.status == StatusCode::PARTIAL_CONTENT, text(header::COVERAGE).as_deref(), &missing);
-    Answered { message: Message { head: head::chosen(&said.headers, &head::OF_BYTES), body }, share }
+    let read = text(header::PARTS).and_then(|parts| parts.trim().parse().ok());
+    Answered { message: Message { head: head::chosen(&said.headers, &head::OF_BYTES), body }, share, read }
 }
 
 /// What is said besides, and the bytes.
@@ -218,16 +220,23 @@ fn content(call: Call) -> (HeaderMap, Content) {
             (head, Content::One(Blob::Bytes(body), size))
         }
         Call::Merge { head, parts } => {
-            let part = |(shard, Message { head, body }): (u32, Message)| Part {
-                shard: shard.into(),
-                name: part_name(shard),
-                size: body.len() as u64,
-                blob: Blob::Bytes(body),
-                said: head,
-            };
-            (head, Content::Parts(parts.into_iter().map(part).collect()))
+            (head, Content::Parts(parts.into_iter().map(|(shard, message)| named(shard, message)).collect()))
         }
+        Call::Streamed { head, parts } => (head, Content::Coming(Again(Arc::new(move || coming(parts.clone()))))),
     }
+}
+
+/// Parts as they come, as the server is sent them.
+fn coming(parts: Arriving) -> Coming {
+    let next = |(mut parts, number): (Arriving, usize)| async move {
+        let part = parts.part(number).await.map_err(io::Error::other)?;
+        Ok(part.map(|(shard, message)| (named(shard, message), (parts, number + 1))))
+    };
+    stream::try_unfold((parts, 0), next).boxed()
+}
+
+fn named(shard: u32, Message { head, body }: Message) -> Part {
+    Part { shard: shard.into(), name: part_name(shard), size: body.len() as u64, blob: Blob::Bytes(body), said: head }
 }
 
 #[cfg(test)]
@@ -249,6 +258,12 @@ mod tests {
         assert_eq!((half.share, said.is_some()), (said, true));
         assert_eq!(of(200, &[("longshore-coverage", "2/2")]).share, None);
         assert!(of(200, &[("longshore-coverage", "1/2")]).share.is_some() && of(206, &[]).share.is_some());
+    }
+
+    #[test]
+    fn how_many_parts_a_merge_has_read_is_heard() {
+        assert_eq!((of(200, &[("longshore-parts", "3")]).read, of(200, &[]).read), (Some(3), None));
+        assert_eq!(of(200, &[("longshore-parts", "all")]).read, None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod container;
 mod contents;
 mod credentials;
 mod engine;
+mod etc_hosts;
 mod hosts;
 mod identity;
 mod images;
@@ -65,7 +66,7 @@ pub enum ConnectError {
     /// The engine will not do.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The shim's file cannot be written.
+    /// The shim's file, or another of those that containers are given, cannot be written.
     #[error("the directory of the shim cannot be used")]
     Shim(#[from] std::io::Error),
 }
@@ -80,6 +81,7 @@ pub struct DockerRuntime {
     contents: Contents,
     starts: Semaphore,
     shim: PathBuf,
+    hosts: PathBuf,
     /// Tells this life's containers from those of an earlier one.
     life: Uuid,
     started: AtomicU64,
@@ -102,6 +104,7 @@ impl DockerRuntime {
             contents: Contents::default(),
             starts: Semaphore::new(options.concurrent_starts.max(1)),
             shim: shim_binary::write_to(&options.shim_directory)?,
+            hosts: etc_hosts::write_to(&options.shim_directory)?,
             life: Uuid::new_v4(),
             started: AtomicU64::new(0),
             options,
@@ -161,6 +164,7 @@ impl DockerRuntime {
             engine: &self.info(),
             image: &image,
             shim: &self.shim.display().to_string(),
+            hosts: &self.hosts.display().to_string(),
             life: self.life.to_string(),
         };
         let body = plan.body()?;

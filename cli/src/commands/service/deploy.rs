@@ -1,7 +1,8 @@
 //! `longshore service deploy`: divide the data, upload it, deploy, wait until ready.
 
+mod readiness;
+
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,11 +13,12 @@ use longshore_client::{
     Client, escape,
     inputs::{Collector, Input, Source},
     secret, shards,
-    v1::{ReplicaState, ReplicaView, ServiceSpec, ServiceView},
+    v1::{ServiceSpec, ServiceView},
 };
 use serde_json::json;
 use tokio::time::Instant;
 
+use self::readiness::Readiness;
 use crate::{
     amounts,
     context::Context,
@@ -29,7 +31,7 @@ use crate::{
         quantity::Millis,
         service::{self, ServicePlan},
     },
-    views::{Named, replica_line},
+    views::Named,
 };
 
 /// Pause between two looks at a service that is not ready.
@@ -53,7 +55,7 @@ pub struct DeployArgs {
     /// Do not wait until the service is ready
     #[arg(long)]
     no_wait: bool,
-    /// Longest wait for the service to be ready
+    /// Longest wait for another of its replicas to get ready: while they do, it is waited on
     #[arg(long, value_name = "TIME", default_value = "2m")]
     timeout: Millis,
     /// Check the spec and its data, show the shards, and stop
@@ -184,24 +186,17 @@ async fn deploy(client: &Client, mut spec: ServiceSpec, data: Vec<Input>, progre
 async fn wait_ready(
     client: &Client,
     mut service: ServiceView,
-    timeout: Millis,
+    silence: Millis,
     progress: &Progress,
 ) -> Result<ServiceView> {
-    let end = Instant::now() + Duration::from_millis(timeout.0);
     let name = name_of(&service);
-    let mut said = HashMap::new();
-    let mut ready_before = None;
+    let mut readiness = Readiness::new(&name, Duration::from_millis(silence.0), Instant::now());
     while !service.ready {
-        let ready = count_ready(&service);
-        if ready_before.replace(ready) != Some(ready) {
-            progress
-                .say(&format!("{name}: {ready} of {} ready", amounts::some(service.replicas.len() as u64, "replica")));
-        }
-        for line in news(&service, &mut said) {
+        for line in readiness.look(&service, Instant::now()) {
             progress.say(&line);
         }
-        if Instant::now() >= end {
-            return Err(not_ready(&service, &name, timeout).into());
+        if readiness.is_given_up(Instant::now()) {
+            return Err(readiness.failure(&service, Instant::now()).into());
         }
         tokio::time::sleep(LOOK_EVERY).await;
         service = client.service(&name).await?;
@@ -210,69 +205,10 @@ async fn wait_ready(
     Ok(service)
 }
 
-/// Replicas that have a new message, one line each.
-fn news(service: &ServiceView, said: &mut HashMap<(bool, u32, u32), String>) -> Vec<String> {
-    let troubled = service.replicas.iter().filter(|replica| replica.state() == ReplicaState::Failed);
-    let mut lines = Vec::new();
-    for replica in troubled {
-        let line = replica_line(replica);
-        let key = (replica.merge, replica.shard, replica.number);
-        if said.insert(key, line.clone()).as_ref() != Some(&line) {
-            lines.push(line);
-        }
-    }
-    lines
-}
-
-fn not_ready(service: &ServiceView, name: &str, timeout: Millis) -> Failure {
-    let mut message = format!("service {name} is not ready after {}", amounts::took(timeout.0));
-    let waiting = service.replicas.iter().filter(|replica| replica.state() != ReplicaState::Ready);
-    for replica in waiting {
-        message.push_str(&format!("\n  {}", replica_line(replica)));
-    }
-    Failure::new(Exit::Failed, message)
-        .hint(format!("it keeps trying: longshore service show {name}; or remove it: longshore service rm {name}"))
-}
-
-fn count_ready(service: &ServiceView) -> usize {
-    let ready = |replica: &&ReplicaView| replica.state() == ReplicaState::Ready;
-    service.replicas.iter().filter(ready).count()
-}
-
 fn shards_of(spec: &ServiceSpec) -> u32 {
     spec.leaf.as_ref().map_or(0, |leaf| leaf.shards)
 }
 
 fn name_of(service: &ServiceView) -> String {
     service.spec.as_ref().map(|spec| spec.name.clone()).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn service(message: &str) -> ServiceView {
-        let failed = ReplicaView {
-            shard: 1,
-            state: ReplicaState::Failed.into(),
-            message: message.to_owned(),
-            ..ReplicaView::default()
-        };
-        let ready = ReplicaView { state: ReplicaState::Ready.into(), ..ReplicaView::default() };
-        ServiceView { replicas: vec![ready, failed], ..ServiceView::default() }
-    }
-
-    #[test]
-    fn a_message_is_told_once_until_it_changes() {
-        let mut said = HashMap::new();
-        assert_eq!(news(&service("no image"), &mut said), ["shard 1, replica 0: failed: no image"]);
-        assert!(news(&service("no image"), &mut said).is_empty());
-        assert_eq!(news(&service("no memory"), &mut said).len(), 1);
-    }
-
-    #[test]
-    fn a_service_that_does_not_get_ready_says_what_every_replica_says() {
-        let failure = not_ready(&service("no image"), "find", Millis(2_000)).to_string();
-        assert_eq!(failure, "service find is not ready after 2.0s\n  shard 1, replica 0: failed: no image");
-    }
 }

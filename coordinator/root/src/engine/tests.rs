@@ -107,7 +107,7 @@ async fn when_all_have_answered_nobody_waits() {
 
 /// A part that says itself that it has so much of so much.
 fn in_part(text: &'static str, amount: &str) -> Result<Part, CallError> {
-    Ok(Part { message: Bytes::from(text).into(), share: Share::said(true, Some(amount), "shard 1: dead") })
+    Ok(Part { message: Bytes::from(text).into(), share: Share::said(true, Some(amount), "shard 1: dead"), read: None })
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,7 +162,7 @@ async fn parts_that_cannot_be_read_are_missing_from_what_is_joined_as_json() {
 #[tokio::test(start_paused = true)]
 async fn what_is_said_of_bytes_goes_with_them() {
     let head = |value| HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static(value))]);
-    let part = |kind| Ok(Part { message: Message { head: head(kind), body: Bytes::from("x") }, share: None });
+    let part = |kind| Ok(Part { message: Message { head: head(kind), body: Bytes::from("x") }, ..Part::default() });
     let script = Script::new();
     script.after_part(5, "a", part("text/csv")).after_part(5, "m", part("text/html"));
     let heads = Heads { leaf: head("query/leaf"), merge: head("query/merge") };
@@ -282,6 +282,92 @@ async fn parts_that_are_too_large_together_end_the_query() {
         engine.query(&service(&["a", "b", "c"], None), request(Require::All), &Account::unbounded()).await.unwrap_err();
     assert_eq!(error, QueryError::PartsTooLarge { limit: 9, shard: 1 });
     assert_eq!(script.abandoned(), ["c"]);
+}
+
+/// A merge that takes parts up as they come.
+fn streaming(shards: &[&'static str], merges: &'static str) -> Topology<Named> {
+    Topology { streams: true, ..service(shards, Some(merges)) }
+}
+
+/// It answers with what it was given, of which it has read so many.
+fn has_read(parts: u32) -> Result<Part, CallError> {
+    Ok(Part { read: Some(parts), ..Part::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_streams_is_given_parts_as_they_come_and_answers_after_the_last() {
+    let script = Script::new();
+    script.after(300, "a", Ok("one ")).after(100, "b", Ok("two ")).after(20, "m", Ok(""));
+    let answer = ask(&script, &streaming(&["a", "b"], "m"), Require::All).await.unwrap();
+    assert_eq!((answer.whole(), answer.total), (Bytes::from("two one "), Duration::from_millis(320)));
+    assert!(answer.coverage.is_complete());
+    // It was asked with the first part, not with the last.
+    assert_eq!(script.asked()[2].2, 10 * SECOND - Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_merge_has_had_enough_the_others_are_given_up_and_only_what_it_read_is_in_the_answer() {
+    let script = Script::new();
+    script.after(100, "a", Ok("one ")).after(50, "b", Ok("two ")).after(101, "late", Ok("late "));
+    script.after_part(5, "m", has_read(2)).reads("m", 2);
+    let topology = streaming(&["a", "b", "hangs", "late"], "m");
+    let answer = ask(&script, &topology, Require::Deadline).await.unwrap();
+    assert_eq!((answer.whole(), answer.total), (Bytes::from("two one "), Duration::from_millis(105)));
+    assert_eq!(script.abandoned(), ["hangs"]);
+    assert_eq!((answer.coverage.answered(), answer.coverage.is_complete()), (2, false));
+    let missing = "shard 2: not waited for, since the merge had enough; shard 3: it came when the merge had enough";
+    assert_eq!(answer.coverage.missing(), missing);
+    assert!((answer.coverage.covered() - 0.5).abs() < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rule_holds_for_what_a_merge_has_read() {
+    let script = Script::new();
+    script.after(100, "a", Ok("one ")).after(50, "b", Ok("two ")).after_part(5, "m", has_read(1)).reads("m", 1);
+    let refused = ask(&script, &streaming(&["a", "b"], "m"), Require::All).await.unwrap_err().to_string();
+    assert!(refused.starts_with("1 of 2 shards answered, 2 are required (shard 0: not waited for"), "{refused}");
+    // Also where all were there when it answered.
+    script.after_part(500, "m", has_read(1));
+    let refused = ask(&script, &streaming(&["a", "b"], "m"), Require::All).await.unwrap_err().to_string();
+    assert!(refused.contains("shard 0: it came when the merge had enough"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_answers_early_without_a_word_is_never_taken_for_a_whole_answer() {
+    let script = Script::new();
+    script.after(50, "a", Ok("one ")).after(5, "m", Ok("")).reads("m", 1);
+    let answer = ask(&script, &streaming(&["a", "hangs"], "m"), Require::Count(1)).await.unwrap();
+    assert!(!answer.coverage.is_complete() && answer.coverage.covered() < 1e-9, "{:?}", answer.coverage);
+    assert!(answer.coverage.missing().contains("did not say which it has"), "{:?}", answer.coverage.missing());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_merge_that_fails_in_the_middle_is_followed_by_another_that_reads_all_parts_again() {
+    let script = Script::new();
+    script.after(50, "a", Ok("one ")).after(200, "b", Ok("two "));
+    script.after(10, "m1", Err(failed("lost"))).reads("m1", 1).after(10, "m2", Ok(""));
+    for merges in ["m1 m2", "m1"] {
+        let answer = ask(&script, &streaming(&["a", "b"], merges), Require::All).await;
+        match answer {
+            Ok(answer) => assert_eq!((merges, answer.whole()), ("m1 m2", Bytes::from("one two "))),
+            Err(error) => assert_eq!((merges, &*error.to_string()), ("m1", "the merge container failed: lost")),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_too_few_shards_answer_no_merge_that_streams_is_waited_for() {
+    let script = Script::new();
+    script.after(50, "a", Ok("one ")).after(60, "b", Err(failed("broken"))).after(5, "m", Ok(""));
+    let began = Instant::now();
+    let error = ask(&script, &streaming(&["a", "b"], "m"), Require::All).await.unwrap_err();
+    assert!(matches!(error, QueryError::TooFewParts { timed_out: false, .. }), "{error:?}");
+    assert_eq!((began.elapsed().as_millis(), script.abandoned()), (60, vec!["m"]));
+    // Nobody's part has come: no merge is asked.
+    let script = Script::new();
+    script.after(60, "b", Err(failed("broken")));
+    assert!(ask(&script, &streaming(&["b"], "m"), Require::All).await.is_err());
+    assert_eq!(script.asked_whom(), ["b"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! What a service says of its shards and of a merge that is done here.
 
-use longshore_proto::v1::{BuiltinMerge, builtin_merge::How};
+use longshore_proto::v1::{BuiltinMerge, Interface, MergeSpec, builtin_merge::How};
 
 use super::invalid::{Checked, Invalid, ensure};
 use crate::limits;
@@ -32,6 +32,14 @@ pub fn builtin(merge: &BuiltinMerge) -> Checked {
     }
 }
 
+/// Only a server can take parts up as they come.
+pub fn streamed(merge: &MergeSpec) -> Checked {
+    let is_server = merge.container.as_ref().is_some_and(|container| container.interface() == Interface::Http);
+    ensure(!merge.stream || is_server, || {
+        "merge: stream goes with interface http alone: a process is given all parts when it starts".to_owned()
+    })
+}
+
 fn field(path: &str) -> Checked {
     let is_path = path.split('.').all(|name| !name.is_empty()) && path.len() <= limits::FIELD_BYTES;
     ensure(is_path, || {
@@ -44,7 +52,7 @@ fn field(path: &str) -> Checked {
 
 #[cfg(test)]
 mod tests {
-    use longshore_proto::v1::{SumMerge, TopMerge};
+    use longshore_proto::v1::{Container, SumMerge, TopMerge};
 
     use super::*;
 
@@ -54,6 +62,17 @@ mod tests {
         for bad in [&[1, 2][..], &[1, 2, 0], &[1, 2, limits::WEIGHT + 1], &[1; 4]] {
             assert!(weights(bad, 3).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn only_a_server_takes_parts_as_they_come() {
+        let merge = |interface: Interface, stream| MergeSpec {
+            container: Some(Container { interface: interface.into(), ..Container::default() }),
+            stream,
+            ..MergeSpec::default()
+        };
+        assert!(streamed(&merge(Interface::Http, true)).is_ok() && streamed(&merge(Interface::Files, false)).is_ok());
+        assert!(streamed(&merge(Interface::Files, true)).is_err() && streamed(&MergeSpec::default()).is_ok());
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub fn submissions() -> [(JobId, SubmitRequest); 4] {
 pub fn service() -> v1::ServiceSpec {
     let container = Some(v1::Container { image: "busybox".to_owned(), ..v1::Container::default() });
     let leaf = v1::LeafSpec { container: container.clone(), shards: 4, replicas: 2, ..v1::LeafSpec::default() };
-    let merge = v1::MergeSpec { container, replicas: 1, concurrency: 0, builtin: None };
+    let merge = v1::MergeSpec { container, replicas: 1, concurrency: 0, builtin: None, stream: false };
     v1::ServiceSpec { name: "search".to_owned(), leaf: Some(leaf), merge: Some(merge), ..v1::ServiceSpec::default() }
 }
 

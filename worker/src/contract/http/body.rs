@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 use longshore_proto::CHUNK_BYTES;
@@ -35,6 +35,11 @@ pub(super) fn whole(blob: Blob) -> Body {
 pub(super) fn streamed(pieces: impl Iterator<Item = io::Result<Bytes>> + Send + 'static) -> Body {
     let frames = pieces.map(|piece| piece.map(Frame::data).map_err(BodyError::from));
     StreamBody::new(stream::iter(frames)).boxed_unsync()
+}
+
+/// Pieces as they come.
+pub(super) fn coming(pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(pieces.map(|piece| piece.map(Frame::data).map_err(BodyError::from))).boxed_unsync()
 }
 
 /// A blob's bytes, piece by piece; none is empty. A file is opened with the first: many that wait are not all open.

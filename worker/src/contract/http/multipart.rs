@@ -6,10 +6,14 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
 use http::{HeaderMap, HeaderValue, header};
 use longshore_contract::header as named;
 
-use super::body::{Body, Pieces, streamed};
+use super::body::{Body, Pieces, coming, streamed};
 use crate::cache::Blob;
 
 /// One part.
@@ -50,6 +54,27 @@ impl Multipart {
         let pieces = written.into_iter().flat_map(move |(head, content)| ok(head).chain(content)).chain(ok(end));
         Self { body: streamed(pieces), length, content_type: content_type(&boundary) }
     }
+}
+
+/// Parts that are still to come, one after the other.
+pub(crate) type Coming = BoxStream<'static, io::Result<Part>>;
+
+/// A body of parts that are sent as they come. Its length is not known.
+pub(super) fn of_coming(parts: Coming) -> (Body, HeaderValue) {
+    let boundary = uuid::Uuid::new_v4().simple().to_string();
+    let content_type = content_type(&boundary);
+    let end = Bytes::from(format!("\r\n--{boundary}--\r\n"));
+    let pieces = parts.enumerate().flat_map(move |(index, part)| {
+        let pieces: Vec<io::Result<Bytes>> = match part {
+            Ok(part) => {
+                let head = head(&boundary, index, &part);
+                std::iter::once(Ok(head)).chain(Pieces::of(part.blob)).collect()
+            }
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(pieces)
+    });
+    (coming(pieces.chain(stream::iter([Ok(end)]))), content_type)
 }
 
 /// What comes before a part's bytes. The first part's begins the body: the empty preamble is allowed.
@@ -101,6 +126,19 @@ mod tests {
         let second = "longshore-index: 1\r\nlongshore-shard: 7\r\nlongshore-name: bx: y\r\ncontent-length: 0\r\ncontent-type: text/csv\r\n\r\n";
         let body = format!("\r\n--{boundary}\r\n{first}\r\n--{boundary}\r\n{second}\r\n--{boundary}--\r\n");
         assert_eq!(String::from_utf8(bytes.to_vec()).unwrap(), body);
+    }
+
+    #[tokio::test]
+    async fn parts_that_come_make_the_same_body_and_one_that_is_cut_has_no_end() {
+        let come = [part(3, "c", "three"), part(0, "a", "")];
+        let (body, content_type) = of_coming(Box::pin(stream::iter(come.clone().map(Ok))));
+        let bytes = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let whole = Multipart::of(come.to_vec());
+        let boundary = |kind: &HeaderValue| kind.to_str().unwrap().rsplit('=').next().unwrap().to_owned();
+        let expected = String::from_utf8(whole.body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        assert_eq!(bytes.replace(&boundary(&content_type), &boundary(&whole.content_type)), expected);
+        let cut = stream::iter([Ok(part(0, "a", "one")), Err(io::Error::other("the query is over"))]);
+        assert!(of_coming(Box::pin(cut)).0.collect().await.is_err());
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
 //! What is asked of a server as a request: `POST /` with the input as body, or all parts as `multipart/mixed`.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use longshore_contract::header as named;
 
 use super::{
     body::{Body, whole},
-    multipart::{Multipart, Part},
+    multipart::{Coming, Multipart, Part, of_coming},
 };
 use crate::{
     cache::Blob,
@@ -16,13 +16,14 @@ use crate::{
 
 const TIMEOUT_MS: HeaderName = HeaderName::from_static(named::TIMEOUT_MS);
 const SHARDS: HeaderName = HeaderName::from_static(named::SHARDS);
+const STREAMED: HeaderName = HeaderName::from_static(named::STREAMED);
 const INDEX: HeaderName = HeaderName::from_static(named::INDEX);
 const ATTEMPT: HeaderName = HeaderName::from_static(named::ATTEMPT);
 const NAME: HeaderName = HeaderName::from_static(named::NAME);
 const JOB: HeaderName = HeaderName::from_static(named::JOB);
 
 /// Room for all headers of a request, so that they are not moved.
-const HEADERS: usize = 10;
+const HEADERS: usize = 11;
 
 /// One request. What it says besides its bytes is what a process of interface `files` finds as variables.
 #[derive(Debug, Clone)]
@@ -43,6 +44,18 @@ pub(crate) enum Content {
     One(Blob, u64),
     /// Parts, for gather stages and merges.
     Parts(Vec<Part>),
+    /// Parts that are still to come, for a merge that takes them up one by one.
+    Coming(Again),
+}
+
+/// Parts that are still to come, from the first whenever they are asked for.
+#[derive(Clone)]
+pub(crate) struct Again(pub Arc<dyn Fn() -> Coming + Send + Sync>);
+
+impl fmt::Debug for Again {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("parts that come")
+    }
 }
 
 impl Question<'_> {
@@ -60,6 +73,12 @@ impl Question<'_> {
                 headers.insert(header::CONTENT_TYPE, content_type);
                 body
             }
+            Content::Coming(parts) => {
+                let (body, content_type) = of_coming((parts.0)());
+                headers.insert(header::CONTENT_TYPE, content_type);
+                headers.insert(STREAMED, HeaderValue::from_static("true"));
+                body
+            }
         };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -75,7 +94,7 @@ impl Question<'_> {
         // A service knows how many there should be; of a gather stage all are here.
         let shards = self.fixed.shards.map(u64::from).or(match &self.content {
             Content::Parts(parts) => Some(parts.len() as u64),
-            Content::One(..) => None,
+            Content::One(..) | Content::Coming(_) => None,
         });
         if let Some(shards) = shards {
             headers.insert(SHARDS, shards.into());

@@ -20,6 +20,7 @@ use rustix::process::{Resource, getrlimit};
 use uuid::Uuid;
 
 use super::{
+    etc_hosts,
     info::EngineInfo,
     limits::Limit,
     log,
@@ -70,6 +71,8 @@ pub(super) struct Plan<'a> {
     pub(super) image: &'a ImageConfig,
     /// The shim's file on the host.
     pub(super) shim: &'a str,
+    /// The file with the names of the loopback, on the host.
+    pub(super) hosts: &'a str,
     /// What tells this life of the worker from another.
     pub(super) life: String,
 }
@@ -84,6 +87,7 @@ impl Plan<'_> {
             labels: Some(labels(self.spec, self.options.worker, &self.life)),
             host_config: Some(self.host_config()?),
             working_dir: Some(self.places.workdir.clone()),
+            network_disabled: self.is_left_alone().then_some(true),
             // The shim's, not those of runs (`runtime/users`).
             user: Some("0:0".into()),
             // The image's own check would be run by the engine, beside the shim and its bounds.
@@ -162,6 +166,12 @@ impl Plan<'_> {
         matches!(self.spec.container.network.as_str(), "" | "none")
     }
 
+    /// Whether the engine has nothing to do with its network: the kernel's own loopback is there all the same. Podman knows no such
+    /// thing; and what root writes to `/etc/hosts`, where it may, is the engine's file.
+    fn is_left_alone(&self) -> bool {
+        self.has_no_network() && !self.engine.is_podman() && !self.spec.container.writable_root
+    }
+
     fn network(&self) -> Result<String, StartError> {
         match self.spec.container.network.as_str() {
             "" | "none" => Ok("none".into()),
@@ -215,6 +225,9 @@ impl Plan<'_> {
             bind(&path(&self.layout.inputs), INSIDE_IN, Access::Read),
             bind(&path(&self.layout.outputs), INSIDE_OUT, Access::Write),
         ];
+        if self.is_left_alone() {
+            mounts.push(bind(self.hosts, etc_hosts::INSIDE, Access::Read));
+        }
         for (inside, outside) in self.places.on_disk.iter().zip(self.temporary) {
             mounts.push(bind(&path(outside), inside, Access::Write));
         }

@@ -27,7 +27,7 @@ pub struct DockerOptions {
     pub pull_timeout: Duration,
     /// Longest time between a container's start and its shim's hello.
     pub hello_timeout: Duration,
-    /// How many containers are started at a time: an engine that is given more becomes slower, not faster.
+    /// How many containers are started at a time. A start is work for processors, so more than keep these busy only make each slower.
     pub concurrent_starts: usize,
     /// Most files a process may have open.
     pub open_files: u32,
@@ -48,8 +48,14 @@ impl DockerOptions {
             trust_local_images: false,
             pull_timeout: Duration::from_secs(300),
             hello_timeout: Duration::from_secs(30),
-            concurrent_starts: 4,
+            concurrent_starts: starts_at_once(),
             open_files: 4096,
         }
     }
+}
+
+/// Two for each processor, as a start also waits: for the disk, and for its turn at the engine's locks.
+fn starts_at_once() -> usize {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    (2 * processors).clamp(4, 32)
 }
