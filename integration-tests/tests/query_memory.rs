@@ -68,7 +68,7 @@ fn of_60_mib_each(env: &TestEnv, up: &Server, also: Option<&Server>) {
         assert!(most < 256 * MIB + ITSELF, "{} MiB; {heads:?}", most / MIB);
     }
     assert_eq!(ask(up, "/v1/services/small/query", "x").status, 200, "another service finds room");
-    let full = up.cli(&["query", "large", "-d", "x"]).exits(1);
+    let full = up.cli(&["query", "large", "-d", "x"]).exits(3);
     full.says("the memory for queries is full").says("--query-memory");
     let told = ask(up, "/v1/services/large/query", "x");
     assert!(told.body.contains("\"memory_full\""), "{told:?}");

@@ -101,7 +101,8 @@ impl Judged {
                 | CallError::Late(why)
                 | CallError::Failed(why)
                 | CallError::Away(why)
-                | CallError::Lost(why),
+                | CallError::Lost(why)
+                | CallError::NoRoom(why),
             ) => why,
         }
     }
@@ -112,7 +113,7 @@ impl Judged {
             Self::Answer(_) => false,
             Self::Item(failure) => failure.class() == class,
             Self::Call(CallError::Refused(_)) => class == FailureClass::Refused,
-            Self::Call(CallError::Busy(_)) => class == FailureClass::Infrastructure,
+            Self::Call(CallError::Busy(_) | CallError::NoRoom(_)) => class == FailureClass::Infrastructure,
             Self::Call(CallError::Late(_)) => class == FailureClass::Timeout,
             Self::Call(CallError::Failed(_) | CallError::Away(_) | CallError::Lost(_)) => {
                 !matches!(class, FailureClass::Refused | FailureClass::Infrastructure)

@@ -276,7 +276,7 @@ async fn time_for_the_merge_is_kept() {
 async fn parts_that_are_too_large_together_end_the_query() {
     let script = Script::new();
     script.after(5, "a", Ok("12345")).after(10, "b", Ok("67890"));
-    let limits = Limits { parts_bytes: 9, ..Limits::default() };
+    let limits = Limits { parts_bytes: 9 };
     let engine = Engine::new(Arc::clone(&script) as Arc<dyn Transport<Named>>, limits);
     let error =
         engine.query(&service(&["a", "b", "c"], None), request(Require::All), &Account::unbounded()).await.unwrap_err();

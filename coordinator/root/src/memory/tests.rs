@@ -32,7 +32,8 @@ async fn queries_that_all_grow_go_on_one_after_the_other_and_none_fails() {
         done.unwrap();
     }
     assert_eq!(began.elapsed(), Duration::ZERO, "nobody waited for anybody who waited");
-    assert_eq!((memory.used(), memory.lock().groups.len(), memory.lock().first), (0, 0, None));
+    let state = memory.lock();
+    assert_eq!((state.used, state.groups.len(), state.first), (0, 0, None));
 }
 
 #[tokio::test(start_paused = true)]
