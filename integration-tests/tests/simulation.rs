@@ -90,6 +90,14 @@ fn a_seed_is_the_same_run_every_time() {
     }
 }
 
+/// A gather that failed was put back while inputs of its group were, too: for that moment there is no such item.
+#[test]
+fn a_gather_is_put_back_together_with_what_it_lacks() {
+    for seed in [1269, 2114] {
+        run(seed, Sabotage::None).unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}
+
 #[test]
 fn every_rule_of_the_drive_is_missed_when_it_is_broken() {
     for sabotage in Sabotage::all() {

@@ -53,8 +53,9 @@ fn withdraw(state: &mut State, id: JobId, mut doomed: Items, out: &mut Outbox) {
             let Some(job) = state.ledger.job(id) else { return };
             let troubled = job.trouble(&item).is_some();
             if job.state(&item) == Some(ItemState::Failed) {
-                // Of what is no item any more nothing may be kept: it would be counted at the next start.
-                state.keep(Record::OutcomeGone(item), out);
+                // It is no item any more, and would be listed among the failures for ever.
+                let gone = Record::OutcomeGone(item);
+                state.keep(gone, out);
             } else if job.has_succeeded(&item) {
                 let family = children.get(&stage).and_then(|of: &BTreeMap<u64, (u64, u64)>| of.get(&index)).copied();
                 let (first_child, outputs) = family.unwrap_or_default();

@@ -171,6 +171,7 @@ fn nothing_is_kept_of_what_failed_behind_a_gather_that_is_withdrawn() {
     // Of the first stage alone: what failed behind the gather is not asked for, and is no item any more.
     let out = it.retry_only(1, Only { stage: 0, index: None });
     assert_eq!(withdrawn(&out), [(1, 0)]);
+    assert!(out.records.contains(&Record::OutcomeGone(item(1, 2, 0))), "it would be listed for ever");
     it = it.restart(2);
     assert_eq!(
         it.view(1).stages.iter().map(|stage| (stage.items, stage.failed)).collect::<Vec<_>>(),

@@ -422,12 +422,16 @@ impl Oracle {
 
     fn trouble_may_be(&self, trouble: &TroubleRecord, causes: &mut Causes) -> Check {
         let item = &trouble.item;
-        self.item_may_change(item)?;
         let is_put_back = counts(trouble) == [0; 5] && self.live.trouble(item).is_none();
         if is_put_back && self.live.job(item.job).is_some_and(|job| job.retried.is_some()) {
             demand!(trouble.earlier > 0 && trouble.growths == 0, "{item:?} is put back with {trouble:?}");
+            demand!(self.live.outcome(item).is_none(), "{item:?} is put back and has ended");
+            // A gather of which inputs are put back too is there again when these have ended.
+            let gathers = self.stage_of(item).is_some_and(|stage| stage.kind.gathers());
+            demand!(gathers || self.has(item), "there is no {item:?} to be put back");
             return Ok(());
         }
+        self.item_may_change(item)?;
         demand!(trouble.earlier == self.earlier(item), "{item:?} was tried before, {} times", trouble.earlier);
         let cause = causes.remove(item).ok_or_else(|| format!("a trouble of {item:?} without a cause"))?;
         let detail = self.failure_detail(&cause, item)?;
