@@ -248,6 +248,7 @@ mod tests {
             let refused = read(&format!("{{ require: {text} }}")).unwrap_err();
             assert!(refused.contains(why), "{refused}");
         }
-        assert!(read("{ of: output, by: '{dir}' }").unwrap_err().contains("output"));
+        let refused = read("{ of: outputs, by: '{dir}' }").unwrap_err();
+        assert!(refused.contains("input, output"), "{refused}");
     }
 }

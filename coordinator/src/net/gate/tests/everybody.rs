@@ -32,7 +32,7 @@ const CALLERS: [&str; 12] = [
 ];
 
 /// What each of [`CALLERS`] is told, as a letter: `a`llowed, `u`nauthenticated, `d`enied.
-const SHOULD: [(&str, &str); 42] = [
+const SHOULD: [(&str, &str); 43] = [
     ("/longshore.v1.Jobs/Submit", "uaadddddduuu"),
     ("/longshore.v1.Jobs/Cancel", "uaadddddduuu"),
     ("/longshore.v1.Jobs/Retry", "uaadddddduuu"),
@@ -45,6 +45,7 @@ const SHOULD: [(&str, &str); 42] = [
     ("/longshore.v1.Jobs/Watch", "uaadadddduuu"),
     ("/longshore.v1.Jobs/Items", "uaadadddduuu"),
     ("/longshore.v1.Jobs/Events", "uaadadddduuu"),
+    ("/longshore.v1.Jobs/Explain", "uaadadddduuu"),
     ("/longshore.v1.Jobs/FollowLogs", "uaadadddduuu"),
     ("/longshore.v1.Jobs/Recipe", "uaadadddduuu"),
     ("/longshore.v1.Blobs/Missing", "uaadddadduuu"),
