@@ -140,39 +140,45 @@ fn a_server_that_is_stuck_is_said_to_be_and_started_again() {
 
 #[test]
 fn a_service_that_is_asked_too_much_shuts_out_no_other_and_says_when_to_ask_again() {
-    let env = TestEnv::process();
-    let up = deploy(&env, "concurrency: 1", "8s");
-    env.write("idle.yaml", format!("name: idle\nleaf: {{ image: {}, command: [cat] }}\n", env.image()));
-    up.cli(&["service", "deploy", "idle.yaml"]).exits(0);
-    let told = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..220 {
-            scope.spawn(|| {
-                let answer = query(&up, "work 5000");
-                if answer.status == 429 {
-                    assert_eq!(answer.retry_after.as_deref(), Some("1"), "{answer:?}");
-                    told.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-        until("some to be turned away", || (told.load(Ordering::SeqCst) > 0).then_some(()));
-        let began = Instant::now();
-        for _ in 0..20 {
-            assert_eq!(ask(&up, "/v1/services/idle/query", "x").status, 200);
-        }
-        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    with_docker(|env| {
+        let up = deploy(env, "concurrency: 1", "8s");
+        env.write(
+            "idle.yaml",
+            format!("name: idle\nleaf: {{ image: {}, command: ['{PROGRAM}'], interface: http }}\n", env.image()),
+        );
+        up.cli(&["service", "deploy", "idle.yaml"]).exits(0);
+        let told = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..220 {
+                scope.spawn(|| {
+                    let answer = query(&up, "work 5000");
+                    if answer.status == 429 {
+                        assert_eq!(answer.retry_after.as_deref(), Some("1"), "{answer:?}");
+                        told.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+            until("some to be turned away", || (told.load(Ordering::SeqCst) > 0).then_some(()));
+            let began = Instant::now();
+            for _ in 0..20 {
+                assert_eq!(ask(&up, "/v1/services/idle/query", "x").status, 200);
+            }
+            assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+        });
     });
 }
 
 #[test]
 fn an_end_that_is_told_late_is_that_querys_too() {
-    let env = TestEnv::process();
-    let up = deploy(&env, "replicas: 3", "10s");
-    let lost = query(&up, "die late");
-    assert_eq!(lost.status, 503, "{lost:?}");
-    assert!(lost.body.contains("exit code 139"), "it names the cause: {lost:?}");
-    assert!(lost.body.contains("ended while it worked on the query"), "{lost:?}");
-    until("one to be there", || (query(&up, "who").status == 200).then_some(()));
+    with_docker(|env| {
+        let up = deploy(env, "replicas: 3", "10s");
+        let lost = query(&up, "die late");
+        assert_eq!(lost.status, 503, "{lost:?}");
+        assert!(lost.body.contains("exit code 139"), "it names the cause: {lost:?}");
+        assert!(lost.body.contains("ended while it worked on the query"), "{lost:?}");
+        let next = query(&up, "who");
+        assert_eq!(next.status, 200, "{next:?}");
+    });
 }
 
 #[test]
@@ -205,11 +211,12 @@ fn a_container_that_ends_takes_its_own_query_along_and_none_of_its_neighbours() 
 
 #[test]
 fn a_server_that_closes_silent_connections_fails_no_query() {
-    let env = TestEnv::process();
-    let up = deploy(&env, "concurrency: 2", "5s");
-    query(&up, "hang up");
-    for number in 0..300 {
-        let answer = query(&up, "who");
-        assert_eq!(answer.status, 200, "query {number}: {answer:?}");
-    }
+    with_docker(|env| {
+        let up = deploy(env, "concurrency: 2", "5s");
+        query(&up, "hang up");
+        for number in 0..300 {
+            let answer = query(&up, "who");
+            assert_eq!(answer.status, 200, "query {number}: {answer:?}");
+        }
+    });
 }
