@@ -23,14 +23,14 @@ fn deploy(env: &TestEnv, up: &Server, more: &str) {
     let built = env!("CARGO_BIN_EXE_longshore-test-frail");
     let program = std::env::var("CARGO_BIN_EXE_longshore-test-frail").unwrap_or_else(|_| built.to_owned());
     let image = env.image();
-    let leaf = format!("leaf: {{ image: {image}, command: ['{program}'], interface: http, {more} }}");
+    let leaf = format!("leaf: {{ image: {image}, command: ['{program}', socket], interface: http, {more} }}");
     env.write("frail.yaml", format!("name: frail\n{leaf}\nrequest: {{ deadline: 50s }}\n"));
     up.cli(&["service", "deploy", "frail.yaml"]).exits(0);
 }
 
-/// How many clients have gone, as the leaf knows.
-fn gone(up: &Server) -> usize {
-    ask(up, QUERY, "gone").body.parse().unwrap()
+/// How many clients `awaited` and how many have `gone`, as the leaf knows.
+fn counted(up: &Server, what: &str) -> usize {
+    ask(up, QUERY, what).body.parse().unwrap()
 }
 
 /// A request by HTTP/1.1 that is under way.
@@ -49,14 +49,13 @@ fn work_ends_with_its_client(env: &TestEnv, up: &Server) {
     deploy(env, up, "concurrency: 8");
     let clients: Vec<TcpStream> = (0..3).map(|_| begin(up, "await 40000")).collect();
     let typed = up.begin(&["query", "frail", "-d", "await 40000"]);
-    // Asked last, answered: those before have arrived.
-    until("all to be at work", || (ask(up, QUERY, "who").status == 200).then_some(()));
+    until("all to be at work", || (counted(up, "awaited") == 4).then_some(()));
     for client in &clients {
         client.shutdown(Shutdown::Both).unwrap();
     }
-    until("three to have gone", || (gone(up) == 3).then_some(()));
+    until("three to have gone", || (counted(up, "gone") == 3).then_some(()));
     typed.interrupt();
-    until("the fourth to have gone", || (gone(up) == 4).then_some(()));
+    until("the fourth to have gone", || (counted(up, "gone") == 4).then_some(()));
 }
 
 #[test]
