@@ -1,6 +1,6 @@
 //! Whether a worker that is given work takes an item now: the one predicate of those who give out and those who explain.
 //!
-//! What could never be is looked at once for each kind of worker, see [`crate::fit`], and which items there are for a worker is
+//! What could never be is looked at once for each kind of worker, see [`mod@crate::fit`], and which items there are for a worker is
 //! their queue's to know.
 
 use crate::{
