@@ -29,6 +29,14 @@ pub struct Home {
     lock: File,
 }
 
+/// Said at once: a process that is just being started elsewhere in this one has the lock's descriptor too, until it is another program.
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Closing it would unlock it a moment later.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
 /// Why a directory cannot be a worker's home.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
